@@ -1,0 +1,337 @@
+//! What an app may configure, with every default in one place.
+//!
+//! Names and units are those of the public `WorkerConfig`: camel case, milliseconds. An option that
+//! is misspelt or out of range is refused with its name; nothing is guessed.
+
+use serde::Deserialize;
+
+use crate::{
+    backoff::Backoff,
+    classify::Meaning,
+    error::{Error, ErrorCode},
+    time::unit,
+};
+
+/// The queue of a job that names none.
+pub const DEFAULT_QUEUE: &str = "default";
+
+/// The longest queue name, key or owner, in bytes.
+pub const LONGEST_NAME: usize = 256;
+
+/// The argument of `shearwater.start()`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct WorkerConfig {
+    /// The name of the database and of everything else shared; two apps of one origin want two names.
+    pub name: String,
+    /// Refuse jobs for queues that `queues` does not name.
+    pub strict: bool,
+    /// Settings per queue; the others have the defaults.
+    #[serde(deserialize_with = "pairs")]
+    pub queues: Vec<(String, QueueConfig)>,
+    /// Origins other than the app's own that get the `Idempotency-Key` header.
+    pub idempotency_origins: Vec<String>,
+    /// How many delivered jobs are remembered, and how long.
+    pub history: HistoryConfig,
+    /// How many different jobs in a row must find an origin unreachable before the rest waits.
+    pub breaker_threshold: u32,
+    /// What is logged to the console.
+    pub log_level: LogLevel,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self {
+            name: "shearwater".to_owned(),
+            strict: false,
+            queues: Vec::new(),
+            idempotency_origins: Vec::new(),
+            history: HistoryConfig::default(),
+            breaker_threshold: 5,
+            log_level: LogLevel::default(),
+        }
+    }
+}
+
+/// How loud the worker is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogLevel {
+    /// Nothing.
+    Off,
+    /// What an app's developer must know.
+    #[default]
+    Error,
+    /// Each wake and each outcome.
+    Info,
+    /// Each step.
+    Debug,
+}
+
+/// Bounds of the history of delivered jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct HistoryConfig {
+    /// Milliseconds.
+    pub max_age: u64,
+    /// Entries.
+    pub max: u32,
+}
+
+impl Default for HistoryConfig {
+    fn default() -> Self {
+        Self { max_age: 7 * unit::DAY, max: 1_000 }
+    }
+}
+
+/// Whether a dead letter holds up its successors of the same key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// Successors wait until a person retries or discards it.
+    #[default]
+    Block,
+    /// Successors go on.
+    Continue,
+}
+
+/// Settings of one queue.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct QueueConfig {
+    /// Answered attempts before a job is a dead letter.
+    pub max_attempts: u32,
+    /// Milliseconds after which an undelivered job is a dead letter; 0 means at once.
+    pub max_age: u64,
+    /// Parallel sends.
+    pub concurrency: u32,
+    /// Milliseconds for one send, on top of one second per 32 KiB of body.
+    pub timeout: u64,
+    /// What a dead letter means to its key.
+    pub on_failure: OnFailure,
+    /// Delays between attempts.
+    pub backoff: Backoff,
+    /// Single statuses that mean something else here: `"deliver"`, `"retry"`, `"fail"`, `"conflict"`, `"block"`.
+    #[serde(deserialize_with = "statuses")]
+    pub statuses: Vec<(u16, Meaning)>,
+    /// The idempotency header.
+    pub idempotency: Idempotency,
+    /// Milliseconds of waiting that raise a job by one priority level.
+    pub aging: u64,
+}
+
+impl Default for QueueConfig {
+    fn default() -> Self {
+        Self {
+            max_attempts: 5,
+            max_age: 7 * unit::DAY,
+            concurrency: 6,
+            timeout: unit::MINUTE,
+            on_failure: OnFailure::Block,
+            backoff: Backoff::default(),
+            statuses: Vec::new(),
+            idempotency: Idempotency::default(),
+            aging: unit::HOUR,
+        }
+    }
+}
+
+/// Whether and under which name a queue sends the idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Idempotency {
+    /// `true`: the standard name; `false`: not at all.
+    Switch(bool),
+    /// Another header name.
+    Named {
+        /// The header's name.
+        header: String,
+    },
+}
+
+impl Default for Idempotency {
+    fn default() -> Self {
+        Self::Switch(true)
+    }
+}
+
+impl Idempotency {
+    /// The header's name, or `None` when it is off.
+    #[must_use]
+    pub fn header(&self) -> Option<&str> {
+        match self {
+            Self::Switch(true) => Some("Idempotency-Key"),
+            Self::Switch(false) => None,
+            Self::Named { header } => Some(header),
+        }
+    }
+}
+
+impl WorkerConfig {
+    /// Checks what the types cannot.
+    ///
+    /// # Errors
+    /// `invalid-config` naming the option and its range.
+    pub fn check(&self) -> Result<(), Error> {
+        check_name("name", &self.name).map_err(|error| Error::invalid_config(error.message))?;
+        if self.breaker_threshold == 0 {
+            return Err(Error::invalid_config("breakerThreshold is at least 1"));
+        }
+        for (name, queue) in &self.queues {
+            check_name("a queue's name", name).map_err(|error| Error::invalid_config(error.message))?;
+            queue.check().map_err(|error| Error::invalid_config(["queues.", name, ".", &error.message].concat()))?;
+        }
+        Ok(())
+    }
+
+    /// The settings of `queue`.
+    ///
+    /// # Errors
+    /// `unknown-queue` when the configuration is strict and does not name it.
+    pub fn queue(&self, queue: &str) -> Result<QueueConfig, Error> {
+        match self.queues.iter().find(|(name, _)| name == queue) {
+            Some((_, config)) => Ok(config.clone()),
+            None if self.strict && queue != DEFAULT_QUEUE => Err(Error::new(
+                ErrorCode::UnknownQueue,
+                ["no queue \"", queue, "\": name it in start({queues}) or drop strict: true"].concat(),
+            )),
+            None => Ok(QueueConfig::default()),
+        }
+    }
+
+    /// The settings for draining `queue`, which may come from an older configuration: never refuses.
+    #[must_use]
+    pub fn queue_or_default(&self, queue: &str) -> QueueConfig {
+        self.queue(queue).unwrap_or_default()
+    }
+}
+
+impl QueueConfig {
+    /// Milliseconds that one send may take, given the size of its body.
+    #[must_use]
+    pub fn send_limit(&self, size: Option<u64>) -> u64 {
+        self.timeout.saturating_add(size.unwrap_or(0) / 32 * unit::SECOND / 1_024)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.max_attempts == 0 || self.max_attempts > 1_000 {
+            return Err(Error::invalid_config("maxAttempts is 1 to 1000"));
+        }
+        if self.concurrency == 0 || self.concurrency > 64 {
+            return Err(Error::invalid_config("concurrency is 1 to 64"));
+        }
+        if self.timeout < 100 || self.timeout > unit::HOUR {
+            return Err(Error::invalid_config("timeout is 100 ms to one hour (3600000)"));
+        }
+        if self.max_age > 3_650 * unit::DAY {
+            return Err(Error::invalid_config("maxAge is at most ten years (315360000000 ms)"));
+        }
+        if self.aging < unit::SECOND || self.aging > 365 * unit::DAY {
+            return Err(Error::invalid_config("aging is one second (1000) to one year (31536000000)"));
+        }
+        if let Some(header) = self.idempotency.header()
+            && !crate::request::is_token(header)
+        {
+            return Err(Error::invalid_config("idempotency.header is not a header name (RFC 9110 token)"));
+        }
+        self.backoff.check()
+    }
+}
+
+/// Checks a queue name, key or owner.
+///
+/// # Errors
+/// `invalid-request` when it is empty, too long or has control characters.
+pub fn check_name(what: &str, name: &str) -> Result<(), Error> {
+    if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
+        return Err(Error::invalid_request([what, " is 1 to 256 bytes without control characters"].concat()));
+    }
+    Ok(())
+}
+
+/// Reads an object as pairs, in its order: a map type would cost bytes and give nothing.
+fn pairs<'de, D: serde::Deserializer<'de>, V: Deserialize<'de>>(deserializer: D) -> Result<Vec<(String, V)>, D::Error> {
+    struct Pairs<V>(std::marker::PhantomData<V>);
+
+    impl<'de, V: Deserialize<'de>> serde::de::Visitor<'de> for Pairs<V> {
+        type Value = Vec<(String, V)>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut pairs = Vec::new();
+            while let Some(pair) = map.next_entry()? {
+                pairs.push(pair);
+            }
+            Ok(pairs)
+        }
+    }
+
+    deserializer.deserialize_map(Pairs(std::marker::PhantomData))
+}
+
+fn statuses<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<(u16, Meaning)>, D::Error> {
+    pairs::<D, Meaning>(deserializer)?
+        .into_iter()
+        .map(|(status, meaning)| match status.parse::<u16>() {
+            Ok(status @ 100..=599) => Ok((status, meaning)),
+            _ => Err(serde::de::Error::custom(["statuses: \"", &status, "\" is not an HTTP status"].concat())),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Result<WorkerConfig, String> {
+        let config: WorkerConfig = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        config.check().map_err(|error| error.to_string())?;
+        Ok(config)
+    }
+
+    #[test]
+    fn an_empty_config_has_the_documented_defaults() {
+        let queue = parse("{}").unwrap().queue("anything").unwrap();
+        assert_eq!((queue.max_attempts, queue.concurrency, queue.max_age), (5, 6, 604_800_000));
+        assert_eq!((queue.backoff.base, queue.backoff.max), (1_000, 300_000));
+    }
+
+    #[test]
+    fn a_misspelt_option_is_named() {
+        let error = parse(r#"{"queues": {"notes": {"maxAtempts": 3}}}"#).unwrap_err();
+        assert!(error.contains("maxAtempts"), "{error}");
+    }
+
+    #[test]
+    fn out_of_range_options_are_named() {
+        for (json, name) in [
+            (r#"{"queues": {"a": {"concurrency": 0}}}"#, "queues.a.concurrency"),
+            (r#"{"queues": {"a": {"maxAttempts": 0}}}"#, "queues.a.maxAttempts"),
+            (r#"{"queues": {"a": {"timeout": 1}}}"#, "queues.a.timeout"),
+            (r#"{"queues": {"a": {"backoff": {"factor": 0.5}}}}"#, "backoff.factor"),
+            (r#"{"queues": {"a": {"backoff": {"base": 10, "max": 5}}}}"#, "backoff.max"),
+            (r#"{"queues": {"a": {"statuses": {"9999": "retry"}}}}"#, "statuses"),
+            (r#"{"queues": {"a": {"idempotency": {"header": "a b"}}}}"#, "idempotency.header"),
+            (r#"{"name": ""}"#, "name"),
+        ] {
+            let error = parse(json).unwrap_err();
+            assert!(error.contains(name), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn strict_knows_only_named_queues() {
+        let config = parse(r#"{"strict": true, "queues": {"notes": {}}}"#).unwrap();
+        assert!(config.queue("notes").is_ok());
+        assert!(config.queue(DEFAULT_QUEUE).is_ok());
+        assert_eq!(config.queue("other").unwrap_err().code, ErrorCode::UnknownQueue);
+    }
+
+    #[test]
+    fn a_max_age_of_nothing_stays_nothing() {
+        assert_eq!(parse(r#"{"queues": {"a": {"maxAge": 0}}}"#).unwrap().queue("a").unwrap().max_age, 0);
+    }
+}

@@ -1,0 +1,380 @@
+//! One wake's work on one queue, as a state machine: inputs in, commands out.
+//!
+//! ```text
+//!            ┌──────────────── Turn (settle + claim, one transaction) ◀───────────┐
+//!            ▼                                                                    │
+//!   begin ─ turning ─▶ sending (up to `concurrency` at once) ── Replied ──────────┤
+//!                        │                                                        │
+//!                        ├─ nothing in flight, something due soon ─▶ waiting ─ Tick, Nudge
+//!                        └─ nothing in flight, nothing due soon, or the time is up ─▶ Done
+//! ```
+//!
+//! Replies that come while a turn is being committed are settled together by the next one (group
+//! commit). A drain claims up to twice its concurrency, so that a slot that falls free has its next
+//! job at hand; what is claimed and not sent when the time is up goes back.
+//!
+//! # What always holds
+//!
+//! - One turn at a time; a job is sent only after the turn that claimed it was committed.
+//! - A reply is settled, by this drain or, if it cannot commit any more, by whoever finds its lease dead.
+//! - After [`Command::Done`] nothing of this drain is in flight.
+
+use std::collections::VecDeque;
+
+use crate::{
+    classify::Reply,
+    error::Error,
+    id::JobId,
+    job::{Job, State},
+    ledger::Ledger,
+    store::turn::{Begin, Fate, Ripen, Settlement, Turn, Turned},
+    time::{Millis, unit},
+    view::SyncResult,
+};
+
+/// Turns that may fail in a row before a drain gives up and leaves its leases to the next one.
+const MOST_FAILED_TURNS: u32 = 4;
+
+/// What a wake may spend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// No new send after this many milliseconds.
+    pub sending: u64,
+    /// Wait within the wake for what is due within this many milliseconds.
+    pub waiting: u64,
+}
+
+impl Default for Budget {
+    /// Well under Chromium's three minutes for an event, and Firefox's idle limits.
+    fn default() -> Self {
+        Self { sending: 2 * unit::MINUTE, waiting: 20 * unit::SECOND }
+    }
+}
+
+/// How a drain starts.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The queue.
+    pub queue: String,
+    /// A name that no other drain ever has.
+    pub holder: String,
+    /// Parallel sends.
+    pub concurrency: u32,
+    /// What the wake may spend.
+    pub budget: Budget,
+    /// Whose waiting the wake's reason cuts short.
+    pub ripen: Ripen,
+    /// Whether the browser says that there is a network.
+    pub online: bool,
+    /// Whether a lock keeps all other drains of this queue out.
+    pub exclusive: bool,
+}
+
+/// What happens to a drain.
+#[derive(Debug)]
+pub enum Input {
+    /// It begins.
+    Start,
+    /// Its turn was committed.
+    Turned(Turned),
+    /// Its turn was aborted; nothing of it is stored.
+    TurnFailed(Error),
+    /// A reply came, or its absence is certain.
+    Replied {
+        /// The job.
+        id: JobId,
+        /// What came back.
+        reply: Reply,
+        /// A random number in `[0, 1)`.
+        roll: f64,
+    },
+    /// There may be new work, or a reason not to wait.
+    Nudge {
+        /// Whose waiting is over.
+        ripen: Ripen,
+        /// Whether there is a network.
+        online: bool,
+    },
+    /// The time that [`Command::Wait`] named has come.
+    Tick,
+    /// Send nothing more.
+    Stop,
+}
+
+/// What a drain wants done.
+#[derive(Debug)]
+pub enum Command {
+    /// Carry out [`crate::store::turn::turn`] and answer `Turned` or `TurnFailed`.
+    Turn(Turn),
+    /// Send this job and answer `Replied`.
+    Send(Box<Job>),
+    /// Answer `Tick` at this instant. A later `Wait` replaces an earlier one.
+    Wait(Millis),
+    /// Tell the pages.
+    Tell(Box<News>),
+    /// The drain is over.
+    Done(Summary),
+}
+
+/// What a turn changed, for the pages.
+#[derive(Debug)]
+pub struct News {
+    /// What became of jobs.
+    pub fates: Vec<Fate>,
+    /// Jobs that are being sent now.
+    pub claimed: Vec<Job>,
+    /// The ledger as committed.
+    pub ledger: Ledger,
+    /// Outcomes of this drain so far.
+    pub done: u64,
+    /// Outcomes to expect of it.
+    pub total: u64,
+}
+
+/// How a drain ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The counts.
+    pub result: SyncResult,
+    /// Something is left that a later wake can send without a person's help.
+    pub again: bool,
+    /// When that is due, as far as it waits for a time.
+    pub next_due: Option<Millis>,
+    /// The store failed and the drain gave up.
+    pub error: Option<Error>,
+}
+
+#[derive(Debug)]
+struct Flight {
+    id: JobId,
+    origin: String,
+}
+
+/// A drain; see the module.
+#[derive(Debug)]
+pub struct Drain {
+    plan: Plan,
+    deadline: Millis,
+    begin: Option<Begin>,
+    ripen: Ripen,
+    turning: Option<Turn>,
+    failed_turns: u32,
+    claimed: VecDeque<Job>,
+    in_flight: Vec<Flight>,
+    settle: Vec<Settlement>,
+    exhausted: bool,
+    stopping: bool,
+    next_due: Option<Millis>,
+    timer: Option<Millis>,
+    error: Option<Error>,
+    result: SyncResult,
+    done: u64,
+    over: bool,
+    out: VecDeque<Command>,
+}
+
+impl Drain {
+    /// A drain that has not begun.
+    #[must_use]
+    pub fn new(now: Millis, plan: Plan) -> Self {
+        Self {
+            deadline: now.after(plan.budget.sending),
+            begin: Some(Begin { exclusive: plan.exclusive }),
+            ripen: plan.ripen,
+            turning: None,
+            failed_turns: 0,
+            claimed: VecDeque::new(),
+            in_flight: Vec::new(),
+            settle: Vec::new(),
+            exhausted: false,
+            stopping: false,
+            next_due: None,
+            timer: None,
+            error: None,
+            result: SyncResult::default(),
+            done: 0,
+            over: false,
+            out: VecDeque::new(),
+            plan,
+        }
+    }
+
+    /// Takes one input; then take commands from [`Drain::poll`] until there are none.
+    pub fn handle(&mut self, now: Millis, input: Input) {
+        match input {
+            Input::Start => {}
+            Input::Turned(turned) => self.turned(turned),
+            Input::TurnFailed(error) => self.turn_failed(now, error),
+            Input::Replied { id, reply, roll } => {
+                self.in_flight.retain(|flight| flight.id != id);
+                self.settle.push(Settlement { id, reply, at: now, roll });
+            }
+            Input::Nudge { ripen, online } => {
+                self.plan.online = online;
+                self.ripen = self.ripen.max(ripen);
+                self.exhausted = false;
+            }
+            Input::Tick => {
+                self.timer = None;
+                self.exhausted = false;
+            }
+            Input::Stop => self.stopping = true,
+        }
+        self.advance(now);
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self) -> Option<Command> {
+        self.out.pop_front()
+    }
+
+    /// Whether it is over: no further input is looked at.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    fn turned(&mut self, turned: Turned) {
+        let asked = self.turning.take().map_or(0, |turn| turn.claim);
+        self.failed_turns = 0;
+        self.exhausted = (turned.claimed.len() as u64) < u64::from(asked);
+        self.next_due = turned.next_due;
+        for fate in &turned.fates {
+            self.tally(fate);
+        }
+        let counts = turned.ledger.queue(&self.plan.queue, &turned.ledger.owner).map(|queue| queue.counts).unwrap_or_default();
+        self.result.remaining = counts.pending + counts.syncing;
+        self.claimed.extend(turned.claimed.iter().cloned());
+        if !turned.fates.is_empty() || !turned.claimed.is_empty() {
+            self.out.push_back(Command::Tell(Box::new(News {
+                fates: turned.fates,
+                claimed: turned.claimed,
+                ledger: turned.ledger,
+                done: self.done,
+                total: self.done + self.result.remaining,
+            })));
+        }
+    }
+
+    fn tally(&mut self, fate: &Fate) {
+        let count = match fate {
+            Fate::Delivered(_) => &mut self.result.delivered,
+            Fate::Late => return,
+            Fate::Kept(job) => match job.state {
+                State::Pending | State::Syncing => {
+                    self.result.retried += 1;
+                    return;
+                }
+                State::Failed => &mut self.result.failed,
+                State::Conflict => &mut self.result.conflicts,
+                State::Blocked => &mut self.result.blocked,
+            },
+        };
+        *count += 1;
+        self.done += 1;
+    }
+
+    /// Takes everything of the failed turn back, to try it again.
+    fn turn_failed(&mut self, now: Millis, error: Error) {
+        let Some(turn) = self.turning.take() else { return };
+        self.failed_turns += 1;
+        self.begin = turn.begin;
+        self.ripen = self.ripen.max(turn.ripen);
+        let later = std::mem::replace(&mut self.settle, turn.settle);
+        self.settle.extend(later);
+        self.error = Some(error);
+        if self.failed_turns >= MOST_FAILED_TURNS {
+            // What was answered and cannot be written, and what is leased, is for the next drain.
+            self.stopping = true;
+            self.settle.clear();
+            self.claimed.clear();
+        } else {
+            self.timer = Some(now.after(100 << (2 * self.failed_turns)));
+            self.out.push_back(Command::Wait(self.timer.unwrap_or(now)));
+        }
+    }
+
+    fn advance(&mut self, now: Millis) {
+        if self.over {
+            return;
+        }
+        self.stopping |= now >= self.deadline;
+        self.send();
+        if self.turning.is_some() || (self.failed_turns > 0 && self.failed_turns < MOST_FAILED_TURNS && self.timer.is_some()) {
+            return;
+        }
+        if self.failed_turns < MOST_FAILED_TURNS && self.take_turn() {
+            return;
+        }
+        if self.timer.is_none()
+            && !self.stopping
+            && self.plan.online
+            && let Some(due) = self.next_due
+            && due <= now.after(self.plan.budget.waiting)
+        {
+            self.timer = Some(due);
+            self.out.push_back(Command::Wait(due));
+        }
+        let idle = self.in_flight.is_empty() && self.claimed.is_empty() && self.settle.is_empty();
+        if idle && (self.timer.is_none() || self.stopping) {
+            self.finish();
+        }
+    }
+
+    fn send(&mut self) {
+        while !self.stopping && self.in_flight.len() < self.plan.concurrency as usize {
+            let Some(job) = self.claimed.pop_front() else { return };
+            self.in_flight.push(Flight { id: job.id.clone(), origin: job.origin.clone() });
+            self.out.push_back(Command::Send(Box::new(job)));
+        }
+    }
+
+    fn take_turn(&mut self) -> bool {
+        let release: Vec<JobId> =
+            if self.stopping { self.claimed.drain(..).map(|job| job.id).collect() } else { Vec::new() };
+        let claim = if self.stopping || !self.plan.online {
+            0
+        } else {
+            let held = u32::try_from(self.in_flight.len() + self.claimed.len()).unwrap_or(u32::MAX);
+            self.plan.concurrency.saturating_mul(2).saturating_sub(held)
+        };
+        let wanted = self.begin.is_some()
+            || !self.settle.is_empty()
+            || !release.is_empty()
+            || (self.ripen > Ripen::Nothing && !self.stopping)
+            || (claim > 0 && !self.exhausted);
+        if !wanted {
+            return false;
+        }
+        let mut in_flight: Vec<(String, usize)> = Vec::new();
+        let held = self.in_flight.iter().map(|flight| &flight.origin).chain(self.claimed.iter().map(|job| &job.origin));
+        for origin in held {
+            match in_flight.iter_mut().find(|(name, _)| name == origin) {
+                Some((_, count)) => *count += 1,
+                None => in_flight.push((origin.clone(), 1)),
+            }
+        }
+        let turn = Turn {
+            queue: self.plan.queue.clone(),
+            holder: self.plan.holder.clone(),
+            begin: self.begin.take(),
+            ripen: std::mem::take(&mut self.ripen),
+            settle: std::mem::take(&mut self.settle),
+            release,
+            claim,
+            in_flight,
+        };
+        self.turning = Some(turn.clone());
+        self.out.push_back(Command::Turn(turn));
+        true
+    }
+
+    fn finish(&mut self) {
+        self.over = true;
+        let error = self.error.take().filter(|_| self.failed_turns > 0);
+        let again = error.is_some()
+            || self.next_due.is_some()
+            || (self.result.remaining > 0 && (!self.exhausted || !self.plan.online));
+        self.out.push_back(Command::Done(Summary { result: self.result, again, next_due: self.next_due, error }));
+    }
+}

@@ -1,0 +1,277 @@
+//! The stored record of a job, its states, and the verbs that change them.
+//!
+//! A record is one row of the `jobs` store; its body lives apart (Q17). The verbs here change a record
+//! in memory; [`crate::store`] applies them within one transaction together with the ledger, the
+//! body and the place of the job's neighbours.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    classify::{ErrorKind, LastError},
+    config::OnFailure,
+    id::JobId,
+    request::RequestHead,
+    time::Millis,
+};
+
+/// The version written into each row; see the migrations of the store.
+pub const RECORD_VERSION: u32 = 1;
+
+/// A job that the worker was killed under this often is not tried again by itself.
+pub const MOST_INTERRUPTIONS: u32 = 10;
+
+/// What is happening to a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Waits to be sent.
+    Pending,
+    /// Leased by a drain, which sends it or is about to.
+    Syncing,
+    /// Dead letter: waits for a person.
+    Failed,
+    /// The server's state disagrees: waits for a resolution.
+    Conflict,
+    /// Waits for sign-in.
+    Blocked,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Syncing, Self::Failed, Self::Conflict, Self::Blocked];
+
+    /// As stored and shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Syncing => "syncing",
+            Self::Failed => "failed",
+            Self::Conflict => "conflict",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
+/// Where a pending job stands; every other state is [`Place::Out`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// May be claimed now.
+    Ready,
+    /// May be claimed at `next_attempt_at`.
+    Due,
+    /// Behind an earlier job of its key.
+    Behind,
+    /// Not pending.
+    Out,
+}
+
+/// Who holds a syncing job, and for how long if nobody can be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The drain that claimed it.
+    pub holder: String,
+    /// After this, a drain in a browser without Web Locks may take it over.
+    pub until: Millis,
+}
+
+/// A queued job: one row of the `jobs` store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Job {
+    /// The record's version.
+    pub v: u32,
+    /// The job's identifier and primary key.
+    pub id: JobId,
+    /// Order of queueing, across all queues of the database.
+    pub seq: u64,
+    /// The queue.
+    pub queue: String,
+    /// The user who queued it; empty when nobody was signed in.
+    pub owner: String,
+    /// The origin it is sent to.
+    pub origin: String,
+    /// Jobs of one key go one at a time, in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// 1 to 10; 10 is most urgent.
+    pub priority: u8,
+    /// The order of claiming: the lowest first, then `seq`. See [`rank`].
+    pub rank: u64,
+    /// What is sent.
+    pub request: RequestHead,
+    /// The body's size in bytes; `None` when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// The value of the idempotency header, without its quotes.
+    pub idempotency_key: String,
+    /// The app's own data, as JSON text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<String>,
+    /// What is happening to it.
+    pub state: State,
+    /// Where it stands.
+    pub place: Place,
+    /// Whether it stands in the line of its key, holding up its successors.
+    #[serde(default)]
+    pub line: bool,
+    /// When it was queued.
+    pub queued_at: Millis,
+    /// When it becomes a dead letter unless delivered.
+    pub expires_at: Millis,
+    /// Attempts that were answered or timed out.
+    pub attempts: u32,
+    /// The job's own limit of attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u32>,
+    /// Sends in a row that found nobody.
+    #[serde(default)]
+    pub unreachable: u32,
+    /// Times the worker was killed with this job in hand.
+    #[serde(default)]
+    pub interruptions: u32,
+    /// When it was last claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_tried_at: Option<Millis>,
+    /// When it may be claimed.
+    pub next_attempt_at: Millis,
+    /// Not before this, whoever asks: `notBefore` and `Retry-After`.
+    #[serde(default)]
+    pub hold_until: Millis,
+    /// The last delay, for decorrelated jitter.
+    #[serde(default)]
+    pub last_delay: u64,
+    /// Why the last attempt did not deliver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<LastError>,
+    /// Who holds it while it is syncing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
+}
+
+/// The order of claiming: when the job, had it been critical, would have to be queued to rank the same.
+///
+/// Each level below critical is worth `aging` milliseconds, so waiting raises a job by one level
+/// per `aging` and none is starved; among jobs of one priority the order is that of queueing.
+/// `clock` must never run backwards ([`crate::ledger::Ledger::tick`]).
+#[must_use]
+pub fn rank(clock: Millis, priority: u8, aging: u64) -> u64 {
+    let handicap = u64::from(10 - priority.clamp(1, 10)).saturating_mul(aging);
+    clock.after(handicap).0
+}
+
+impl Job {
+    /// Takes the job for a drain.
+    pub fn claim(&mut self, now: Millis, lease: Lease) {
+        self.state = State::Syncing;
+        self.place = Place::Out;
+        self.last_tried_at = Some(now);
+        self.lease = Some(lease);
+    }
+
+    /// Gives back a job that was claimed and not sent.
+    pub fn release(&mut self) {
+        self.state = State::Pending;
+        self.place = Place::Ready;
+        self.lease = None;
+    }
+
+    /// Notes that the worker died with the job in hand; whether it arrived is not known.
+    ///
+    /// Burns no attempt. A job that keeps killing its worker becomes a dead letter in the end.
+    pub fn mark_interrupted(&mut self, on_failure: OnFailure) {
+        self.interruptions = self.interruptions.saturating_add(1);
+        let error = LastError {
+            kind: ErrorKind::Interrupted,
+            status: None,
+            message: "the worker was stopped while sending; whether it arrived is not known".to_owned(),
+        };
+        if self.interruptions >= MOST_INTERRUPTIONS {
+            self.dead_letter(State::Failed, error, on_failure);
+        } else {
+            self.release();
+            self.error = Some(error);
+        }
+    }
+
+    /// Puts the job back to be tried at `at`; `hold` is what nobody may cut short.
+    pub fn schedule(&mut self, at: Millis, hold: Millis, error: LastError) {
+        self.state = State::Pending;
+        self.place = Place::Due;
+        self.next_attempt_at = at;
+        self.hold_until = hold;
+        self.error = Some(error);
+        self.lease = None;
+    }
+
+    /// Ends the automatic tries: `failed`, `conflict` or `blocked`.
+    ///
+    /// Under `onFailure: "continue"` a failed job or a conflict steps out of the line of its key; one
+    /// that waits for sign-in never does, for its successors would meet the same refusal.
+    pub fn dead_letter(&mut self, state: State, error: LastError, on_failure: OnFailure) {
+        self.state = state;
+        self.place = Place::Out;
+        if on_failure == OnFailure::Continue && state != State::Blocked {
+            self.line = false;
+        }
+        self.error = Some(error);
+        self.lease = None;
+    }
+
+    /// Starts a dead letter afresh, by a person's hand. Keeps the idempotency key: the payload is the same.
+    ///
+    /// The caller decides between [`Place::Ready`] and [`Place::Behind`].
+    pub fn revive(&mut self, now: Millis, max_age: u64) {
+        self.state = State::Pending;
+        self.place = Place::Behind;
+        self.attempts = 0;
+        self.unreachable = 0;
+        self.interruptions = 0;
+        self.last_delay = 0;
+        self.line = self.key.is_some();
+        self.next_attempt_at = now;
+        self.hold_until = now;
+        if self.expires_at <= now {
+            self.expires_at = now.after(max_age);
+        }
+    }
+
+    /// Whether anything will send this job without a person's help.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        matches!(self.state, State::Pending | State::Syncing)
+    }
+
+    /// Failures in a row, which decide the next delay.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.attempts.saturating_add(self.unreachable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::time::unit::HOUR;
+
+    proptest! {
+        #[test]
+        fn within_a_priority_the_order_is_that_of_queueing(clock in 0u64..1 << 45, later in 0u64..1 << 30, priority in 1u8..=10) {
+            prop_assert!(rank(Millis(clock), priority, HOUR) <= rank(Millis(clock + later), priority, HOUR));
+        }
+
+        #[test]
+        fn of_two_queued_at_once_the_more_urgent_goes_first(clock in 0u64..1 << 45, low in 1u8..10) {
+            prop_assert!(rank(Millis(clock), low + 1, HOUR) < rank(Millis(clock), low, HOUR));
+        }
+
+        #[test]
+        fn nobody_is_overtaken_by_what_comes_later_than_nine_agings(clock in 0u64..1 << 45, low in 1u8..=10) {
+            let late = Millis(clock + 9 * HOUR);
+            prop_assert!(rank(Millis(clock), low, HOUR) <= rank(late, 10, HOUR));
+        }
+    }
+}

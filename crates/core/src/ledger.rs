@@ -1,0 +1,220 @@
+//! The one small row that is read and written with every change: counts, clock, origins, owner.
+//!
+//! It makes status O(1): what the page shows is this row, never a scan. Written in the same
+//! transaction as the rows it counts, it cannot disagree with them; [`crate::store::repair`] rebuilds
+//! it from them all the same.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{classify::LastError, job::{Job, State}, origin::OriginHealth, time::Millis};
+
+/// The version written into the row.
+pub const LEDGER_VERSION: u32 = 1;
+
+/// Jobs per state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Waiting.
+    pub pending: u64,
+    /// In a drain's hands.
+    pub syncing: u64,
+    /// Dead letters.
+    pub failed: u64,
+    /// Conflicts.
+    pub conflict: u64,
+    /// Waiting for sign-in.
+    pub blocked: u64,
+}
+
+impl Counts {
+    /// The count of `state`.
+    pub fn of(&mut self, state: State) -> &mut u64 {
+        match state {
+            State::Pending => &mut self.pending,
+            State::Syncing => &mut self.syncing,
+            State::Failed => &mut self.failed,
+            State::Conflict => &mut self.conflict,
+            State::Blocked => &mut self.blocked,
+        }
+    }
+
+    /// All jobs.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.pending + self.syncing + self.failed + self.conflict + self.blocked
+    }
+
+    /// Adds `other`.
+    pub fn add(&mut self, other: &Self) {
+        self.pending += other.pending;
+        self.syncing += other.syncing;
+        self.failed += other.failed;
+        self.conflict += other.conflict;
+        self.blocked += other.blocked;
+    }
+}
+
+/// One owner's share of one queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueLedger {
+    /// The queue.
+    pub queue: String,
+    /// The owner; empty for nobody.
+    #[serde(default)]
+    pub owner: String,
+    /// Jobs per state.
+    pub counts: Counts,
+    /// Origins that the queue's jobs go to: the lanes of the `ready` index.
+    #[serde(default)]
+    pub origins: Vec<String>,
+}
+
+/// The row itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ledger {
+    /// The row's version.
+    pub v: u32,
+    /// Raised by every write; orders what pages are told.
+    #[serde(default)]
+    pub version: u64,
+    /// The sequence number of the next job.
+    pub next_seq: u64,
+    /// The latest instant that a job was queued at; it never runs backwards.
+    pub clock: Millis,
+    /// The current owner; empty when nobody is signed in.
+    #[serde(default)]
+    pub owner: String,
+    /// Nothing is sent at all.
+    #[serde(default)]
+    pub paused: bool,
+    /// Queues that store and do not send.
+    #[serde(default)]
+    pub paused_queues: Vec<String>,
+    /// Queues with jobs in them.
+    #[serde(default)]
+    pub queues: Vec<QueueLedger>,
+    /// Origins that are in trouble.
+    #[serde(default)]
+    pub origins: Vec<OriginHealth>,
+    /// Entries in the history.
+    #[serde(default)]
+    pub history: u64,
+    /// Wakes that came to an end.
+    #[serde(default)]
+    pub sync_count: u64,
+    /// When the last of them ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_sync_at: Option<Millis>,
+    /// The last thing that went wrong; gone with the next wake that goes well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<LastError>,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            v: LEDGER_VERSION,
+            version: 0,
+            next_seq: 1,
+            clock: Millis(0),
+            owner: String::new(),
+            paused: false,
+            paused_queues: Vec::new(),
+            queues: Vec::new(),
+            origins: Vec::new(),
+            history: 0,
+            sync_count: 0,
+            last_sync_at: None,
+            error: None,
+        }
+    }
+}
+
+impl Ledger {
+    /// Moves the clock forward to `now` and gives it back; a `now` in its past changes nothing.
+    pub fn tick(&mut self, now: Millis) -> Millis {
+        self.clock = self.clock.max(now);
+        self.clock
+    }
+
+    /// Counts a new job.
+    pub fn enter(&mut self, job: &Job) {
+        *self.queue_mut(&job.queue, &job.owner).counts.of(job.state) += 1;
+        self.add_origin(job);
+    }
+
+    /// Notes where a job goes: the lanes of the `ready` index are found by it.
+    pub fn add_origin(&mut self, job: &Job) {
+        let queue = self.queue_mut(&job.queue, &job.owner);
+        if !queue.origins.contains(&job.origin) {
+            queue.origins.push(job.origin.clone());
+        }
+    }
+
+    /// Counts a change of state.
+    pub fn shift(&mut self, job: &Job, from: State) {
+        if from != job.state {
+            let queue = self.queue_mut(&job.queue, &job.owner);
+            let count = queue.counts.of(from);
+            *count = count.saturating_sub(1);
+            *queue.counts.of(job.state) += 1;
+        }
+    }
+
+    /// Counts a job that left the store in state `from`.
+    pub fn leave(&mut self, job: &Job, from: State) {
+        let queue = self.queue_mut(&job.queue, &job.owner);
+        let count = queue.counts.of(from);
+        *count = count.saturating_sub(1);
+        if queue.counts.total() == 0 {
+            self.queues.retain(|queue| queue.counts.total() > 0);
+        }
+    }
+
+    /// The share of `owner` in `queue`, where it has any job.
+    #[must_use]
+    pub fn queue(&self, queue: &str, owner: &str) -> Option<&QueueLedger> {
+        self.queues.iter().find(|entry| entry.queue == queue && entry.owner == owner)
+    }
+
+    /// The current owner's queues.
+    pub fn own_queues(&self) -> impl Iterator<Item = &QueueLedger> {
+        self.queues.iter().filter(|entry| entry.owner == self.owner)
+    }
+
+    /// Whether `queue` may send.
+    #[must_use]
+    pub fn is_paused(&self, queue: &str) -> bool {
+        self.paused || self.paused_queues.iter().any(|paused| paused == queue)
+    }
+
+    /// What is known of `origin`; an origin that is not in trouble is not remembered.
+    #[must_use]
+    pub fn origin(&self, origin: &str) -> Option<&OriginHealth> {
+        self.origins.iter().find(|entry| entry.origin == origin)
+    }
+
+    /// Changes what is known of `origin`, and forgets it when there is nothing bad to remember.
+    pub fn change_origin(&mut self, origin: &str, change: impl FnOnce(&mut OriginHealth)) {
+        let at = self.origins.iter().position(|entry| entry.origin == origin);
+        let mut health = match at {
+            Some(at) => self.origins.swap_remove(at),
+            None => OriginHealth::new(origin),
+        };
+        change(&mut health);
+        if !health.is_healthy() {
+            self.origins.push(health);
+        }
+    }
+
+    fn queue_mut(&mut self, queue: &str, owner: &str) -> &mut QueueLedger {
+        let at = self.queues.iter().position(|entry| entry.queue == queue && entry.owner == owner).unwrap_or_else(|| {
+            self.queues.push(QueueLedger { queue: queue.to_owned(), owner: owner.to_owned(), ..QueueLedger::default() });
+            self.queues.len() - 1
+        });
+        #[expect(clippy::indexing_slicing, reason = "found or pushed just above")]
+        &mut self.queues[at]
+    }
+}

@@ -1,0 +1,185 @@
+//! What can be queued: the stored form of a request, and what is refused at the door.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// The largest stored header section, in bytes; servers refuse more long before.
+const LONGEST_HEADERS: usize = 64 * 1024;
+
+/// A request without its body, as it is stored and sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestHead {
+    /// The absolute `http(s)` URL, as the platform's URL parser spells it.
+    pub url: String,
+    /// The method, normalised as `fetch` does.
+    pub method: String,
+    /// Header names in lower case, and values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    /// Fetch's `credentials`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<String>,
+    /// Fetch's `mode`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Fetch's `redirect`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<String>,
+    /// Fetch's `referrerPolicy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referrer_policy: Option<String>,
+    /// Fetch's `cache`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<String>,
+    /// Fetch's `integrity`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integrity: Option<String>,
+}
+
+/// Headers that are applied when a job is sent and never stored (P4).
+const CREDENTIALS: &[&str] = &[
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "x-csrf-token",
+    "x-csrftoken",
+    "x-xsrf-token",
+];
+
+/// Forbidden request-headers (Fetch §2.2.2) that `fetch` would drop without a word.
+const FORBIDDEN: &[&str] = &[
+    "accept-charset", "accept-encoding", "access-control-request-headers", "access-control-request-method",
+    "access-control-request-private-network", "connection", "content-length", "cookie2", "date", "dnt", "expect",
+    "host", "keep-alive", "origin", "referer", "set-cookie", "te", "trailer", "transfer-encoding", "upgrade", "via",
+];
+
+impl RequestHead {
+    /// Checks the head and takes credentials off it; says which headers were taken.
+    ///
+    /// The URL itself is parsed by the shell's platform parser before it comes here; this checks that
+    /// the result is something `fetch` can send.
+    ///
+    /// # Errors
+    /// `invalid-request` naming the part that cannot be queued.
+    pub fn admit(&mut self) -> Result<Vec<String>, Error> {
+        if !(self.url.starts_with("https://") || self.url.starts_with("http://")) {
+            return Err(Error::invalid_request("url: only http: and https: requests can be queued"));
+        }
+        if !is_token(&self.method) {
+            return Err(Error::invalid_request("method is not an HTTP method (RFC 9110 token)"));
+        }
+        if ["CONNECT", "TRACE", "TRACK"].iter().any(|forbidden| self.method.eq_ignore_ascii_case(forbidden)) {
+            return Err(Error::invalid_request(["method ", &self.method, " is forbidden to fetch"].concat()));
+        }
+        check_choice("credentials", self.credentials.as_deref(), &["omit", "same-origin", "include"])?;
+        check_choice("mode", self.mode.as_deref(), &["cors", "no-cors", "same-origin"])?;
+        check_choice("redirect", self.redirect.as_deref(), &["follow", "error", "manual"])?;
+        check_choice(
+            "cache",
+            self.cache.as_deref(),
+            &["default", "no-store", "reload", "no-cache", "force-cache", "only-if-cached"],
+        )?;
+        let mut taken = Vec::new();
+        let mut size = 0;
+        for (name, value) in &mut self.headers {
+            name.make_ascii_lowercase();
+            size += name.len() + value.len();
+            check_header(name, value)?;
+        }
+        if size > LONGEST_HEADERS {
+            return Err(Error::invalid_request("headers: more than 64 KiB; put data in the body"));
+        }
+        self.headers.retain(|(name, _)| {
+            let keep = !CREDENTIALS.contains(&name.as_str());
+            if !keep {
+                taken.push(name.clone());
+            }
+            keep
+        });
+        Ok(taken)
+    }
+}
+
+/// Whether a method may carry a body in `fetch`.
+#[must_use]
+pub fn takes_body(method: &str) -> bool {
+    !matches!(method, "GET" | "HEAD")
+}
+
+/// Whether `text` is a token (RFC 9110 §5.6.2).
+#[must_use]
+pub fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+fn check_header(name: &str, value: &str) -> Result<(), Error> {
+    if !is_token(name) {
+        return Err(Error::invalid_request(["headers: \"", name, "\" is not a header name"].concat()));
+    }
+    if FORBIDDEN.contains(&name) || name.starts_with("sec-") || (name.starts_with("proxy-") && !CREDENTIALS.contains(&name)) {
+        return Err(Error::invalid_request([
+            "headers: the browser sets \"", name, "\" itself; leave it out",
+        ].concat()));
+    }
+    if value.bytes().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) || value.chars().any(|char| u32::from(char) > 0xff) {
+        return Err(Error::invalid_request(["headers: the value of \"", name, "\" cannot be sent"].concat()));
+    }
+    Ok(())
+}
+
+fn check_choice(name: &str, value: Option<&str>, choices: &[&str]) -> Result<(), Error> {
+    match value {
+        Some(value) if !choices.contains(&value) => {
+            Err(Error::invalid_request([name, " is one of ", &choices.join(", ")].concat()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(method: &str, headers: &[(&str, &str)]) -> RequestHead {
+        RequestHead {
+            url: "https://app.example/api".into(),
+            method: method.into(),
+            headers: headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+            ..RequestHead::default()
+        }
+    }
+
+    #[test]
+    fn ordinary_requests_are_admitted() {
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "PROPFIND", "patch"] {
+            assert_eq!(head(method, &[("Content-Type", "text/plain"), ("X-Thing", "\u{e9}")]).admit(), Ok(vec![]));
+        }
+    }
+
+    #[test]
+    fn credentials_are_taken_off() {
+        let mut head = head("POST", &[("Authorization", "Bearer secret"), ("X-CSRF-Token", "t"), ("Accept", "*/*")]);
+        assert_eq!(head.admit().unwrap(), ["authorization", "x-csrf-token"]);
+        assert_eq!(head.headers, [("accept".to_owned(), "*/*".to_owned())]);
+    }
+
+    #[test]
+    fn what_fetch_cannot_send_is_refused() {
+        for method in ["", "CONNECT", "trace", "TRACK", "A B", "GÉT"] {
+            assert!(head(method, &[]).admit().is_err(), "{method}");
+        }
+        for (name, value) in [("Host", "x"), ("Sec-Fetch-Mode", "x"), ("Proxy-Foo", "x"), ("a b", "x"), ("", "x"), ("x", "a\nb"), ("x", "日")] {
+            assert!(head("POST", &[(name, value)]).admit().is_err(), "{name}: {value}");
+        }
+        for url in ["", "/relative", "ftp://x/", "blob:https://x/y", "data:,x", "javascript:1"] {
+            let mut bad = head("POST", &[]);
+            bad.url = url.into();
+            assert!(bad.admit().is_err(), "{url}");
+        }
+        let mut bad = head("POST", &[]);
+        bad.mode = Some("navigate".into());
+        assert!(bad.admit().is_err());
+    }
+}

@@ -1,0 +1,63 @@
+//! Reads the `Retry-After` header (RFC 9110 §10.2.3).
+
+use std::time::UNIX_EPOCH;
+
+use crate::time::unit;
+
+/// The longest wait that a server may ask for; a longer one is cut to this.
+pub const LONGEST: u64 = unit::DAY;
+
+/// Milliseconds that `Retry-After` asks for, or `None` where it is absent or garbage.
+///
+/// A date is measured against the reply's own `date` header, so that a client clock that is wrong
+/// does not matter; without a readable `date`, a date in `Retry-After` says nothing and is ignored.
+#[must_use]
+pub fn parse(retry_after: &str, date: Option<&str>) -> Option<u64> {
+    let text = retry_after.trim();
+    let wait = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Too many digits for a u64 is an honest, if absurd, number of seconds.
+        text.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(unit::SECOND)
+    } else {
+        epoch_millis(text)?.saturating_sub(epoch_millis(date?.trim())?)
+    };
+    Some(wait.min(LONGEST))
+}
+
+fn epoch_millis(http_date: &str) -> Option<u64> {
+    let since_epoch = httpdate::parse_http_date(http_date).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    u64::try_from(since_epoch.as_millis()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const DATE: Option<&str> = Some("Wed, 21 Oct 2026 07:28:00 GMT");
+
+    #[test]
+    fn seconds_and_dates_are_read() {
+        assert_eq!(parse("120", None), Some(120_000));
+        assert_eq!(parse(" 0 ", None), Some(0));
+        assert_eq!(parse("Wed, 21 Oct 2026 07:28:30 GMT", DATE), Some(30_000));
+        assert_eq!(parse("Wed, 21 Oct 2026 07:00:00 GMT", DATE), Some(0));
+        assert_eq!(parse("99999999999999999999999", None), Some(LONGEST));
+    }
+
+    #[test]
+    fn garbage_is_ignored() {
+        for text in ["", "-1", "1.5", "soon", "1e3", "Wed, 99 Foo 2026", "١٢", "12 0", "0x10"] {
+            assert_eq!(parse(text, DATE), None, "{text}");
+        }
+        assert_eq!(parse("Wed, 21 Oct 2026 07:28:30 GMT", None), None);
+        assert_eq!(parse("Wed, 21 Oct 2026 07:28:30 GMT", Some("yesterday")), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_survived(text in ".*", date in proptest::option::of(".*")) {
+            prop_assert!(parse(&text, date.as_deref()).unwrap_or(0) <= LONGEST);
+        }
+    }
+}

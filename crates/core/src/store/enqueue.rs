@@ -1,0 +1,282 @@
+//! Stores new jobs: all of a call, or none.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Index, Scan, Tx, line, load, save};
+use crate::{
+    config::{WorkerConfig, check_name},
+    error::Error,
+    id::JobId,
+    job::{Job, Place, RECORD_VERSION, State, rank},
+    request::{RequestHead, takes_body},
+    time::Millis,
+};
+
+/// The largest metadata, in bytes of JSON text: it is read with every row.
+const LONGEST_METADATA: usize = 16 * 1024;
+
+/// What happens to a job whose key already has one waiting (Q9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDuplicate {
+    /// Both are delivered, in order.
+    #[default]
+    Append,
+    /// The one that waits stays; the new one is not stored, and the call answers the old one's id.
+    Keep,
+    /// The last one that waits gets the new request; the call answers its id.
+    Replace,
+}
+
+/// `EnqueueOptions` of the public surface.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct EnqueueOptions {
+    /// The queue; `default` when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// Jobs of one key go one at a time, in order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// `critical`, `high`, `normal`, `low`, `cleanup`, or 1 to 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// Do not send before this instant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Millis>,
+    /// Milliseconds after which the job is a dead letter; 0 means at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<u64>,
+    /// Answered attempts before it is a dead letter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u32>,
+    /// What to do when the key already has a job waiting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_duplicate: Option<OnDuplicate>,
+}
+
+/// A priority by name or by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Priority {
+    /// 1 to 10.
+    Level(u8),
+    /// By name.
+    Named(PriorityName),
+}
+
+/// The named priorities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PriorityName {
+    /// 10.
+    Critical,
+    /// 8.
+    High,
+    /// 5.
+    Normal,
+    /// 3.
+    Low,
+    /// 1.
+    Cleanup,
+}
+
+impl Priority {
+    /// The level, 1 to 10.
+    ///
+    /// # Errors
+    /// `invalid-request` for another number.
+    pub fn level(self) -> Result<u8, Error> {
+        match self {
+            Self::Level(level @ 1..=10) => Ok(level),
+            Self::Level(_) => Err(Error::invalid_request("priority is 1 to 10, or critical, high, normal, low, cleanup")),
+            Self::Named(PriorityName::Critical) => Ok(10),
+            Self::Named(PriorityName::High) => Ok(8),
+            Self::Named(PriorityName::Normal) => Ok(5),
+            Self::Named(PriorityName::Low) => Ok(3),
+            Self::Named(PriorityName::Cleanup) => Ok(1),
+        }
+    }
+}
+
+/// A job as the page hands it over; its body travels beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewJob {
+    /// Made by the page, so that a repeated call is recognised.
+    pub id: JobId,
+    /// What to send.
+    pub request: RequestHead,
+    /// How to queue it.
+    #[serde(default)]
+    pub options: EnqueueOptions,
+    /// The app's own data, as JSON text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<String>,
+}
+
+/// A job that passed every check of [`admit`].
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    new: NewJob,
+    origin: String,
+    size: Option<u64>,
+    queue: String,
+    priority: u8,
+    max_age: u64,
+    aging: u64,
+    /// Credential headers that were taken off, for the log.
+    pub taken: Vec<String>,
+}
+
+/// Checks everything about a job that can be checked before a transaction is opened.
+///
+/// `origin` is that of the request's URL and `size` its body's length in bytes, as the shell knows them.
+///
+/// # Errors
+/// `invalid-request` or `unknown-queue`, naming what cannot be queued.
+pub fn admit(mut new: NewJob, origin: String, size: Option<u64>, config: &WorkerConfig) -> Result<Admitted, Error> {
+    let taken = new.request.admit()?;
+    if size.is_some() && !takes_body(&new.request.method) {
+        return Err(Error::invalid_request([&new.request.method, " takes no body"].concat()));
+    }
+    let queue = new.options.queue.clone().unwrap_or_else(|| crate::config::DEFAULT_QUEUE.to_owned());
+    check_name("queue", &queue)?;
+    if let Some(key) = &new.options.key {
+        check_name("key", key)?;
+    }
+    let settings = config.queue(&queue)?;
+    let priority = new.options.priority.map_or(Ok(5), Priority::level)?;
+    if new.options.max_attempts == Some(0) {
+        return Err(Error::invalid_request("maxAttempts is at least 1"));
+    }
+    if matches!(new.options.on_duplicate, Some(OnDuplicate::Keep | OnDuplicate::Replace)) && new.options.key.is_none() {
+        return Err(Error::invalid_request("onDuplicate: duplicates are found by key; give one"));
+    }
+    if new.metadata.as_ref().is_some_and(|metadata| metadata.len() > LONGEST_METADATA) {
+        return Err(Error::invalid_request("metadata: more than 16 KiB of JSON; put data in the body"));
+    }
+    let max_age = new.options.max_age.unwrap_or(settings.max_age);
+    Ok(Admitted { new, origin, size, queue, priority, max_age, aging: settings.aging, taken })
+}
+
+/// Stores jobs with their bodies, and answers each one's id and whether it is new.
+///
+/// A job whose id is already stored, or was delivered lately, is the same call repeated: it is
+/// answered and not stored again. As a call is stored whole or not at all, its first id tells, unless
+/// the page says (`repeat`) that it asks again for want of an answer: then every id is looked up.
+///
+/// # Errors
+/// `invalid-request` when two jobs have one id; what the transaction's reads and writes answer; then nothing is stored.
+pub async fn enqueue<T: Tx>(
+    tx: &T,
+    now: Millis,
+    jobs: Vec<(Admitted, Option<T::Body>)>,
+    repeat: bool,
+) -> Result<Vec<(JobId, bool)>, Error> {
+    let mut distinct: Vec<&JobId> = jobs.iter().map(|(admitted, _)| &admitted.new.id).collect();
+    distinct.sort_unstable();
+    if distinct.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
+        return Err(Error::invalid_request("two jobs of one call have the same id"));
+    }
+    let mut ledger = load(tx).await?;
+    let mut ids = Vec::with_capacity(jobs.len());
+    // Lines that this very call has put a job into: no need to look again.
+    let mut occupied: Vec<(String, String)> = Vec::new();
+    let mut look_up = true;
+    for (admitted, body) in jobs {
+        let Admitted { new, origin, size, queue, priority, max_age, aging, .. } = admitted;
+        if look_up {
+            if tx.job(&new.id).await?.is_some() || tx.outcome(&new.id).await?.is_some() {
+                ids.push((new.id, false));
+                continue;
+            }
+            look_up = repeat;
+        }
+        let key = new.options.key;
+        if let (Some(on_duplicate), Some(key)) = (new.options.on_duplicate, key.as_deref())
+            && on_duplicate != OnDuplicate::Append
+            && let Some(mut waiting) = last_waiting(tx, &ledger.owner, &queue, key).await?
+        {
+            if on_duplicate == OnDuplicate::Replace {
+                waiting.request = new.request;
+                waiting.origin = origin;
+                waiting.size = size;
+                waiting.metadata = new.metadata;
+                // Another payload is another request to the server.
+                waiting.idempotency_key = new.id.as_str().to_owned();
+                waiting.expires_at = now.after(max_age);
+                ledger.add_origin(&waiting);
+                store_body(tx, &waiting.id, body.as_ref())?;
+                tx.put_job(&waiting)?;
+            }
+            ids.push((waiting.id, false));
+            look_up = true;
+            continue;
+        }
+        let not_before = new.options.not_before.unwrap_or(now);
+        let seq = ledger.next_seq;
+        ledger.next_seq += 1;
+        let clock = ledger.tick(now);
+        let mut job = Job {
+            v: RECORD_VERSION,
+            idempotency_key: new.id.as_str().to_owned(),
+            id: new.id,
+            seq,
+            queue,
+            owner: ledger.owner.clone(),
+            origin,
+            line: key.is_some(),
+            key,
+            priority,
+            rank: rank(clock, priority, aging),
+            request: new.request,
+            size,
+            metadata: new.metadata,
+            state: State::Pending,
+            place: Place::Ready,
+            queued_at: now,
+            expires_at: now.after(max_age),
+            attempts: 0,
+            max_attempts: new.options.max_attempts,
+            unreachable: 0,
+            interruptions: 0,
+            last_tried_at: None,
+            next_attempt_at: not_before.max(now),
+            hold_until: not_before,
+            last_delay: 0,
+            error: None,
+            lease: None,
+        };
+        match &job.key {
+            Some(key) if occupied.iter().any(|(queue, taken)| *queue == job.queue && taken == key) => job.place = Place::Behind,
+            Some(key) => {
+                occupied.push((job.queue.clone(), key.clone()));
+                line::enter(tx, &mut job, now).await?;
+            }
+            None => line::enter(tx, &mut job, now).await?,
+        }
+        ledger.enter(&job);
+        if let Some(body) = &body {
+            tx.put_body(&job.id, body)?;
+        }
+        tx.put_job(&job)?;
+        ids.push((job.id, true));
+    }
+    save(tx, &mut ledger).await?;
+    Ok(ids)
+}
+
+fn store_body<T: Tx>(tx: &T, id: &JobId, body: Option<&T::Body>) -> Result<(), Error> {
+    match body {
+        Some(body) => tx.put_body(id, body),
+        None => tx.delete_body(id),
+    }
+}
+
+/// The last job of a line, if it is still only waiting.
+async fn last_waiting<T: Tx>(tx: &T, owner: &str, queue: &str, key: &str) -> Result<Option<Job>, Error> {
+    // Lines with duplicates folded are short: what grows is only what `append` put there.
+    let line = tx.scan(&Scan::of(Index::Line, vec![owner, queue, key], 1_000)).await?;
+    Ok(line.into_iter().next_back().filter(|job| job.state == State::Pending))
+}

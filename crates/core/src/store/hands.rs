@@ -1,0 +1,216 @@
+//! What a person or the app does to stored jobs: retry, discard, edit, clear, pause, sign in.
+//!
+//! Each answers whether it came in time. A job that is being sent cannot be taken back: whether it
+//! arrived is not known yet, so the answer is "too late" and its outcome will tell.
+
+use super::{Index, Scan, Tx, line, load, read::Filter, save};
+use crate::{
+    config::WorkerConfig,
+    error::Error,
+    id::JobId,
+    job::{Job, State},
+    ledger::Ledger,
+    request::{RequestHead, takes_body},
+    time::Millis,
+};
+
+/// Jobs cleared in one transaction's page.
+const PAGE: u32 = 256;
+
+/// Tries a job again now: a dead letter afresh, a waiting one without waiting.
+///
+/// # Errors
+/// What the transaction answers.
+pub async fn retry<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfig) -> Result<Option<Job>, Error> {
+    let mut ledger = load(tx).await?;
+    let Some(mut job) = own_job(tx, &ledger, id).await?.filter(|job| job.state != State::Syncing) else { return Ok(None) };
+    let from = job.state;
+    match job.state {
+        State::Pending => {
+            job.next_attempt_at = now;
+            job.hold_until = now;
+        }
+        _ => job.revive(now, config.queue_or_default(&job.queue).max_age),
+    }
+    line::enter(tx, &mut job, now).await?;
+    ledger.shift(&job, from);
+    ledger.add_origin(&job);
+    tx.put_job(&job)?;
+    save(tx, &mut ledger).await?;
+    Ok(Some(job))
+}
+
+/// Removes a job that is not being sent, and lets its successors go.
+///
+/// # Errors
+/// What the transaction answers.
+pub async fn discard<T: Tx>(tx: &T, now: Millis, id: &JobId) -> Result<Option<Job>, Error> {
+    let mut ledger = load(tx).await?;
+    let Some(job) = own_job(tx, &ledger, id).await?.filter(|job| job.state != State::Syncing) else { return Ok(None) };
+    remove(tx, &mut ledger, &job, now).await?;
+    save(tx, &mut ledger).await?;
+    Ok(Some(job))
+}
+
+/// Replaces a job's request, and its body where `body` says so, under a new idempotency key: to a
+/// server it is another request. A dead letter is tried again.
+///
+/// # Errors
+/// `invalid-request` when the new head cannot be sent; what the transaction answers.
+pub async fn edit<T: Tx>(
+    tx: &T,
+    now: Millis,
+    id: &JobId,
+    change: Edit<T::Body>,
+    config: &WorkerConfig,
+) -> Result<Option<Job>, Error> {
+    let mut ledger = load(tx).await?;
+    let Some(mut job) = own_job(tx, &ledger, id).await?.filter(|job| job.state != State::Syncing) else { return Ok(None) };
+    let from = job.state;
+    let mut request = change.request;
+    request.admit()?;
+    job.request = request;
+    job.origin = change.origin;
+    match change.body {
+        Body::Keep => {}
+        Body::None => {
+            job.size = None;
+            tx.delete_body(id)?;
+        }
+        Body::Replace(body, size) => {
+            job.size = Some(size);
+            tx.put_body(id, &body)?;
+        }
+    }
+    if job.size.is_some() && !takes_body(&job.request.method) {
+        return Err(Error::invalid_request([&job.request.method, " takes no body"].concat()));
+    }
+    job.idempotency_key = change.idempotency_key;
+    job.error = None;
+    if from != State::Pending {
+        job.revive(now, config.queue_or_default(&job.queue).max_age);
+    }
+    line::enter(tx, &mut job, now).await?;
+    ledger.shift(&job, from);
+    ledger.add_origin(&job);
+    tx.put_job(&job)?;
+    save(tx, &mut ledger).await?;
+    Ok(Some(job))
+}
+
+/// A new request for a stored job.
+#[derive(Debug)]
+pub struct Edit<B> {
+    /// The whole new head.
+    pub request: RequestHead,
+    /// Its URL's origin.
+    pub origin: String,
+    /// What becomes of the body.
+    pub body: Body<B>,
+    /// The new idempotency key.
+    pub idempotency_key: String,
+}
+
+/// What an edit does to the body.
+#[derive(Debug)]
+pub enum Body<B> {
+    /// It stays.
+    Keep,
+    /// There is none any more.
+    None,
+    /// Another, and its size in bytes.
+    Replace(B, u64),
+}
+
+/// Removes all of the current owner's jobs that match and are not being sent; answers how many.
+///
+/// # Errors
+/// What the transaction answers.
+pub async fn clear<T: Tx>(tx: &T, now: Millis, filter: &Filter) -> Result<u32, Error> {
+    let mut ledger = load(tx).await?;
+    let owner = ledger.owner.clone();
+    let queues: Vec<String> = ledger.own_queues().map(|queue| queue.queue.clone()).filter(|queue| filter.takes_queue(queue)).collect();
+    let mut cleared = 0;
+    for queue in queues {
+        for state in State::ALL.into_iter().filter(|state| *state != State::Syncing && filter.takes_state(*state)) {
+            loop {
+                let page = tx.scan(&Scan::of(Index::State, vec![&owner, &queue, state.as_str()], PAGE)).await?;
+                if page.is_empty() {
+                    break;
+                }
+                for job in &page {
+                    remove(tx, &mut ledger, job, now).await?;
+                    cleared += 1;
+                }
+            }
+        }
+    }
+    save(tx, &mut ledger).await?;
+    Ok(cleared)
+}
+
+/// Stops or resumes sending, of one queue or of all. Survives restarts.
+///
+/// # Errors
+/// What the transaction answers.
+pub async fn pause<T: Tx>(tx: &T, queue: Option<&str>, paused: bool) -> Result<Ledger, Error> {
+    let mut ledger = load(tx).await?;
+    match queue {
+        None => {
+            ledger.paused = paused;
+            if !paused {
+                ledger.paused_queues.clear();
+            }
+        }
+        Some(queue) => {
+            ledger.paused_queues.retain(|name| name != queue);
+            if paused {
+                ledger.paused_queues.push(queue.to_owned());
+            }
+        }
+    }
+    save(tx, &mut ledger).await?;
+    Ok(ledger)
+}
+
+/// Says who is signed in: jobs are stamped with, listed for and sent for this owner only. Their jobs
+/// that waited for a sign-in are tried again.
+///
+/// # Errors
+/// What the transaction answers.
+pub async fn set_owner<T: Tx>(tx: &T, now: Millis, owner: &str, config: &WorkerConfig) -> Result<Ledger, Error> {
+    let mut ledger = load(tx).await?;
+    owner.clone_into(&mut ledger.owner);
+    let queues: Vec<String> = ledger.own_queues().filter(|queue| queue.counts.blocked > 0).map(|queue| queue.queue.clone()).collect();
+    for queue in queues {
+        let max_age = config.queue_or_default(&queue).max_age;
+        loop {
+            let page = tx.scan(&Scan::of(Index::State, vec![owner, &queue, State::Blocked.as_str()], PAGE)).await?;
+            if page.is_empty() {
+                break;
+            }
+            for mut job in page {
+                job.revive(now, max_age);
+                line::enter(tx, &mut job, now).await?;
+                ledger.shift(&job, State::Blocked);
+                tx.put_job(&job)?;
+            }
+        }
+    }
+    save(tx, &mut ledger).await?;
+    Ok(ledger)
+}
+
+async fn own_job<T: Tx>(tx: &T, ledger: &Ledger, id: &JobId) -> Result<Option<Job>, Error> {
+    Ok(tx.job(id).await?.filter(|job| job.owner == ledger.owner))
+}
+
+async fn remove<T: Tx>(tx: &T, ledger: &mut Ledger, job: &Job, now: Millis) -> Result<(), Error> {
+    tx.delete_job(&job.id)?;
+    tx.delete_body(&job.id)?;
+    ledger.leave(job, job.state);
+    if job.line {
+        line::promote_next(tx, job, now).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! What each transaction on the store does, over any storage that can scan an index.
+//!
+//! A shell opens one read-write transaction, calls one of the functions of this module with it, and
+//! commits when that answers `Ok`, or aborts when it answers `Err`. Everything here is atomic by
+//! that; nothing here waits for anything but the transaction itself.
+//!
+//! # Stores
+//!
+//! | store | key | what |
+//! |---|---|---|
+//! | `jobs` | `id` | one [`Job`] a row, with the entries of [`Index`] |
+//! | `bodies` | `id` | the body's bytes, loaded only to be sent |
+//! | `history` | `id` | one [`Outcome`] a delivered job, bounded |
+//! | `meta` | name | the [`Ledger`] |
+//! | `quarantine` | auto | rows that did not parse, as they were |
+
+pub mod enqueue;
+pub mod hands;
+mod line;
+pub mod read;
+pub mod repair;
+pub mod turn;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::Error,
+    id::JobId,
+    job::{Job, Place, State},
+    ledger::Ledger,
+    time::Millis,
+};
+
+/// An index of the `jobs` store. Each entry is some texts, then some numbers, and orders by them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Index {
+    /// `[owner, queue, origin] rank, seq`: pending jobs that may be claimed now.
+    Ready,
+    /// `[owner, queue] nextAttemptAt, seq`: pending jobs that wait for their time.
+    Due,
+    /// `[owner, queue, key] seq`: the line of each key.
+    Line,
+    /// `[owner, queue, state] seq`: all jobs, for listing and recovery.
+    State,
+    /// `[owner, queue] expiresAt, seq`: jobs that age.
+    Expiry,
+}
+
+impl Index {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Ready, Self::Due, Self::Line, Self::State, Self::Expiry];
+
+    /// The index's name, and that of the row's property that holds its entry.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "xReady",
+            Self::Due => "xDue",
+            Self::Line => "xLine",
+            Self::State => "xState",
+            Self::Expiry => "xExpiry",
+        }
+    }
+
+    /// The entry of `job` in this index, where it has one.
+    #[must_use]
+    pub fn entry(self, job: &Job) -> Option<(Vec<&str>, Vec<u64>)> {
+        let (owner, queue) = (job.owner.as_str(), job.queue.as_str());
+        match self {
+            Self::Ready => (job.place == Place::Ready).then(|| (vec![owner, queue, job.origin.as_str()], vec![job.rank, job.seq])),
+            Self::Due => (job.place == Place::Due).then(|| (vec![owner, queue], vec![job.next_attempt_at.0, job.seq])),
+            Self::Line => {
+                let key = job.key.as_deref().filter(|_| job.line)?;
+                Some((vec![owner, queue, key], vec![job.seq]))
+            }
+            Self::State => Some((vec![owner, queue, job.state.as_str()], vec![job.seq])),
+            Self::Expiry => matches!(job.state, State::Pending | State::Blocked)
+                .then(|| (vec![owner, queue], vec![job.expires_at.0, job.seq])),
+        }
+    }
+}
+
+/// A range of an index: entries with exactly these texts, whose first number lies in the bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scan<'a> {
+    /// The index.
+    pub index: Index,
+    /// The texts.
+    pub texts: Vec<&'a str>,
+    /// The first number at least this.
+    pub from: u64,
+    /// The first number at most this.
+    pub upto: u64,
+    /// Rows at most.
+    pub limit: u32,
+}
+
+impl<'a> Scan<'a> {
+    /// Everything under `texts`, at most `limit` rows.
+    #[must_use]
+    pub fn of(index: Index, texts: Vec<&'a str>, limit: u32) -> Self {
+        Self { index, texts, from: 0, upto: Millis::MAX.0, limit }
+    }
+
+    /// Only entries whose first number is at most `upto`.
+    #[must_use]
+    pub fn upto(mut self, upto: u64) -> Self {
+        self.upto = upto;
+        self
+    }
+
+    /// Only entries whose first number is at least `from`.
+    #[must_use]
+    pub fn from(mut self, from: u64) -> Self {
+        self.from = from;
+        self
+    }
+}
+
+/// A delivered job's trace in the history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcome {
+    /// The record's version.
+    pub v: u32,
+    /// The job.
+    pub id: JobId,
+    /// Its queue.
+    pub queue: String,
+    /// Its owner.
+    #[serde(default)]
+    pub owner: String,
+    /// Its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Its method.
+    pub method: String,
+    /// Its URL.
+    pub url: String,
+    /// The status it was answered with; `None` for an opaque reply, of which no more is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Attempts that were answered, this one included.
+    pub attempts: u32,
+    /// When it was queued.
+    pub queued_at: Millis,
+    /// When the outcome was recorded.
+    pub delivered_at: Millis,
+}
+
+/// One read-write transaction, as a shell provides it.
+///
+/// Writes are issued and not awaited: a write that fails makes the commit fail. Reads see the writes
+/// issued before them. A row that does not parse is moved to `quarantine` and counts as absent.
+#[expect(async_fn_in_trait, reason = "both shells are single-threaded")]
+pub trait Tx {
+    /// A body as the shell stores it.
+    type Body;
+
+    /// The ledger; `None` when there is none yet or it does not parse.
+    async fn ledger(&self) -> Result<Option<Ledger>, Error>;
+    /// Writes the ledger.
+    fn put_ledger(&self, ledger: &Ledger) -> Result<(), Error>;
+    /// The job of this id.
+    async fn job(&self, id: &JobId) -> Result<Option<Job>, Error>;
+    /// Jobs in a range of an index, in its order.
+    async fn scan(&self, scan: &Scan<'_>) -> Result<Vec<Job>, Error>;
+    /// A page of all jobs with an id greater than `after`, in the order of ids; for [`repair`] only.
+    async fn all(&self, after: Option<&JobId>, limit: u32) -> Result<Vec<Job>, Error>;
+    /// Writes a job with its index entries.
+    fn put_job(&self, job: &Job) -> Result<(), Error>;
+    /// Deletes a job's row.
+    fn delete_job(&self, id: &JobId) -> Result<(), Error>;
+    /// Stores a body.
+    fn put_body(&self, id: &JobId, body: &Self::Body) -> Result<(), Error>;
+    /// Deletes a body.
+    fn delete_body(&self, id: &JobId) -> Result<(), Error>;
+    /// The history's entry for this job.
+    async fn outcome(&self, id: &JobId) -> Result<Option<Outcome>, Error>;
+    /// The history's oldest entries.
+    async fn oldest_outcomes(&self, limit: u32) -> Result<Vec<Outcome>, Error>;
+    /// Writes an entry of the history.
+    fn put_outcome(&self, outcome: &Outcome) -> Result<(), Error>;
+    /// Deletes an entry of the history.
+    fn delete_outcome(&self, id: &JobId) -> Result<(), Error>;
+    /// Rows moved to quarantine by this transaction so far.
+    fn quarantined(&self) -> u32;
+}
+
+/// Reads the ledger, or rebuilds it where there is none that can be read.
+pub(crate) async fn load<T: Tx>(tx: &T) -> Result<Ledger, Error> {
+    match tx.ledger().await? {
+        Some(ledger) => Ok(ledger),
+        None => repair::rebuild(tx, Ledger::default()).await,
+    }
+}
+
+/// Writes the ledger at the end of a transaction; recounts first where rows went to quarantine.
+pub(crate) async fn save<T: Tx>(tx: &T, ledger: &mut Ledger) -> Result<(), Error> {
+    if tx.quarantined() > 0 {
+        *ledger = repair::rebuild(tx, std::mem::take(ledger)).await?;
+    }
+    ledger.version += 1;
+    tx.put_ledger(ledger)
+}

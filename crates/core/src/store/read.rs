@@ -1,0 +1,125 @@
+//! Reads for the page: one job, a page of jobs, when to wake next. By index, never a full scan.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Index, Scan, Tx, line, load};
+use crate::{
+    config::WorkerConfig,
+    error::Error,
+    id::JobId,
+    job::State,
+    ledger::Ledger,
+    time::Millis,
+    view::JobView,
+};
+
+/// The longest page of [`list`].
+const LONGEST_PAGE: u32 = 1_000;
+
+/// The filter of `list` and `clear`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Filter {
+    /// Only this queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// Only this state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
+    /// Jobs at most; 100 when absent, 1,000 at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Only jobs queued after this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<JobId>,
+}
+
+impl Filter {
+    /// Whether jobs of `queue` match.
+    #[must_use]
+    pub fn takes_queue(&self, queue: &str) -> bool {
+        self.queue.as_deref().is_none_or(|only| only == queue)
+    }
+
+    /// Whether jobs in `state` match.
+    #[must_use]
+    pub fn takes_state(&self, state: State) -> bool {
+        self.state.is_none_or(|only| only == state)
+    }
+}
+
+/// One job of the current owner, or the trace of a delivered one.
+///
+/// # Errors
+/// What the transaction answers.
+pub async fn get<T: Tx>(tx: &T, id: &JobId, config: &WorkerConfig) -> Result<Option<JobView>, Error> {
+    let ledger = load(tx).await?;
+    if let Some(job) = tx.job(id).await? {
+        if job.owner != ledger.owner {
+            return Ok(None);
+        }
+        let waits_for = line::waits_for(tx, &job).await?;
+        return Ok(Some(JobView::of(job, waits_for.map(|job| job.id), &ledger, config)));
+    }
+    let outcome = tx.outcome(id).await?.filter(|outcome| outcome.owner == ledger.owner);
+    Ok(outcome.map(JobView::delivered))
+}
+
+/// A page of the current owner's jobs, in the order they were queued.
+///
+/// # Errors
+/// `invalid-request` when `after` names no stored job; what the transaction answers.
+pub async fn list<T: Tx>(tx: &T, filter: &Filter, config: &WorkerConfig) -> Result<Vec<JobView>, Error> {
+    let ledger = load(tx).await?;
+    let limit = filter.limit.unwrap_or(100).min(LONGEST_PAGE);
+    let from = match &filter.after {
+        None => 0,
+        Some(id) => match tx.job(id).await? {
+            Some(job) => job.seq + 1,
+            None => return Err(Error::invalid_request("list: `after` names no stored job; begin again without it")),
+        },
+    };
+    let mut jobs = Vec::new();
+    for queue in ledger.own_queues().filter(|queue| filter.takes_queue(&queue.queue)) {
+        let mut counts = queue.counts;
+        for state in State::ALL {
+            if filter.takes_state(state) && *counts.of(state) > 0 {
+                let texts = vec![queue.owner.as_str(), queue.queue.as_str(), state.as_str()];
+                jobs.extend(tx.scan(&Scan::of(Index::State, texts, limit).from(from)).await?);
+            }
+        }
+    }
+    jobs.sort_unstable_by_key(|job| job.seq);
+    jobs.truncate(limit as usize);
+    let mut views = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let waits_for = line::waits_for(tx, &job).await?;
+        views.push(JobView::of(job, waits_for.map(|job| job.id), &ledger, config));
+    }
+    Ok(views)
+}
+
+/// When something of the current owner's may be sent next; `None` when nothing waits for a time.
+///
+/// # Errors
+/// What the transaction answers.
+pub async fn next_wake<T: Tx>(tx: &T, ledger: &Ledger, now: Millis) -> Result<Option<Millis>, Error> {
+    let mut next: Option<Millis> = None;
+    let mut sooner = |at: Millis| next = Some(next.map_or(at, |next| next.min(at)));
+    for queue in ledger.own_queues() {
+        if queue.counts.pending == 0 || ledger.is_paused(&queue.queue) {
+            continue;
+        }
+        let due = tx.scan(&Scan::of(Index::Due, vec![&queue.owner, &queue.queue], 1)).await?;
+        if let Some(job) = due.first() {
+            sooner(job.next_attempt_at);
+        }
+        for origin in &queue.origins {
+            let ready = tx.scan(&Scan::of(Index::Ready, vec![&queue.owner, &queue.queue, origin], 1)).await?;
+            if !ready.is_empty() {
+                sooner(ledger.origin(origin).and_then(|health| health.closed_until).unwrap_or(now).max(now));
+            }
+        }
+    }
+    Ok(next)
+}

@@ -1,0 +1,262 @@
+//! What the page gets to see: a job, the status, a drain's result, events.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    classify::LastError,
+    config::WorkerConfig,
+    id::JobId,
+    job::{Job, State},
+    ledger::{Counts, Ledger},
+    store::Outcome,
+    time::Millis,
+};
+
+/// A job's state as shown: the stored ones, and `delivered` for what is in the history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobState {
+    /// Waits to be sent.
+    Pending,
+    /// Being sent.
+    Syncing,
+    /// Dead letter.
+    Failed,
+    /// Waits for a resolution.
+    Conflict,
+    /// Waits for sign-in.
+    Blocked,
+    /// Delivered.
+    Delivered,
+}
+
+impl From<State> for JobState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Pending => Self::Pending,
+            State::Syncing => Self::Syncing,
+            State::Failed => Self::Failed,
+            State::Conflict => Self::Conflict,
+            State::Blocked => Self::Blocked,
+        }
+    }
+}
+
+/// A job as the page sees it: `Job` of the public surface. Times are milliseconds since the epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobView {
+    /// The job's id.
+    pub id: JobId,
+    /// What is happening to it.
+    pub state: JobState,
+    /// Its queue.
+    pub queue: String,
+    /// Its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// What is sent where.
+    pub method: String,
+    /// What is sent where.
+    pub url: String,
+    /// 1 to 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
+    /// The body's size in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// The app's own data; JSON text here, parsed for JavaScript.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<String>,
+    /// The idempotency key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+    /// Attempts that the server answered, or that timed out.
+    pub attempts: u32,
+    /// Of how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u32>,
+    /// Tries in a row that found nobody; they count toward nothing.
+    #[serde(default)]
+    pub unreachable: u32,
+    /// When it was queued.
+    pub queued_at: Millis,
+    /// When it was last tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_tried_at: Option<Millis>,
+    /// When it may be tried next; absent when nothing will send it by itself, or it waits for another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt_at: Option<Millis>,
+    /// When it becomes a dead letter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Millis>,
+    /// The job of the same key that it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<JobId>,
+    /// Why the last attempt did not deliver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<LastError>,
+    /// The status it was delivered with; absent for an opaque reply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// When it was delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered_at: Option<Millis>,
+}
+
+impl JobView {
+    /// The view of a stored job.
+    #[must_use]
+    pub fn of(job: Job, waiting_for: Option<JobId>, ledger: &Ledger, config: &WorkerConfig) -> Self {
+        let closed_until = ledger.origin(&job.origin).and_then(|origin| origin.closed_until);
+        let next = (job.state == State::Pending && waiting_for.is_none())
+            .then(|| closed_until.map_or(job.next_attempt_at, |until| until.max(job.next_attempt_at)));
+        let max_attempts = job.max_attempts.unwrap_or_else(|| config.queue_or_default(&job.queue).max_attempts);
+        Self {
+            id: job.id,
+            state: job.state.into(),
+            queue: job.queue,
+            key: job.key,
+            method: job.request.method,
+            url: job.request.url,
+            priority: Some(job.priority),
+            size: job.size,
+            metadata: job.metadata,
+            idempotency_key: Some(job.idempotency_key),
+            attempts: job.attempts,
+            max_attempts: Some(max_attempts),
+            unreachable: job.unreachable,
+            queued_at: job.queued_at,
+            last_tried_at: job.last_tried_at,
+            next_attempt_at: next,
+            expires_at: Some(job.expires_at),
+            waiting_for,
+            error: job.error,
+            status: None,
+            delivered_at: None,
+        }
+    }
+
+    /// The view of a delivered job's trace.
+    #[must_use]
+    pub fn delivered(outcome: Outcome) -> Self {
+        Self {
+            id: outcome.id,
+            state: JobState::Delivered,
+            queue: outcome.queue,
+            key: outcome.key,
+            method: outcome.method,
+            url: outcome.url,
+            priority: None,
+            size: None,
+            metadata: None,
+            idempotency_key: None,
+            attempts: outcome.attempts,
+            max_attempts: None,
+            unreachable: 0,
+            queued_at: outcome.queued_at,
+            last_tried_at: Some(outcome.delivered_at),
+            next_attempt_at: None,
+            expires_at: None,
+            waiting_for: None,
+            error: None,
+            status: outcome.status,
+            delivered_at: Some(outcome.delivered_at),
+        }
+    }
+}
+
+/// The status that every open tab sees, read from the ledger (P5).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Orders status messages: a later one has a higher number, also across workers.
+    pub version: u64,
+    /// Jobs waiting.
+    pub pending: u64,
+    /// Jobs being sent.
+    pub syncing: u64,
+    /// Dead letters.
+    pub failed: u64,
+    /// Conflicts.
+    pub conflicts: u64,
+    /// Jobs waiting for sign-in.
+    pub blocked: u64,
+    /// Everything is paused.
+    pub paused: bool,
+    /// Queues that are paused by name.
+    pub paused_queues: Vec<String>,
+    /// A drain is at work.
+    pub is_running: bool,
+    /// Outcomes of the running drains so far.
+    pub done: u64,
+    /// Outcomes to expect of them.
+    pub total: u64,
+    /// When the last drain ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_sync_at: Option<Millis>,
+    /// When something may be sent next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_sync_at: Option<Millis>,
+    /// What went wrong last, until a drain goes well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<LastError>,
+    /// Drains that ended.
+    pub sync_count: u64,
+    /// Rows that did not parse since this worker started.
+    pub quarantined: u64,
+}
+
+impl Status {
+    /// The stored part of the status.
+    #[must_use]
+    pub fn of(ledger: &Ledger) -> Self {
+        let mut counts = Counts::default();
+        for queue in ledger.own_queues() {
+            counts.add(&queue.counts);
+        }
+        Self {
+            version: ledger.version,
+            pending: counts.pending,
+            syncing: counts.syncing,
+            failed: counts.failed,
+            conflicts: counts.conflict,
+            blocked: counts.blocked,
+            paused: ledger.paused,
+            paused_queues: ledger.paused_queues.clone(),
+            last_sync_at: ledger.last_sync_at,
+            error: ledger.error.clone(),
+            sync_count: ledger.sync_count,
+            ..Self::default()
+        }
+    }
+}
+
+/// What a drain did: `SyncResult` of the public surface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncResult {
+    /// Jobs delivered.
+    pub delivered: u64,
+    /// Attempts that will be made again.
+    pub retried: u64,
+    /// Jobs that became dead letters.
+    pub failed: u64,
+    /// Jobs that met a conflict.
+    pub conflicts: u64,
+    /// Jobs that wait for a sign-in.
+    pub blocked: u64,
+    /// Jobs that still wait to be sent.
+    pub remaining: u64,
+}
+
+impl SyncResult {
+    /// Adds another queue's result.
+    pub fn add(&mut self, other: &Self) {
+        self.delivered += other.delivered;
+        self.retried += other.retried;
+        self.failed += other.failed;
+        self.conflicts += other.conflicts;
+        self.blocked += other.blocked;
+        self.remaining += other.remaining;
+    }
+}
