@@ -1,1 +1,97 @@
+//! Shearwater in the service worker: `IndexedDB`, `fetch`, Web Locks and events around the core.
+//!
+//! The script `sw/worker.js` adds the listeners, starts this module when the first event wants it,
+//! and calls the four functions below. Everything that decides anything is in `shearwater-core`;
+//! everything here carries a decision out.
+//!
+//! # A panic
+//!
+//! A panicking module is dead: its futures never settle. The panic hook tells the host, which settles
+//! every event that waits (they race against it), aborts what is being fetched, and starts a fresh
+//! instance for the next event; that one finds the dead drain's leases and takes the jobs back.
 
+mod clock;
+mod codec;
+mod engine;
+mod events;
+mod fault;
+mod fetch;
+mod gate;
+mod host;
+mod idb;
+mod js;
+mod locks;
+mod messages;
+mod migrations;
+mod runner;
+mod store;
+mod tell;
+
+use std::{cell::RefCell, rc::Rc};
+
+use js_sys::{Function, Promise};
+use shearwater_core::{Error, config::WorkerConfig};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::future_to_promise;
+
+use engine::Engine;
+use host::Host;
+
+thread_local! {
+    static ENGINE: RefCell<Option<Rc<Engine>>> = const { RefCell::new(None) };
+}
+
+/// Starts the engine with the app's configuration; called once for each instance of the module.
+///
+/// # Errors
+/// `invalid-config`, naming the option.
+#[wasm_bindgen]
+pub fn boot(config: JsValue, host: JsValue) -> Result<(), JsValue> {
+    let host = Host::new(host);
+    fault::install_panic_hook(&host);
+    let config: WorkerConfig = if config.is_undefined() || config.is_null() {
+        WorkerConfig::default()
+    } else {
+        serde_wasm_bindgen::from_value(config)
+            .map_err(|error| Error::invalid_config(["start(): ", &js::message_of(&error.into())].concat()))
+            .map_err(fault::to_js)?
+    };
+    config.check().map_err(fault::to_js)?;
+    ENGINE.with_borrow_mut(|engine| *engine = Some(Engine::new(config, host)));
+    Ok(())
+}
+
+/// Handles a page's message: calls `reply` with the answer as soon as it stands, and settles when
+/// the work that the message set off is over.
+#[wasm_bindgen]
+pub fn message(data: JsValue, reply: Function) -> Promise {
+    with_engine(async move |engine| {
+        messages::handle(&engine, data, reply).await;
+        Ok(JsValue::UNDEFINED)
+    })
+}
+
+/// Handles a `sync` event; answers whether retryable work is left.
+#[wasm_bindgen]
+pub fn sync(tag: String, last_chance: bool) -> Promise {
+    with_engine(async move |engine| Ok(JsValue::from(events::sync(&engine, &tag, last_chance).await.map_err(fault::to_js)?)))
+}
+
+/// Drains whatever is there, at the start of a worker or after a panic.
+#[wasm_bindgen]
+pub fn resume() -> Promise {
+    with_engine(async move |engine| {
+        events::resume(&engine).await.map_err(fault::to_js)?;
+        Ok(JsValue::UNDEFINED)
+    })
+}
+
+fn with_engine<F: Future<Output = Result<JsValue, JsValue>> + 'static>(work: impl FnOnce(Rc<Engine>) -> F + 'static) -> Promise {
+    let engine = ENGINE.with_borrow(Clone::clone);
+    future_to_promise(async move {
+        match engine {
+            Some(engine) => work(engine).await,
+            None => Err(fault::to_js(Error::internal("boot() was not called"))),
+        }
+    })
+}

@@ -1,0 +1,240 @@
+//! What one worker holds: configuration, store, running drains.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use shearwater_core::{
+    Error, Millis,
+    config::{LogLevel, WorkerConfig},
+    drain::{Budget, Summary},
+    job::State,
+    ledger::Ledger,
+    protocol::Event,
+    store::{
+        read,
+        turn::Ripen,
+    },
+    view::{JobView, SyncResult},
+};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+
+use crate::{
+    clock,
+    host::Host,
+    idb::Mode,
+    js::{self, BroadcastChannel},
+    runner::Running,
+    store::Store,
+};
+
+/// See the module.
+pub struct Engine {
+    /// As given to `start()`.
+    pub config: WorkerConfig,
+    /// The app's own origin.
+    pub origin: String,
+    /// The script's side.
+    pub host: Host,
+    /// The database.
+    pub store: Store,
+    /// To all pages; `None` where the browser has no `BroadcastChannel`.
+    pub channel: Option<BroadcastChannel>,
+    /// Drains at work, one a queue at most.
+    pub running: RefCell<Vec<Rc<Running>>>,
+    /// Answers under way, by the page's `re`: a message that is repeated joins the first.
+    pub answering: RefCell<Vec<(String, crate::gate::Gate<Result<JsValue, Error>>)>>,
+    /// Sync tags that were registered and did not fire yet.
+    tags: RefCell<Vec<String>>,
+    /// The latest ledger seen, for statuses between transactions.
+    pub seen: RefCell<Ledger>,
+    resumed: Cell<bool>,
+}
+
+impl Engine {
+    /// An idle engine.
+    pub fn new(config: WorkerConfig, host: Host) -> Rc<Self> {
+        let origin = js::get2(&js::global(), "location", "origin").as_string().unwrap_or_default();
+        Rc::new(Self {
+            origin,
+            store: Store::new(&config.name),
+            channel: BroadcastChannel::new(&["shearwater:", &config.name].concat()).ok(),
+            host,
+            running: RefCell::default(),
+            answering: RefCell::default(),
+            tags: RefCell::default(),
+            seen: RefCell::default(),
+            resumed: Cell::new(false),
+            config,
+        })
+    }
+
+    /// Whether the browser believes that there is a network.
+    pub fn is_online(&self) -> bool {
+        js::get2(&js::global(), "navigator", "onLine").as_bool() != Some(false)
+    }
+
+    /// Drains one queue, or joins the drain that is at work on it.
+    pub async fn drain(self: &Rc<Self>, queue: &str, ripen: Ripen) -> Summary {
+        let existing = self.running.borrow().iter().find(|running| running.queue == queue).cloned();
+        let running = match existing {
+            Some(running) => {
+                running.nudge(self, ripen);
+                running
+            }
+            None => {
+                let running = Running::new(queue, ripen);
+                self.running.borrow_mut().push(Rc::clone(&running));
+                spawn_local(Rc::clone(&running).run(Rc::clone(self)));
+                running
+            }
+        };
+        running.over.passed().await
+    }
+
+    /// Drains these queues side by side and adds up what they did.
+    ///
+    /// # Errors
+    /// The first store failure that ended a drain.
+    pub async fn drain_all(self: &Rc<Self>, queues: Vec<String>, ripen: Ripen) -> Result<Total, Error> {
+        let gates: Vec<_> = queues
+            .into_iter()
+            .map(|queue| {
+                let gate = crate::gate::Gate::new();
+                let (engine, opened) = (Rc::clone(self), gate.clone());
+                spawn_local(async move { opened.open(engine.drain(&queue, ripen).await) });
+                gate
+            })
+            .collect();
+        let mut total = Total::default();
+        let mut error = None;
+        for gate in gates {
+            let summary = gate.passed().await;
+            total.result.add(&summary.result);
+            total.again |= summary.again;
+            error = error.or(summary.error);
+        }
+        error.map_or(Ok(total), Err)
+    }
+
+    /// A drain ended: free its place, tell the pages, and have the browser come again if need be.
+    pub async fn drained(self: &Rc<Self>, running: &Rc<Running>, summary: &Summary) {
+        self.running.borrow_mut().retain(|other| !Rc::ptr_eq(other, running));
+        if summary.again {
+            self.register(&running.queue);
+        }
+        let event = Event::SyncComplete { queue: running.queue.clone(), result: summary.result };
+        self.tell_now(Vec::new(), Some(event)).await;
+    }
+
+    /// Queues of the current owner that have jobs to send.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn queues(&self) -> Result<Vec<String>, Error> {
+        let ledger = self.ledger().await?;
+        let live = |queue: &&shearwater_core::ledger::QueueLedger| {
+            let mut counts = queue.counts;
+            *counts.of(State::Pending) + *counts.of(State::Syncing) > 0
+        };
+        Ok(ledger.own_queues().filter(live).map(|queue| queue.queue.clone()).collect())
+    }
+
+    /// The ledger as stored.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn ledger(&self) -> Result<Ledger, Error> {
+        self.store.run(Mode::Read, async |db| shearwater_core::store::ledger(db).await).await
+    }
+
+    /// The ledger and the time of the next wake, as stored.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn outlook(&self) -> Result<(Ledger, Option<Millis>), Error> {
+        self.store
+            .run(Mode::Read, async |db| {
+                let ledger = shearwater_core::store::ledger(db).await?;
+                let next = read::next_wake(db, &ledger, clock::now()).await?;
+                Ok((ledger, next))
+            })
+            .await
+    }
+
+    /// Broadcasts the status as it is stored now.
+    pub async fn tell_now(&self, jobs: Vec<JobView>, event: Option<Event>) {
+        match self.outlook().await {
+            Ok((ledger, next)) => {
+                let mut status = self.status(&ledger);
+                status.next_sync_at = next;
+                self.tell(status, jobs, event);
+            }
+            Err(error) => self.log_error(&error.message),
+        }
+    }
+
+    /// Has the browser fire a `sync` event for this queue, where it can. The request is on its way when
+    /// this returns.
+    pub fn register(&self, queue: &str) {
+        if self.tags.borrow().iter().any(|tag| tag == queue) {
+            return;
+        }
+        let manager = js::get2(&js::global(), "registration", "sync");
+        let Ok(register) = js::get(&manager, "register").dyn_into::<js_sys::Function>() else { return };
+        let Ok(promise) = register.call1(&manager, &JsValue::from_str(queue)) else { return };
+        self.tags.borrow_mut().push(queue.to_owned());
+        let promise: js_sys::Promise = promise.unchecked_into();
+        spawn_local(async move {
+            // Denied, or no window is open: pages poke instead, and register by themselves.
+            let _ = JsFuture::from(promise).await;
+        });
+    }
+
+    /// The browser fired this tag; the next need registers it anew.
+    pub fn tag_fired(&self, tag: &str) {
+        self.tags.borrow_mut().retain(|known| known != tag);
+    }
+
+    /// Whether this is the first wake of this worker.
+    pub fn first_wake(&self) -> bool {
+        !self.resumed.replace(true)
+    }
+
+    /// What a wake may spend.
+    pub fn budget(&self) -> Budget {
+        Budget::default()
+    }
+
+    /// Writes to the console what a developer must know.
+    pub fn log_error(&self, text: &str) {
+        if self.config.log_level >= LogLevel::Error {
+            js::console_error("[shearwater]", text);
+        }
+    }
+
+    /// Writes to the console each step of a job.
+    pub fn log_debug(&self, step: &str, id: &shearwater_core::JobId) {
+        if self.config.log_level >= LogLevel::Debug {
+            js::console_info("[shearwater]", &[step, " ", id.as_str()].concat());
+        }
+    }
+
+    /// Writes to the console what a developer may want to follow.
+    pub fn log_info(&self, text: &str) {
+        if self.config.log_level >= LogLevel::Info {
+            js::console_info("[shearwater]", text);
+        }
+    }
+}
+
+/// What several drains did together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Total {
+    /// The counts.
+    pub result: SyncResult,
+    /// Something is left that a later wake can send.
+    pub again: bool,
+}

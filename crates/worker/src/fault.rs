@@ -1,0 +1,43 @@
+//! Errors on their way between Rust and JavaScript, and the panic hook.
+
+use shearwater_core::{Error, ErrorCode};
+use wasm_bindgen::prelude::*;
+
+use crate::{host::Host, js};
+
+/// A JavaScript `Error` with `name: "ShearwaterError"` and the stable `code`.
+pub fn to_js(error: Error) -> JsValue {
+    let object = js_sys::Error::new(&error.message);
+    object.set_name("ShearwaterError");
+    js::set(&object, "code", &JsValue::from_str(error.code.as_str()));
+    object.into()
+}
+
+/// The typed error for what the storage threw, told by its name; messages differ by browser.
+pub fn storage_error(error: &JsValue) -> Error {
+    let (name, message) = (js::name_of(error), js::message_of(error));
+    let (code, advice) = match name.as_str() {
+        "QuotaExceededError" => (ErrorCode::QuotaExceeded, "the disk or the origin's quota is full; nothing was stored: free space and try again"),
+        "DataCloneError" => (ErrorCode::InvalidRequest, "the body cannot be stored"),
+        "ConstraintError" | "DataError" | "TypeError" => (ErrorCode::Internal, "IndexedDB refused a row"),
+        _ => (ErrorCode::StorageUnavailable, "IndexedDB cannot be used (private mode, or the browser lost its connection)"),
+    };
+    Error::new(code, [advice, " (", &name, ": ", &message, ")"].concat())
+}
+
+/// Tells the host when this instance dies, and has the next call start a new one.
+pub fn install_panic_hook(host: &Host) {
+    let host = host.clone();
+    std::panic::set_hook(Box::new(move |info| {
+        let place = info.location().map_or(0, std::panic::Location::line);
+        let file = info.location().map_or("", std::panic::Location::file);
+        let payload = info.payload();
+        let text = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("panic");
+        host.panicked(&[text, " at ", file, ":", &place.to_string()].concat());
+        wasm_bindgen::handler::schedule_reinit();
+    }));
+}

@@ -1,0 +1,175 @@
+//! Sends one job and says what came back.
+
+use std::{cell::Cell, rc::Rc};
+
+use js_sys::{Object, Promise};
+use shearwater_core::{
+    classify::{Meaning, Reply, Response, status_meaning},
+    config::WorkerConfig,
+    job::Job,
+};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+
+use crate::{clock::Timer, engine::Engine, host::Host, js};
+
+/// Characters of an error reply that are kept for people.
+const EXCERPT: usize = 300;
+
+/// Sends a job under its queue's time limit. Never fails: whatever happens is a [`Reply`].
+///
+/// The `auth` hook supplies credentials; after a refusal it is asked once more to refresh them.
+pub async fn send(engine: &Engine, job: &Job, body: Option<&JsValue>) -> Reply {
+    if job.size.is_some() && body.is_none() {
+        return Reply::Unsendable("the stored body is gone; discard the job or edit it".to_owned());
+    }
+    let mut refresh = false;
+    loop {
+        let credentials = match credentials(engine, job, refresh).await {
+            Ok(credentials) => credentials,
+            Err(reply) => return reply,
+        };
+        let reply = attempt(engine, job, body, &credentials).await;
+        let refused = reply.status().is_some_and(|status| status_meaning(&job.request.method, status) == Meaning::Blocked);
+        if !refused || credentials.is_empty() || refresh {
+            return reply;
+        }
+        refresh = true;
+    }
+}
+
+/// What the app's `auth` hook supplies for this job.
+async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(String, String)>, Reply> {
+    let detail = Object::new();
+    js::set(&detail, "id", &JsValue::from_str(job.id.as_str()));
+    js::set(&detail, "url", &JsValue::from_str(&job.request.url));
+    js::set(&detail, "method", &JsValue::from_str(&job.request.method));
+    js::set(&detail, "queue", &JsValue::from_str(&job.queue));
+    let owner = if job.owner.is_empty() { JsValue::NULL } else { JsValue::from_str(&job.owner) };
+    js::set(&detail, "owner", &owner);
+    js::set(&detail, "refresh", &JsValue::from_bool(refresh));
+    match engine.host.hook("auth", &detail).await {
+        Ok(Some(headers)) if headers.is_object() => Ok(Object::entries(headers.unchecked_ref())
+            .iter()
+            .filter_map(|entry| {
+                let entry: js_sys::Array = entry.unchecked_into();
+                Some((entry.get(0).as_string()?, entry.get(1).as_string()?))
+            })
+            .collect()),
+        Ok(_) => Ok(Vec::new()),
+        Err(error) => {
+            engine.log_error(&error.message);
+            // No credentials is no reason to bother the server, nor to give up on the job.
+            Err(Reply::Unreachable)
+        }
+    }
+}
+
+async fn attempt(engine: &Engine, job: &Job, body: Option<&JsValue>, credentials: &[(String, String)]) -> Reply {
+    let controller = js::AbortController::new();
+    engine.host.abort_on_death(&controller);
+    let timed_out = Rc::new(Cell::new(false));
+    let limit = engine.config.queue_or_default(&job.queue).send_limit(job.size);
+    let timer = Timer::start(limit, {
+        let (timed_out, controller) = (Rc::clone(&timed_out), controller.clone());
+        move || {
+            timed_out.set(true);
+            controller.unchecked_into::<js::AbortController>().abort();
+        }
+    });
+    let init = request_init(&engine.config, &engine.origin, job, body, credentials);
+    js::set(&init, "signal", &controller.signal());
+    let reply = match js::fetch(&job.request.url, &init) {
+        Ok(promise) => match JsFuture::from(promise).await {
+            Ok(response) => read(&engine.host, response.unchecked_into()).await,
+            Err(_) if timed_out.get() => Reply::TimedOut,
+            Err(_) => Reply::Unreachable,
+        },
+        Err(refused) => Reply::Unsendable(js::message_of(&refused)),
+    };
+    drop(timer);
+    engine.host.release(&controller);
+    reply
+}
+
+fn request_init(config: &WorkerConfig, own_origin: &str, job: &Job, body: Option<&JsValue>, credentials: &[(String, String)]) -> Object {
+    let request = &job.request;
+    let init = Object::new();
+    js::set(&init, "method", &JsValue::from_str(&request.method));
+    let headers = Object::new();
+    for (name, value) in request.headers.iter().chain(credentials) {
+        js::set(&headers, name, &JsValue::from_str(value));
+    }
+    let queue = config.queue_or_default(&job.queue);
+    let takes_key = job.origin == own_origin || config.idempotency_origins.contains(&job.origin);
+    if let Some(name) = queue.idempotency.header().filter(|_| takes_key) {
+        // A structured-field string (RFC 8941 §3.3.3); a UUID needs no escapes.
+        js::set(&headers, name, &JsValue::from_str(&["\"", &job.idempotency_key, "\""].concat()));
+    }
+    js::set(&init, "headers", &headers);
+    if let Some(body) = body {
+        js::set(&init, "body", body);
+    }
+    let options = [
+        ("credentials", &request.credentials),
+        ("mode", &request.mode),
+        ("redirect", &request.redirect),
+        ("referrerPolicy", &request.referrer_policy),
+        ("cache", &request.cache),
+        ("integrity", &request.integrity),
+    ];
+    for (name, value) in options {
+        if let Some(value) = value {
+            js::set(&init, name, &JsValue::from_str(value));
+        }
+    }
+    init
+}
+
+async fn read(host: &Host, response: js::Response) -> Reply {
+    let status = response.status();
+    if status == 0 {
+        return Reply::Opaque;
+    }
+    let headers = response.headers();
+    let mut reply = Response {
+        status,
+        retry_after: headers.get("retry-after"),
+        date: headers.get("date"),
+        rate_limit: headers.get("ratelimit"),
+        excerpt: None,
+    };
+    let kind = headers.get("content-type").unwrap_or_default();
+    if status >= 400 && (kind.contains("json") || kind.starts_with("text/plain")) {
+        reply.excerpt = excerpt(host, &response).await;
+    } else {
+        free_connection(&response, headers.get("content-length"));
+    }
+    Reply::Status(reply)
+}
+
+/// The beginning of an error reply. That it cannot be read changes nothing about the outcome.
+async fn excerpt(host: &Host, response: &js::Response) -> Option<String> {
+    let text = JsFuture::from(host.until_death(&response.text().ok()?)).await.ok()?.as_string()?;
+    let detail = js_sys::JSON::parse(&text).ok().map(|json| js::get(&json, "detail"));
+    let text = detail.and_then(|detail| detail.as_string()).unwrap_or(text);
+    Some(text.trim().chars().take(EXCERPT).collect())
+}
+
+/// Lets the connection serve the next request: reads a short reply to its end, and drops a long one.
+fn free_connection(response: &js::Response, length: Option<String>) {
+    let short = length.and_then(|length| length.parse::<u32>().ok()).is_some_and(|length| length <= 65_536);
+    let ending = if short {
+        response.array_buffer().ok()
+    } else {
+        let body = response.body();
+        let cancel = js::get(&body, "cancel");
+        cancel.dyn_into::<js_sys::Function>().ok().and_then(|cancel| cancel.call0(&body).ok()).map(JsCast::unchecked_into::<Promise>)
+    };
+    if let Some(ending) = ending {
+        spawn_local(async move {
+            // Only the connection was of interest.
+            let _ = JsFuture::from(ending).await;
+        });
+    }
+}

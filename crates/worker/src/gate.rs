@@ -1,0 +1,56 @@
+//! A value that is set once and may be awaited by many.
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    rc::Rc,
+    task::{Poll, Waker},
+};
+
+/// See the module.
+pub struct Gate<T>(Rc<RefCell<Inner<T>>>);
+
+struct Inner<T> {
+    value: Option<T>,
+    wakers: Vec<Waker>,
+}
+
+impl<T> Clone for Gate<T> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<T: Clone> Gate<T> {
+    /// A closed gate.
+    pub fn new() -> Self {
+        Self(Rc::new(RefCell::new(Inner { value: None, wakers: Vec::new() })))
+    }
+
+    /// Opens it; the first value stays.
+    pub fn open(&self, value: T) {
+        let wakers = {
+            let mut inner = self.0.borrow_mut();
+            inner.value.get_or_insert(value);
+            std::mem::take(&mut inner.wakers)
+        };
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+
+    /// Waits until it is open.
+    pub async fn passed(&self) -> T {
+        poll_fn(|context| {
+            let mut inner = self.0.borrow_mut();
+            match &inner.value {
+                Some(value) => Poll::Ready(value.clone()),
+                None => {
+                    inner.wakers.push(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+}

@@ -1,0 +1,62 @@
+//! What `sw/worker.js` provides: the app's hooks and the death notice.
+
+use js_sys::{Function, Promise};
+use shearwater_core::Error;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+use crate::js;
+
+/// The host object; see `createHost` in `sw/worker.js`.
+#[derive(Clone)]
+pub struct Host(JsValue);
+
+impl Host {
+    /// Takes the object that `boot` was given.
+    pub fn new(host: JsValue) -> Self {
+        Self(host)
+    }
+
+    /// This instance is dead.
+    pub fn panicked(&self, text: &str) {
+        let _ = self.call("panicked", &[JsValue::from_str(text)]);
+    }
+
+    /// A promise that rejects when this instance dies: what must not wait for ever races against it.
+    pub fn until_death(&self, promise: &Promise) -> Promise {
+        let death = js::get(&self.0, "death");
+        Promise::race(&js::array([promise.clone().into(), death]))
+    }
+
+    /// Registers something with an `abort()` to be called when this instance dies.
+    pub fn abort_on_death(&self, controller: &JsValue) {
+        let _ = self.call("adopt", std::slice::from_ref(controller));
+    }
+
+    /// The other end of [`Host::abort_on_death`].
+    pub fn release(&self, controller: &JsValue) {
+        let _ = self.call("release", std::slice::from_ref(controller));
+    }
+
+    /// Calls the app's hook of this name; `None` when it has none.
+    ///
+    /// # Errors
+    /// What the hook threw, of whatever type, as text.
+    pub async fn hook(&self, name: &str, detail: &JsValue) -> Result<Option<JsValue>, Error> {
+        let answer = self.call("hook", &[JsValue::from_str(name), detail.clone()]).map_err(|thrown| hook_error(name, &thrown))?;
+        if answer.is_undefined() {
+            return Ok(None);
+        }
+        let promise = Promise::resolve(&answer);
+        JsFuture::from(promise).await.map(Some).map_err(|thrown| hook_error(name, &thrown))
+    }
+
+    fn call(&self, method: &str, arguments: &[JsValue]) -> Result<JsValue, JsValue> {
+        let function: Function = js::get(&self.0, method).dyn_into()?;
+        function.apply(&self.0, &js::array(arguments.iter().cloned()))
+    }
+}
+
+fn hook_error(name: &str, thrown: &JsValue) -> Error {
+    Error::internal(["the app's \"", name, "\" hook failed: ", &js::message_of(thrown)].concat())
+}

@@ -1,0 +1,141 @@
+//! One transaction: reads are awaited, writes are issued, the end is always known.
+
+use std::cell::RefCell;
+
+use js_sys::Array;
+use shearwater_core::{Error, ErrorCode};
+use wasm_bindgen::prelude::*;
+
+use super::{IdbDatabase, IdbStore, IdbTransaction, Request, set_handler};
+use crate::{fault::storage_error, gate::Gate, js};
+
+/// What a transaction may do, and how sure its commit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Reads only.
+    Read,
+    /// Writes that survive a killed process; a power cut may lose them.
+    Relaxed,
+    /// Writes that are on the disk when the commit is reported.
+    Strict,
+}
+
+/// A running transaction. Dropped without [`Transaction::commit`], it is aborted.
+pub struct Transaction {
+    inner: IdbTransaction,
+    stores: RefCell<Vec<(&'static str, IdbStore)>>,
+    end: Gate<bool>,
+    settled: bool,
+    _on_end: [Closure<dyn FnMut()>; 2],
+}
+
+impl Transaction {
+    pub(super) fn begin(database: &IdbDatabase, stores: &[&str], mode: Mode) -> Result<Self, Error> {
+        let options = js_sys::Object::new();
+        let durability = if mode == Mode::Strict { "strict" } else { "relaxed" };
+        js::set(&options, "durability", &JsValue::from_str(durability));
+        let names = js::array(stores.iter().map(|name| JsValue::from_str(name)));
+        let access = if mode == Mode::Read { "readonly" } else { "readwrite" };
+        let inner = database.transaction(&names, access, &options).map_err(|error| storage_error(&error))?;
+        let end: Gate<bool> = Gate::new();
+        let on_end = [true, false].map(|completed| {
+            let end = end.clone();
+            Closure::<dyn FnMut()>::new(move || end.open(completed))
+        });
+        set_handler(&inner, "oncomplete", on_end[0].as_ref().unchecked_ref());
+        set_handler(&inner, "onabort", on_end[1].as_ref().unchecked_ref());
+        Ok(Self { inner, stores: RefCell::default(), end, settled: false, _on_end: on_end })
+    }
+
+    /// Commits, and waits until the browser says that it is done.
+    ///
+    /// # Errors
+    /// Why it was aborted: `quota-exceeded`, `storage-unavailable` …; then nothing of it is stored.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        self.settled = true;
+        // Refused when it has already ended by itself; then its end says how.
+        let _ = self.inner.commit();
+        if self.end.passed().await {
+            return Ok(());
+        }
+        let reason = self.inner.error();
+        Err(if reason.is_object() {
+            storage_error(&reason)
+        } else {
+            Error::new(ErrorCode::StorageUnavailable, "the browser aborted the transaction; nothing was stored, try again")
+        })
+    }
+
+    /// The value at `key`, or undefined.
+    ///
+    /// # Errors
+    /// What `IndexedDB` answers.
+    pub async fn get(&self, store: &'static str, key: &str) -> Result<JsValue, Error> {
+        let request = self.with_store(store, |store| store.get(&JsValue::from_str(key)))?;
+        Request::new(request).await
+    }
+
+    /// At most `limit` values of `range`, in the order of keys.
+    ///
+    /// # Errors
+    /// What `IndexedDB` answers.
+    pub async fn get_all(&self, store: &'static str, index: Option<&str>, range: &JsValue, limit: u32) -> Result<Array, Error> {
+        let request = self.with_store(store, |store| match index {
+            Some(index) => store.index(index)?.get_all(range, limit),
+            None => store.get_all(range, limit),
+        })?;
+        Ok(Request::new(request).await?.unchecked_into())
+    }
+
+    /// Issues a write of a value that carries its key, or of one `at` a key.
+    ///
+    /// # Errors
+    /// What `IndexedDB` throws at once; later failures abort the transaction.
+    pub fn put(&self, store: &'static str, value: &JsValue, at: Option<&str>) -> Result<(), Error> {
+        self.with_store(store, |store| match at {
+            Some(key) => store.put_at(value, &JsValue::from_str(key)),
+            None => store.put(value),
+        })
+        .map(drop)
+    }
+
+    /// Issues a deletion.
+    ///
+    /// # Errors
+    /// What `IndexedDB` throws at once; later failures abort the transaction.
+    pub fn delete(&self, store: &'static str, key: &str) -> Result<(), Error> {
+        self.delete_key(store, &JsValue::from_str(key))
+    }
+
+    /// Issues a deletion at a key of any type.
+    ///
+    /// # Errors
+    /// As [`Transaction::delete`].
+    pub fn delete_key(&self, store: &'static str, key: &JsValue) -> Result<(), Error> {
+        self.with_store(store, |store| store.delete(key)).map(drop)
+    }
+
+    fn with_store<R>(&self, name: &'static str, act: impl FnOnce(&IdbStore) -> Result<R, JsValue>) -> Result<R, Error> {
+        let mut stores = self.stores.borrow_mut();
+        let at = match stores.iter().position(|(open, _)| *open == name) {
+            Some(at) => at,
+            None => {
+                let store = self.inner.object_store(name).map_err(|error| storage_error(&error))?;
+                stores.push((name, store));
+                stores.len() - 1
+            }
+        };
+        #[expect(clippy::indexing_slicing, reason = "found or pushed just above")]
+        act(&stores[at].1).map_err(|error| storage_error(&error))
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if !self.settled {
+            let _ = self.inner.abort();
+        }
+        js::set(&self.inner, "oncomplete", &JsValue::NULL);
+        js::set(&self.inner, "onabort", &JsValue::NULL);
+    }
+}

@@ -1,0 +1,127 @@
+//! All raw imports of the platform that `js-sys` does not have, in one place.
+
+use js_sys::{Array, Function, Object, Promise, Reflect};
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+extern "C" {
+    /// `setTimeout`.
+    #[wasm_bindgen(js_name = setTimeout)]
+    pub fn set_timeout(then: &Function, ms: i32) -> JsValue;
+    /// `clearTimeout`.
+    #[wasm_bindgen(js_name = clearTimeout)]
+    pub fn clear_timeout(id: &JsValue);
+    /// `fetch`.
+    #[wasm_bindgen(catch)]
+    pub fn fetch(url: &str, init: &Object) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
+    fn fill_random(bytes: &mut [u8]);
+    /// `console.error`.
+    #[wasm_bindgen(js_namespace = console, js_name = error)]
+    pub fn console_error(prefix: &str, text: &str);
+    /// `console.info`.
+    #[wasm_bindgen(js_namespace = console, js_name = info)]
+    pub fn console_info(prefix: &str, text: &str);
+
+    /// The platform's URL parser.
+    pub type URL;
+    #[wasm_bindgen(constructor, catch)]
+    pub fn new(url: &str) -> Result<URL, JsValue>;
+    #[wasm_bindgen(method, getter)]
+    pub fn href(this: &URL) -> String;
+    #[wasm_bindgen(method, getter)]
+    pub fn origin(this: &URL) -> String;
+    #[wasm_bindgen(method, getter)]
+    pub fn username(this: &URL) -> String;
+    #[wasm_bindgen(method, getter)]
+    pub fn password(this: &URL) -> String;
+
+    /// `AbortController`.
+    pub type AbortController;
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> AbortController;
+    #[wasm_bindgen(method)]
+    pub fn abort(this: &AbortController);
+    #[wasm_bindgen(method, getter)]
+    pub fn signal(this: &AbortController) -> JsValue;
+
+    /// A fetched `Response`.
+    pub type Response;
+    #[wasm_bindgen(method, getter)]
+    pub fn status(this: &Response) -> u16;
+    #[wasm_bindgen(method, getter, js_name = type)]
+    pub fn kind(this: &Response) -> String;
+    #[wasm_bindgen(method, getter)]
+    pub fn headers(this: &Response) -> Headers;
+    #[wasm_bindgen(method, catch)]
+    pub fn text(this: &Response) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = arrayBuffer)]
+    pub fn array_buffer(this: &Response) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(method, getter)]
+    pub fn body(this: &Response) -> JsValue;
+
+    /// `Headers`.
+    pub type Headers;
+    #[wasm_bindgen(method)]
+    pub fn get(this: &Headers, name: &str) -> Option<String>;
+
+    /// A `BroadcastChannel`.
+    pub type BroadcastChannel;
+    #[wasm_bindgen(constructor, catch)]
+    pub fn new(name: &str) -> Result<BroadcastChannel, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = postMessage)]
+    pub fn post(this: &BroadcastChannel, message: &JsValue) -> Result<(), JsValue>;
+
+    /// `navigator.locks`.
+    pub type LockManager;
+    #[wasm_bindgen(method, catch)]
+    pub fn request(this: &LockManager, name: &str, granted: &Function) -> Result<Promise, JsValue>;
+}
+
+/// Sixteen random bytes.
+pub fn random_bytes() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    fill_random(&mut bytes);
+    bytes
+}
+
+/// A property, or undefined where there is none to read.
+pub fn get(object: &JsValue, name: &str) -> JsValue {
+    Reflect::get(object, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED)
+}
+
+/// A property of a property.
+pub fn get2(object: &JsValue, first: &str, second: &str) -> JsValue {
+    let inner = get(object, first);
+    if inner.is_object() || inner.is_function() { get(&inner, second) } else { JsValue::UNDEFINED }
+}
+
+/// Sets a property of an ordinary object of our own making.
+pub fn set(object: &JsValue, name: &str, value: &JsValue) {
+    // Only a frozen or exotic object refuses; ours are neither.
+    let _ = Reflect::set(object, &JsValue::from_str(name), value);
+}
+
+/// `self`.
+pub fn global() -> JsValue {
+    js_sys::global().into()
+}
+
+/// An array of these values.
+pub fn array(values: impl IntoIterator<Item = JsValue>) -> Array {
+    values.into_iter().collect()
+}
+
+/// The `name` of an error, by which its kind is told.
+pub fn name_of(error: &JsValue) -> String {
+    get(error, "name").as_string().unwrap_or_default()
+}
+
+/// The text of anything that was thrown.
+pub fn message_of(error: &JsValue) -> String {
+    get(error, "message")
+        .as_string()
+        .or_else(|| error.as_string())
+        .unwrap_or_else(|| "something that is not an Error was thrown".to_owned())
+}

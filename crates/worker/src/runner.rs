@@ -1,0 +1,167 @@
+//! Drives one drain: takes the core's commands and feeds back what came of them.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
+
+use shearwater_core::{
+    Error, JobId,
+    drain::{Command, Drain, Input, Plan, Summary},
+    job::Job,
+    protocol::Event,
+    store::turn::{Ripen, Settings, Turn, Turned, turn},
+};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+
+use crate::{
+    clock::{self, Timer},
+    engine::Engine,
+    fetch,
+    gate::Gate,
+    idb::Mode,
+    locks,
+};
+
+/// A drain at work on one queue.
+pub struct Running {
+    /// The queue.
+    pub queue: String,
+    /// Opened with what it did.
+    pub over: Gate<Summary>,
+    /// Opened by the core's last command, before the lock is released.
+    finished: Gate<Summary>,
+    /// Outcomes so far, and expected.
+    pub progress: Cell<(u64, u64)>,
+    drain: RefCell<Option<Drain>>,
+    /// Reasons not to wait that came before it had its lock.
+    early: Cell<Ripen>,
+    bodies: RefCell<BTreeMap<JobId, JsValue>>,
+    timer: RefCell<Option<Timer>>,
+}
+
+impl Running {
+    /// A drain that waits for its lock.
+    pub fn new(queue: &str, ripen: Ripen) -> Rc<Self> {
+        Rc::new(Self {
+            queue: queue.to_owned(),
+            over: Gate::new(),
+            finished: Gate::new(),
+            progress: Cell::new((0, 0)),
+            drain: RefCell::default(),
+            early: Cell::new(ripen),
+            bodies: RefCell::default(),
+            timer: RefCell::default(),
+        })
+    }
+
+    /// Waits for the queue's lock, then drains it.
+    pub async fn run(self: Rc<Self>, engine: Rc<Engine>) {
+        let lock = locks::acquire(&engine.host, &["shearwater:", &engine.config.name, ":", &self.queue].concat()).await;
+        let plan = Plan {
+            queue: self.queue.clone(),
+            holder: clock::unique_name(),
+            concurrency: engine.config.queue_or_default(&self.queue).concurrency,
+            budget: engine.budget(),
+            ripen: self.early.get(),
+            online: engine.is_online(),
+            exclusive: lock.exclusive,
+        };
+        *self.drain.borrow_mut() = Some(Drain::new(clock::now(), plan));
+        engine.tell(engine.status(&engine.seen.borrow()), Vec::new(), Some(Event::SyncStart(self.queue.clone())));
+        self.feed(&engine, Input::Start);
+        let summary = self.finished.passed().await;
+        drop(lock);
+        engine.log_info(&[
+            "queue \"", &self.queue, "\": ", &summary.result.delivered.to_string(), " delivered, ",
+            &summary.result.retried.to_string(), " to retry, ", &summary.result.failed.to_string(), " failed, ",
+            &summary.result.remaining.to_string(), " left",
+        ].concat());
+        engine.drained(&self, &summary).await;
+        self.over.open(summary);
+    }
+
+    /// Looks again, and does not wait for those whom the reason concerns.
+    pub fn nudge(self: &Rc<Self>, engine: &Rc<Engine>, ripen: Ripen) {
+        if self.drain.borrow().is_some() {
+            self.feed(engine, Input::Nudge { ripen, online: engine.is_online() });
+        } else {
+            self.early.set(self.early.get().max(ripen));
+        }
+    }
+
+    fn feed(self: &Rc<Self>, engine: &Rc<Engine>, input: Input) {
+        let mut commands = Vec::new();
+        if let Some(drain) = self.drain.borrow_mut().as_mut() {
+            drain.handle(clock::now(), input);
+            commands.extend(std::iter::from_fn(|| drain.poll()));
+        }
+        for command in commands {
+            self.carry_out(engine, command);
+        }
+    }
+
+    fn carry_out(self: &Rc<Self>, engine: &Rc<Engine>, command: Command) {
+        let (this, engine) = (Rc::clone(self), Rc::clone(engine));
+        match command {
+            Command::Turn(turn) => spawn_local(async move {
+                let input = match this.turn(&engine, &turn).await {
+                    Ok(turned) => Input::Turned(turned),
+                    Err(error) => {
+                        engine.log_error(&error.message);
+                        Input::TurnFailed(error)
+                    }
+                };
+                this.feed(&engine, input);
+            }),
+            Command::Send(job) => {
+                let body = self.bodies.borrow_mut().remove(&job.id);
+                spawn_local(async move {
+                    let reply = fetch::send(&engine, &job, body.as_ref()).await;
+                    this.feed(&engine, Input::Replied { id: job.id, reply, roll: clock::roll() });
+                });
+            }
+            Command::Wait(until) => {
+                let timer = Timer::start(until.since(clock::now()), move || this.feed(&engine, Input::Tick));
+                *self.timer.borrow_mut() = Some(timer);
+            }
+            Command::Tell(news) => {
+                self.progress.set((news.done, news.total));
+                engine.seen.replace(news.ledger.clone());
+                engine.tell_news(*news);
+            }
+            Command::Done(summary) => {
+                self.timer.take();
+                self.finished.open(summary);
+            }
+        }
+    }
+
+    /// One turn, with the bodies of what it claimed.
+    async fn turn(&self, engine: &Engine, request: &Turn) -> Result<Turned, Error> {
+        let config = engine.config.queue_or_default(&self.queue);
+        let settings =
+            Settings { queue: &config, history: engine.config.history, breaker_threshold: engine.config.breaker_threshold };
+        let (turned, bodies) = engine
+            .store
+            .run(Mode::Relaxed, async |db| {
+                let turned = turn(db, clock::now(), request, settings).await?;
+                let mut bodies = Vec::new();
+                for job in turned.claimed.iter().filter(|job| job.size.is_some()) {
+                    let body = db.body(&job.id).await?;
+                    if !body.is_undefined() {
+                        bodies.push((job.id.clone(), body));
+                    }
+                }
+                Ok((turned, bodies))
+            })
+            .await?;
+        self.bodies.borrow_mut().extend(bodies);
+        for Job { id, .. } in &turned.claimed {
+            engine.log_debug("claimed", id);
+        }
+        Ok(turned)
+    }
+}

@@ -1,0 +1,212 @@
+//! The one owner of the database: connects, runs transactions, quarantines what does not parse.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use shearwater_core::{
+    Error, ErrorCode, JobId,
+    job::Job,
+    ledger::Ledger,
+    store::{Outcome, Scan, Tx},
+};
+use wasm_bindgen::prelude::*;
+
+use crate::{
+    clock,
+    codec::{decode, encode, encode_job},
+    idb::{self, Connection, Mode, Transaction},
+    js,
+    migrations::{self, BY_TIME, stores},
+};
+
+/// The key of the ledger in `meta`.
+const LEDGER: &str = "ledger";
+
+/// The database of one app.
+pub struct Store {
+    name: String,
+    connection: RefCell<Option<Rc<Connection>>>,
+    quarantined: Cell<u64>,
+}
+
+impl Store {
+    /// A store that connects when it is first used.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), connection: RefCell::default(), quarantined: Cell::new(0) }
+    }
+
+    /// Rows moved to quarantine, or found in need of it, since this worker started.
+    pub fn quarantined(&self) -> u64 {
+        self.quarantined.get()
+    }
+
+    /// Runs `work` in one transaction and commits it. A lost connection is opened anew, once: what was
+    /// begun on the old one is aborted by then, so that running `work` again doubles nothing.
+    ///
+    /// # Errors
+    /// What `work` answers, then nothing is stored; or why the commit failed, then nothing is stored.
+    pub async fn run<R>(&self, mode: Mode, work: impl AsyncFn(&Db) -> Result<R, Error>) -> Result<R, Error> {
+        match self.attempt(mode, &work).await {
+            Err(error) if error.code == ErrorCode::StorageUnavailable => {
+                self.connection.take();
+                self.attempt(mode, &work).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn attempt<R>(&self, mode: Mode, work: &impl AsyncFn(&Db) -> Result<R, Error>) -> Result<R, Error> {
+        let connection = self.connect().await?;
+        let db = Db { tx: connection.begin(&stores::ALL, mode)?, writable: mode != Mode::Read, quarantined: Cell::new(0) };
+        let answer = work(&db).await?;
+        let quarantined = db.quarantined.get();
+        db.tx.commit().await?;
+        self.quarantined.set(self.quarantined.get() + u64::from(quarantined));
+        Ok(answer)
+    }
+
+    async fn connect(&self) -> Result<Rc<Connection>, Error> {
+        if let Some(connection) = self.connection.borrow().as_ref().filter(|connection| !connection.is_lost()) {
+            return Ok(Rc::clone(connection));
+        }
+        let connection = Rc::new(Connection::open(&self.name, migrations::VERSION, migrations::upgrade).await?);
+        *self.connection.borrow_mut() = Some(Rc::clone(&connection));
+        Ok(connection)
+    }
+}
+
+/// The core's view of one `IndexedDB` transaction.
+pub struct Db {
+    tx: Transaction,
+    writable: bool,
+    quarantined: Cell<u32>,
+}
+
+impl Db {
+    /// The stored body, as it was handed over: a `Blob` or an `ArrayBuffer`.
+    ///
+    /// # Errors
+    /// What the transaction answers.
+    pub async fn body(&self, id: &JobId) -> Result<JsValue, Error> {
+        self.tx.get(stores::BODIES, id.as_str()).await
+    }
+
+    /// Parses a row. One that does not parse goes to quarantine as it is; its body stays where it is.
+    fn admit<T: serde::de::DeserializeOwned>(&self, store: &'static str, raw: JsValue) -> Result<Option<T>, Error> {
+        match decode(raw.clone()) {
+            Ok(row) => Ok(Some(row)),
+            Err(reason) => {
+                self.quarantined.set(self.quarantined.get() + 1);
+                if self.writable {
+                    // Rows carry their key; the ledger is the one value that is stored beside its own.
+                    let key = if store == stores::META { JsValue::from_str(LEDGER) } else { js::get(&raw, "id") };
+                    self.quarantine(store, &key, &raw, &reason)?;
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    fn quarantine(&self, store: &'static str, key: &JsValue, raw: &JsValue, reason: &str) -> Result<(), Error> {
+        let entry = js_sys::Object::new();
+        js::set(&entry, "store", &JsValue::from_str(store));
+        js::set(&entry, "row", raw);
+        js::set(&entry, "reason", &JsValue::from_str(reason));
+        js::set(&entry, "at", &idb::number_key(clock::now().0));
+        self.tx.put(stores::QUARANTINE, &entry, None)?;
+        self.tx.delete_key(store, key)?;
+        js::console_error("[shearwater]", &["a record in \"", store, "\" does not parse and was put aside: ", reason].concat());
+        Ok(())
+    }
+
+    async fn rows<T: serde::de::DeserializeOwned>(
+        &self,
+        store: &'static str,
+        index: Option<&str>,
+        range: &JsValue,
+        limit: u32,
+    ) -> Result<Vec<T>, Error> {
+        loop {
+            let page = self.tx.get_all(store, index, range, limit).await?;
+            let full = page.length() == limit;
+            let mut rows = Vec::new();
+            for raw in page.iter() {
+                rows.extend(self.admit(store, raw)?);
+            }
+            // A full page of nothing but corrupt rows is not the end: they are gone now, look again.
+            if !rows.is_empty() || !full || !self.writable {
+                return Ok(rows);
+            }
+        }
+    }
+}
+
+impl Tx for Db {
+    type Body = JsValue;
+
+    async fn ledger(&self) -> Result<Option<Ledger>, Error> {
+        let raw = self.tx.get(stores::META, LEDGER).await?;
+        if raw.is_undefined() {
+            return Ok(None);
+        }
+        self.admit(stores::META, raw)
+    }
+
+    fn put_ledger(&self, ledger: &Ledger) -> Result<(), Error> {
+        if self.writable { self.tx.put(stores::META, &encode(ledger)?, Some(LEDGER)) } else { Ok(()) }
+    }
+
+    async fn job(&self, id: &JobId) -> Result<Option<Job>, Error> {
+        let raw = self.tx.get(stores::JOBS, id.as_str()).await?;
+        if raw.is_undefined() { Ok(None) } else { self.admit(stores::JOBS, raw) }
+    }
+
+    async fn scan(&self, scan: &Scan<'_>) -> Result<Vec<Job>, Error> {
+        let range = idb::range(&scan.texts, scan.from, scan.upto)?;
+        self.rows(stores::JOBS, Some(scan.index.as_str()), &range, scan.limit).await
+    }
+
+    async fn all(&self, after: Option<&JobId>, limit: u32) -> Result<Vec<Job>, Error> {
+        let range = after.map_or(Ok(JsValue::UNDEFINED), |id| idb::above(id.as_str()))?;
+        self.rows(stores::JOBS, None, &range, limit).await
+    }
+
+    fn put_job(&self, job: &Job) -> Result<(), Error> {
+        if self.writable { self.tx.put(stores::JOBS, &encode_job(job)?, None) } else { Ok(()) }
+    }
+
+    fn delete_job(&self, id: &JobId) -> Result<(), Error> {
+        self.tx.delete(stores::JOBS, id.as_str())
+    }
+
+    fn put_body(&self, id: &JobId, body: &JsValue) -> Result<(), Error> {
+        self.tx.put(stores::BODIES, body, Some(id.as_str()))
+    }
+
+    fn delete_body(&self, id: &JobId) -> Result<(), Error> {
+        self.tx.delete(stores::BODIES, id.as_str())
+    }
+
+    async fn outcome(&self, id: &JobId) -> Result<Option<Outcome>, Error> {
+        let raw = self.tx.get(stores::HISTORY, id.as_str()).await?;
+        if raw.is_undefined() { Ok(None) } else { self.admit(stores::HISTORY, raw) }
+    }
+
+    async fn oldest_outcomes(&self, limit: u32) -> Result<Vec<Outcome>, Error> {
+        self.rows(stores::HISTORY, Some(BY_TIME), &JsValue::UNDEFINED, limit).await
+    }
+
+    fn put_outcome(&self, outcome: &Outcome) -> Result<(), Error> {
+        self.tx.put(stores::HISTORY, &encode(outcome)?, None)
+    }
+
+    fn delete_outcome(&self, id: &JobId) -> Result<(), Error> {
+        self.tx.delete(stores::HISTORY, id.as_str())
+    }
+
+    fn quarantined(&self) -> u32 {
+        self.quarantined.get()
+    }
+}

@@ -1,0 +1,103 @@
+//! Builds the npm package: wasm by cargo, glue by wasm-bindgen at the version of `Cargo.lock`,
+//! `wasm-opt` and esbuild at the versions of `package-lock.json`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+use wasm_bindgen_cli_support::Bindgen;
+
+use crate::{
+    Outcome,
+    run::{root, run},
+};
+
+/// The wasm features that every browser of the last years has; named, because wasm-opt knows no target.
+const FEATURES: [&str; 6] = [
+    "--enable-bulk-memory",
+    "--enable-nontrapping-float-to-int",
+    "--enable-sign-ext",
+    "--enable-mutable-globals",
+    "--enable-reference-types",
+    "--enable-multivalue",
+];
+
+/// Builds `dist/`, or `dist-test/` with the messages that break things on purpose.
+pub fn build(faults: bool) -> Outcome {
+    let root = root();
+    let dist = root.join(if faults { "dist-test" } else { "dist" });
+    fs::create_dir_all(&dist)?;
+    let work = root.join("target/xtask").join(if faults { "faults" } else { "release" });
+    fs::create_dir_all(&work)?;
+
+    let worker = compile("shearwater-worker", "shearwater_worker", faults, &work)?;
+    let page = compile("shearwater-page", "shearwater_page", false, &work)?;
+    fs::copy(&worker.wasm, dist.join("worker.wasm"))?;
+    fs::copy(&page.wasm, dist.join("page.wasm"))?;
+
+    let digest = hex(&Sha256::digest(fs::read(&worker.wasm)?));
+    bundle("sw/worker/classic.js", &dist.join("worker.js"), "iife", &worker.glue, &digest)?;
+    bundle("sw/worker/module.js", &dist.join("worker.mjs"), "esm", &worker.glue, &digest)?;
+    bundle("sw/page/index.js", &dist.join("page.js"), "esm", &page.glue, &digest)?;
+
+    for (from, to) in [
+        ("sw/types/index.d.ts", "index.d.ts"),
+        ("sw/types/worker.d.ts", "worker.d.ts"),
+        ("sw/package.json", "package.json"),
+        ("README.md", "README.md"),
+        ("LICENSE-MIT", "LICENSE-MIT"),
+        ("LICENSE-APACHE", "LICENSE-APACHE"),
+    ] {
+        fs::copy(root.join(from), dist.join(to)).map_err(|error| format!("{from}: {error}"))?;
+    }
+    Ok(())
+}
+
+struct Compiled {
+    wasm: PathBuf,
+    glue: PathBuf,
+}
+
+fn compile(package: &str, file: &str, faults: bool, work: &Path) -> Outcome<Compiled> {
+    let mut arguments = vec!["build", "-p", package, "--target", "wasm32-unknown-unknown", "--profile", "wasm", "--locked"];
+    if faults {
+        arguments.extend(["--features", "faults"]);
+    }
+    run("cargo", &arguments)?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let raw = target.join("wasm32-unknown-unknown/wasm").join(format!("{file}.wasm"));
+    Bindgen::new()
+        .input_path(raw)
+        .web(true)?
+        .omit_default_module_path(true)
+        .typescript(false)
+        .remove_name_section(true)
+        .remove_producers_section(true)
+        .generate(work)
+        .map_err(|error| error.to_string())?;
+    let bound = work.join(format!("{file}_bg.wasm"));
+    let wasm = work.join(format!("{file}.wasm"));
+    let (bound_text, wasm_text) = (bound.display().to_string(), wasm.display().to_string());
+    let mut arguments = vec!["node_modules/binaryen/bin/wasm-opt", "-Oz", "--converge", "--strip-debug", "--strip-producers"];
+    arguments.extend(FEATURES);
+    arguments.extend([bound_text.as_str(), "-o", wasm_text.as_str()]);
+    run("node", &arguments)?;
+    Ok(Compiled { wasm, glue: work.join(format!("{file}.js")) })
+}
+
+fn bundle(entry: &str, out: &Path, format: &str, glue: &Path, digest: &str) -> Outcome {
+    let (out, glue) = (format!("--outfile={}", out.display()), format!("--alias:shearwater-glue={}", glue.canonicalize()?.display()));
+    let format = format!("--format={format}");
+    let digest = format!("--define:__WASM_SHA256__=\"{digest}\"");
+    let version = format!("--define:__VERSION__=\"{}\"", env!("CARGO_PKG_VERSION"));
+    run(
+        "node_modules/.bin/esbuild",
+        &[entry, "--bundle", "--minify", "--target=es2022", "--charset=utf8", "--log-level=warning", &format, &out, &glue, &digest, &version],
+    )
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

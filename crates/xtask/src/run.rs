@@ -1,0 +1,16 @@
+//! Runs a program and fails with its name when it fails.
+
+use std::{path::{Path, PathBuf}, process::Command};
+
+use crate::Outcome;
+
+/// The workspace's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Runs `program` in the workspace's root.
+pub fn run(program: &str, arguments: &[&str]) -> Outcome {
+    let status = Command::new(program).args(arguments).current_dir(root()).status().map_err(|error| format!("{program}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("`{program} {}` failed", arguments.join(" ")).into()) }
+}

@@ -1,0 +1,45 @@
+//! Prints what each file of `dist/` weighs, and holds it against the budget.
+
+use std::{fs, io::Write, path::Path};
+
+use crate::{Outcome, run::root};
+
+/// Brotli bytes: (what, files, at most).
+const BUDGETS: [(&str, &[&str], usize); 2] = [
+    ("worker", &["worker.js", "worker.wasm"], 100 * 1024),
+    ("page", &["page.js", "page.wasm"], 30 * 1024),
+];
+
+/// Prints the table; with `check`, fails when a budget is passed.
+pub fn report(check: bool) -> Outcome {
+    let dist = root().join("dist");
+    println!("{:<16} {:>9} {:>9} {:>9}", "dist/", "raw", "gzip", "brotli");
+    for name in ["worker.js", "worker.mjs", "worker.wasm", "page.js", "page.wasm"] {
+        let (raw, gzip, brotli) = sizes(&dist.join(name))?;
+        println!("{name:<16} {raw:>9} {gzip:>9} {brotli:>9}");
+    }
+    let mut over = Vec::new();
+    for (what, files, limit) in BUDGETS {
+        let mut total = 0;
+        for file in files {
+            total += sizes(&dist.join(file))?.2;
+        }
+        println!("{what}: {total} of at most {limit} bytes brotli");
+        if total > limit {
+            over.push(what);
+        }
+    }
+    if check && !over.is_empty() {
+        return Err(format!("over budget: {}", over.join(", ")).into());
+    }
+    Ok(())
+}
+
+fn sizes(path: &Path) -> Outcome<(usize, usize, usize)> {
+    let bytes = fs::read(path).map_err(|error| format!("{}: {error}; run `make build`", path.display()))?;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    gzip.write_all(&bytes)?;
+    let mut compressed = Vec::new();
+    brotli::BrotliCompress(&mut bytes.as_slice(), &mut compressed, &brotli::enc::BrotliEncoderParams::default())?;
+    Ok((bytes.len(), gzip.finish()?.len(), compressed.len()))
+}

@@ -1,0 +1,216 @@
+/**
+ * Shearwater, the page side. Times are milliseconds: instants since the Unix epoch, durations plain.
+ * A rejected promise carries a {@link ShearwaterError}.
+ */
+
+/** Registers the app's service worker, waits until it is active, and answers a client. */
+export function connect(options?: ConnectOptions): Promise<Client>;
+
+/** The version of this package. */
+export const version: string;
+
+export interface ConnectOptions {
+  /** URL of the app's service worker. Default: `"/sw.js"`. */
+  worker?: string;
+  /** Scope of the registration. Default: the worker's folder. */
+  scope?: string;
+  /** `"module"` for a module worker. Default: `"classic"`. */
+  type?: "classic" | "module";
+  /** The `name` of the worker's configuration. Default: `"shearwater"`. */
+  name?: string;
+  /** Send when a page is opened. Default: true. */
+  syncOnMount?: boolean;
+  /** Send when the browser says that the network is back. Default: true. */
+  syncOnOnline?: boolean;
+  /** Send when the page becomes visible. Default: true. */
+  syncOnVisibility?: boolean;
+  /** How long an answer of the worker is waited for. Default: 60,000. */
+  timeout?: number;
+}
+
+/** What to send. `method` is `POST` by default when there is a body, else `GET`. */
+export interface RequestInput {
+  /** Absolute, or relative to the page. */
+  url: string | URL;
+  method?: string;
+  /** `Authorization`, `Cookie` and CSRF headers are taken off and never stored: see the worker's `auth` hook. */
+  headers?: HeadersInit;
+  /** A plain object or array is sent as JSON. */
+  body?: BodyInit | JsonObject | JsonArray | null;
+  credentials?: RequestCredentials;
+  mode?: "cors" | "no-cors" | "same-origin";
+  redirect?: RequestRedirect;
+  referrerPolicy?: ReferrerPolicy;
+  cache?: RequestCache;
+  integrity?: string;
+}
+
+export type Json = string | number | boolean | null | JsonObject | JsonArray;
+export type JsonObject = { [name: string]: Json | undefined };
+export type JsonArray = Json[];
+
+export interface EnqueueOptions {
+  /** Default: `"default"`. */
+  queue?: string;
+  /** Jobs of one key are delivered one at a time, in the order they were queued. */
+  key?: string;
+  /** `critical` 10, `high` 8, `normal` 5 (default), `low` 3, `cleanup` 1, or 1–10. */
+  priority?: "critical" | "high" | "normal" | "low" | "cleanup" | number;
+  /** Your own data, kept with the job and shown with it; 16 KiB of JSON at most. */
+  metadata?: Json;
+  /** Not before this instant. */
+  notBefore?: number;
+  /** After this long undelivered, the job is `failed` with reason `expired`. Default: 7 days. */
+  maxAge?: number;
+  /** Answered attempts before the job is `failed`. Default: 5. Tries that find nobody do not count. */
+  maxAttempts?: number;
+  /**
+   * When the key has a job waiting: `append` (default) queues both; `keep` drops the new one and
+   * answers the old one's id; `replace` gives the last waiting one the new request, and answers its id.
+   */
+  onDuplicate?: "append" | "keep" | "replace";
+}
+
+export type JobState = "pending" | "syncing" | "failed" | "conflict" | "blocked";
+
+export interface JobError {
+  /** `http`: see `status`. `network`: nobody answered. `interrupted`: the worker was stopped while sending. */
+  kind: "network" | "timeout" | "http" | "interrupted" | "expired" | "unsendable";
+  status?: number;
+  /** One sentence for people; with the beginning of the server's own explanation. */
+  message: string;
+}
+
+export interface Job {
+  id: string;
+  /** `delivered` for jobs that are in the history. */
+  state: JobState | "delivered";
+  queue: string;
+  key?: string;
+  method: string;
+  url: string;
+  priority?: number;
+  /** Bytes of the body. */
+  size?: number;
+  metadata?: Json;
+  idempotencyKey?: string;
+  /** Attempts that the server answered, or that timed out. */
+  attempts: number;
+  maxAttempts?: number;
+  /** Tries in a row that found nobody. They count toward nothing; what bounds them is `maxAge`. */
+  unreachable: number;
+  queuedAt: number;
+  lastTriedAt?: number;
+  /** Absent when nothing sends the job by itself, or when it waits for another. */
+  nextAttemptAt?: number;
+  expiresAt?: number;
+  /** The earlier job of the same key that this one waits for. */
+  waitingFor?: string;
+  error?: JobError;
+  /** The status it was delivered with; absent for an opaque (`no-cors`) reply, of which no more is known. */
+  status?: number;
+  deliveredAt?: number;
+}
+
+export interface SyncResult {
+  delivered: number;
+  /** Attempts that will be made again. */
+  retried: number;
+  failed: number;
+  conflicts: number;
+  blocked: number;
+  /** Jobs that still wait. */
+  remaining: number;
+}
+
+/** What is stored, as every open tab sees it. A new object when, and only when, something changed. */
+export interface SyncStatus {
+  /** `error`: the last drain ended with a job that was not delivered. */
+  state: "idle" | "syncing" | "error" | "offline" | "paused";
+  isRunning: boolean;
+  isOnline: boolean;
+  pending: number;
+  syncing: number;
+  failed: number;
+  conflicts: number;
+  blocked: number;
+  /** Queues that are paused by name. */
+  pausedQueues: readonly string[];
+  /** Of the running drain, 0 to 1; null when none runs. */
+  progress: number | null;
+  lastSyncAt: number | null;
+  /** When something may be sent next, as far as only time decides it. */
+  nextSyncAt: number | null;
+  error: JobError | null;
+  /** Drains that sent something. */
+  syncCount: number;
+  /** Stored records that did not parse and were put aside since the worker started. */
+  quarantined: number;
+}
+
+export interface Events {
+  "sync-start": { queue: string };
+  "sync-complete": { queue: string } & SyncResult;
+  delivered: Job;
+  failed: Job;
+  conflict: Job;
+  blocked: Job;
+  /** Any change of any job. */
+  job: Job;
+  /** Jobs were removed by hand; empty when more than one was. */
+  removed: { ids: string[] };
+  progress: { done: number; total: number };
+}
+
+export interface Client {
+  readonly capabilities: Readonly<{
+    /** The browser fires `sync` events, also when no page is open. */
+    backgroundSync: boolean;
+    periodicSync: boolean;
+  }>;
+  /** Stores a request; resolves with the job's id when it is safely on the disk. */
+  enqueue(request: Request | RequestInput, options?: EnqueueOptions): Promise<string>;
+  /** Stores many in one transaction: all or none. */
+  enqueueAll(requests: Array<Request | RequestInput>, options?: EnqueueOptions): Promise<string[]>;
+  /** A stored job, or the trace of a delivered one while the history keeps it. */
+  get(id: string): Promise<Job | null>;
+  /** In the order of queueing; 100 unless `limit` (at most 1,000) says otherwise. */
+  list(filter?: { queue?: string; state?: JobState; limit?: number; after?: string }): Promise<Job[]>;
+  /** Tries a job now; a failed one afresh. False: too late, it is gone or being sent. */
+  retry(id: string): Promise<boolean>;
+  /** Removes a job. False: too late. */
+  discard(id: string): Promise<boolean>;
+  /** Changes a waiting or failed job's request, under a new idempotency key. False: too late. */
+  edit(id: string, change: RequestInput): Promise<boolean>;
+  /** Removes all that match and are not being sent; answers how many. */
+  clear(filter?: { queue?: string; state?: JobState }): Promise<number>;
+  /** Sends now, waiting for nobody but servers that asked for it (`Retry-After`). */
+  syncNow(queue?: string): Promise<SyncResult>;
+  /** Stores and does not send, until `resume`; survives restarts. */
+  pause(queue?: string): Promise<void>;
+  resume(queue?: string): Promise<void>;
+  /** Says who is signed in. Jobs are stamped with, shown to and sent for their owner only. */
+  setOwner(owner: string | null): Promise<void>;
+  /** For `useSyncExternalStore` and its like. */
+  getSnapshot(): SyncStatus;
+  subscribe(listener: () => void): () => void;
+  on<E extends keyof Events>(event: E, listener: (detail: Events[E]) => void): () => void;
+  /** Calls `listener` with the job at each of its changes; with null when it was removed. */
+  watch(id: string, listener: (job: Job | null) => void): () => void;
+  /** Ends this client; the worker goes on. */
+  close(): void;
+}
+
+export interface ShearwaterError extends Error {
+  readonly name: "ShearwaterError";
+  readonly code:
+    | "invalid-request"
+    | "invalid-config"
+    | "invalid-message"
+    | "unknown-queue"
+    | "quota-exceeded"
+    | "storage-unavailable"
+    | "worker-unavailable"
+    | "timeout"
+    | "internal";
+}

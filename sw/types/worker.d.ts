@@ -1,0 +1,87 @@
+/**
+ * Shearwater in the service worker. Classic: `importScripts("/shearwater/worker.js")` makes the global
+ * `shearwater` with these functions. Module: `import * as shearwater from "shearwater/worker"`.
+ */
+
+/** Adds the listeners. To be called once, synchronously, at top level. A bad config fails the install. */
+export function start(config?: WorkerConfig): void;
+
+/** Sets a hook; the last one set counts. What it throws is contained and reported. */
+export function on<H extends keyof Hooks>(hook: H, handler: Hooks[H]): void;
+export function on(hook: `sync:${string}`, handler: (event: SyncDetail) => unknown): void;
+
+export const version: string;
+
+export interface SyncDetail {
+  tag: string;
+  lastChance: boolean;
+}
+
+export interface Hooks {
+  /**
+   * Supplies the headers that are never stored, each time a job is sent. After a 401 it is asked once
+   * more, with `refresh: true`. When it throws, the job waits and burns no attempt.
+   */
+  auth(job: AuthDetail): Record<string, string> | undefined | Promise<Record<string, string> | undefined>;
+  /** Any `sync` event, after the queue of that name was drained. Rejects the event when it throws. */
+  sync(event: SyncDetail): unknown;
+}
+
+export interface AuthDetail {
+  id: string;
+  url: string;
+  method: string;
+  queue: string;
+  owner: string | null;
+  refresh: boolean;
+}
+
+export interface WorkerConfig {
+  /** Name of the database and the channel; two apps of one origin want two names. Default: `"shearwater"`. */
+  name?: string;
+  /** Refuse queues that `queues` does not name. Default: false. */
+  strict?: boolean;
+  queues?: Record<string, QueueConfig>;
+  /** Origins besides the app's own that get the idempotency header; others would see a CORS preflight for it. */
+  idempotencyOrigins?: string[];
+  /** Of delivered jobs. Default: 7 days, 1,000 jobs. */
+  history?: { maxAge?: number; max?: number };
+  /** So many different jobs in a row must find an origin unreachable before the rest waits. Default: 5. */
+  breakerThreshold?: number;
+  /** Default: `"error"`. */
+  logLevel?: "off" | "error" | "info" | "debug";
+}
+
+export interface QueueConfig {
+  /** Answered attempts before a job is failed. Default: 5. */
+  maxAttempts?: number;
+  /** Default: 7 days. */
+  maxAge?: number;
+  /** Parallel sends. Default: 6. */
+  concurrency?: number;
+  /** For one send, and one second more per 32 KiB of body. Default: 60,000. */
+  timeout?: number;
+  /** A dead letter holds up its successors of the same key, or not. Default: `"block"`. */
+  onFailure?: "block" | "continue";
+  backoff?: {
+    /** The first delay. Default: 1,000. */
+    base?: number;
+    /** Default: 2. */
+    factor?: number;
+    /** The longest delay. Default: 300,000. */
+    max?: number;
+    /** Default: `"full"`. */
+    jitter?: "equal" | "full" | "decorrelated";
+  };
+  /** What single statuses mean here. */
+  statuses?: Record<number, "deliver" | "retry" | "fail" | "conflict" | "block">;
+  /** Off, or under another name. Default: true, `Idempotency-Key`. */
+  idempotency?: boolean | { header: string };
+  /** Waiting this long raises a job by one priority level. Default: one hour. */
+  aging?: number;
+}
+
+declare global {
+  /** In a classic worker, after `importScripts`. */
+  const shearwater: { start: typeof start; on: typeof on; version: string };
+}
