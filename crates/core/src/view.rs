@@ -260,3 +260,92 @@ impl SyncResult {
         self.remaining += other.remaining;
     }
 }
+
+/// What one page shows: the worker's status, and what only the page knows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    /// In one word.
+    pub state: Overall,
+    /// A drain is at work.
+    pub is_running: bool,
+    /// The browser believes that there is a network.
+    pub is_online: bool,
+    /// Jobs waiting.
+    pub pending: u64,
+    /// Jobs being sent.
+    pub syncing: u64,
+    /// Dead letters.
+    pub failed: u64,
+    /// Conflicts.
+    pub conflicts: u64,
+    /// Jobs waiting for sign-in.
+    pub blocked: u64,
+    /// Queues that are paused by name.
+    pub paused_queues: Vec<String>,
+    /// Of the running drains, 0 to 1.
+    pub progress: Option<f64>,
+    /// When the last drain ended.
+    pub last_sync_at: Option<Millis>,
+    /// When something may be sent next.
+    pub next_sync_at: Option<Millis>,
+    /// What went wrong last.
+    pub error: Option<LastError>,
+    /// Drains that sent something.
+    pub sync_count: u64,
+    /// Rows that were put aside.
+    pub quarantined: u64,
+}
+
+/// The state of everything, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overall {
+    /// Nothing is being sent.
+    Idle,
+    /// Something is being sent.
+    Syncing,
+    /// The last drain ended with a job that was not delivered.
+    Error,
+    /// There is no network.
+    Offline,
+    /// Nothing is to be sent.
+    Paused,
+}
+
+impl Snapshot {
+    /// The page's view of `status`. What a person did (pause) outranks what the network does.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a share of work, for a progress bar")]
+    pub fn of(status: Status, is_online: bool) -> Self {
+        let state = if status.paused {
+            Overall::Paused
+        } else if !is_online {
+            Overall::Offline
+        } else if status.is_running || status.syncing > 0 {
+            Overall::Syncing
+        } else if status.error.is_some() {
+            Overall::Error
+        } else {
+            Overall::Idle
+        };
+        let progress = (status.is_running && status.total > 0).then(|| (status.done as f64 / status.total as f64).min(1.0));
+        Self {
+            state,
+            is_running: status.is_running,
+            is_online,
+            pending: status.pending,
+            syncing: status.syncing,
+            failed: status.failed,
+            conflicts: status.conflicts,
+            blocked: status.blocked,
+            paused_queues: status.paused_queues,
+            progress,
+            last_sync_at: status.last_sync_at,
+            next_sync_at: status.next_sync_at,
+            error: status.error,
+            sync_count: status.sync_count,
+            quarantined: status.quarantined,
+        }
+    }
+}

@@ -1,1 +1,24 @@
+//! Shearwater in the page: hands requests to the worker, shows what is stored, pokes the worker awake.
+//!
+//! The page stores nothing and decides nothing about jobs: it asks by message and is answered after
+//! the commit (rule 2 of the house). JavaScript uses it through `dist/page.js`; a Rust front end uses
+//! [`Client`] directly.
+//!
+//! # A question's life
+//!
+//! A message is posted to the registration's active worker and answered by it. A worker that is
+//! killed takes the question with it; so what is not answered within a few seconds is posted again,
+//! under the same `re` and with the same job ids, which the worker recognises. Only when `timeout` has
+//! passed is the caller told so.
 
+mod client;
+mod error;
+mod events;
+mod js;
+mod link;
+mod options;
+mod request;
+mod wakes;
+mod worker;
+
+pub use client::{Client, connect};

@@ -1,0 +1,129 @@
+//! All raw imports of the platform that `js-sys` does not have, in one place.
+
+use js_sys::{Function, Promise, Reflect};
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+extern "C" {
+    /// `setTimeout`.
+    #[wasm_bindgen(js_name = setTimeout)]
+    pub fn set_timeout(then: &Function, ms: i32) -> JsValue;
+    /// `clearTimeout`.
+    #[wasm_bindgen(js_name = clearTimeout)]
+    pub fn clear_timeout(id: &JsValue);
+
+    #[wasm_bindgen(js_namespace = crypto, js_name = randomUUID)]
+    pub fn random_uuid() -> String;
+    /// `console.error`.
+    #[wasm_bindgen(js_namespace = console, js_name = error)]
+    pub fn console_error(prefix: &str, thrown: &JsValue);
+
+    /// Anything that takes listeners.
+    pub type EventTarget;
+    #[wasm_bindgen(method, js_name = addEventListener)]
+    pub fn listen(this: &EventTarget, event: &str, listener: &Function);
+    #[wasm_bindgen(method, js_name = removeEventListener)]
+    pub fn unlisten(this: &EventTarget, event: &str, listener: &Function);
+
+    /// `navigator.serviceWorker`.
+    pub type Container;
+    #[wasm_bindgen(method, catch)]
+    pub fn register(this: &Container, url: &str, options: &JsValue) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(method, js_name = startMessages)]
+    pub fn start_messages(this: &Container);
+
+    /// A `ServiceWorker`.
+    #[derive(Clone)]
+    pub type ServiceWorker;
+    #[wasm_bindgen(method, catch, js_name = postMessage)]
+    pub fn post(this: &ServiceWorker, message: &JsValue) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, getter)]
+    pub fn state(this: &ServiceWorker) -> String;
+
+    /// A `BroadcastChannel`.
+    #[derive(Clone)]
+    pub type BroadcastChannel;
+    #[wasm_bindgen(constructor)]
+    pub fn new(name: &str) -> BroadcastChannel;
+    #[wasm_bindgen(method)]
+    pub fn close(this: &BroadcastChannel);
+
+    /// The platform's URL parser.
+    pub type URL;
+    #[wasm_bindgen(constructor, catch)]
+    pub fn new(url: &str, base: &str) -> Result<URL, JsValue>;
+    #[wasm_bindgen(method, getter)]
+    pub fn href(this: &URL) -> String;
+
+    /// `Headers`, which parses whatever `fetch` takes.
+    pub type Headers;
+    #[wasm_bindgen(constructor, catch)]
+    pub fn new(init: &JsValue) -> Result<Headers, JsValue>;
+    #[wasm_bindgen(method, js_name = forEach)]
+    pub fn for_each(this: &Headers, visit: &mut dyn FnMut(String, String));
+    #[wasm_bindgen(method)]
+    pub fn get(this: &Headers, name: &str) -> Option<String>;
+
+    /// `Response`, which encodes every kind of body that `fetch` takes.
+    pub type Response;
+    #[wasm_bindgen(constructor, catch)]
+    pub fn new(body: &JsValue) -> Result<Response, JsValue>;
+
+    /// A `Request` or a `Response`: something with headers and a body to be read.
+    pub type Readable;
+    #[wasm_bindgen(method, getter)]
+    pub fn headers(this: &Readable) -> Headers;
+    #[wasm_bindgen(method, catch)]
+    pub fn blob(this: &Readable) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = clone)]
+    pub fn duplicate(this: &Readable) -> Result<Readable, JsValue>;
+
+    /// `Blob`.
+    pub type Blob;
+    #[wasm_bindgen(method, getter)]
+    pub fn size(this: &Blob) -> f64;
+    #[wasm_bindgen(method, getter, js_name = type)]
+    pub fn kind(this: &Blob) -> String;
+    #[wasm_bindgen(method, catch, js_name = arrayBuffer)]
+    pub fn array_buffer(this: &Blob) -> Result<Promise, JsValue>;
+}
+
+/// A property, or undefined where there is none to read.
+pub fn get(object: &JsValue, name: &str) -> JsValue {
+    Reflect::get(object, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED)
+}
+
+/// Sets a property of an object of our own making.
+pub fn set(object: &JsValue, name: &str, value: &JsValue) {
+    // Only a frozen or exotic object refuses; ours are neither.
+    let _ = Reflect::set(object, &JsValue::from_str(name), value);
+}
+
+/// A global, or undefined.
+pub fn global(name: &str) -> JsValue {
+    get(&js_sys::global(), name)
+}
+
+/// Whether `value` is an instance of the global class `name`.
+pub fn is_a(value: &JsValue, name: &str) -> bool {
+    global(name)
+        .dyn_into::<Function>()
+        .ok()
+        .and_then(|class| get(&class, "prototype").dyn_into::<js_sys::Object>().ok())
+        .is_some_and(|prototype| prototype.is_prototype_of(value))
+}
+
+/// The text of anything that was thrown.
+pub fn message_of(error: &JsValue) -> String {
+    get(error, "message")
+        .as_string()
+        .or_else(|| error.as_string())
+        .unwrap_or_else(|| "something that is not an Error was thrown".to_owned())
+}
+
+/// Calls a listener of the app; what it throws is its own affair and is reported.
+pub fn call(listener: &Function, argument: &JsValue) {
+    if let Err(thrown) = listener.call1(&JsValue::NULL, argument) {
+        console_error("[shearwater] a listener threw:", &thrown);
+    }
+}

@@ -1,0 +1,184 @@
+//! Questions to the worker and its answers; see "A question's life" in the crate's documentation.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    rc::Rc,
+};
+
+use js_sys::{Array, Function, Promise};
+use serde::Serialize;
+use shearwater_core::{Error, ErrorCode, protocol::{Envelope, Op, VERSION}};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+use crate::{
+    error::{to_js, unavailable, with_code},
+    js::{self, EventTarget},
+    worker,
+};
+
+/// What is not answered after this long is posted again.
+const PATIENCE: i32 = 5_000;
+
+/// The way to the worker.
+pub struct Link {
+    registration: JsValue,
+    timeout: u32,
+    waiting: RefCell<BTreeMap<String, Waiting>>,
+    listener: RefCell<Option<Closure<dyn FnMut(JsValue)>>>,
+}
+
+struct Waiting {
+    resolve: Function,
+    reject: Function,
+}
+
+impl Link {
+    /// Listens to the worker of this registration.
+    ///
+    /// # Errors
+    /// `worker-unavailable` where the browser has no service workers.
+    pub fn new(registration: JsValue, timeout: u32) -> Result<Rc<Self>, JsValue> {
+        let link = Rc::new(Self { registration, timeout, waiting: RefCell::default(), listener: RefCell::default() });
+        let container = worker::container()?;
+        let listener = Closure::<dyn FnMut(JsValue)>::new({
+            let link = Rc::downgrade(&link);
+            move |event: JsValue| {
+                if let Some(link) = link.upgrade() {
+                    link.answered(&js::get(&event, "data"));
+                }
+            }
+        });
+        container.unchecked_ref::<EventTarget>().listen("message", listener.as_ref().unchecked_ref());
+        container.start_messages();
+        *link.listener.borrow_mut() = Some(listener);
+        Ok(link)
+    }
+
+    /// The registration.
+    pub fn registration(&self) -> &JsValue {
+        &self.registration
+    }
+
+    /// Asks and waits for the answer, without a limit of time where the work has none.
+    ///
+    /// # Errors
+    /// What the worker answers; `timeout` and `worker-unavailable`.
+    pub async fn ask(self: &Rc<Self>, op: Op, bodies: Array) -> Result<JsValue, JsValue> {
+        let re = js::random_uuid();
+        let endless = matches!(op, Op::Sync(_));
+        let mut envelope = Envelope { shearwater: VERSION, re: re.clone(), op };
+        let promise = Promise::new(&mut |resolve, reject| {
+            self.waiting.borrow_mut().insert(re.clone(), Waiting { resolve, reject });
+        });
+        if let Err(error) = self.post(&envelope, &bodies) {
+            self.waiting.borrow_mut().remove(&re);
+            return Err(error);
+        }
+        if let Op::Enqueue { repeat, .. } = &mut envelope.op {
+            *repeat = true;
+        }
+        let repeater = self.repeat(envelope, bodies, endless);
+        let outcome = JsFuture::from(promise).await;
+        repeater.stop();
+        self.waiting.borrow_mut().remove(&re);
+        outcome
+    }
+
+    /// Ends all questions.
+    pub fn close(&self) {
+        if let (Ok(container), Some(listener)) = (worker::container(), self.listener.take()) {
+            container.unchecked_ref::<EventTarget>().unlisten("message", listener.as_ref().unchecked_ref());
+        }
+        for waiting in std::mem::take(&mut *self.waiting.borrow_mut()).into_values() {
+            js::call(&waiting.reject, &unavailable("the client was closed; what was stored is still delivered"));
+        }
+    }
+
+    fn post(&self, envelope: &Envelope, bodies: &Array) -> Result<(), JsValue> {
+        let message = encode(envelope)?;
+        if bodies.length() > 0 {
+            js::set(&message, "bodies", bodies);
+        }
+        match worker::active(&self.registration) {
+            Some(worker) => worker
+                .post(&message)
+                .map_err(|error| to_js(&Error::invalid_request(["this cannot be handed to the worker: ", &js::message_of(&error)].concat()))),
+            None => Err(unavailable("the service worker was unregistered; connect() again")),
+        }
+    }
+
+    /// Posts again, every few seconds, until stopped or the time is up.
+    fn repeat(self: &Rc<Self>, envelope: Envelope, bodies: Array, endless: bool) -> Repeater {
+        let timer: Rc<RefCell<JsValue>> = Rc::default();
+        let tick: Rc<RefCell<Option<Closure<dyn FnMut()>>>> = Rc::default();
+        let closure = Closure::<dyn FnMut()>::new({
+            let (link, timer, tick) = (Rc::clone(self), Rc::clone(&timer), Rc::clone(&tick));
+            let mut left = i64::from(self.timeout);
+            move || {
+                left -= i64::from(PATIENCE);
+                if left <= 0 && !endless {
+                    link.give_up(&envelope.re);
+                    return;
+                }
+                // Whether it could be posted is told by whether it is answered.
+                let _ = link.post(&envelope, &bodies);
+                if let Some(tick) = tick.borrow().as_ref() {
+                    *timer.borrow_mut() = js::set_timeout(tick.as_ref().unchecked_ref(), PATIENCE);
+                }
+            }
+        });
+        let first = i32::try_from(self.timeout).unwrap_or(PATIENCE).min(PATIENCE);
+        *timer.borrow_mut() = js::set_timeout(closure.as_ref().unchecked_ref(), first);
+        *tick.borrow_mut() = Some(closure);
+        Repeater { timer, tick }
+    }
+
+    fn give_up(&self, re: &str) {
+        if let Some(waiting) = self.waiting.borrow_mut().remove(re) {
+            let error = Error::new(
+                ErrorCode::Timeout,
+                "the worker did not answer; the request may have been stored all the same: look with list()",
+            );
+            js::call(&waiting.reject, &to_js(&error));
+        }
+    }
+
+    fn answered(&self, data: &JsValue) {
+        if js::get(data, "shearwater").as_f64().is_none() {
+            return;
+        }
+        let Some(waiting) = js::get(data, "re").as_string().and_then(|re| self.waiting.borrow_mut().remove(&re)) else { return };
+        let error = js::get(data, "error");
+        if error.is_object() {
+            let part = |name| js::get(&error, name).as_string().unwrap_or_default();
+            js::call(&waiting.reject, &with_code(&part("code"), &part("message")));
+        } else {
+            js::call(&waiting.resolve, &js::get(data, "ok"));
+        }
+    }
+}
+
+/// A running repetition. It holds itself by its own closure; [`Repeater::stop`] lets both go.
+struct Repeater {
+    timer: Rc<RefCell<JsValue>>,
+    tick: Rc<RefCell<Option<Closure<dyn FnMut()>>>>,
+}
+
+impl Repeater {
+    fn stop(self) {
+        js::clear_timeout(&self.timer.borrow());
+        self.tick.take();
+    }
+}
+
+/// A message as a plain object.
+///
+/// # Errors
+/// `internal`: all our types can be written.
+pub fn encode<T: Serialize>(value: &T) -> Result<JsValue, JsValue> {
+    value
+        .serialize(&serde_wasm_bindgen::Serializer::new().serialize_maps_as_objects(true))
+        .map_err(|error| to_js(&Error::internal(js::message_of(&error.into()))))
+}

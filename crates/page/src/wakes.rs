@@ -1,0 +1,127 @@
+//! Pokes the worker when the page knows of a reason: opened, back online, visible again, work due.
+
+use std::{cell::RefCell, rc::Rc};
+
+use js_sys::Array;
+use shearwater_core::protocol::{Op, WakeReason};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+
+use crate::{
+    events::Events,
+    js::{self, EventTarget},
+    link::Link,
+    options::ConnectOptions,
+};
+
+/// The worker itself waits for what is due within this many milliseconds of a wake's end.
+const SOONEST: f64 = 50.0;
+
+/// Timers and listeners of one client; dropped, they are gone.
+pub struct Wakes {
+    listeners: Vec<(EventTarget, &'static str, Closure<dyn FnMut()>)>,
+    _due: Rc<RefCell<Due>>,
+}
+
+#[derive(Default)]
+struct Due {
+    at: Option<u64>,
+    timer: Option<JsValue>,
+    fire: Option<Closure<dyn FnMut()>>,
+}
+
+impl Drop for Due {
+    fn drop(&mut self) {
+        if let Some(timer) = &self.timer {
+            js::clear_timeout(timer);
+        }
+    }
+}
+
+impl Wakes {
+    /// Begins to watch, and wakes the worker for this page's opening.
+    pub fn new(link: &Rc<Link>, events: &Rc<Events>, options: &ConnectOptions) -> Self {
+        let mut wakes = Self { listeners: Vec::new(), _due: Rc::default() };
+        let window: EventTarget = js_sys::global().unchecked_into();
+        let (online, offline) = (Rc::clone(events), Rc::clone(events));
+        if options.sync_on_online {
+            let link = Rc::clone(link);
+            wakes.listen(window.clone().unchecked_into(), "online", move || {
+                online.refresh();
+                poke(&link, WakeReason::Online);
+            });
+        } else {
+            wakes.listen(window.clone().unchecked_into(), "online", move || online.refresh());
+        }
+        wakes.listen(window.unchecked_into(), "offline", move || offline.refresh());
+        let document = js::global("document");
+        if options.sync_on_visibility && document.is_object() {
+            let (link, seen) = (Rc::clone(link), document.clone());
+            wakes.listen(document.unchecked_into(), "visibilitychange", move || {
+                if js::get(&seen, "visibilityState").as_string().as_deref() == Some("visible") {
+                    poke(&link, WakeReason::Visible);
+                }
+            });
+        }
+        wakes.plan(link, events);
+        if options.sync_on_mount {
+            poke(link, WakeReason::Load);
+        }
+        wakes
+    }
+
+    fn listen(&mut self, target: EventTarget, event: &'static str, then: impl FnMut() + 'static) {
+        let closure = Closure::<dyn FnMut()>::new(then);
+        target.listen(event, closure.as_ref().unchecked_ref());
+        self.listeners.push((target, event, closure));
+    }
+
+    /// Sets a timer for the next thing that is due; a worker without events is asleep by then.
+    fn plan(&self, link: &Rc<Link>, events: &Rc<Events>) {
+        let due = Rc::downgrade(&self._due);
+        let link = Rc::downgrade(link);
+        events.on_plan(move |next| {
+            let Some(due) = due.upgrade() else { return };
+            if due.borrow().at == next && due.borrow().timer.is_some() {
+                return;
+            }
+            let mut state = due.borrow_mut();
+            if let Some(timer) = state.timer.take() {
+                js::clear_timeout(&timer);
+            }
+            state.at = next;
+            let Some(at) = next else { return };
+            #[expect(clippy::cast_precision_loss, reason = "instants are below 2^53")]
+            let delay = (at as f64 - js_sys::Date::now() + SOONEST).clamp(SOONEST, f64::from(i32::MAX));
+            let (link, again) = (link.clone(), Rc::downgrade(&due));
+            let fire = Closure::<dyn FnMut()>::new(move || {
+                if let Some(due) = again.upgrade() {
+                    due.borrow_mut().timer = None;
+                }
+                if let Some(link) = link.upgrade() {
+                    poke(&link, WakeReason::Due);
+                }
+            });
+            #[expect(clippy::cast_possible_truncation, reason = "clamped to i32 above")]
+            let timer = js::set_timeout(fire.as_ref().unchecked_ref(), delay as i32);
+            state.timer = Some(timer);
+            state.fire = Some(fire);
+        });
+    }
+}
+
+impl Drop for Wakes {
+    fn drop(&mut self) {
+        for (target, event, closure) in &self.listeners {
+            target.unlisten(event, closure.as_ref().unchecked_ref());
+        }
+    }
+}
+
+/// Wakes the worker. That it cannot be reached now is no news: the next reason comes.
+fn poke(link: &Rc<Link>, reason: WakeReason) {
+    let link = Rc::clone(link);
+    spawn_local(async move {
+        let _ = link.ask(Op::Wake(reason), Array::new()).await;
+    });
+}

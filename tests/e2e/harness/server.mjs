@@ -1,0 +1,58 @@
+// The real back end, one process a test file, and its control surface.
+
+import { spawn } from "node:child_process";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+export const root = fileURLToPath(new URL("../../..", import.meta.url));
+
+/** Starts the server on free ports; `dist` is served at /shearwater, `site` at /. */
+export async function startServer({ dist = "dist", site = "tests/e2e/site", db, args = [], listen = "127.0.0.1:0" } = {}) {
+  const path = db ?? join(mkdtempSync(join(tmpdir(), "shearwater-db-")), "server.db");
+  const target = process.env.CARGO_TARGET_DIR ?? join(root, "target");
+  const child = spawn(
+    join(target, "debug/shearwater-server"),
+    [
+      "--listen", listen, "--control", "127.0.0.1:0", "--db", path, "--fast", "--no-keep-alive",
+      "--static", join(root, site), "--static-mount", `/shearwater=${join(root, dist)}`,
+      "--csp", "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' data:",
+      ...args,
+    ],
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
+  const line = await new Promise((resolve, reject) => {
+    createInterface(child.stdout).once("line", resolve);
+    child.once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
+  });
+  const { listen: listening, control } = JSON.parse(line);
+  const ask = async (method, where, body) => {
+    const response = await fetch(control + where, {
+      method,
+      headers: body === undefined ? {} : { "content-type": "application/json" },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    if (!response.ok) throw new Error(`${method} ${where}: ${response.status} ${await response.text()}`);
+    return response.json();
+  };
+  return {
+    // A secure context by name as well as by number; the name keeps cookies and origins readable.
+    origin: listening.replace("127.0.0.1", "localhost"),
+    db: path,
+    faults: (rules, more = {}) => ask("PUT", "/faults", { down: false, rules: [], ...more, ...(rules && { rules }) }),
+    down: (down) => ask("PUT", "/faults", { down, rules: [] }),
+    release: () => ask("POST", "/release"),
+    arrivals: (path = "/api/") => ask("GET", `/arrivals?path=${encodeURIComponent(path)}`),
+    sink: (path = "") => ask("GET", `/sink?path=${encodeURIComponent(path)}`),
+    notes: () => ask("GET", "/notes"),
+    uploads: () => ask("GET", "/uploads"),
+    stats: () => ask("GET", "/stats"),
+    reset: () => ask("POST", "/reset"),
+    async stop() {
+      child.kill("SIGKILL");
+      await new Promise((resolve) => (child.exitCode === null && child.signalCode === null ? child.once("exit", resolve) : resolve()));
+    },
+  };
+}

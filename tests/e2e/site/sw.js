@@ -1,0 +1,12 @@
+// The worker of the tests. Its configuration comes by the query of its own URL.
+importScripts("/shearwater/worker.js");
+
+const config = new URL(self.location.href).searchParams.get("config");
+shearwater.start(config ? JSON.parse(config) : undefined);
+
+let token = "stale";
+shearwater.on("auth", ({ url, refresh }) => {
+  if (!url.includes("/auth/")) return undefined;
+  if (refresh) token = "fresh";
+  return { authorization: `Bearer ${token}` };
+});
