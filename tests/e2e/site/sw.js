@@ -10,3 +10,9 @@ shearwater.on("auth", ({ url, refresh }) => {
   if (refresh) token = "fresh";
   return { authorization: `Bearer ${token}` };
 });
+
+const told = new BroadcastChannel("test:sync");
+shearwater.on("sync", ({ tag, lastChance }) => {
+  told.postMessage({ tag, lastChance });
+  if (tag === "throws-a-string") throw "not an Error";
+});

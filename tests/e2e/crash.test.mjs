@@ -1,0 +1,122 @@
+// Killed anywhere: the worker stopped and the browser process killed, in mid-flight (P1, P2).
+
+import assert from "node:assert/strict";
+import test, { after, before } from "node:test";
+
+import { startChromium } from "./harness/chromium.mjs";
+import { startServer } from "./harness/server.mjs";
+import { until } from "./harness/wait.mjs";
+
+let server;
+before(async () => {
+  server = await startServer();
+});
+after(() => server.stop());
+
+const held = (count) => until(`${count} held`, async () => (await server.stats()).held >= count);
+
+/** Every job was accepted once, by its key; and was sent again only if it had been in flight. */
+async function assertOnce(ids, sentTwiceAtMost) {
+  const sink = await until("all jobs", async () => {
+    const sink = await server.sink();
+    return sink.length >= ids.length && sink;
+  });
+  assert.equal(sink.length, ids.length, "each was accepted once");
+  assert.deepEqual(sink.map((entry) => entry.idempotencyKey).sort(), [...ids].sort());
+  const arrivals = (await server.arrivals()).filter((arrival) => arrival.method === "POST");
+  const again = arrivals.length - ids.length;
+  assert.ok(again <= sentTwiceAtMost, `${again} were sent again, of ${sentTwiceAtMost} in flight`);
+}
+
+const enqueue = (page, count) =>
+  page.evaluate(
+    (count) => window.client.enqueueAll(Array.from({ length: count }, (_, at) => ({ url: `/api/sink/${at}`, body: `job ${at}` }))),
+    count,
+  );
+
+test("the worker is stopped with six requests in flight, before the server handled them", async () => {
+  await server.reset();
+  const chromium = await startChromium();
+  const page = await chromium.open(server.origin);
+  const workers = await chromium.workers(page);
+  await server.faults([{ path: "/api/sink", action: { hold: true, drop: "before" }, times: 6 }]);
+  const ids = await enqueue(page, 20);
+  await held(6);
+  await workers.stop();
+  await server.release();
+  await workers.sync(server.origin, "default");
+  await assertOnce(ids, 6);
+  await until("an empty queue", async () => (await page.evaluate(() => window.client.list())).length === 0);
+  await chromium.close();
+});
+
+test("the worker is stopped after the server handled six and before a reply came", async () => {
+  await server.reset();
+  const chromium = await startChromium();
+  const page = await chromium.open(server.origin);
+  const workers = await chromium.workers(page);
+  await server.faults([{ path: "/api/sink", action: { drop: "after", delayMs: 150 }, times: 6 }]);
+  const ids = await enqueue(page, 20);
+  await until("the first effects", async () => (await server.sink()).length >= 1);
+  await workers.stop();
+  await workers.sync(server.origin, "default");
+  // Chromium's network stack may repeat a request whose connection died under it.
+  await assertOnce(ids, 12);
+  await chromium.close();
+});
+
+test("the browser process is killed in mid-flight and started again on the same profile", async () => {
+  await server.reset();
+  const first = await startChromium();
+  const page = await first.open(server.origin);
+  await server.faults([{ path: "/api/sink", action: { hold: true, drop: "before" }, times: 6 }]);
+  const ids = await enqueue(page, 20);
+  await held(6);
+  await first.kill();
+  await server.release();
+  assert.equal((await server.sink()).length, 0);
+
+  const second = await startChromium({ profile: first.profile });
+  const again = await second.open(server.origin);
+  await assertOnce(ids, 6);
+  await until("an empty queue", async () => (await again.evaluate(() => window.client.list())).length === 0);
+  const { pending, syncing, failed } = await again.evaluate(() => window.client.getSnapshot());
+  assert.deepEqual([pending, syncing, failed], [0, 0, 0]);
+  await second.close();
+});
+
+test("the browser process is killed the moment enqueue has resolved", async () => {
+  await server.reset();
+  await server.down(true);
+  const first = await startChromium();
+  const page = await first.open(server.origin);
+  const ids = await enqueue(page, 5);
+  await first.kill();
+  await server.down(false);
+  const second = await startChromium({ profile: first.profile });
+  await second.open(server.origin);
+  await assertOnce(ids, 0);
+  await second.close();
+});
+
+test("ten kills in a row, with forty jobs of four keys: each arrives once and each key in order", async () => {
+  await server.reset();
+  await server.faults([{ path: "/api/sink", action: { delayMs: 25 } }]);
+  let chromium = await startChromium();
+  let page = await chromium.open(server.origin);
+  const ids = [];
+  for (let at = 0; at < 40; at += 1) {
+    ids.push(await page.evaluate((at) => window.client.enqueue({ url: `/api/sink/${at % 4}/${at}`, body: String(at) }, { key: `key-${at % 4}` }), at));
+    if (at % 4 === 3) {
+      await chromium.kill();
+      chromium = await startChromium({ profile: chromium.profile });
+      page = await chromium.open(server.origin);
+    }
+  }
+  await assertOnce(ids, 40);
+  for (let key = 0; key < 4; key += 1) {
+    const order = (await server.sink(`/api/sink/${key}/`)).map((entry) => Number(entry.body));
+    assert.deepEqual(order, [...order].sort((a, b) => a - b), `key ${key}`);
+  }
+  await chromium.close();
+});

@@ -1,0 +1,214 @@
+// Bad input is normal: a typed error that says what to do, and nothing stored is harmed.
+
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { until } from "./harness/wait.mjs";
+import { world } from "./harness/world.mjs";
+
+const w = world();
+
+/** The error of a call that is built in the page. */
+const thrown = (page, call) =>
+  page.evaluate(
+    (source) => window.calls[source]().then((resolved) => ({ resolved }), ({ name, code, message }) => ({ name, code, message })),
+    call,
+  );
+
+test("what cannot be queued is refused with the name of what is wrong, and stores nothing", async () => {
+  const page = await w.open({ config: { strict: true, queues: { notes: {} } } });
+  await page.evaluate(() => {
+    const url = "/api/sink/x";
+    window.calls = {
+      "url is missing": () => client.enqueue({}),
+      "not a URL": () => client.enqueue({ url: "http://[" }),
+      "http: and https:": () => client.enqueue({ url: "ftp://example.org/x" }),
+      "credentials in a URL": () => client.enqueue({ url: "https://user:pass@example.org/x" }),
+      'sets "host" itself': () => client.enqueue({ url, headers: { Host: "x" } }),
+      "headers:": () => client.enqueue({ url, headers: { "a b": "x" } }),
+      "forbidden to fetch": () => client.enqueue({ url, method: "TRACE" }),
+      "not an HTTP method": () => client.enqueue({ url, method: "A B" }),
+      "takes no body": () => client.enqueue({ url, method: "GET", body: "x" }),
+      'no "methd"': () => client.enqueue({ url, methd: "POST" }),
+      "mode is one of": () => client.enqueue({ url, mode: "navigate" }),
+      "already read": async () => {
+        const request = new Request(url, { method: "POST", body: "x" });
+        await request.text();
+        return client.enqueue(request);
+      },
+      "a request is a Request": () => client.enqueue("/api/sink/x"),
+      "takes an array": () => client.enqueueAll({ url }),
+      "priority": () => client.enqueue({ url }, { priority: 11 }),
+      "keey": () => client.enqueue({ url }, { keey: "a" }),
+      "key is 1 to 256": () => client.enqueue({ url }, { key: "" }),
+      "maxAttempts is at least 1": () => client.enqueue({ url }, { maxAttempts: 0 }),
+      "give one": () => client.enqueue({ url }, { onDuplicate: "keep" }),
+      "metadata": () => client.enqueue({ url }, { metadata: "x".repeat(20_000) }),
+      "UUID": () => client.get("1"),
+      "after": () => client.list({ after: crypto.randomUUID() }),
+      "lmit": () => client.list({ lmit: 1 }),
+      "owner": () => client.setOwner(""),
+    };
+  });
+  for (const name of await page.evaluate(() => Object.keys(window.calls))) {
+    const error = await thrown(page, name);
+    assert.equal(error.name, "ShearwaterError", `${name}: ${JSON.stringify(error)}`);
+    assert.equal(error.code, "invalid-request", `${name}: ${error.message}`);
+    assert.ok(error.message.includes(name), `${name}: ${error.message}`);
+  }
+  const unknown = await w.refused(page, "enqueue", { url: "/api/sink/x" }, { queue: "other" });
+  assert.equal(unknown.code, "unknown-queue");
+  assert.equal((await w.refused(page, "syncNow", "other")).code, "unknown-queue");
+  assert.deepEqual(await w.list(page), []);
+  const event = await page.evaluate(() => {
+    try {
+      client.on("delivred", () => {});
+    } catch (error) {
+      return error.code;
+    }
+  });
+  assert.equal(event, "invalid-request");
+});
+
+test("enqueueAll stores all or none", async () => {
+  const page = await w.open();
+  const error = await w.refused(page, "enqueueAll", [{ url: "/api/sink/1" }, { url: "/api/sink/2", method: "TRACE" }, { url: "/api/sink/3" }]);
+  assert.equal(error.code, "invalid-request");
+  assert.deepEqual(await w.list(page), []);
+  await w.settled(page);
+  assert.equal((await w.server.arrivals("/api/sink")).length, 0);
+});
+
+for (const [what, config, name] of [
+  ["a misspelt option", { queues: { notes: { maxAtempts: 3 } } }, "maxAtempts"],
+  ["an option out of range", { queues: { notes: { concurrency: 0 } } }, "queues.notes.concurrency"],
+  ["an option of the wrong type", { history: { max: "many" } }, "many"],
+]) {
+  test(`a configuration with ${what} fails the install, and connect() says why`, async () => {
+    const page = await w.chromium.browser.newPage();
+    await page.goto(w.server.origin);
+    await page.waitForFunction("window.ready");
+    const error = await page.evaluate(
+      (worker) => window.connect({ worker }).then(() => null, ({ name, code, message }) => ({ name, code, message })),
+      `/sw.js?config=${encodeURIComponent(JSON.stringify(config))}`,
+    );
+    assert.equal(error?.code, "invalid-config", JSON.stringify(error));
+    assert.ok(error.message.includes(name), error.message);
+  });
+}
+
+test("connect() without a worker, or with a misspelt option, says so", async () => {
+  const page = await w.chromium.browser.newPage();
+  await page.goto(w.server.origin);
+  await page.waitForFunction("window.ready");
+  const connect = (options) => page.evaluate((options) => window.connect(options).then(() => null, ({ code, message }) => ({ code, message })), options);
+  assert.equal((await connect({ worker: "/not-there.js" })).code, "worker-unavailable");
+  const misspelt = await connect({ wroker: "/sw.js" });
+  assert.equal(misspelt.code, "invalid-config");
+  assert.ok(misspelt.message.includes("wroker"));
+});
+
+test("messages of the wrong shape or version get a typed error and change nothing", async () => {
+  const page = await w.open();
+  await page.evaluate(() => client.pause());
+  const id = await w.enqueue(page, { url: "/api/sink/kept", body: "x" });
+  const answers = await page.evaluate(async (id) => {
+    const { active } = await navigator.serviceWorker.ready;
+    const ask = (message) =>
+      new Promise((resolve) => {
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = ({ data }) => resolve(data);
+        active.postMessage(message, [port2]);
+      });
+    const uuid = crypto.randomUUID();
+    const job = { id: uuid, request: { url: "https://example.org/", method: "POST" } };
+    return Promise.all([
+      ask({ shearwater: 99, re: "a", op: { discard: id } }),
+      ask({ shearwater: 1, re: "b" }),
+      ask({ shearwater: 1, re: "c", op: { destroy: id } }),
+      ask({ shearwater: 1, re: "d", op: { discard: 7 } }),
+      ask({ shearwater: 1, re: "e", op: { enqueue: { jobs: [job] } }, bodies: [42] }),
+      ask({ shearwater: 1, re: "f", op: { enqueue: { jobs: "many" } } }),
+      ask({ shearwater: 1, re: "g", op: { enqueue: { jobs: [job, job] } } }),
+      ask({ shearwater: "x", re: "h", op: "status" }),
+    ]);
+  }, id);
+  assert.deepEqual(answers.map((answer) => answer.error?.code), [
+    "invalid-message", "invalid-message", "invalid-message", "invalid-message", "invalid-message", "invalid-message", "invalid-request", "invalid-message",
+  ]);
+  assert.deepEqual((await w.list(page)).map((job) => job.id), [id]);
+});
+
+test("the app's own messages are left to the app", async () => {
+  const page = await w.open();
+  const answer = await page.evaluate(async () => {
+    const { active } = await navigator.serviceWorker.ready;
+    let answered = false;
+    navigator.serviceWorker.addEventListener("message", ({ data }) => (answered ||= data?.re === "app"));
+    active.postMessage({ type: "app", re: "app" });
+    active.postMessage("text");
+    active.postMessage(null);
+    await client.list();
+    return answered;
+  });
+  assert.equal(answer, false);
+});
+
+test("a stored record that does not parse is put aside; the rest of the queue goes on", async () => {
+  const page = await w.open();
+  await page.evaluate(() => client.pause());
+  const ids = await page.evaluate(() => client.enqueueAll([0, 1, 2, 3].map((at) => ({ url: `/api/sink/${at}`, body: `${at}` })), { key: "line" }));
+  await page.evaluate(async (id) => {
+    const database = await new Promise((resolve) => {
+      const opening = indexedDB.open("shearwater");
+      opening.onsuccess = () => resolve(opening.result);
+    });
+    const transaction = database.transaction("jobs", "readwrite");
+    const jobs = transaction.objectStore("jobs");
+    const row = await new Promise((resolve) => {
+      const reading = jobs.get(id);
+      reading.onsuccess = () => resolve(reading.result);
+    });
+    row.state = "confused";
+    jobs.put(row);
+    await new Promise((resolve) => (transaction.oncomplete = resolve));
+    database.close();
+  }, ids[0]);
+  await page.evaluate(() => client.resume());
+  for (const id of ids.slice(1)) await w.becomes(page, id, "delivered");
+  assert.deepEqual((await w.server.sink()).map((entry) => entry.body), ["1", "2", "3"], "its successors were freed, in order");
+  const { pending, quarantined } = await w.snapshot(page);
+  assert.deepEqual([pending, quarantined], [0, 1]);
+  const aside = await page.evaluate(async () => {
+    const database = await new Promise((resolve) => {
+      const opening = indexedDB.open("shearwater");
+      opening.onsuccess = () => resolve(opening.result);
+    });
+    return new Promise((resolve) => {
+      const reading = database.transaction("quarantine").objectStore("quarantine").getAll();
+      reading.onsuccess = () => resolve(reading.result.map(({ store, row }) => [store, row.id, row.state]));
+    });
+  });
+  assert.deepEqual(aside, [["jobs", ids[0], "confused"]]);
+});
+
+test("a ledger that does not parse is counted anew from the rows", async () => {
+  const page = await w.open();
+  await page.evaluate(() => client.pause());
+  await page.evaluate(() => client.enqueueAll([0, 1, 2].map((at) => ({ url: `/api/sink/${at}`, body: `${at}` }))));
+  await page.evaluate(async () => {
+    const database = await new Promise((resolve) => {
+      const opening = indexedDB.open("shearwater");
+      opening.onsuccess = () => resolve(opening.result);
+    });
+    const transaction = database.transaction("meta", "readwrite");
+    transaction.objectStore("meta").put({ v: "garbage" }, "ledger");
+    await new Promise((resolve) => (transaction.oncomplete = resolve));
+    database.close();
+  });
+  // A pause that cannot be read any more is not a pause: what was stored is to be delivered.
+  await page.evaluate(() => client.syncNow());
+  await until("delivery", async () => (await w.server.sink()).length === 3);
+  const fourth = await w.enqueue(page, { url: "/api/sink/3", body: "3" });
+  await w.becomes(page, fourth, "delivered");
+});
