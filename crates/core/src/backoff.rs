@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{error::Error, time::unit};
 
+/// The longest `backoff.max`, in milliseconds.
+pub const LONGEST: u64 = 7 * unit::DAY;
+
 /// How a delay is spread, so that clients of one server do not march in step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -71,7 +74,7 @@ impl Backoff {
         if self.base == 0 || self.base > unit::DAY {
             return Err(Error::invalid_config("backoff.base is 1 ms to one day (86400000)"));
         }
-        if self.max < self.base || self.max > 7 * unit::DAY {
+        if self.max < self.base || self.max > LONGEST {
             return Err(Error::invalid_config("backoff.max is at least backoff.base and at most seven days (604800000 ms)"));
         }
         if !(1.0..=100.0).contains(&self.factor) {

@@ -7,7 +7,8 @@
 //! | no reply (offline, refused, cut off) | unreachable: tried again, burns no attempt |
 //! | timeout, 408, 425, 429, 5xx but 501, 505, 507 | retry: burns an attempt |
 //! | 401, 419, 440 | blocked until signed in |
-//! | 409, 412 | conflict |
+//! | 409 with `Retry-After` | retry: the first request under this key is still running |
+//! | other 409, 412 | conflict |
 //! | 428 | failed: the request needs `If-Match` |
 //! | 507 | failed until a person retries |
 //! | every other status | failed |
@@ -126,7 +127,12 @@ pub fn meaning(method: &str, reply: &Reply, overrides: &[(u16, Meaning)]) -> Mea
         Reply::Status(response) => overrides
             .iter()
             .find(|(status, _)| *status == response.status)
-            .map_or_else(|| status_meaning(method, response.status), |(_, meaning)| *meaning),
+            .map_or_else(
+                // The first request under this key is still running at the server (draft
+                // Idempotency-Key §2.6): it says when to come back.
+                || if response.status == 409 && response.retry_after.is_some() { Meaning::Retry } else { status_meaning(method, response.status) },
+                |(_, meaning)| *meaning,
+            ),
     }
 }
 
@@ -204,6 +210,15 @@ mod tests {
         assert_eq!(meaning("POST", &reply(404), &overrides), Meaning::Retry);
         assert_eq!(meaning("POST", &reply(503), &overrides), Meaning::Failed);
         assert_eq!(meaning("POST", &reply(502), &overrides), Meaning::Retry);
+    }
+
+    #[test]
+    fn a_409_that_says_when_to_come_back_is_no_conflict() {
+        let reply = |retry_after: Option<&str>| {
+            Reply::Status(Response { status: 409, retry_after: retry_after.map(str::to_owned), ..Response::default() })
+        };
+        assert_eq!(meaning("POST", &reply(Some("1")), &[]), Meaning::Retry);
+        assert_eq!(meaning("POST", &reply(None), &[]), Meaning::Conflict);
     }
 
     #[test]

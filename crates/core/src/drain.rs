@@ -147,6 +147,7 @@ pub struct Summary {
 #[derive(Debug)]
 struct Flight {
     id: JobId,
+    key: String,
     origin: String,
 }
 
@@ -162,6 +163,8 @@ pub struct Drain {
     claimed: VecDeque<Job>,
     in_flight: Vec<Flight>,
     settle: Vec<Settlement>,
+    release: Vec<JobId>,
+    leased_elsewhere: bool,
     exhausted: bool,
     stopping: bool,
     next_due: Option<Millis>,
@@ -186,6 +189,8 @@ impl Drain {
             claimed: VecDeque::new(),
             in_flight: Vec::new(),
             settle: Vec::new(),
+            release: Vec::new(),
+            leased_elsewhere: false,
             exhausted: false,
             stopping: false,
             next_due: None,
@@ -206,8 +211,15 @@ impl Drain {
             Input::Turned(turned) => self.turned(turned),
             Input::TurnFailed(error) => self.turn_failed(now, error),
             Input::Replied { id, reply, roll } => {
-                self.in_flight.retain(|flight| flight.id != id);
-                self.settle.push(Settlement { id, reply, at: now, roll });
+                // A reply to nothing that is in flight says nothing, and a drain that gave up writes nothing.
+                if let Some(at) = self.in_flight.iter().position(|flight| flight.id == id) {
+                    let Flight { id, key, .. } = self.in_flight.swap_remove(at);
+                    // Lost and claimed again while it was in flight: this is the reply to that claim too.
+                    self.claimed.retain(|job| job.id != id || job.idempotency_key != key);
+                    if self.failed_turns < MOST_FAILED_TURNS {
+                        self.settle.push(Settlement { id, key, reply, at: now, roll });
+                    }
+                }
             }
             Input::Nudge { ripen, online } => {
                 self.plan.online = online;
@@ -244,6 +256,8 @@ impl Drain {
         }
         let counts = turned.ledger.queue(&self.plan.queue, &turned.ledger.owner).map(|queue| queue.counts).unwrap_or_default();
         self.result.remaining = counts.pending + counts.syncing;
+        let ours = self.in_flight.len() + self.settle.len() + self.release.len() + self.claimed.len() + turned.claimed.len();
+        self.leased_elsewhere = counts.syncing > ours as u64;
         self.claimed.extend(turned.claimed.iter().cloned());
         if !turned.fates.is_empty() || !turned.claimed.is_empty() {
             self.out.push_back(Command::Tell(Box::new(News {
@@ -282,11 +296,13 @@ impl Drain {
         self.ripen = self.ripen.max(turn.ripen);
         let later = std::mem::replace(&mut self.settle, turn.settle);
         self.settle.extend(later);
+        self.release.extend(turn.release);
         self.error = Some(error);
         if self.failed_turns >= MOST_FAILED_TURNS {
             // What was answered and cannot be written, and what is leased, is for the next drain.
             self.stopping = true;
             self.settle.clear();
+            self.release.clear();
             self.claimed.clear();
         } else {
             self.timer = Some(now.after(100 << (2 * self.failed_turns)));
@@ -299,18 +315,17 @@ impl Drain {
             return;
         }
         self.stopping |= now >= self.deadline;
-        self.send();
+        self.send(now);
         if self.turning.is_some() || (self.failed_turns > 0 && self.failed_turns < MOST_FAILED_TURNS && self.timer.is_some()) {
             return;
         }
         if self.failed_turns < MOST_FAILED_TURNS && self.take_turn() {
             return;
         }
-        if self.timer.is_none()
-            && !self.stopping
-            && self.plan.online
+        if self.room() > 0
             && let Some(due) = self.next_due
             && due <= now.after(self.plan.budget.waiting)
+            && self.timer.is_none_or(|timer| due < timer)
         {
             self.timer = Some(due);
             self.out.push_back(Command::Wait(due));
@@ -321,26 +336,37 @@ impl Drain {
         }
     }
 
-    fn send(&mut self) {
+    fn send(&mut self, now: Millis) {
         while !self.stopping && self.in_flight.len() < self.plan.concurrency as usize {
-            let Some(job) = self.claimed.pop_front() else { return };
-            self.in_flight.push(Flight { id: job.id.clone(), origin: job.origin.clone() });
+            let in_flight = |job: &Job| self.in_flight.iter().any(|flight| flight.id == job.id);
+            let Some(at) = self.claimed.iter().position(|job| !in_flight(job)) else { return };
+            let Some(job) = self.claimed.remove(at) else { return };
+            if !job.may_be_sent(now) {
+                self.release.push(job.id);
+                continue;
+            }
+            self.in_flight.push(Flight { id: job.id.clone(), key: job.idempotency_key.clone(), origin: job.origin.clone() });
             self.out.push_back(Command::Send(Box::new(job)));
         }
     }
 
+    /// How many more jobs to claim: enough to have the next at hand for each slot that falls free.
+    fn room(&self) -> u32 {
+        if self.stopping || !self.plan.online {
+            return 0;
+        }
+        let held = u32::try_from(self.in_flight.len() + self.claimed.len()).unwrap_or(u32::MAX);
+        self.plan.concurrency.saturating_mul(2).saturating_sub(held)
+    }
+
     fn take_turn(&mut self) -> bool {
-        let release: Vec<JobId> =
-            if self.stopping { self.claimed.drain(..).map(|job| job.id).collect() } else { Vec::new() };
-        let claim = if self.stopping || !self.plan.online {
-            0
-        } else {
-            let held = u32::try_from(self.in_flight.len() + self.claimed.len()).unwrap_or(u32::MAX);
-            self.plan.concurrency.saturating_mul(2).saturating_sub(held)
-        };
+        if self.stopping {
+            self.release.extend(self.claimed.drain(..).map(|job| job.id));
+        }
+        let claim = self.room();
         let wanted = self.begin.is_some()
             || !self.settle.is_empty()
-            || !release.is_empty()
+            || !self.release.is_empty()
             || (self.ripen > Ripen::Nothing && !self.stopping)
             || (claim > 0 && !self.exhausted);
         if !wanted {
@@ -360,7 +386,7 @@ impl Drain {
             begin: self.begin.take(),
             ripen: std::mem::take(&mut self.ripen),
             settle: std::mem::take(&mut self.settle),
-            release,
+            release: std::mem::take(&mut self.release),
             claim,
             in_flight,
         };
@@ -374,6 +400,7 @@ impl Drain {
         let error = self.error.take().filter(|_| self.failed_turns > 0);
         let again = error.is_some()
             || self.next_due.is_some()
+            || self.leased_elsewhere
             || (self.result.remaining > 0 && (!self.exhausted || !self.plan.online));
         self.out.push_back(Command::Done(Summary { result: self.result, again, next_due: self.next_due, error }));
     }

@@ -7,10 +7,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    backoff,
     classify::{ErrorKind, LastError},
     config::OnFailure,
     id::JobId,
     request::RequestHead,
+    retry_after,
     time::Millis,
 };
 
@@ -170,6 +172,23 @@ impl Job {
         self.lease = Some(lease);
     }
 
+    /// When the lease ends. One that would last twice as long as it was made for was made before the
+    /// clock was set back: it ends at once, for nobody knows when it should have.
+    #[must_use]
+    pub fn lease_ends(&self, now: Millis) -> Millis {
+        match (&self.lease, self.last_tried_at) {
+            (Some(lease), Some(claimed_at)) if lease.until.since(now) <= 2 * lease.until.since(claimed_at) => lease.until,
+            _ => now,
+        }
+    }
+
+    /// Whether a send that begins at `now` is over before the lease: the second half of it is kept for that.
+    #[must_use]
+    pub fn may_be_sent(&self, now: Millis) -> bool {
+        let (Some(lease), Some(claimed_at)) = (&self.lease, self.last_tried_at) else { return false };
+        now.after(lease.until.since(claimed_at) / 2) <= self.lease_ends(now)
+    }
+
     /// Gives back a job that was claimed and not sent.
     pub fn release(&mut self) {
         self.state = State::Pending;
@@ -231,10 +250,19 @@ impl Job {
         self.last_delay = 0;
         self.line = self.key.is_some();
         self.next_attempt_at = now;
-        self.hold_until = now;
+        self.hold_until = Millis(0);
         if self.expires_at <= now {
             self.expires_at = now.after(max_age);
         }
+    }
+
+    /// Whether the clock was set back since the job was told to wait: it was tried at a time that has
+    /// not come yet, or waits longer than any job does that was tried.
+    #[must_use]
+    pub fn waits_for_a_lost_clock(&self, now: Millis) -> bool {
+        let wait = self.next_attempt_at.since(now);
+        (self.last_tried_at > Some(now) && wait > retry_after::LONGEST)
+            || (self.last_tried_at.is_some() && wait > retry_after::LONGEST + backoff::LONGEST)
     }
 
     /// Whether anything will send this job without a person's help.

@@ -214,7 +214,7 @@ pub async fn enqueue<T: Tx>(
             look_up = true;
             continue;
         }
-        let not_before = new.options.not_before.unwrap_or(now);
+        let not_before = new.options.not_before.unwrap_or(Millis(0));
         let seq = ledger.next_seq;
         ledger.next_seq += 1;
         let clock = ledger.tick(now);
@@ -257,8 +257,11 @@ pub async fn enqueue<T: Tx>(
             None => line::enter(tx, &mut job, now).await?,
         }
         ledger.enter(&job);
-        if let Some(body) = &body {
-            tx.put_body(&job.id, body)?;
+        match &body {
+            Some(body) => tx.put_body(&job.id, body)?,
+            // A row of this id that went to quarantine may have left one.
+            None if repeat => tx.delete_body(&job.id)?,
+            None => {}
         }
         tx.put_job(&job)?;
         ids.push((job.id, true));

@@ -8,7 +8,7 @@ use crate::{
     config::WorkerConfig,
     error::Error,
     id::JobId,
-    job::{Job, State},
+    job::{Job, Place, State},
     ledger::Ledger,
     request::{RequestHead, takes_body},
     time::Millis,
@@ -23,12 +23,13 @@ const PAGE: u32 = 256;
 /// What the transaction answers.
 pub async fn retry<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfig) -> Result<Option<Job>, Error> {
     let mut ledger = load(tx).await?;
-    let Some(mut job) = own_job(tx, &ledger, id).await?.filter(|job| job.state != State::Syncing) else { return Ok(None) };
+    let Some(mut job) = idle_job(tx, &mut ledger, id).await? else { return Ok(None) };
     let from = job.state;
     match job.state {
         State::Pending => {
             job.next_attempt_at = now;
-            job.hold_until = now;
+            job.hold_until = Millis(0);
+            job.last_delay = 0;
         }
         _ => job.revive(now, config.queue_or_default(&job.queue).max_age),
     }
@@ -46,7 +47,7 @@ pub async fn retry<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfig
 /// What the transaction answers.
 pub async fn discard<T: Tx>(tx: &T, now: Millis, id: &JobId) -> Result<Option<Job>, Error> {
     let mut ledger = load(tx).await?;
-    let Some(job) = own_job(tx, &ledger, id).await?.filter(|job| job.state != State::Syncing) else { return Ok(None) };
+    let Some(job) = idle_job(tx, &mut ledger, id).await? else { return Ok(None) };
     remove(tx, &mut ledger, &job, now).await?;
     save(tx, &mut ledger).await?;
     Ok(Some(job))
@@ -65,7 +66,7 @@ pub async fn edit<T: Tx>(
     config: &WorkerConfig,
 ) -> Result<Option<Job>, Error> {
     let mut ledger = load(tx).await?;
-    let Some(mut job) = own_job(tx, &ledger, id).await?.filter(|job| job.state != State::Syncing) else { return Ok(None) };
+    let Some(mut job) = idle_job(tx, &mut ledger, id).await? else { return Ok(None) };
     let from = job.state;
     let mut request = change.request;
     request.admit()?;
@@ -201,8 +202,14 @@ pub async fn set_owner<T: Tx>(tx: &T, now: Millis, owner: &str, config: &WorkerC
     Ok(ledger)
 }
 
-async fn own_job<T: Tx>(tx: &T, ledger: &Ledger, id: &JobId) -> Result<Option<Job>, Error> {
-    Ok(tx.job(id).await?.filter(|job| job.owner == ledger.owner))
+/// The current owner's job of this id, where it is not being sent; a row that had to go to quarantine
+/// instead is counted out.
+async fn idle_job<T: Tx>(tx: &T, ledger: &mut Ledger, id: &JobId) -> Result<Option<Job>, Error> {
+    let job = tx.job(id).await?.filter(|job| job.owner == ledger.owner && job.state != State::Syncing);
+    if job.is_none() && tx.quarantined() > 0 {
+        save(tx, ledger).await?;
+    }
+    Ok(job)
 }
 
 async fn remove<T: Tx>(tx: &T, ledger: &mut Ledger, job: &Job, now: Millis) -> Result<(), Error> {
@@ -210,7 +217,8 @@ async fn remove<T: Tx>(tx: &T, ledger: &mut Ledger, job: &Job, now: Millis) -> R
     tx.delete_body(&job.id)?;
     ledger.leave(job, job.state);
     if job.line {
-        line::promote_next(tx, job, now).await?;
+        let moved = matches!(job.place, Place::Ready | Place::Due);
+        line::promote_next(tx, job, moved, now).await?;
     }
     Ok(())
 }

@@ -1,4 +1,7 @@
 //! Keeps the line of each key: at most one of its jobs is `ready`, `due` or `syncing`.
+//!
+//! That one is the first of the line; except that a dead letter which comes back by a person's hand,
+//! from a place further ahead, waits until the one that is being sent just then is answered.
 
 use super::{Index, Scan, Tx};
 use crate::{
@@ -7,9 +10,15 @@ use crate::{
     time::Millis,
 };
 
+/// Rows of one queue that may be leased at once; two drains of the largest concurrency lease fewer.
+const MOST_LEASES: u32 = 1_000;
+
 /// Where a job that may go stands: `ready`, or `due` while its time has not come.
+///
+/// One that nothing makes wait, neither a backoff nor `notBefore`, goes whatever the clock says now.
 pub(super) fn open_place(job: &Job, now: Millis) -> Place {
-    if job.next_attempt_at > now { Place::Due } else { Place::Ready }
+    let waits = job.last_delay > 0 || job.hold_until > now;
+    if waits && job.next_attempt_at > now { Place::Due } else { Place::Ready }
 }
 
 /// The first job in the line of `job`'s key other than `job` itself.
@@ -18,12 +27,21 @@ async fn head_but<T: Tx>(tx: &T, job: &Job, key: &str) -> Result<Option<Job>, Er
     Ok(tx.scan(&scan).await?.into_iter().find(|other| other.id != job.id))
 }
 
+/// Whether another job of `job`'s line is being sent.
+async fn another_is_sent<T: Tx>(tx: &T, job: &Job, key: &str) -> Result<bool, Error> {
+    let scan = Scan::of(Index::State, vec![&job.owner, &job.queue, State::Syncing.as_str()], MOST_LEASES);
+    Ok(tx.scan(&scan).await?.iter().any(|other| other.id != job.id && other.key.as_deref() == Some(key)))
+}
+
 /// Lets the next of `gone`'s key go, after `gone` left the line. Its row must be written before.
-pub(super) async fn promote_next<T: Tx>(tx: &T, gone: &Job, now: Millis) -> Result<(), Error> {
+///
+/// `moved` says that `gone` was the one that was `ready`, `due` or `syncing`: then no other is.
+pub(super) async fn promote_next<T: Tx>(tx: &T, gone: &Job, moved: bool, now: Millis) -> Result<(), Error> {
     let Some(key) = gone.key.as_deref() else { return Ok(()) };
     if let Some(mut next) = head_but(tx, gone, key).await?
         && next.state == State::Pending
         && next.place == Place::Behind
+        && (moved || !another_is_sent(tx, gone, key).await?)
     {
         next.place = open_place(&next, now);
         tx.put_job(&next)?;
@@ -42,15 +60,40 @@ pub(super) async fn enter<T: Tx>(tx: &T, job: &mut Job, now: Millis) -> Result<(
     job.place = match head_but(tx, job, &key).await? {
         None => open,
         Some(head) if head.seq < job.seq || head.state == State::Syncing => Place::Behind,
-        Some(mut head) => {
-            if head.state == State::Pending && head.place != Place::Behind {
-                head.place = Place::Behind;
-                tx.put_job(&head)?;
-            }
+        Some(mut head) if head.state == State::Pending && head.place != Place::Behind => {
+            head.place = Place::Behind;
+            tx.put_job(&head)?;
             open
         }
+        Some(_) if another_is_sent(tx, job, &key).await? => Place::Behind,
+        Some(_) => open,
     };
     Ok(())
+}
+
+/// Lets an earlier job of the line go first, where one came back while `job` was being sent; `job` is
+/// not sent any more and stays in the line.
+pub(super) async fn yield_to_earlier<T: Tx>(tx: &T, job: &mut Job, now: Millis) -> Result<(), Error> {
+    let Some(key) = job.key.clone() else { return Ok(()) };
+    if let Some(mut head) = head_but(tx, job, &key).await?
+        && head.seq < job.seq
+    {
+        if job.state == State::Pending {
+            job.place = Place::Behind;
+        }
+        if head.state == State::Pending && head.place == Place::Behind {
+            head.place = open_place(&head, now);
+            tx.put_job(&head)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a job that stands behind has nobody to wait for.
+pub(super) async fn is_free<T: Tx>(tx: &T, job: &Job) -> Result<bool, Error> {
+    let Some(key) = job.key.as_deref() else { return Ok(true) };
+    let first = head_but(tx, job, key).await?.is_none_or(|head| head.seq > job.seq);
+    Ok(first && !another_is_sent(tx, job, key).await?)
 }
 
 /// Who holds up `job`, where somebody does.

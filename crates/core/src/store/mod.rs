@@ -192,23 +192,24 @@ pub trait Tx {
 /// # Errors
 /// What the transaction answers.
 pub async fn ledger<T: Tx>(tx: &T) -> Result<Ledger, Error> {
-    load(tx).await
+    match tx.ledger().await? {
+        Some(ledger) => Ok(ledger),
+        None => repair::count(tx, lost(tx).await?).await,
+    }
 }
 
 /// Reads the ledger, or rebuilds it where there is none that can be read.
 pub(crate) async fn load<T: Tx>(tx: &T) -> Result<Ledger, Error> {
     match tx.ledger().await? {
         Some(ledger) => Ok(ledger),
-        None => {
-            let history = tx.oldest_outcomes(u32::MAX).await?.len() as u64;
-            repair::rebuild(tx, Ledger { history, ..Ledger::default() }).await
-        }
+        None => repair::rebuild(tx, lost(tx).await?).await,
     }
 }
 
-/// Ends a transaction that meant to change nothing: recounts where its reads sent rows to quarantine.
-pub(crate) async fn save_if_quarantined<T: Tx>(tx: &T, ledger: &mut Ledger) -> Result<(), Error> {
-    if tx.quarantined() > 0 { save(tx, ledger).await } else { Ok(()) }
+/// What takes the place of a ledger that cannot be read, before rows are counted.
+async fn lost<T: Tx>(tx: &T) -> Result<Ledger, Error> {
+    let history = tx.oldest_outcomes(u32::MAX).await?.len() as u64;
+    Ok(Ledger { history, ..Ledger::default() })
 }
 
 /// Writes the ledger at the end of a transaction; recounts first where rows went to quarantine.

@@ -2,19 +2,23 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Index, Scan, Tx, line, load};
+use super::{Index, Scan, Tx, ledger, line};
 use crate::{
     config::WorkerConfig,
     error::Error,
     id::JobId,
     job::State,
     ledger::Ledger,
-    time::Millis,
+    time::{Millis, unit},
     view::JobView,
 };
 
 /// The longest page of [`list`].
 const LONGEST_PAGE: u32 = 1_000;
+
+/// An origin that is out of reach is looked at this often at least: the clock may have been set back
+/// since it was noted until when.
+const LONGEST_CLOSURE: u64 = unit::HOUR;
 
 /// The filter of `list` and `clear`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +57,7 @@ impl Filter {
 /// # Errors
 /// What the transaction answers.
 pub async fn get<T: Tx>(tx: &T, id: &JobId, config: &WorkerConfig) -> Result<Option<JobView>, Error> {
-    let ledger = load(tx).await?;
+    let ledger = ledger(tx).await?;
     if let Some(job) = tx.job(id).await? {
         if job.owner != ledger.owner {
             return Ok(None);
@@ -70,7 +74,7 @@ pub async fn get<T: Tx>(tx: &T, id: &JobId, config: &WorkerConfig) -> Result<Opt
 /// # Errors
 /// `invalid-request` when `after` names no stored job; what the transaction answers.
 pub async fn list<T: Tx>(tx: &T, filter: &Filter, config: &WorkerConfig) -> Result<Vec<JobView>, Error> {
-    let ledger = load(tx).await?;
+    let ledger = ledger(tx).await?;
     let limit = filter.limit.unwrap_or(100).min(LONGEST_PAGE);
     let from = match &filter.after {
         None => 0,
@@ -107,17 +111,23 @@ pub async fn next_wake<T: Tx>(tx: &T, ledger: &Ledger, now: Millis) -> Result<Op
     let mut next: Option<Millis> = None;
     let mut sooner = |at: Millis| next = Some(next.map_or(at, |next| next.min(at)));
     for queue in ledger.own_queues() {
+        if queue.counts.syncing > 0 {
+            // Whoever holds these may be dead.
+            let leased = Scan::of(Index::State, vec![&queue.owner, &queue.queue, State::Syncing.as_str()], LONGEST_PAGE);
+            tx.scan(&leased).await?.iter().for_each(|job| sooner(job.lease_ends(now).max(now)));
+        }
         if queue.counts.pending == 0 || ledger.is_paused(&queue.queue) {
             continue;
         }
         let due = tx.scan(&Scan::of(Index::Due, vec![&queue.owner, &queue.queue], 1)).await?;
         if let Some(job) = due.first() {
-            sooner(job.next_attempt_at);
+            sooner(if job.waits_for_a_lost_clock(now) { now } else { job.next_attempt_at });
         }
         for origin in &queue.origins {
             let ready = tx.scan(&Scan::of(Index::Ready, vec![&queue.owner, &queue.queue, origin], 1)).await?;
             if !ready.is_empty() {
-                sooner(ledger.origin(origin).and_then(|health| health.closed_until).unwrap_or(now).max(now));
+                let until = ledger.origin(origin).and_then(|health| health.closed_until).unwrap_or(now);
+                sooner(until.clamp(now, now.after(LONGEST_CLOSURE)));
             }
         }
     }

@@ -21,6 +21,18 @@ const PAGE: u32 = 256;
 /// # Errors
 /// What the transaction answers.
 pub async fn rebuild<T: Tx>(tx: &T, old: Ledger) -> Result<Ledger, Error> {
+    look_at_all(tx, old, true).await
+}
+
+/// Counts everything anew and writes nothing: for a transaction that only reads.
+///
+/// # Errors
+/// What the transaction answers.
+pub async fn count<T: Tx>(tx: &T, old: Ledger) -> Result<Ledger, Error> {
+    look_at_all(tx, old, false).await
+}
+
+async fn look_at_all<T: Tx>(tx: &T, old: Ledger, free_lines: bool) -> Result<Ledger, Error> {
     let mut ledger = Ledger { queues: Vec::<QueueLedger>::new(), ..old };
     let mut after = None;
     loop {
@@ -31,7 +43,7 @@ pub async fn rebuild<T: Tx>(tx: &T, old: Ledger) -> Result<Ledger, Error> {
             ledger.next_seq = ledger.next_seq.max(job.seq + 1);
             ledger.tick(job.queued_at);
             ledger.enter(&job);
-            if job.state == State::Pending && job.place != Place::Ready {
+            if free_lines && job.state == State::Pending && job.place != Place::Ready {
                 free(tx, job).await?;
             }
         }
@@ -41,8 +53,7 @@ pub async fn rebuild<T: Tx>(tx: &T, old: Ledger) -> Result<Ledger, Error> {
 
 /// A job behind nobody goes to the front.
 async fn free<T: Tx>(tx: &T, mut job: Job) -> Result<(), Error> {
-    let heads_its_line = line::waits_for(tx, &job).await?.is_none_or(|head| head.seq > job.seq);
-    if job.place == Place::Out || (job.place == Place::Behind && heads_its_line) {
+    if job.place == Place::Out || (job.place == Place::Behind && line::is_free(tx, &job).await?) {
         job.place = line::open_place(&job, Millis(0));
         tx.put_job(&job)?;
     }

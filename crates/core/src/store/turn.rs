@@ -43,6 +43,8 @@ pub struct Begin {
 pub struct Settlement {
     /// The job.
     pub id: JobId,
+    /// The idempotency key that it was sent with: which payload the reply is about.
+    pub key: String,
     /// What came back.
     pub reply: Reply,
     /// When it came back.
@@ -139,16 +141,23 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
     let fates = work.fates;
     if turn.begin.is_some() && !claimed.is_empty() {
         ledger.sync_count += 1;
+        ledger.error = None;
     }
     if !turn.settle.is_empty() {
         ledger.last_sync_at = Some(now);
-        ledger.error = fates.iter().rev().find_map(|fate| match fate {
+        let error = fates.iter().rev().find_map(|fate| match fate {
             Fate::Kept(job) => job.error.clone(),
             Fate::Delivered(_) | Fate::Late => None,
         });
+        ledger.error = error.or(ledger.error);
     }
     if ledger != before || tx.quarantined() > 0 {
         save(tx, &mut ledger).await?;
+    }
+    let pending = ledger.queue(&turn.queue, &ledger.owner).is_some_and(|queue| queue.counts.pending > 0);
+    if tx.quarantined() > 0 && pending && !ledger.is_paused(&turn.queue) {
+        // Rows that were put aside may have set others free, too late for this claim.
+        next_due = Some(now);
     }
     Ok(Turned { claimed, fates, next_due, ledger })
 }
@@ -170,11 +179,11 @@ impl<T: Tx> Work<'_, T> {
         let config = self.settings.queue;
         let meaning = meaning(&job.request.method, &settlement.reply, &config.statuses);
         self.note_origin(&job, settlement);
-        let ours = job.lease.as_ref().is_some_and(|lease| lease.holder == holder);
+        let ours = job.lease.as_ref().is_some_and(|lease| lease.holder == holder) && job.idempotency_key == settlement.key;
         if !ours {
             // Another drain took the lease for dead. A delivery is the truth all the same, unless the
             // job has been edited since or is on its way again.
-            if meaning == Meaning::Delivered && job.state == State::Pending {
+            if meaning == Meaning::Delivered && job.state != State::Syncing && job.idempotency_key == settlement.key {
                 return self.deliver(job, settlement).await;
             }
             self.fates.push(Fate::Late);
@@ -192,7 +201,7 @@ impl<T: Tx> Work<'_, T> {
             Meaning::Retry if job.attempts >= job.max_attempts.unwrap_or(config.max_attempts) => {
                 self.bury(job, State::Failed, error).await
             }
-            Meaning::Retry | Meaning::Unreachable => self.schedule(job, meaning, settlement, error),
+            Meaning::Retry | Meaning::Unreachable => self.schedule(job, meaning, settlement, error).await,
         }
     }
 
@@ -218,7 +227,7 @@ impl<T: Tx> Work<'_, T> {
         }
         self.ledger.leave(&job, job.state);
         if job.line {
-            line::promote_next(self.tx, &job, self.now).await?;
+            line::promote_next(self.tx, &job, job.state == State::Syncing, self.now).await?;
         }
         let outcome = Outcome {
             v: RECORD_VERSION,
@@ -247,18 +256,21 @@ impl<T: Tx> Work<'_, T> {
     }
 
     /// Writes a job that stays, counts it, and promotes its successor if it left its line.
-    async fn keep(&mut self, job: Job, from: State, was_in_line: bool) -> Result<(), Error> {
+    async fn keep(&mut self, mut job: Job, from: State, was_in_line: bool) -> Result<(), Error> {
+        if from == State::Syncing && job.line {
+            line::yield_to_earlier(self.tx, &mut job, self.now).await?;
+        }
         self.ledger.shift(&job, from);
         self.tx.put_job(&job)?;
         if was_in_line && !job.line {
-            line::promote_next(self.tx, &job, self.now).await?;
+            line::promote_next(self.tx, &job, from == State::Syncing, self.now).await?;
         }
         self.fates.push(Fate::Kept(Box::new(job)));
         Ok(())
     }
 
-    fn schedule(&mut self, mut job: Job, meaning: Meaning, settlement: &Settlement, error: LastError) -> Result<(), Error> {
-        let from = job.state;
+    async fn schedule(&mut self, mut job: Job, meaning: Meaning, settlement: &Settlement, error: LastError) -> Result<(), Error> {
+        let (from, in_line) = (job.state, job.line);
         job.unreachable = if meaning == Meaning::Unreachable { job.unreachable.saturating_add(1) } else { 0 };
         let mut delay = self.settings.queue.backoff.delay(job.failures(), job.last_delay, settlement.roll);
         job.last_delay = delay;
@@ -271,10 +283,7 @@ impl<T: Tx> Work<'_, T> {
             hold = settlement.at.after(least);
         }
         job.schedule(settlement.at.after(delay), hold, error);
-        self.ledger.shift(&job, from);
-        self.tx.put_job(&job)?;
-        self.fates.push(Fate::Kept(Box::new(job)));
-        Ok(())
+        self.keep(job, from, in_line).await
     }
 
     async fn release(&mut self, id: &JobId, holder: &str) -> Result<(), Error> {
@@ -283,6 +292,7 @@ impl<T: Tx> Work<'_, T> {
         {
             let from = job.state;
             job.release();
+            line::yield_to_earlier(self.tx, &mut job, self.now).await?;
             self.ledger.shift(&job, from);
             self.tx.put_job(&job)?;
         }
@@ -302,10 +312,8 @@ impl<T: Tx> Work<'_, T> {
             let Some(last) = page.last() else { return Ok(()) };
             after = last.seq + 1;
             for mut job in page {
-                let dead = job.lease.as_ref().is_none_or(|lease| {
-                    lease.holder != turn.holder && (begin.exclusive || lease.until <= self.now)
-                });
-                if dead {
+                let theirs = job.lease.as_ref().is_none_or(|lease| lease.holder != turn.holder);
+                if theirs && (begin.exclusive || job.lease_ends(self.now) <= self.now) {
                     let (from, in_line) = (job.state, job.line);
                     job.mark_interrupted(self.settings.queue.on_failure);
                     self.keep(job, from, in_line).await?;
@@ -360,10 +368,8 @@ impl<T: Tx> Work<'_, T> {
                 });
             }
         }
-        if turn.ripen == Ripen::Nothing {
-            return Ok(());
-        }
-        let mut after = now.0.saturating_add(1);
+        let from = if turn.ripen == Ripen::Nothing { now.after(retry_after::LONGEST) } else { now };
+        let mut after = from.0.saturating_add(1);
         loop {
             let scan = Scan::of(Index::Due, vec![owner, &turn.queue], PAGE).from(after);
             let page = self.tx.scan(&scan).await?;
@@ -372,8 +378,14 @@ impl<T: Tx> Work<'_, T> {
             after = last.next_attempt_at.0 + 1;
             for mut job in page {
                 let found_nobody = job.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Network);
-                if (turn.ripen == Ripen::All || found_nobody) && job.hold_until <= now {
+                let wanted = match turn.ripen {
+                    Ripen::Nothing => false,
+                    Ripen::Unreachable => found_nobody,
+                    Ripen::All => true,
+                };
+                if (wanted && job.hold_until <= now) || job.waits_for_a_lost_clock(now) {
                     job.next_attempt_at = now;
+                    job.hold_until = job.hold_until.min(now);
                     job.place = Place::Ready;
                     self.tx.put_job(&job)?;
                 }

@@ -1,0 +1,401 @@
+//! Turns records and messages into plain values and back, whatever a shell's values are.
+//!
+//! The shells' values are JavaScript's; tests use JSON. Each type lists its members once, with
+//! [`record!`](crate::record) or [`names!`](crate::names), and what does not fit is told by its path:
+//! `queues.notes.maxAtempts: there is no such member`. That is all of serde that this engine needs, at a
+//! third of its bytes.
+//!
+//! A member that is absent, undefined or null reads as `None`, as its default, or is a [`Mismatch`].
+//! Unknown members are passed over in stored records, which a later version may have written, and
+//! refused in what an app or a page hands over (`strict`).
+
+use std::fmt;
+
+/// A value as a shell holds it: null, true or false, number, text, list, or object.
+pub trait Value: Sized + Clone {
+    /// Null.
+    fn null() -> Self;
+    /// A truth value.
+    fn boolean(value: bool) -> Self;
+    /// A number.
+    fn number(value: f64) -> Self;
+    /// A text.
+    fn text(value: &str) -> Self;
+    /// A list.
+    fn list(items: Vec<Self>) -> Self;
+    /// An object without members.
+    fn object() -> Self;
+    /// Sets a member of an object.
+    fn set(&mut self, name: &'static str, value: Self);
+
+    /// The truth value, if it is one.
+    fn as_boolean(&self) -> Option<bool>;
+    /// The number, if it is one.
+    fn as_number(&self) -> Option<f64>;
+    /// The text, if it is one.
+    fn as_text(&self) -> Option<String>;
+    /// The items, if it is a list.
+    fn as_list(&self) -> Option<Vec<Self>>;
+    /// Whether it is an object that is no list.
+    fn is_object(&self) -> bool;
+    /// The names of an object's members.
+    fn names(&self) -> Vec<String>;
+    /// A member that is present and not null.
+    fn member(&self, name: &'static str) -> Option<Self>;
+    /// As [`Value::member`], by a name that is known only now.
+    fn entry(&self, name: &str) -> Option<Self>;
+}
+
+/// Why a value is not what it should be, and where in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    path: String,
+    reason: String,
+}
+
+impl Mismatch {
+    /// A value that should have been something else.
+    #[must_use]
+    pub fn new(reason: &str) -> Self {
+        Self { path: String::new(), reason: reason.to_owned() }
+    }
+
+    /// The same, seen from the object that has the value as its member `name`.
+    #[must_use]
+    pub fn within(mut self, name: &str) -> Self {
+        if self.path.is_empty() {
+            name.clone_into(&mut self.path);
+        } else {
+            self.path = [name, ".", &self.path].concat();
+        }
+        self
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            f.write_str(&self.path)?;
+            f.write_str(": ")?;
+        }
+        f.write_str(&self.reason)
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
+/// A type that travels as a plain value.
+pub trait Wire: Sized {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Where the value differs from what it should be.
+    fn read<V: Value>(value: &V) -> Result<Self, Mismatch>;
+
+    /// Writes it.
+    fn write<V: Value>(&self) -> V;
+
+    /// What an absent member reads as, where it may be absent.
+    #[must_use]
+    fn absent() -> Option<Self> {
+        None
+    }
+
+    /// Whether it is written as an absent member.
+    fn is_absent(&self) -> bool {
+        false
+    }
+}
+
+/// Reads a member of an object.
+///
+/// # Errors
+/// When it is absent and must not be, or does not fit.
+pub fn member<V: Value, T: Wire>(value: &V, name: &'static str, default: Option<T>) -> Result<T, Mismatch> {
+    match value.member(name) {
+        Some(inner) => T::read(&inner).map_err(|mismatch| mismatch.within(name)),
+        None => default.or_else(T::absent).ok_or_else(|| Mismatch::new("is missing").within(name)),
+    }
+}
+
+/// Writes a member, unless it is absent.
+pub fn put<V: Value, T: Wire>(object: &mut V, name: &'static str, value: &T) {
+    if !value.is_absent() {
+        object.set(name, value.write());
+    }
+}
+
+/// Checks that a value is an object and, given `known`, that it has no other members.
+///
+/// # Errors
+/// When it is not, or has.
+pub fn object<V: Value>(value: &V, known: Option<&[&str]>) -> Result<(), Mismatch> {
+    if !value.is_object() {
+        return Err(Mismatch::new("is not an object"));
+    }
+    let Some(known) = known else { return Ok(()) };
+    match value.names().into_iter().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(Mismatch::new(&["there is no such member; there are ", &known.join(", ")].concat()).within(&name)),
+    }
+}
+
+/// Reads an object as its entries, in their order.
+///
+/// # Errors
+/// When it is no object, or a value does not fit.
+pub fn entries<V: Value, T: Wire>(value: &V) -> Result<Vec<(String, T)>, Mismatch> {
+    object(value, None)?;
+    let entry = |name: String| match value.entry(&name) {
+        Some(inner) => T::read(&inner).map_err(|mismatch| mismatch.within(&name)).map(|inner| (name, inner)),
+        None => Err(Mismatch::new("is missing").within(&name)),
+    };
+    value.names().into_iter().map(entry).collect()
+}
+
+/// Implements [`Wire`] for a record: `record!(strict? Type { field: "name" = default?, … })`.
+#[macro_export]
+macro_rules! record {
+    (@known strict $($name:literal)*) => { Some(&[$($name),*]) };
+    (@known $($name:literal)*) => { None };
+    (@default $default:expr) => { Some($default) };
+    (@default) => { None };
+    (strict $type:ty { $($field:ident : $name:literal $(= $default:expr)?),* $(,)? }) => {
+        $crate::record!(@imp $type, $crate::record!(@known strict $($name)*), $($field : $name $(= $default)?),*);
+    };
+    ($type:ty { $($field:ident : $name:literal $(= $default:expr)?),* $(,)? }) => {
+        $crate::record!(@imp $type, $crate::record!(@known $($name)*), $($field : $name $(= $default)?),*);
+    };
+    (@imp $type:ty, $known:expr, $($field:ident : $name:literal $(= $default:expr)?),*) => {
+        impl $crate::wire::Wire for $type {
+            fn read<V: $crate::wire::Value>(value: &V) -> Result<Self, $crate::wire::Mismatch> {
+                $crate::wire::object(value, $known)?;
+                Ok(Self { $($field: $crate::wire::member(value, $name, $crate::record!(@default $($default)?))?),* })
+            }
+
+            fn write<V: $crate::wire::Value>(&self) -> V {
+                let mut object = V::object();
+                $($crate::wire::put(&mut object, $name, &self.$field);)*
+                object
+            }
+        }
+    };
+}
+
+/// Implements [`Wire`] for an enum without data: `names!(Type { Variant: "name", … })`.
+#[macro_export]
+macro_rules! names {
+    ($type:ty { $($variant:ident : $name:literal),* $(,)? }) => {
+        impl $crate::wire::Wire for $type {
+            fn read<V: $crate::wire::Value>(value: &V) -> Result<Self, $crate::wire::Mismatch> {
+                match value.as_text().as_deref() {
+                    $(Some($name) => Ok(Self::$variant),)*
+                    _ => Err($crate::wire::Mismatch::new(concat!("is not one of" $(, " ", $name)*))),
+                }
+            }
+
+            fn write<V: $crate::wire::Value>(&self) -> V {
+                V::text(match self { $(Self::$variant => $name),* })
+            }
+        }
+    };
+}
+
+impl Wire for bool {
+    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
+        value.as_boolean().ok_or_else(|| Mismatch::new("is not true or false"))
+    }
+
+    fn write<V: Value>(&self) -> V {
+        V::boolean(*self)
+    }
+}
+
+impl Wire for f64 {
+    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
+        value.as_number().filter(|number| number.is_finite()).ok_or_else(|| Mismatch::new("is not a number"))
+    }
+
+    fn write<V: Value>(&self) -> V {
+        V::number(*self)
+    }
+}
+
+impl Wire for u64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and within 0..2^53")]
+    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
+        match value.as_number() {
+            Some(number) if number.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&number) => Ok(number as Self),
+            _ => Err(Mismatch::new("is not a whole number from 0 up")),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "counts and instants are below 2^53")]
+    fn write<V: Value>(&self) -> V {
+        V::number(*self as f64)
+    }
+}
+
+macro_rules! small_number {
+    ($($type:ty)*) => {$(
+        impl Wire for $type {
+            fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
+                Self::try_from(u64::read(value)?).map_err(|_| Mismatch::new("is too large"))
+            }
+
+            fn write<V: Value>(&self) -> V {
+                u64::from(*self).write()
+            }
+        }
+    )*};
+}
+small_number!(u8 u16 u32);
+
+impl Wire for String {
+    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
+        value.as_text().ok_or_else(|| Mismatch::new("is not a text"))
+    }
+
+    fn write<V: Value>(&self) -> V {
+        V::text(self)
+    }
+}
+
+impl<T: Wire> Wire for Vec<T> {
+    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
+        value.as_list().ok_or_else(|| Mismatch::new("is not a list"))?.iter().map(T::read).collect()
+    }
+
+    fn write<V: Value>(&self) -> V {
+        V::list(self.iter().map(T::write).collect())
+    }
+}
+
+impl<A: Wire, B: Wire> Wire for (A, B) {
+    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
+        match value.as_list().as_deref() {
+            Some([first, second]) => Ok((A::read(first)?, B::read(second)?)),
+            _ => Err(Mismatch::new("is not a pair")),
+        }
+    }
+
+    fn write<V: Value>(&self) -> V {
+        V::list(vec![self.0.write(), self.1.write()])
+    }
+}
+
+impl<T: Wire> Wire for Option<T> {
+    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
+        T::read(value).map(Some)
+    }
+
+    fn write<V: Value>(&self) -> V {
+        self.as_ref().map_or_else(V::null, T::write)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+
+    fn is_absent(&self) -> bool {
+        self.is_none()
+    }
+}
+
+/// JSON as a shell's values, for tests.
+#[cfg(test)]
+pub(crate) mod json {
+    use serde_json::{Map, Value as Json};
+
+    use super::Value;
+
+    impl Value for Json {
+        fn null() -> Self {
+            Self::Null
+        }
+
+        fn boolean(value: bool) -> Self {
+            Self::Bool(value)
+        }
+
+        fn number(value: f64) -> Self {
+            Self::from(value)
+        }
+
+        fn text(value: &str) -> Self {
+            Self::from(value)
+        }
+
+        fn list(items: Vec<Self>) -> Self {
+            Self::Array(items)
+        }
+
+        fn object() -> Self {
+            Self::Object(Map::new())
+        }
+
+        fn set(&mut self, name: &'static str, value: Self) {
+            self[name] = value;
+        }
+
+        fn as_boolean(&self) -> Option<bool> {
+            self.as_bool()
+        }
+
+        fn as_number(&self) -> Option<f64> {
+            self.as_f64()
+        }
+
+        fn as_text(&self) -> Option<String> {
+            self.as_str().map(str::to_owned)
+        }
+
+        fn as_list(&self) -> Option<Vec<Self>> {
+            self.as_array().cloned()
+        }
+
+        fn is_object(&self) -> bool {
+            Self::is_object(self)
+        }
+
+        fn names(&self) -> Vec<String> {
+            self.as_object().map(|object| object.keys().cloned().collect()).unwrap_or_default()
+        }
+
+        fn member(&self, name: &'static str) -> Option<Self> {
+            self.entry(name)
+        }
+
+        fn entry(&self, name: &str) -> Option<Self> {
+            self.get(name).filter(|value| !value.is_null()).cloned()
+        }
+    }
+
+    /// Reads a type from JSON text.
+    pub(crate) fn parse<T: super::Wire>(text: &str) -> Result<T, String> {
+        let json: Json = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        T::read(&json).map_err(|mismatch| mismatch.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{json::parse, *};
+
+    #[test]
+    fn numbers_are_whole_and_in_range() {
+        assert_eq!(parse::<u64>("9007199254740991"), Ok(9_007_199_254_740_991));
+        for text in ["-1", "1.5", "9007199254740992", "\"1\"", "true", "null", "[]"] {
+            assert!(parse::<u64>(text).is_err(), "{text}");
+        }
+        assert!(parse::<u8>("256").is_err());
+        assert_eq!(parse::<Vec<(String, u8)>>(r#"[["a", 1]]"#), Ok(vec![("a".to_owned(), 1)]));
+        assert!(parse::<(u8, u8)>("[1]").is_err());
+    }
+
+    #[test]
+    fn an_error_tells_its_place() {
+        let mismatch = Mismatch::new("is not a number").within("maxAge").within("notes").within("queues");
+        assert_eq!(mismatch.to_string(), "queues.notes.maxAge: is not a number");
+    }
+}
