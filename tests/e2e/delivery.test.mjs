@@ -78,6 +78,43 @@ test("a sync event that leaves work is rejected, and its last chance registers t
   assert.ok(job.nextAttemptAt - job.lastTriedAt >= 600_000);
 });
 
+test("while the server is down, tries follow the backoff: no storm of sync events", async () => {
+  const page = await w.open({ config: { queues: { default: { backoff: { base: 60_000, max: 60_000, jitter: "equal" } } } } });
+  await w.server.down(true);
+  const id = await w.enqueue(page, { url: "/api/sink/down", body: "x" });
+  // One try at once, one by the sync event that registering the tag fires; then nothing for a minute.
+  await until("the tries that are due", async () => (await w.get(page, id)).unreachable >= 1);
+  await until("rest", async () => !(await w.snapshot(page)).isRunning);
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  const { unreachable } = await w.get(page, id);
+  assert.ok(unreachable <= 3, `${unreachable} tries`);
+  const { refused } = await w.server.stats();
+  assert.ok(refused <= 8, `${refused} connections`);
+});
+
+test("syncNow answers when all was tried, not when the backoff is over; the status says when the next try is due", async () => {
+  const page = await w.open({ config: { queues: { default: { backoff: { base: 10_000, max: 10_000, jitter: "equal" } } } } });
+  await w.server.down(true);
+  const ids = await page.evaluate(() => client.enqueueAll([{ url: "/api/sink/1", body: "1" }, { url: "/api/sink/2", body: "2" }]));
+  await until("a try of both", async () => (await w.list(page)).every((job) => job.unreachable >= 1));
+  await until("rest", async () => !(await w.snapshot(page)).isRunning);
+  const result = await page.evaluate(() => client.syncNow());
+  assert.deepEqual([result.retried, result.remaining], [2, 2]);
+  const resting = await until("a status at rest", async () => {
+    const status = await w.snapshot(page);
+    return status.nextSyncAt !== null && !status.isRunning && status;
+  });
+  assert.equal(resting.state, "error");
+  await w.server.down(false);
+  assert.equal((await page.evaluate(() => client.syncNow())).delivered, 2);
+  const { state, error, isRunning } = await until("idle", async () => {
+    const status = await w.snapshot(page);
+    return status.state === "idle" && status;
+  });
+  assert.deepEqual([state, error, isRunning], ["idle", null, false]);
+  assert.equal((await w.server.sink()).length, ids.length);
+});
+
 test("a tag that names no queue costs nothing and harms nothing; the app's own tags still work", async () => {
   const page = await w.open();
   const workers = await w.chromium.workers(page);

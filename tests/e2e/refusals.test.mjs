@@ -80,9 +80,9 @@ test("enqueueAll stores all or none", async () => {
 });
 
 for (const [what, config, name] of [
-  ["a misspelt option", { queues: { notes: { maxAtempts: 3 } } }, "maxAtempts"],
+  ["a misspelt option", { queues: { notes: { maxAtempts: 3 } } }, "queues.notes.maxAtempts"],
   ["an option out of range", { queues: { notes: { concurrency: 0 } } }, "queues.notes.concurrency"],
-  ["an option of the wrong type", { history: { max: "many" } }, "many"],
+  ["an option of the wrong type", { history: { max: "many" } }, "history.max"],
 ]) {
   test(`a configuration with ${what} fails the install, and connect() says why`, async () => {
     const page = await w.chromium.browser.newPage();

@@ -3,16 +3,13 @@
 //! Full jitter is `random(0, min(max, base·factorⁿ))`, decorrelated `min(max, random(base, prev·3))`,
 //! as in the AWS Architecture Blog's "Exponential Backoff and Jitter"; equal here means ±25 %.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{error::Error, time::unit};
 
 /// The longest `backoff.max`, in milliseconds.
 pub const LONGEST: u64 = 7 * unit::DAY;
 
 /// How a delay is spread, so that clients of one server do not march in step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Jitter {
     /// The whole delay, give or take a quarter.
     Equal,
@@ -24,8 +21,7 @@ pub enum Jitter {
 }
 
 /// The delays of one queue.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Backoff {
     /// The first delay, in milliseconds.
     pub base: u64,
@@ -93,6 +89,14 @@ fn to_f64(ms: u64) -> f64 {
 fn to_millis(ms: f64) -> u64 {
     ms as u64
 }
+
+crate::names!(Jitter { Equal: "equal", Full: "full", Decorrelated: "decorrelated" });
+crate::record!(strict Backoff {
+    base: "base" = Self::default().base,
+    factor: "factor" = Self::default().factor,
+    max: "max" = Self::default().max,
+    jitter: "jitter" = Self::default().jitter,
+});
 
 #[cfg(test)]
 mod tests {

@@ -16,8 +16,6 @@
 //! "No reply" burns no attempt because a browser cannot tell "offline" from "server down": both are
 //! the same `TypeError`. What bounds such a job is its `maxAge`.
 
-use serde::{Deserialize, Serialize};
-
 /// What came back from one send, as the shell saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
@@ -49,8 +47,7 @@ pub struct Response {
 }
 
 /// Why the last attempt did not deliver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// No reply at all.
@@ -68,36 +65,30 @@ pub enum ErrorKind {
 }
 
 /// A job's last error, as stored and shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastError {
     /// What kind.
     pub kind: ErrorKind,
     /// The HTTP status, where there was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// One sentence for people.
     pub message: String,
 }
 
 /// What an attempt's reply means for its job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
     /// Done.
-    #[serde(rename = "deliver")]
     Delivered,
     /// Try again later; counts toward `maxAttempts`.
     Retry,
     /// Dead letter, for a person to look at.
-    #[serde(rename = "fail")]
     Failed,
     /// The server's state disagrees.
     Conflict,
     /// Waits for sign-in.
-    #[serde(rename = "block")]
     Blocked,
     /// Nobody answered; try again later, counts toward nothing.
-    #[serde(skip)]
     Unreachable,
 }
 
@@ -175,6 +166,21 @@ fn explain(response: &Response) -> String {
         _ => advice.to_owned(),
     }
 }
+
+crate::names!(ErrorKind { Network: "network", Timeout: "timeout", Http: "http", Interrupted: "interrupted", Expired: "expired", Unsendable: "unsendable" });
+crate::record!(LastError {
+    kind: "kind",
+    status: "status",
+    message: "message",
+});
+crate::names!(Meaning {
+    Delivered: "deliver",
+    Retry: "retry",
+    Failed: "fail",
+    Conflict: "conflict",
+    Blocked: "block",
+    Unreachable: "unreachable",
+});
 
 #[cfg(test)]
 mod tests {

@@ -3,13 +3,12 @@
 //! Names and units are those of the public `WorkerConfig`: camel case, milliseconds. An option that
 //! is misspelt or out of range is refused with its name; nothing is guessed.
 
-use serde::Deserialize;
-
 use crate::{
     backoff::Backoff,
     classify::Meaning,
     error::{Error, ErrorCode},
     time::unit,
+    wire::{self, Mismatch, Value, Wire},
 };
 
 /// The queue of a job that names none.
@@ -19,15 +18,13 @@ pub const DEFAULT_QUEUE: &str = "default";
 pub const LONGEST_NAME: usize = 256;
 
 /// The argument of `shearwater.start()`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WorkerConfig {
     /// The name of the database and of everything else shared; two apps of one origin want two names.
     pub name: String,
     /// Refuse jobs for queues that `queues` does not name.
     pub strict: bool,
     /// Settings per queue; the others have the defaults.
-    #[serde(deserialize_with = "pairs")]
     pub queues: Vec<(String, QueueConfig)>,
     /// Origins other than the app's own that get the `Idempotency-Key` header.
     pub idempotency_origins: Vec<String>,
@@ -54,8 +51,7 @@ impl Default for WorkerConfig {
 }
 
 /// How loud the worker is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
     /// Nothing.
     Off,
@@ -69,8 +65,7 @@ pub enum LogLevel {
 }
 
 /// Bounds of the history of delivered jobs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryConfig {
     /// Milliseconds.
     pub max_age: u64,
@@ -85,8 +80,7 @@ impl Default for HistoryConfig {
 }
 
 /// Whether a dead letter holds up its successors of the same key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnFailure {
     /// Successors wait until a person retries or discards it.
     #[default]
@@ -96,8 +90,7 @@ pub enum OnFailure {
 }
 
 /// Settings of one queue.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct QueueConfig {
     /// Answered attempts before a job is a dead letter.
     pub max_attempts: u32,
@@ -112,7 +105,6 @@ pub struct QueueConfig {
     /// Delays between attempts.
     pub backoff: Backoff,
     /// Single statuses that mean something else here: `"deliver"`, `"retry"`, `"fail"`, `"conflict"`, `"block"`.
-    #[serde(deserialize_with = "statuses")]
     pub statuses: Vec<(u16, Meaning)>,
     /// The idempotency header.
     pub idempotency: Idempotency,
@@ -137,8 +129,7 @@ impl Default for QueueConfig {
 }
 
 /// Whether and under which name a queue sends the idempotency key.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Idempotency {
     /// `true`: the standard name; `false`: not at all.
     Switch(bool),
@@ -249,37 +240,113 @@ pub fn check_name(what: &str, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Reads an object as pairs, in its order: a map type would cost bytes and give nothing.
-fn pairs<'de, D: serde::Deserializer<'de>, V: Deserialize<'de>>(deserializer: D) -> Result<Vec<(String, V)>, D::Error> {
-    struct Pairs<V>(std::marker::PhantomData<V>);
-
-    impl<'de, V: Deserialize<'de>> serde::de::Visitor<'de> for Pairs<V> {
-        type Value = Vec<(String, V)>;
-
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("an object")
+crate::names!(LogLevel { Off: "off", Error: "error", Info: "info", Debug: "debug" });
+crate::names!(OnFailure { Block: "block", Continue: "continue" });
+crate::record!(strict HistoryConfig {
+    max_age: "maxAge" = Self::default().max_age,
+    max: "max" = Self::default().max,
+});
+impl Wire for Idempotency {
+    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
+        if let Some(switch) = value.as_boolean() {
+            return Ok(Self::Switch(switch));
         }
+        wire::object(value, Some(&["header"]))?;
+        Ok(Self::Named { header: wire::member(value, "header", None)? })
+    }
 
-        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut pairs = Vec::new();
-            while let Some(pair) = map.next_entry()? {
-                pairs.push(pair);
+    fn write<V: Value>(&self) -> V {
+        match self {
+            Self::Switch(switch) => switch.write(),
+            Self::Named { header } => {
+                let mut object = V::object();
+                object.set("header", header.write());
+                object
             }
-            Ok(pairs)
         }
     }
 
-    deserializer.deserialize_map(Pairs(std::marker::PhantomData))
+    fn placeholder() -> Self {
+        Self::default()
+    }
 }
 
-fn statuses<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<(u16, Meaning)>, D::Error> {
-    pairs::<D, Meaning>(deserializer)?
-        .into_iter()
-        .map(|(status, meaning)| match status.parse::<u16>() {
-            Ok(status @ 100..=599) => Ok((status, meaning)),
-            _ => Err(serde::de::Error::custom(["statuses: \"", &status, "\" is not an HTTP status"].concat())),
-        })
-        .collect()
+/// An object read as its entries.
+struct Entries<T>(Vec<(String, T)>);
+
+impl<T: Wire> Wire for Entries<T> {
+    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
+        wire::entries(value).map(Self)
+    }
+
+    /// Configuration is only read; as a list of pairs it can be looked at.
+    fn write<V: Value>(&self) -> V {
+        V::list(self.0.iter().map(|(name, value)| V::list(vec![V::text(name), value.write()])).collect())
+    }
+
+    fn placeholder() -> Self {
+        Self(Vec::new())
+    }
+}
+
+fn statuses(entries: Entries<Meaning>) -> Result<Vec<(u16, Meaning)>, Mismatch> {
+    let status = |(status, meaning): (String, Meaning)| match status.parse::<u16>() {
+        Ok(number @ 100..=599) => Ok((number, meaning)),
+        _ => Err(Mismatch::new("is not an HTTP status").within(&status).within("statuses")),
+    };
+    entries.0.into_iter().map(status).collect()
+}
+
+
+impl WorkerConfig {
+    /// Reads what an app wrote, with the defaults for what it left out.
+    ///
+    /// # Errors
+    /// Where and why it does not fit.
+    pub fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
+        wire::object(value, Some(&["name", "strict", "queues", "idempotencyOrigins", "history", "breakerThreshold", "logLevel"]))?;
+        let default = Self::default();
+        let mut trouble = None;
+        let config = Self {
+            name: wire::member_or(value, "name", Some(default.name), &mut trouble),
+            strict: wire::member_or(value, "strict", Some(default.strict), &mut trouble),
+            queues: wire::member_or(value, "queues", Some(Entries(default.queues)), &mut trouble).0,
+            idempotency_origins: wire::member_or(value, "idempotencyOrigins", Some(default.idempotency_origins), &mut trouble),
+            history: wire::member_or(value, "history", Some(default.history), &mut trouble),
+            breaker_threshold: wire::member_or(value, "breakerThreshold", Some(default.breaker_threshold), &mut trouble),
+            log_level: wire::member_or(value, "logLevel", Some(default.log_level), &mut trouble),
+        };
+        trouble.map_or(Ok(config), Err)
+    }
+}
+
+impl Wire for QueueConfig {
+    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
+        wire::object(value, Some(&["maxAttempts", "maxAge", "concurrency", "timeout", "onFailure", "backoff", "statuses", "idempotency", "aging"]))?;
+        let default = Self::default();
+        let mut trouble = None;
+        let config = Self {
+            max_attempts: wire::member_or(value, "maxAttempts", Some(default.max_attempts), &mut trouble),
+            max_age: wire::member_or(value, "maxAge", Some(default.max_age), &mut trouble),
+            concurrency: wire::member_or(value, "concurrency", Some(default.concurrency), &mut trouble),
+            timeout: wire::member_or(value, "timeout", Some(default.timeout), &mut trouble),
+            on_failure: wire::member_or(value, "onFailure", Some(default.on_failure), &mut trouble),
+            backoff: wire::member_or(value, "backoff", Some(default.backoff), &mut trouble),
+            statuses: statuses(wire::member_or(value, "statuses", Some(Entries(Vec::new())), &mut trouble))?,
+            idempotency: wire::member_or(value, "idempotency", Some(default.idempotency), &mut trouble),
+            aging: wire::member_or(value, "aging", Some(default.aging), &mut trouble),
+        };
+        trouble.map_or(Ok(config), Err)
+    }
+
+    /// Configuration is only read.
+    fn write<V: Value>(&self) -> V {
+        V::null()
+    }
+
+    fn placeholder() -> Self {
+        Self::default()
+    }
 }
 
 #[cfg(test)]
@@ -287,7 +354,8 @@ mod tests {
     use super::*;
 
     fn parse(json: &str) -> Result<WorkerConfig, String> {
-        let config: WorkerConfig = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let json: serde_json::Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let config = WorkerConfig::read(&json).map_err(|mismatch| mismatch.to_string())?;
         config.check().map_err(|error| error.to_string())?;
         Ok(config)
     }

@@ -5,7 +5,7 @@
 //!            ▼                                                                    │
 //!   begin ─ turning ─▶ sending (up to `concurrency` at once) ── Replied ──────────┤
 //!                        │                                                        │
-//!                        ├─ nothing in flight, something due soon ─▶ waiting ─ Tick, Nudge
+//!                        ├─ nothing in flight, something due soon ─▶ resting ─ Tick, Nudge
 //!                        └─ nothing in flight, nothing due soon, or the time is up ─▶ Done
 //! ```
 //!
@@ -18,8 +18,6 @@
 //! - One turn at a time; a job is sent only after the turn that claimed it was committed.
 //! - A reply is settled, by this drain or, if it cannot commit any more, by whoever finds its lease dead.
 //! - After [`Command::Done`] nothing of this drain is in flight.
-
-use std::collections::VecDeque;
 
 use crate::{
     classify::Reply,
@@ -112,6 +110,8 @@ pub enum Command {
     Wait(Millis),
     /// Tell the pages.
     Tell(Box<News>),
+    /// All that can be tried now was tried; what is due soon is waited for. The counts so far.
+    Rest(SyncResult),
     /// The drain is over.
     Done(Summary),
 }
@@ -160,7 +160,7 @@ pub struct Drain {
     ripen: Ripen,
     turning: Option<Turn>,
     failed_turns: u32,
-    claimed: VecDeque<Job>,
+    claimed: Vec<Job>,
     in_flight: Vec<Flight>,
     settle: Vec<Settlement>,
     release: Vec<JobId>,
@@ -172,8 +172,9 @@ pub struct Drain {
     error: Option<Error>,
     result: SyncResult,
     done: u64,
+    resting: bool,
     over: bool,
-    out: VecDeque<Command>,
+    out: Vec<Command>,
 }
 
 impl Drain {
@@ -186,7 +187,7 @@ impl Drain {
             ripen: plan.ripen,
             turning: None,
             failed_turns: 0,
-            claimed: VecDeque::new(),
+            claimed: Vec::new(),
             in_flight: Vec::new(),
             settle: Vec::new(),
             release: Vec::new(),
@@ -198,8 +199,9 @@ impl Drain {
             error: None,
             result: SyncResult::default(),
             done: 0,
+            resting: false,
             over: false,
-            out: VecDeque::new(),
+            out: Vec::new(),
             plan,
         }
     }
@@ -237,7 +239,13 @@ impl Drain {
 
     /// The next thing to do.
     pub fn poll(&mut self) -> Option<Command> {
-        self.out.pop_front()
+        (!self.out.is_empty()).then(|| self.out.remove(0))
+    }
+
+    /// The counts so far.
+    #[must_use]
+    pub fn result(&self) -> SyncResult {
+        self.result
     }
 
     /// Whether it is over: no further input is looked at.
@@ -251,6 +259,8 @@ impl Drain {
         self.failed_turns = 0;
         self.exhausted = (turned.claimed.len() as u64) < u64::from(asked);
         self.next_due = turned.next_due;
+        // What was waited for may be gone; a new wait is set below.
+        self.timer = None;
         for fate in &turned.fates {
             self.tally(fate);
         }
@@ -258,9 +268,11 @@ impl Drain {
         self.result.remaining = counts.pending + counts.syncing;
         let ours = self.in_flight.len() + self.settle.len() + self.release.len() + self.claimed.len() + turned.claimed.len();
         self.leased_elsewhere = counts.syncing > ours as u64;
-        self.claimed.extend(turned.claimed.iter().cloned());
+        // One that was lost, and answered while it was being claimed again, has its reply already.
+        let answered = |job: &&Job| self.settle.iter().any(|reply| reply.id == job.id && reply.key == job.idempotency_key);
+        self.claimed.extend(turned.claimed.iter().filter(|job| !answered(job)).cloned());
         if !turned.fates.is_empty() || !turned.claimed.is_empty() {
-            self.out.push_back(Command::Tell(Box::new(News {
+            self.out.push(Command::Tell(Box::new(News {
                 fates: turned.fates,
                 claimed: turned.claimed,
                 ledger: turned.ledger,
@@ -306,7 +318,7 @@ impl Drain {
             self.claimed.clear();
         } else {
             self.timer = Some(now.after(100 << (2 * self.failed_turns)));
-            self.out.push_back(Command::Wait(self.timer.unwrap_or(now)));
+            self.out.push(Command::Wait(self.timer.unwrap_or(now)));
         }
     }
 
@@ -328,11 +340,14 @@ impl Drain {
             && self.timer.is_none_or(|timer| due < timer)
         {
             self.timer = Some(due);
-            self.out.push_back(Command::Wait(due));
+            self.out.push(Command::Wait(due));
         }
         let idle = self.in_flight.is_empty() && self.claimed.is_empty() && self.settle.is_empty();
         if idle && (self.timer.is_none() || self.stopping) {
             self.finish();
+        } else if idle && !self.resting {
+            self.resting = true;
+            self.out.push(Command::Rest(self.result));
         }
     }
 
@@ -340,13 +355,13 @@ impl Drain {
         while !self.stopping && self.in_flight.len() < self.plan.concurrency as usize {
             let in_flight = |job: &Job| self.in_flight.iter().any(|flight| flight.id == job.id);
             let Some(at) = self.claimed.iter().position(|job| !in_flight(job)) else { return };
-            let Some(job) = self.claimed.remove(at) else { return };
+            let job = self.claimed.remove(at);
             if !job.may_be_sent(now) {
                 self.release.push(job.id);
                 continue;
             }
             self.in_flight.push(Flight { id: job.id.clone(), key: job.idempotency_key.clone(), origin: job.origin.clone() });
-            self.out.push_back(Command::Send(Box::new(job)));
+            self.out.push(Command::Send(Box::new(job)));
         }
     }
 
@@ -390,8 +405,9 @@ impl Drain {
             claim,
             in_flight,
         };
+        self.resting = false;
         self.turning = Some(turn.clone());
-        self.out.push_back(Command::Turn(turn));
+        self.out.push(Command::Turn(turn));
         true
     }
 
@@ -402,6 +418,6 @@ impl Drain {
             || self.next_due.is_some()
             || self.leased_elsewhere
             || (self.result.remaining > 0 && (!self.exhausted || !self.plan.online));
-        self.out.push_back(Command::Done(Summary { result: self.result, again, next_due: self.next_due, error }));
+        self.out.push(Command::Done(Summary { result: self.result, again, next_due: self.next_due, error }));
     }
 }

@@ -2,11 +2,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 /// What kind of thing went wrong; its [`as_str`](ErrorCode::as_str) is part of the public surface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorCode {
     /// The request or one of its options cannot be queued as given; nothing was stored.
@@ -48,7 +45,7 @@ impl ErrorCode {
 }
 
 /// A refusal or failure, with a message that tells the caller what to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     /// The stable kind.
     pub code: ErrorCode,
@@ -87,3 +84,9 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+crate::names!(ErrorCode { InvalidRequest: "invalid-request", InvalidConfig: "invalid-config", InvalidMessage: "invalid-message", UnknownQueue: "unknown-queue", QuotaExceeded: "quota-exceeded", StorageUnavailable: "storage-unavailable", WorkerUnavailable: "worker-unavailable", Timeout: "timeout", Internal: "internal" });
+crate::record!(Error {
+    code: "code",
+    message: "message",
+});

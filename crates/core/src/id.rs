@@ -2,15 +2,12 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::Error;
 
 /// A job's identifier: a UUID (RFC 9562) in lower-case hexadecimal, made by the page.
 ///
 /// The page makes it, so that a request repeated after a lost reply is recognised and stored once.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(String);
 
 impl JobId {
@@ -49,6 +46,17 @@ impl JobId {
         Self(text)
     }
 
+    /// The UUID as the number that it is.
+    #[must_use]
+    pub fn as_number(&self) -> u128 {
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'f' => Some(byte - b'a' + 10),
+            _ => None,
+        };
+        self.0.bytes().filter_map(digit).fold(0, |number, digit| number << 4 | u128::from(digit))
+    }
+
     /// The UUID's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -56,23 +64,26 @@ impl JobId {
     }
 }
 
-impl TryFrom<String> for JobId {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self, Error> {
-        Self::parse(&text)
-    }
-}
-
-impl From<JobId> for String {
-    fn from(id: JobId) -> Self {
-        id.0
-    }
-}
-
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl crate::wire::Wire for JobId {
+    fn read<V: crate::wire::Value>(value: &V) -> Result<Self, crate::wire::Mismatch> {
+        value
+            .as_text()
+            .and_then(|text| Self::parse(&text).ok())
+            .ok_or_else(|| crate::wire::Mismatch::new("is not a job id, which is a lower-case UUID"))
+    }
+
+    fn write<V: crate::wire::Value>(&self) -> V {
+        V::text(&self.0)
+    }
+
+    fn placeholder() -> Self {
+        Self(String::new())
     }
 }
 

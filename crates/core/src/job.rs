@@ -4,8 +4,6 @@
 //! in memory; [`crate::store`] applies them within one transaction together with the ledger, the
 //! body and the place of the job's neighbours.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
     backoff,
     classify::{ErrorKind, LastError},
@@ -23,8 +21,7 @@ pub const RECORD_VERSION: u32 = 1;
 pub const MOST_INTERRUPTIONS: u32 = 10;
 
 /// What is happening to a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     /// Waits to be sent.
     Pending,
@@ -56,8 +53,7 @@ impl State {
 }
 
 /// Where a pending job stands; every other state is [`Place::Out`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// May be claimed now.
     Ready,
@@ -70,7 +66,7 @@ pub enum Place {
 }
 
 /// Who holds a syncing job, and for how long if nobody can be asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// The drain that claimed it.
     pub holder: String,
@@ -79,8 +75,7 @@ pub struct Lease {
 }
 
 /// A queued job: one row of the `jobs` store.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
     /// The record's version.
     pub v: u32,
@@ -95,7 +90,6 @@ pub struct Job {
     /// The origin it is sent to.
     pub origin: String,
     /// Jobs of one key go one at a time, in order.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// 1 to 10; 10 is most urgent.
     pub priority: u8,
@@ -104,19 +98,16 @@ pub struct Job {
     /// What is sent.
     pub request: RequestHead,
     /// The body's size in bytes; `None` when there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// The value of the idempotency header, without its quotes.
     pub idempotency_key: String,
     /// The app's own data, as JSON text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<String>,
     /// What is happening to it.
     pub state: State,
     /// Where it stands.
     pub place: Place,
     /// Whether it stands in the line of its key, holding up its successors.
-    #[serde(default)]
     pub line: bool,
     /// When it was queued.
     pub queued_at: Millis,
@@ -125,30 +116,22 @@ pub struct Job {
     /// Attempts that were answered or timed out.
     pub attempts: u32,
     /// The job's own limit of attempts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u32>,
     /// Sends in a row that found nobody.
-    #[serde(default)]
     pub unreachable: u32,
     /// Times the worker was killed with this job in hand.
-    #[serde(default)]
     pub interruptions: u32,
     /// When it was last claimed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_tried_at: Option<Millis>,
     /// When it may be claimed.
     pub next_attempt_at: Millis,
     /// Not before this, whoever asks: `notBefore` and `Retry-After`.
-    #[serde(default)]
     pub hold_until: Millis,
     /// The last delay, for decorrelated jitter.
-    #[serde(default)]
     pub last_delay: u64,
     /// Why the last attempt did not deliver.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<LastError>,
     /// Who holds it while it is syncing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
 }
 
@@ -277,6 +260,43 @@ impl Job {
         self.attempts.saturating_add(self.unreachable)
     }
 }
+
+crate::names!(State { Pending: "pending", Syncing: "syncing", Failed: "failed", Conflict: "conflict", Blocked: "blocked" });
+crate::names!(Place { Ready: "ready", Due: "due", Behind: "behind", Out: "out" });
+crate::record!(Lease {
+    holder: "holder",
+    until: "until",
+});
+crate::record!(Job {
+    v: "v",
+    id: "id",
+    seq: "seq",
+    queue: "queue",
+    owner: "owner",
+    origin: "origin",
+    key: "key",
+    priority: "priority",
+    rank: "rank",
+    request: "request",
+    size: "size",
+    idempotency_key: "idempotencyKey",
+    metadata: "metadata",
+    state: "state",
+    place: "place",
+    line: "line",
+    queued_at: "queuedAt",
+    expires_at: "expiresAt",
+    attempts: "attempts",
+    max_attempts: "maxAttempts",
+    unreachable: "unreachable",
+    interruptions: "interruptions",
+    last_tried_at: "lastTriedAt",
+    next_attempt_at: "nextAttemptAt",
+    hold_until: "holdUntil",
+    last_delay: "lastDelay",
+    error: "error",
+    lease: "lease",
+});
 
 #[cfg(test)]
 mod tests {

@@ -4,16 +4,13 @@
 //! transaction as the rows it counts, it cannot disagree with them; [`crate::store::repair`] rebuilds
 //! it from them all the same.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{classify::LastError, job::{Job, State}, origin::OriginHealth, time::Millis};
 
 /// The version written into the row.
 pub const LEDGER_VERSION: u32 = 1;
 
 /// Jobs per state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Waiting.
     pub pending: u64,
@@ -56,59 +53,46 @@ impl Counts {
 }
 
 /// One owner's share of one queue.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueLedger {
     /// The queue.
     pub queue: String,
     /// The owner; empty for nobody.
-    #[serde(default)]
     pub owner: String,
     /// Jobs per state.
     pub counts: Counts,
     /// Origins that the queue's jobs go to: the lanes of the `ready` index.
-    #[serde(default)]
     pub origins: Vec<String>,
 }
 
 /// The row itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ledger {
     /// The row's version.
     pub v: u32,
     /// Raised by every write; orders what pages are told.
-    #[serde(default)]
     pub version: u64,
     /// The sequence number of the next job.
     pub next_seq: u64,
     /// The latest instant that a job was queued at; it never runs backwards.
     pub clock: Millis,
     /// The current owner; empty when nobody is signed in.
-    #[serde(default)]
     pub owner: String,
     /// Nothing is sent at all.
-    #[serde(default)]
     pub paused: bool,
     /// Queues that store and do not send.
-    #[serde(default)]
     pub paused_queues: Vec<String>,
     /// Queues with jobs in them.
-    #[serde(default)]
     pub queues: Vec<QueueLedger>,
     /// Origins that are in trouble.
-    #[serde(default)]
     pub origins: Vec<OriginHealth>,
     /// Entries in the history.
-    #[serde(default)]
     pub history: u64,
     /// Wakes that came to an end.
-    #[serde(default)]
     pub sync_count: u64,
     /// When the last of them ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_sync_at: Option<Millis>,
     /// The last thing that went wrong; gone with the next wake that goes well.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<LastError>,
 }
 
@@ -218,3 +202,32 @@ impl Ledger {
         &mut self.queues[at]
     }
 }
+
+crate::record!(Counts {
+    pending: "pending",
+    syncing: "syncing",
+    failed: "failed",
+    conflict: "conflict",
+    blocked: "blocked",
+});
+crate::record!(QueueLedger {
+    queue: "queue",
+    owner: "owner",
+    counts: "counts",
+    origins: "origins",
+});
+crate::record!(Ledger {
+    v: "v",
+    version: "version",
+    next_seq: "nextSeq",
+    clock: "clock",
+    owner: "owner",
+    paused: "paused",
+    paused_queues: "pausedQueues",
+    queues: "queues",
+    origins: "origins",
+    history: "history",
+    sync_count: "syncCount",
+    last_sync_at: "lastSyncAt",
+    error: "error",
+});

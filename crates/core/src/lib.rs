@@ -53,6 +53,7 @@ pub mod error;
 pub mod id;
 pub mod job;
 pub mod ledger;
+pub mod order;
 pub mod origin;
 pub mod protocol;
 pub mod request;
@@ -60,6 +61,7 @@ pub mod retry_after;
 pub mod store;
 pub mod time;
 pub mod view;
+pub mod wire;
 
 pub use error::{Error, ErrorCode};
 pub use id::JobId;

@@ -13,24 +13,18 @@
 //! write 10,000 rows. It takes *different* jobs, so that one job that kills its connection every
 //! time holds up nobody else.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{backoff::Backoff, id::JobId, time::Millis};
 
 /// What is remembered about one origin.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OriginHealth {
     /// The origin, as `https://host:port`.
     pub origin: String,
     /// Jobs that found nobody since the last reply; at most `threshold` of them.
-    #[serde(default)]
     pub unreached: Vec<JobId>,
     /// When the next probe may go; set while the origin is out of reach.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed_until: Option<Millis>,
     /// How often in a row it was found out of reach.
-    #[serde(default)]
     pub closures: u32,
 }
 
@@ -93,6 +87,13 @@ impl OriginHealth {
         self.unreached.is_empty() && self.closed_until.is_none()
     }
 }
+
+crate::record!(OriginHealth {
+    origin: "origin",
+    unreached: "unreached",
+    closed_until: "closedUntil",
+    closures: "closures",
+});
 
 #[cfg(test)]
 mod tests {

@@ -1,27 +1,26 @@
 //! What page and worker say to each other: one versioned set of messages (rule 3 of the house).
 //!
-//! A page posts an [`Envelope`] to the worker and gets one [`Answer`] with the same `re`; the
+//! A page posts an [`Envelope`] to the worker and gets one answer `{shearwater, re, ok | error, status}` with
+//! the same `re`; `status` is the [`Status`] after a change, so that a page reads its own writes. The
 //! worker broadcasts [`Broadcast`]s to all pages over a `BroadcastChannel`. Bodies travel beside the
 //! operation, in the envelope's `bodies`, so that a `Blob` is passed by reference.
 //!
 //! A message that is not of this version, or of no known shape, is answered `invalid-message` and
 //! changes nothing.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
-    error::Error,
     id::JobId,
     request::RequestHead,
     store::{enqueue::NewJob, read::Filter},
-    view::{JobView, Status},
+    view::{JobView, Status, SyncResult},
+    wire::{Mismatch, Value, Wire, member},
 };
 
 /// The version of these messages; page and worker of different versions refuse each other.
 pub const VERSION: u32 = 1;
 
 /// A page's message to the worker.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
     /// [`VERSION`].
     pub shearwater: u32,
@@ -32,15 +31,13 @@ pub struct Envelope {
 }
 
 /// What a page can ask for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
     /// Store jobs, all or none. `bodies[i]` belongs to `jobs[i]`. Answers their ids.
     Enqueue {
         /// The jobs.
         jobs: Vec<NewJob>,
         /// The page asks again for want of an answer.
-        #[serde(default)]
         repeat: bool,
     },
     /// Answers a [`JobView`] or null.
@@ -58,7 +55,6 @@ pub enum Op {
         /// The whole new head.
         request: RequestHead,
         /// Replace the body too.
-        #[serde(default)]
         body: bool,
     },
     /// Answers how many were removed.
@@ -78,8 +74,7 @@ pub enum Op {
 }
 
 /// Why a page pokes the worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WakeReason {
     /// A page was opened.
     Load,
@@ -91,39 +86,21 @@ pub enum WakeReason {
     Due,
 }
 
-/// The worker's answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Answer<T> {
-    /// [`VERSION`].
-    pub shearwater: u32,
-    /// The envelope's.
-    pub re: String,
-    /// What was asked for; absent where `error` is set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ok: Option<T>,
-    /// Why not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Error>,
-}
-
 /// What the worker tells every page.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Broadcast {
     /// [`VERSION`].
     pub shearwater: u32,
     /// The status as stored.
     pub status: Status,
     /// Jobs that changed.
-    #[serde(default)]
     pub jobs: Vec<JobView>,
     /// What happened besides.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<Event>,
 }
 
 /// Things that happen to no single job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A drain of this queue began.
     SyncStart(String),
@@ -132,8 +109,134 @@ pub enum Event {
         /// The queue.
         queue: String,
         /// What it did.
-        result: crate::view::SyncResult,
+        result: SyncResult,
     },
     /// Jobs were removed by hand.
     Removed(Vec<JobId>),
+}
+
+crate::names!(WakeReason { Load: "load", Online: "online", Visible: "visible", Due: "due" });
+crate::record!(strict Envelope {
+    shearwater: "shearwater",
+    re: "re",
+    op: "op",
+});
+crate::record!(Broadcast {
+    shearwater: "shearwater",
+    status: "status",
+    jobs: "jobs",
+    event: "event",
+});
+
+/// The body of [`Op::Enqueue`].
+struct EnqueueOp {
+    jobs: Vec<NewJob>,
+    repeat: bool,
+}
+crate::record!(strict EnqueueOp { jobs: "jobs", repeat: "repeat" = false });
+
+/// The body of [`Op::Edit`].
+struct EditOp {
+    id: JobId,
+    request: RequestHead,
+    body: bool,
+}
+crate::record!(strict EditOp { id: "id", request: "request", body: "body" = false });
+
+/// The body of [`Event::SyncComplete`].
+struct SyncCompleteEvent {
+    queue: String,
+    result: SyncResult,
+}
+crate::record!(SyncCompleteEvent { queue: "queue", result: "result" });
+
+/// An operation is `{"its-name": its body}`, or its name alone where there is no body.
+impl Wire for Op {
+    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
+        let names = value.names();
+        let name = match (value.as_text(), names.as_slice()) {
+            (Some(name), _) => name,
+            (None, [name]) => name.clone(),
+            _ => return Err(Mismatch::new("is not one operation")),
+        };
+        Ok(match name.as_str() {
+            "enqueue" => {
+                let EnqueueOp { jobs, repeat } = member(value, "enqueue", None)?;
+                Self::Enqueue { jobs, repeat }
+            }
+            "get" => Self::Get(member(value, "get", None)?),
+            "list" => Self::List(member(value, "list", Some(Filter::default()))?),
+            "retry" => Self::Retry(member(value, "retry", None)?),
+            "discard" => Self::Discard(member(value, "discard", None)?),
+            "edit" => {
+                let EditOp { id, request, body } = member(value, "edit", None)?;
+                Self::Edit { id, request, body }
+            }
+            "clear" => Self::Clear(member(value, "clear", Some(Filter::default()))?),
+            "sync" => Self::Sync(member(value, "sync", None)?),
+            "pause" => Self::Pause(member(value, "pause", None)?),
+            "resume" => Self::Resume(member(value, "resume", None)?),
+            "setOwner" => Self::SetOwner(member(value, "setOwner", None)?),
+            "status" => Self::Status,
+            "wake" => Self::Wake(member(value, "wake", None)?),
+            _ => return Err(Mismatch::new("there is no such operation").within(&name)),
+        })
+    }
+
+    fn write<V: Value>(&self) -> V {
+        let (name, body) = match self {
+            Self::Enqueue { jobs, repeat } => ("enqueue", EnqueueOp { jobs: jobs.clone(), repeat: *repeat }.write()),
+            Self::Get(id) => ("get", id.write()),
+            Self::List(filter) => ("list", filter.write()),
+            Self::Retry(id) => ("retry", id.write()),
+            Self::Discard(id) => ("discard", id.write()),
+            Self::Edit { id, request, body } => {
+                ("edit", EditOp { id: id.clone(), request: request.clone(), body: *body }.write())
+            }
+            Self::Clear(filter) => ("clear", filter.write()),
+            Self::Sync(queue) => ("sync", queue.write()),
+            Self::Pause(queue) => ("pause", queue.write()),
+            Self::Resume(queue) => ("resume", queue.write()),
+            Self::SetOwner(owner) => ("setOwner", owner.write()),
+            Self::Status => return V::text("status"),
+            Self::Wake(reason) => ("wake", reason.write()),
+        };
+        let mut object = V::object();
+        object.set(name, body);
+        object
+    }
+
+    fn placeholder() -> Self {
+        Self::Status
+    }
+}
+
+impl Wire for Event {
+    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
+        if let Some(queue) = value.member("sync-start") {
+            return String::read(&queue).map(Self::SyncStart);
+        }
+        if let Some(ids) = value.member("removed") {
+            return Vec::read(&ids).map(Self::Removed);
+        }
+        let SyncCompleteEvent { queue, result } = member(value, "sync-complete", None)?;
+        Ok(Self::SyncComplete { queue, result })
+    }
+
+    fn write<V: Value>(&self) -> V {
+        let (name, body) = match self {
+            Self::SyncStart(queue) => ("sync-start", queue.write()),
+            Self::SyncComplete { queue, result } => {
+                ("sync-complete", SyncCompleteEvent { queue: queue.clone(), result: *result }.write())
+            }
+            Self::Removed(ids) => ("removed", ids.write()),
+        };
+        let mut object = V::object();
+        object.set(name, body);
+        object
+    }
+
+    fn placeholder() -> Self {
+        Self::Removed(Vec::new())
+    }
 }

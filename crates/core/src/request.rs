@@ -1,40 +1,30 @@
 //! What can be queued: the stored form of a request, and what is refused at the door.
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::Error;
 
 /// The largest stored header section, in bytes; servers refuse more long before.
 const LONGEST_HEADERS: usize = 64 * 1024;
 
 /// A request without its body, as it is stored and sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestHead {
     /// The absolute `http(s)` URL, as the platform's URL parser spells it.
     pub url: String,
     /// The method, normalised as `fetch` does.
     pub method: String,
     /// Header names in lower case, and values.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<(String, String)>,
     /// Fetch's `credentials`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<String>,
     /// Fetch's `mode`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
     /// Fetch's `redirect`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect: Option<String>,
     /// Fetch's `referrerPolicy`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub referrer_policy: Option<String>,
     /// Fetch's `cache`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<String>,
     /// Fetch's `integrity`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integrity: Option<String>,
 }
 
@@ -137,6 +127,18 @@ fn check_choice(name: &str, value: Option<&str>, choices: &[&str]) -> Result<(),
         _ => Ok(()),
     }
 }
+
+crate::record!(strict RequestHead {
+    url: "url",
+    method: "method",
+    headers: "headers" = Vec::new(),
+    credentials: "credentials",
+    mode: "mode",
+    redirect: "redirect",
+    referrer_policy: "referrerPolicy",
+    cache: "cache",
+    integrity: "integrity",
+});
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,7 @@
 //! Instants, as milliseconds since the Unix epoch.
 
-use serde::{Deserialize, Serialize};
-
 /// An instant: milliseconds since the Unix epoch, as the shell's clock tells it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Millis(pub u64);
 
 impl Millis {
@@ -35,4 +32,18 @@ pub mod unit {
     pub const HOUR: u64 = 60 * MINUTE;
     /// Milliseconds in a day.
     pub const DAY: u64 = 24 * HOUR;
+}
+
+impl crate::wire::Wire for Millis {
+    fn read<V: crate::wire::Value>(value: &V) -> Result<Self, crate::wire::Mismatch> {
+        u64::read(value).map(Self)
+    }
+
+    fn write<V: crate::wire::Value>(&self) -> V {
+        self.0.write()
+    }
+
+    fn placeholder() -> Self {
+        Self(0)
+    }
 }

@@ -1,7 +1,5 @@
 //! What the page gets to see: a job, the status, a drain's result, events.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
     classify::LastError,
     config::WorkerConfig,
@@ -13,8 +11,7 @@ use crate::{
 };
 
 /// A job's state as shown: the stored ones, and `delivered` for what is in the history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobState {
     /// Waits to be sent.
     Pending,
@@ -43,8 +40,7 @@ impl From<State> for JobState {
 }
 
 /// A job as the page sees it: `Job` of the public surface. Times are milliseconds since the epoch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobView {
     /// The job's id.
     pub id: JobId,
@@ -53,54 +49,40 @@ pub struct JobView {
     /// Its queue.
     pub queue: String,
     /// Its key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// What is sent where.
     pub method: String,
     /// What is sent where.
     pub url: String,
     /// 1 to 10.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<u8>,
     /// The body's size in bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// The app's own data; JSON text here, parsed for JavaScript.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<String>,
     /// The idempotency key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
     /// Attempts that the server answered, or that timed out.
     pub attempts: u32,
     /// Of how many.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u32>,
     /// Tries in a row that found nobody; they count toward nothing.
-    #[serde(default)]
     pub unreachable: u32,
     /// When it was queued.
     pub queued_at: Millis,
     /// When it was last tried.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_tried_at: Option<Millis>,
     /// When it may be tried next; absent when nothing will send it by itself, or it waits for another.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<Millis>,
     /// When it becomes a dead letter.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Millis>,
     /// The job of the same key that it waits for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<JobId>,
     /// Why the last attempt did not deliver.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<LastError>,
     /// The status it was delivered with; absent for an opaque reply.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// When it was delivered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivered_at: Option<Millis>,
 }
 
@@ -167,8 +149,7 @@ impl JobView {
 }
 
 /// The status that every open tab sees, read from the ledger (P5).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Status {
     /// Orders status messages: a later one has a higher number, also across workers.
     pub version: u64,
@@ -193,13 +174,10 @@ pub struct Status {
     /// Outcomes to expect of them.
     pub total: u64,
     /// When the last drain ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_sync_at: Option<Millis>,
     /// When something may be sent next.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_sync_at: Option<Millis>,
     /// What went wrong last, until a drain goes well.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<LastError>,
     /// Drains that ended.
     pub sync_count: u64,
@@ -225,7 +203,8 @@ impl Status {
             paused: ledger.paused,
             paused_queues: ledger.paused_queues.clone(),
             last_sync_at: ledger.last_sync_at,
-            error: ledger.error.clone(),
+            // With nothing left there is nothing to be sorry for.
+            error: ledger.error.clone().filter(|_| counts.total() > 0),
             sync_count: ledger.sync_count,
             ..Self::default()
         }
@@ -233,7 +212,7 @@ impl Status {
 }
 
 /// What a drain did: `SyncResult` of the public surface.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SyncResult {
     /// Jobs delivered.
     pub delivered: u64,
@@ -250,6 +229,19 @@ pub struct SyncResult {
 }
 
 impl SyncResult {
+    /// What was counted since `earlier`; what remains is as it is now.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            delivered: self.delivered.saturating_sub(earlier.delivered),
+            retried: self.retried.saturating_sub(earlier.retried),
+            failed: self.failed.saturating_sub(earlier.failed),
+            conflicts: self.conflicts.saturating_sub(earlier.conflicts),
+            blocked: self.blocked.saturating_sub(earlier.blocked),
+            remaining: self.remaining,
+        }
+    }
+
     /// Adds another queue's result.
     pub fn add(&mut self, other: &Self) {
         self.delivered += other.delivered;
@@ -262,8 +254,7 @@ impl SyncResult {
 }
 
 /// What one page shows: the worker's status, and what only the page knows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// In one word.
     pub state: Overall,
@@ -298,8 +289,7 @@ pub struct Snapshot {
 }
 
 /// The state of everything, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overall {
     /// Nothing is being sent.
     Idle,
@@ -349,3 +339,72 @@ impl Snapshot {
         }
     }
 }
+
+crate::names!(JobState { Pending: "pending", Syncing: "syncing", Failed: "failed", Conflict: "conflict", Blocked: "blocked", Delivered: "delivered" });
+crate::record!(JobView {
+    id: "id",
+    state: "state",
+    queue: "queue",
+    key: "key",
+    method: "method",
+    url: "url",
+    priority: "priority",
+    size: "size",
+    metadata: "metadata",
+    idempotency_key: "idempotencyKey",
+    attempts: "attempts",
+    max_attempts: "maxAttempts",
+    unreachable: "unreachable",
+    queued_at: "queuedAt",
+    last_tried_at: "lastTriedAt",
+    next_attempt_at: "nextAttemptAt",
+    expires_at: "expiresAt",
+    waiting_for: "waitingFor",
+    error: "error",
+    status: "status",
+    delivered_at: "deliveredAt",
+});
+crate::record!(Status {
+    version: "version",
+    pending: "pending",
+    syncing: "syncing",
+    failed: "failed",
+    conflicts: "conflicts",
+    blocked: "blocked",
+    paused: "paused",
+    paused_queues: "pausedQueues",
+    is_running: "isRunning",
+    done: "done",
+    total: "total",
+    last_sync_at: "lastSyncAt",
+    next_sync_at: "nextSyncAt",
+    error: "error",
+    sync_count: "syncCount",
+    quarantined: "quarantined",
+});
+crate::record!(SyncResult {
+    delivered: "delivered",
+    retried: "retried",
+    failed: "failed",
+    conflicts: "conflicts",
+    blocked: "blocked",
+    remaining: "remaining",
+});
+crate::names!(Overall { Idle: "idle", Syncing: "syncing", Error: "error", Offline: "offline", Paused: "paused" });
+crate::record!(Snapshot {
+    state: "state",
+    is_running: "isRunning",
+    is_online: "isOnline",
+    pending: "pending",
+    syncing: "syncing",
+    failed: "failed",
+    conflicts: "conflicts",
+    blocked: "blocked",
+    paused_queues: "pausedQueues",
+    progress: "progress",
+    last_sync_at: "lastSyncAt",
+    next_sync_at: "nextSyncAt",
+    error: "error",
+    sync_count: "syncCount",
+    quarantined: "quarantined",
+});

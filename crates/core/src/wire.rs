@@ -48,7 +48,10 @@ pub trait Value: Sized + Clone {
 
 /// Why a value is not what it should be, and where in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mismatch {
+pub struct Mismatch(Box<Inner>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Inner {
     path: String,
     reason: String,
 }
@@ -57,28 +60,24 @@ impl Mismatch {
     /// A value that should have been something else.
     #[must_use]
     pub fn new(reason: &str) -> Self {
-        Self { path: String::new(), reason: reason.to_owned() }
+        Self(Box::new(Inner { path: String::new(), reason: reason.to_owned() }))
     }
 
     /// The same, seen from the object that has the value as its member `name`.
     #[must_use]
     pub fn within(mut self, name: &str) -> Self {
-        if self.path.is_empty() {
-            name.clone_into(&mut self.path);
-        } else {
-            self.path = [name, ".", &self.path].concat();
-        }
+        self.0.path = if self.0.path.is_empty() { name.to_owned() } else { [name, ".", &self.0.path].concat() };
         self
     }
 }
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.path.is_empty() {
-            f.write_str(&self.path)?;
+        if !self.0.path.is_empty() {
+            f.write_str(&self.0.path)?;
             f.write_str(": ")?;
         }
-        f.write_str(&self.reason)
+        f.write_str(&self.0.reason)
     }
 }
 
@@ -94,6 +93,9 @@ pub trait Wire: Sized {
 
     /// Writes it.
     fn write<V: Value>(&self) -> V;
+
+    /// Any value at all: what stands in a record that was found not to fit, and that nobody gets to see.
+    fn placeholder() -> Self;
 
     /// What an absent member reads as, where it may be absent.
     #[must_use]
@@ -116,6 +118,15 @@ pub fn member<V: Value, T: Wire>(value: &V, name: &'static str, default: Option<
         Some(inner) => T::read(&inner).map_err(|mismatch| mismatch.within(name)),
         None => default.or_else(T::absent).ok_or_else(|| Mismatch::new("is missing").within(name)),
     }
+}
+
+/// As [`member`], for a record that is read to its end: the first mismatch goes to `trouble`. Without
+/// a way out at each member, reading a record is a third of the code.
+pub fn member_or<V: Value, T: Wire>(value: &V, name: &'static str, default: Option<T>, trouble: &mut Option<Mismatch>) -> T {
+    member(value, name, default).unwrap_or_else(|mismatch| {
+        trouble.get_or_insert(mismatch);
+        T::placeholder()
+    })
 }
 
 /// Writes a member, unless it is absent.
@@ -170,7 +181,18 @@ macro_rules! record {
         impl $crate::wire::Wire for $type {
             fn read<V: $crate::wire::Value>(value: &V) -> Result<Self, $crate::wire::Mismatch> {
                 $crate::wire::object(value, $known)?;
-                Ok(Self { $($field: $crate::wire::member(value, $name, $crate::record!(@default $($default)?))?),* })
+                let mut trouble = None;
+                let record = Self {
+                    $($field: $crate::wire::member_or(value, $name, $crate::record!(@default $($default)?), &mut trouble)),*
+                };
+                match trouble {
+                    None => Ok(record),
+                    Some(mismatch) => Err(mismatch),
+                }
+            }
+
+            fn placeholder() -> Self {
+                Self { $($field: $crate::wire::Wire::placeholder()),* }
             }
 
             fn write<V: $crate::wire::Value>(&self) -> V {
@@ -185,17 +207,22 @@ macro_rules! record {
 /// Implements [`Wire`] for an enum without data: `names!(Type { Variant: "name", … })`.
 #[macro_export]
 macro_rules! names {
-    ($type:ty { $($variant:ident : $name:literal),* $(,)? }) => {
+    ($type:ty { $first:ident : $first_name:literal $(, $variant:ident : $name:literal)* $(,)? }) => {
         impl $crate::wire::Wire for $type {
+            fn placeholder() -> Self {
+                Self::$first
+            }
+
             fn read<V: $crate::wire::Value>(value: &V) -> Result<Self, $crate::wire::Mismatch> {
                 match value.as_text().as_deref() {
+                    Some($first_name) => Ok(Self::$first),
                     $(Some($name) => Ok(Self::$variant),)*
-                    _ => Err($crate::wire::Mismatch::new(concat!("is not one of" $(, " ", $name)*))),
+                    _ => Err($crate::wire::Mismatch::new(concat!("is not one of ", $first_name $(, " ", $name)*))),
                 }
             }
 
             fn write<V: $crate::wire::Value>(&self) -> V {
-                V::text(match self { $(Self::$variant => $name),* })
+                V::text(match self { Self::$first => $first_name $(, Self::$variant => $name)* })
             }
         }
     };
@@ -209,6 +236,10 @@ impl Wire for bool {
     fn write<V: Value>(&self) -> V {
         V::boolean(*self)
     }
+
+    fn placeholder() -> Self {
+        false
+    }
 }
 
 impl Wire for f64 {
@@ -218,6 +249,10 @@ impl Wire for f64 {
 
     fn write<V: Value>(&self) -> V {
         V::number(*self)
+    }
+
+    fn placeholder() -> Self {
+        0.0
     }
 }
 
@@ -234,6 +269,10 @@ impl Wire for u64 {
     fn write<V: Value>(&self) -> V {
         V::number(*self as f64)
     }
+
+    fn placeholder() -> Self {
+        0
+    }
 }
 
 macro_rules! small_number {
@@ -245,6 +284,10 @@ macro_rules! small_number {
 
             fn write<V: Value>(&self) -> V {
                 u64::from(*self).write()
+            }
+
+            fn placeholder() -> Self {
+                0
             }
         }
     )*};
@@ -259,6 +302,10 @@ impl Wire for String {
     fn write<V: Value>(&self) -> V {
         V::text(self)
     }
+
+    fn placeholder() -> Self {
+        Self::new()
+    }
 }
 
 impl<T: Wire> Wire for Vec<T> {
@@ -268,6 +315,10 @@ impl<T: Wire> Wire for Vec<T> {
 
     fn write<V: Value>(&self) -> V {
         V::list(self.iter().map(T::write).collect())
+    }
+
+    fn placeholder() -> Self {
+        Self::new()
     }
 }
 
@@ -282,6 +333,10 @@ impl<A: Wire, B: Wire> Wire for (A, B) {
     fn write<V: Value>(&self) -> V {
         V::list(vec![self.0.write(), self.1.write()])
     }
+
+    fn placeholder() -> Self {
+        (A::placeholder(), B::placeholder())
+    }
 }
 
 impl<T: Wire> Wire for Option<T> {
@@ -291,6 +346,10 @@ impl<T: Wire> Wire for Option<T> {
 
     fn write<V: Value>(&self) -> V {
         self.as_ref().map_or_else(V::null, T::write)
+    }
+
+    fn placeholder() -> Self {
+        None
     }
 
     fn absent() -> Option<Self> {

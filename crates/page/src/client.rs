@@ -1,9 +1,9 @@
 //! The client: `Client` of the public surface.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, pin::Pin, rc::Rc};
 
-use js_sys::{Array, Function, Object};
-use serde::de::DeserializeOwned;
+use js_sys::{Array, Function, Object, Promise};
+use shearwater_bridge::Js;
 use shearwater_core::{
     Error, JobId,
     protocol::Op,
@@ -12,8 +12,10 @@ use shearwater_core::{
         read::Filter,
     },
     view::Status,
+    wire::Wire,
 };
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::future_to_promise;
 
 use crate::{
     error::{invalid, to_js},
@@ -38,16 +40,19 @@ pub async fn connect(options: JsValue) -> Result<Client, JsValue> {
     let options: ConnectOptions = if options.is_undefined() { ConnectOptions::default() } else { parse(options, "connect()", Error::invalid_config)? };
     options.check().map_err(|error| to_js(&error))?;
     let registration = worker::register(&options).await?;
-    let link = Link::new(registration, options.timeout)?;
     let events = Events::new(&options.name);
-    let client = Client { wakes: RefCell::default(), link, events };
-    let status = client.link.ask(Op::Status, Array::new()).await?;
-    client.events.take_status(parse::<Status>(status, "the worker's status", Error::internal)?);
-    *client.wakes.borrow_mut() = Some(Wakes::new(&client.link, &client.events, &options));
-    Ok(client)
+    let link = Link::new(registration, options.timeout, Rc::clone(&events))?;
+    let status = link.ask(Op::Status, Array::new()).await?;
+    events.take_status(parse::<Status>(status, "the worker's status", Error::internal)?);
+    let wakes = Wakes::new(&link, &events, &options);
+    Ok(Client { wakes: RefCell::new(Some(wakes)), link, events })
 }
 
 /// A page's way to the queue. All of a page's clients, and all pages, see the same.
+///
+/// Each promise is rejected with an `Error` that carries a stable `code`: what the caller got wrong
+/// (`invalid-request`, `unknown-queue`), what the worker met (`quota-exceeded`, `storage-unavailable` …),
+/// or that it could not be asked (`timeout`, `worker-unavailable`).
 #[wasm_bindgen]
 pub struct Client {
     link: Rc<Link>,
@@ -59,7 +64,7 @@ pub struct Client {
 impl Client {
     /// What the browser can do.
     pub fn capabilities(&self) -> JsValue {
-        let has = |name| JsValue::from_bool(js::get(self.link.registration(), name).is_object());
+        let has = |name: &'static str| JsValue::from_bool(js::get(self.link.registration(), name).is_object());
         let capabilities = Object::new();
         js::set(&capabilities, "backgroundSync", &has("sync"));
         js::set(&capabilities, "periodicSync", &has("periodicSync"));
@@ -67,125 +72,76 @@ impl Client {
     }
 
     /// Stores one request; answers its job's id after the commit.
-    ///
-    /// # Errors
-    /// `invalid-request`, `unknown-queue`, `quota-exceeded`, `storage-unavailable`, `timeout` …
-    pub async fn enqueue(&self, request: JsValue, options: JsValue) -> Result<JsValue, JsValue> {
-        let ids: Array = self.store(vec![request], &options).await?.unchecked_into();
-        Ok(ids.get(0))
+    pub fn enqueue(&self, request: JsValue, options: JsValue) -> Promise {
+        let ids = store(Rc::clone(&self.link), vec![request], options);
+        promise(async move { Ok(ids.await?.unchecked_into::<Array>().get(0)) })
     }
 
     /// Stores many, all or none; answers their ids.
-    ///
-    /// # Errors
-    /// As [`Client::enqueue`].
     #[wasm_bindgen(js_name = enqueueAll)]
-    pub async fn enqueue_all(&self, requests: JsValue, options: JsValue) -> Result<JsValue, JsValue> {
+    pub fn enqueue_all(&self, requests: JsValue, options: JsValue) -> Promise {
         if !Array::is_array(&requests) {
-            return Err(invalid("enqueueAll takes an array of requests"));
+            return Promise::reject(&invalid("enqueueAll takes an array of requests"));
         }
-        self.store(requests.unchecked_into::<Array>().iter().collect(), &options).await
-    }
-
-    async fn store(&self, requests: Vec<JsValue>, options: &JsValue) -> Result<JsValue, JsValue> {
-        let (options, metadata) = enqueue_options(options)?;
-        let mut jobs = Vec::with_capacity(requests.len());
-        let bodies = Array::new();
-        for request in &requests {
-            let taken = request::take(request).await?;
-            let id = JobId::parse(&js::random_uuid()).map_err(|error| to_js(&error))?;
-            jobs.push(NewJob { id, request: taken.head, options: options.clone(), metadata: metadata.clone() });
-            bodies.push(&taken.body);
-        }
-        self.link.ask(Op::Enqueue { jobs, repeat: false }, bodies).await
+        promise(store(Rc::clone(&self.link), requests.unchecked_into::<Array>().iter().collect(), options))
     }
 
     /// A stored job, or the trace of a delivered one, or null.
-    ///
-    /// # Errors
-    /// `invalid-request` for what is not an id; what the worker answers.
-    pub async fn get(&self, id: String) -> Result<JsValue, JsValue> {
-        Ok(parse_metadata(self.ask(Op::Get(job_id(&id)?)).await?))
+    pub fn get(&self, id: String) -> Promise {
+        self.ask(job_id(&id).map(Op::Get))
     }
 
     /// A page of jobs.
-    ///
-    /// # Errors
-    /// `invalid-request` for an unknown filter; what the worker answers.
-    pub async fn list(&self, filter: JsValue) -> Result<JsValue, JsValue> {
-        let jobs: Array = self.ask(Op::List(parse_filter(filter)?)).await?.unchecked_into();
-        jobs.iter().for_each(|job| drop(parse_metadata(job)));
-        Ok(jobs.into())
+    pub fn list(&self, filter: JsValue) -> Promise {
+        self.ask(parse_filter(filter).map(Op::List))
     }
 
     /// Tries a job again; false when it is too late.
-    ///
-    /// # Errors
-    /// `invalid-request` for what is not an id; what the worker answers.
-    pub async fn retry(&self, id: String) -> Result<JsValue, JsValue> {
-        self.ask(Op::Retry(job_id(&id)?)).await
+    pub fn retry(&self, id: String) -> Promise {
+        self.ask(job_id(&id).map(Op::Retry))
     }
 
     /// Removes a job; false when it is too late.
-    ///
-    /// # Errors
-    /// `invalid-request` for what is not an id; what the worker answers.
-    pub async fn discard(&self, id: String) -> Result<JsValue, JsValue> {
-        self.ask(Op::Discard(job_id(&id)?)).await
+    pub fn discard(&self, id: String) -> Promise {
+        self.ask(job_id(&id).map(Op::Discard))
     }
 
     /// Replaces a job's request; false when it is too late.
-    ///
-    /// # Errors
-    /// `invalid-request`; what the worker answers.
-    pub async fn edit(&self, id: String, change: JsValue) -> Result<JsValue, JsValue> {
-        let id = job_id(&id)?;
-        let replaces = js::is_a(&change, "Request") || !js::get(&change, "body").is_undefined();
-        let taken = request::take(&change).await?;
-        let bodies = Array::of1(&taken.body);
-        self.link.ask(Op::Edit { id, request: taken.head, body: replaces }, bodies).await
+    pub fn edit(&self, id: String, change: JsValue) -> Promise {
+        let link = Rc::clone(&self.link);
+        promise(async move {
+            let id = job_id(&id)?;
+            let body = js::is_a(&change, "Request") || !js::get(&change, "body").is_undefined();
+            let taken = request::take(&change).await?;
+            link.ask(Op::Edit { id, request: taken.head, body }, Array::of1(&taken.body)).await
+        })
     }
 
     /// Removes all that match; answers how many.
-    ///
-    /// # Errors
-    /// `invalid-request` for an unknown filter; what the worker answers.
-    pub async fn clear(&self, filter: JsValue) -> Result<JsValue, JsValue> {
-        self.ask(Op::Clear(parse_filter(filter)?)).await
+    pub fn clear(&self, filter: JsValue) -> Promise {
+        self.ask(parse_filter(filter).map(Op::Clear))
     }
 
     /// Sends now; answers what came of it.
-    ///
-    /// # Errors
-    /// `unknown-queue`; what the worker answers.
     #[wasm_bindgen(js_name = syncNow)]
-    pub async fn sync_now(&self, queue: Option<String>) -> Result<JsValue, JsValue> {
-        self.ask(Op::Sync(queue)).await
+    pub fn sync_now(&self, queue: Option<String>) -> Promise {
+        self.ask(Ok(Op::Sync(queue)))
     }
 
     /// Stops sending.
-    ///
-    /// # Errors
-    /// `unknown-queue`; what the worker answers.
-    pub async fn pause(&self, queue: Option<String>) -> Result<(), JsValue> {
-        self.ask(Op::Pause(queue)).await.map(drop)
+    pub fn pause(&self, queue: Option<String>) -> Promise {
+        self.ask(Ok(Op::Pause(queue)))
     }
 
     /// Sends again.
-    ///
-    /// # Errors
-    /// `unknown-queue`; what the worker answers.
-    pub async fn resume(&self, queue: Option<String>) -> Result<(), JsValue> {
-        self.ask(Op::Resume(queue)).await.map(drop)
+    pub fn resume(&self, queue: Option<String>) -> Promise {
+        self.ask(Ok(Op::Resume(queue)))
     }
 
     /// Says who is signed in.
-    ///
-    /// # Errors
-    /// `invalid-request` for a name that cannot be stored; what the worker answers.
     #[wasm_bindgen(js_name = setOwner)]
-    pub async fn set_owner(&self, owner: Option<String>) -> Result<(), JsValue> {
-        self.ask(Op::SetOwner(owner)).await.map(drop)
+    pub fn set_owner(&self, owner: Option<String>) -> Promise {
+        self.ask(Ok(Op::SetOwner(owner)))
     }
 
     /// The status: the same object until something changes.
@@ -226,9 +182,36 @@ impl Client {
         self.link.close();
     }
 
-    async fn ask(&self, op: Op) -> Result<JsValue, JsValue> {
-        self.link.ask(op, Array::new()).await
+    /// Asks, and answers jobs as the app sees them.
+    fn ask(&self, op: Result<Op, JsValue>) -> Promise {
+        let link = Rc::clone(&self.link);
+        promise(async move {
+            let answer = link.ask(op?, Array::new()).await?;
+            if let Some(jobs) = answer.dyn_ref::<Array>() {
+                jobs.iter().for_each(|job| drop(parse_metadata(job)));
+            }
+            Ok(parse_metadata(answer))
+        })
     }
+}
+
+/// One promise for all kinds of work: each kind of future would bring machinery of its own.
+fn promise(work: impl Future<Output = Result<JsValue, JsValue>> + 'static) -> Promise {
+    let work: Pin<Box<dyn Future<Output = Result<JsValue, JsValue>>>> = Box::pin(work);
+    future_to_promise(work)
+}
+
+async fn store(link: Rc<Link>, requests: Vec<JsValue>, options: JsValue) -> Result<JsValue, JsValue> {
+    let (options, metadata) = enqueue_options(&options)?;
+    let mut jobs = Vec::with_capacity(requests.len());
+    let bodies = Array::new();
+    for request in &requests {
+        let taken = request::take(request).await?;
+        let id = job_id(&js::random_uuid())?;
+        jobs.push(NewJob { id, request: taken.head, options: options.clone(), metadata: metadata.clone() });
+        bodies.push(&taken.body);
+    }
+    link.ask(Op::Enqueue { jobs, repeat: false }, bodies).await
 }
 
 fn job_id(text: &str) -> Result<JobId, JsValue> {
@@ -252,6 +235,6 @@ fn enqueue_options(options: &JsValue) -> Result<(EnqueueOptions, Option<String>)
     Ok((parse(rest.into(), "the options", Error::invalid_request)?, metadata))
 }
 
-fn parse<T: DeserializeOwned>(value: JsValue, what: &str, kind: fn(String) -> Error) -> Result<T, JsValue> {
-    serde_wasm_bindgen::from_value(value).map_err(|error| to_js(&kind([what, ": ", &js::message_of(&error.into())].concat())))
+fn parse<T: Wire>(value: JsValue, what: &str, kind: fn(String) -> Error) -> Result<T, JsValue> {
+    T::read(&Js(value)).map_err(|mismatch| to_js(&kind([what, ": ", &mismatch.to_string()].concat())))
 }

@@ -6,13 +6,11 @@ use std::{
 };
 
 use js_sys::{Array, Function, Object};
+use shearwater_bridge::{decode, encode};
 use shearwater_core::view::{Snapshot, Status};
 use wasm_bindgen::prelude::*;
 
-use crate::{
-    js::{self, BroadcastChannel},
-    link::encode,
-};
+use crate::js::{self, BroadcastChannel};
 
 /// Listeners by what they listen to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +97,7 @@ impl Events {
         let online = js::get(&js::global("navigator"), "onLine").as_bool() != Some(false);
         let snapshot = Snapshot::of(self.status.borrow().clone(), online);
         let next = snapshot.next_sync_at.map(|at| at.0);
-        let Ok(object) = encode(&snapshot) else { return };
+        let object = encode(&snapshot);
         // Options are null to JavaScript, not absent.
         for name in ["progress", "lastSyncAt", "nextSyncAt", "error"] {
             if js::get(&object, name).is_undefined() {
@@ -130,15 +128,15 @@ impl Events {
         if version != Some(f64::from(shearwater_core::protocol::VERSION)) {
             return;
         }
-        let Ok(status) = serde_wasm_bindgen::from_value::<Status>(js::get(data, "status")) else { return };
+        let Ok(status) = decode::<Status>(&js::get(data, "status")) else { return };
         let before = { let status = self.status.borrow(); (status.done, status.total) };
         let (done, total) = (status.done, status.total);
         self.status.replace(status);
         self.refresh();
         if (done, total) != before && total > 0 {
             let detail = Object::new();
-            js::set(&detail, "done", &js_number(done));
-            js::set(&detail, "total", &js_number(total));
+            js::set(&detail, "done", &js::number(done));
+            js::set(&detail, "total", &js::number(total));
             self.emit_event("progress", &detail);
         }
         if let Ok(jobs) = js::get(data, "jobs").dyn_into::<Array>() {
@@ -197,11 +195,6 @@ impl Events {
             js::call(&listener, detail);
         }
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of jobs")]
-fn js_number(number: u64) -> JsValue {
-    JsValue::from_f64(number as f64)
 }
 
 /// A job as the app sees it: its metadata is what the app gave, not its JSON text.

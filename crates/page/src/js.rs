@@ -1,7 +1,9 @@
 //! All raw imports of the platform that `js-sys` does not have, in one place.
 
-use js_sys::{Function, Promise, Reflect};
+use js_sys::{Function, Promise};
 use wasm_bindgen::prelude::*;
+
+pub use shearwater_bridge::{get, global, message_of, number, set};
 
 #[wasm_bindgen]
 extern "C" {
@@ -88,37 +90,13 @@ extern "C" {
     pub fn array_buffer(this: &Blob) -> Result<Promise, JsValue>;
 }
 
-/// A property, or undefined where there is none to read.
-pub fn get(object: &JsValue, name: &str) -> JsValue {
-    Reflect::get(object, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED)
-}
-
-/// Sets a property of an object of our own making.
-pub fn set(object: &JsValue, name: &str, value: &JsValue) {
-    // Only a frozen or exotic object refuses; ours are neither.
-    let _ = Reflect::set(object, &JsValue::from_str(name), value);
-}
-
-/// A global, or undefined.
-pub fn global(name: &str) -> JsValue {
-    get(&js_sys::global(), name)
-}
-
 /// Whether `value` is an instance of the global class `name`.
-pub fn is_a(value: &JsValue, name: &str) -> bool {
+pub fn is_a(value: &JsValue, name: &'static str) -> bool {
     global(name)
         .dyn_into::<Function>()
         .ok()
         .and_then(|class| get(&class, "prototype").dyn_into::<js_sys::Object>().ok())
         .is_some_and(|prototype| prototype.is_prototype_of(value))
-}
-
-/// The text of anything that was thrown.
-pub fn message_of(error: &JsValue) -> String {
-    get(error, "message")
-        .as_string()
-        .or_else(|| error.as_string())
-        .unwrap_or_else(|| "something that is not an Error was thrown".to_owned())
 }
 
 /// Calls a listener of the app; what it throws is its own affair and is reported.

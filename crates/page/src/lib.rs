@@ -22,3 +22,10 @@ mod wakes;
 mod worker;
 
 pub use client::{Client, connect};
+
+/// A page makes few and short-lived allocations; the standard allocator would be a tenth of what ships.
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+#[expect(unsafe_code, reason = "a page's wasm has one thread: no shared memory, no workers")]
+static ALLOCATOR: lol_alloc::AssumeSingleThreaded<lol_alloc::FreeListAllocator> =
+    unsafe { lol_alloc::AssumeSingleThreaded::new(lol_alloc::FreeListAllocator::new()) };

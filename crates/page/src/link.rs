@@ -2,18 +2,18 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
     rc::Rc,
 };
 
 use js_sys::{Array, Function, Promise};
-use serde::Serialize;
-use shearwater_core::{Error, ErrorCode, protocol::{Envelope, Op, VERSION}};
+use shearwater_bridge::{decode, encode};
+use shearwater_core::{Error, ErrorCode, protocol::{Envelope, Op, VERSION}, view::Status};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use crate::{
     error::{to_js, unavailable, with_code},
+    events::Events,
     js::{self, EventTarget},
     worker,
 };
@@ -25,11 +25,14 @@ const PATIENCE: i32 = 5_000;
 pub struct Link {
     registration: JsValue,
     timeout: u32,
-    waiting: RefCell<BTreeMap<String, Waiting>>,
+    waiting: RefCell<Vec<Waiting>>,
     listener: RefCell<Option<Closure<dyn FnMut(JsValue)>>>,
+    /// Told of the status that comes with an answer.
+    events: Rc<Events>,
 }
 
 struct Waiting {
+    re: String,
     resolve: Function,
     reject: Function,
 }
@@ -39,8 +42,8 @@ impl Link {
     ///
     /// # Errors
     /// `worker-unavailable` where the browser has no service workers.
-    pub fn new(registration: JsValue, timeout: u32) -> Result<Rc<Self>, JsValue> {
-        let link = Rc::new(Self { registration, timeout, waiting: RefCell::default(), listener: RefCell::default() });
+    pub fn new(registration: JsValue, timeout: u32, events: Rc<Events>) -> Result<Rc<Self>, JsValue> {
+        let link = Rc::new(Self { registration, timeout, waiting: RefCell::default(), listener: RefCell::default(), events });
         let container = worker::container()?;
         let listener = Closure::<dyn FnMut(JsValue)>::new({
             let link = Rc::downgrade(&link);
@@ -70,10 +73,10 @@ impl Link {
         let endless = matches!(op, Op::Sync(_));
         let mut envelope = Envelope { shearwater: VERSION, re: re.clone(), op };
         let promise = Promise::new(&mut |resolve, reject| {
-            self.waiting.borrow_mut().insert(re.clone(), Waiting { resolve, reject });
+            self.waiting.borrow_mut().push(Waiting { re: re.clone(), resolve, reject });
         });
         if let Err(error) = self.post(&envelope, &bodies) {
-            self.waiting.borrow_mut().remove(&re);
+            self.take(&re);
             return Err(error);
         }
         if let Op::Enqueue { repeat, .. } = &mut envelope.op {
@@ -82,7 +85,7 @@ impl Link {
         let repeater = self.repeat(envelope, bodies, endless);
         let outcome = JsFuture::from(promise).await;
         repeater.stop();
-        self.waiting.borrow_mut().remove(&re);
+        self.take(&re);
         outcome
     }
 
@@ -91,13 +94,13 @@ impl Link {
         if let (Ok(container), Some(listener)) = (worker::container(), self.listener.take()) {
             container.unchecked_ref::<EventTarget>().unlisten("message", listener.as_ref().unchecked_ref());
         }
-        for waiting in std::mem::take(&mut *self.waiting.borrow_mut()).into_values() {
+        for waiting in std::mem::take(&mut *self.waiting.borrow_mut()) {
             js::call(&waiting.reject, &unavailable("the client was closed; what was stored is still delivered"));
         }
     }
 
     fn post(&self, envelope: &Envelope, bodies: &Array) -> Result<(), JsValue> {
-        let message = encode(envelope)?;
+        let message = encode(envelope);
         if bodies.length() > 0 {
             js::set(&message, "bodies", bodies);
         }
@@ -135,8 +138,15 @@ impl Link {
         Repeater { timer, tick }
     }
 
+    /// The question of this name, which is answered now.
+    fn take(&self, re: &str) -> Option<Waiting> {
+        let mut waiting = self.waiting.borrow_mut();
+        let at = waiting.iter().position(|waiting| waiting.re == re)?;
+        Some(waiting.swap_remove(at))
+    }
+
     fn give_up(&self, re: &str) {
-        if let Some(waiting) = self.waiting.borrow_mut().remove(re) {
+        if let Some(waiting) = self.take(re) {
             let error = Error::new(
                 ErrorCode::Timeout,
                 "the worker did not answer; the request may have been stored all the same: look with list()",
@@ -149,10 +159,14 @@ impl Link {
         if js::get(data, "shearwater").as_f64().is_none() {
             return;
         }
-        let Some(waiting) = js::get(data, "re").as_string().and_then(|re| self.waiting.borrow_mut().remove(&re)) else { return };
+        let Some(waiting) = js::get(data, "re").as_string().and_then(|re| self.take(&re)) else { return };
+        // Before the caller goes on, so that it reads its own write.
+        if let Ok(status) = decode::<Status>(&js::get(data, "status")) {
+            self.events.take_status(status);
+        }
         let error = js::get(data, "error");
         if error.is_object() {
-            let part = |name| js::get(&error, name).as_string().unwrap_or_default();
+            let part = |name: &'static str| js::get(&error, name).as_string().unwrap_or_default();
             js::call(&waiting.reject, &with_code(&part("code"), &part("message")));
         } else {
             js::call(&waiting.resolve, &js::get(data, "ok"));
@@ -171,14 +185,4 @@ impl Repeater {
         js::clear_timeout(&self.timer.borrow());
         self.tick.take();
     }
-}
-
-/// A message as a plain object.
-///
-/// # Errors
-/// `internal`: all our types can be written.
-pub fn encode<T: Serialize>(value: &T) -> Result<JsValue, JsValue> {
-    value
-        .serialize(&serde_wasm_bindgen::Serializer::new().serialize_maps_as_objects(true))
-        .map_err(|error| to_js(&Error::internal(js::message_of(&error.into()))))
 }

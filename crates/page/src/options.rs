@@ -1,11 +1,9 @@
 //! The options of `connect()`.
 
-use serde::Deserialize;
 use shearwater_core::{Error, time::unit};
 
 /// `ConnectOptions` of the public surface.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[derive(Clone, Debug)]
 pub struct ConnectOptions {
     /// URL of the app's service worker.
     pub worker: String,
@@ -55,3 +53,14 @@ impl ConnectOptions {
         Ok(())
     }
 }
+
+shearwater_core::record!(strict ConnectOptions {
+    worker: "worker" = Self::default().worker,
+    scope: "scope",
+    r#type: "type",
+    name: "name" = Self::default().name,
+    sync_on_mount: "syncOnMount" = true,
+    sync_on_online: "syncOnOnline" = true,
+    sync_on_visibility: "syncOnVisibility" = true,
+    timeout: "timeout" = Self::default().timeout,
+});

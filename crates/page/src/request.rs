@@ -122,7 +122,10 @@ async fn read_blob(readable: &Readable) -> Result<Blob, JsValue> {
     let promise = readable.blob().map_err(|error| invalid(["body: ", &js::message_of(&error)].concat()))?;
     match JsFuture::from(promise).await {
         Ok(blob) => Ok(blob.unchecked_into()),
-        Err(error) => Err(invalid(["the body cannot be read: ", &js::message_of(&error)].concat())),
+        Err(error) => {
+            let advice = "the body cannot be read; a file that was changed or removed must be chosen again: ";
+            Err(invalid([advice, &js::message_of(&error)].concat()))
+        }
     }
 }
 
@@ -141,7 +144,7 @@ fn pairs(headers: &Headers) -> Vec<(String, String)> {
 
 /// Fetch's options, those that are not its defaults.
 fn options_of(source: &JsValue) -> RequestHead {
-    let option = |name: &str, default: &str| text(source, name).filter(|value| !value.is_empty() && value != default);
+    let option = |name: &'static str, default: &str| text(source, name).filter(|value| !value.is_empty() && value != default);
     RequestHead {
         credentials: option("credentials", "same-origin"),
         mode: option("mode", "cors"),
@@ -153,7 +156,7 @@ fn options_of(source: &JsValue) -> RequestHead {
     }
 }
 
-fn text(object: &JsValue, name: &str) -> Option<String> {
+fn text(object: &JsValue, name: &'static str) -> Option<String> {
     js::get(object, name).as_string()
 }
 

@@ -111,7 +111,7 @@ impl Refusal {
     async fn reason(&self) -> Option<JsValue> {
         for _ in 0..20 {
             if let Some(error) = self.reason.borrow().as_ref() {
-                let part = |name| js::get(error, name).as_string().unwrap_or_default();
+                let part = |name: &'static str| js::get(error, name).as_string().unwrap_or_default();
                 return Some(with_code(&part("code"), &part("message")));
             }
             let pause = Promise::new(&mut |resolve: Function, _| drop(js::set_timeout(&resolve, 25)));

@@ -1,1 +1,145 @@
+//! Runs the same core that ships against simulated faults, and holds it to its promises.
+//!
+//! A second shell around `shearwater-core`: one thread, one seed, no real time. The store, the
+//! network, the servers, the clock and the people are simulated; [`shearwater_core::store`] and
+//! [`shearwater_core::drain`] are the very code of the worker. Whatever can go wrong does: a context
+//! is killed before any command, a commit fails, a reply is lost after the server acted, the clock is
+//! set, a row rots, two wakes overlap, a page asks twice.
+//!
+//! # What always holds
+//!
+//! - A seed, a number of steps and a version of this crate give one run, event by event.
+//! - After every commit, send, answer and drain, every promise is checked that can be ([`Promise`]).
+//! - At the end of a run the trouble stops, and what can be delivered has to be, by no wakes but those
+//!   that the runtime asks for.
+//!
+//! # Where to look
+//!
+//! | question | module |
+//! |---|---|
+//! | what can happen | `world`, `weather` |
+//! | what a worker does, and how it dies | `worker`, `locks` |
+//! | what is stored, and what a failed commit leaves | `store` |
+//! | what requests and replies meet | `network`, `wire`, `server` |
+//! | what people do | `page` |
+//! | what was promised, and whether it is kept | `book`, `check`, `calm` |
+//! | whether the checks can fail | [`Flaw`] |
 
+#![forbid(unsafe_code)]
+
+mod book;
+mod calm;
+mod chance;
+mod check;
+mod clock;
+mod flaw;
+mod locks;
+mod network;
+mod page;
+mod server;
+mod store;
+#[cfg(test)]
+mod stories;
+mod trace;
+mod weather;
+mod wire;
+mod worker;
+mod world;
+
+use std::fmt;
+
+pub use check::{Promise, Violation};
+pub use flaw::Flaw;
+pub use trace::Tracing;
+
+/// How a seed is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Things that happen before it all calms down.
+    pub steps: u64,
+    /// A deliberate mistake.
+    pub flaw: Option<Flaw>,
+    /// What is remembered of it.
+    pub tracing: Tracing,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { steps: 300, flaw: None, tracing: Tracing::Off }
+    }
+}
+
+/// What happened in a run, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Events and acts, those after the trouble included.
+    pub steps: u64,
+    /// Turns of drains, the failed ones included.
+    pub turns: u64,
+    /// Transactions committed.
+    pub commits: u64,
+    /// Transactions that failed.
+    pub aborts: u64,
+    /// Contexts killed.
+    pub kills: u64,
+    /// Jobs accepted.
+    pub accepted: u64,
+    /// Sends begun.
+    pub sends: u64,
+    /// Requests that reached a server.
+    pub arrivals: u64,
+    /// Requests that had their effect.
+    pub effects: u64,
+}
+
+impl Tally {
+    /// Adds `other`.
+    pub fn add(&mut self, other: &Self) {
+        self.steps += other.steps;
+        self.turns += other.turns;
+        self.commits += other.commits;
+        self.aborts += other.aborts;
+        self.kills += other.kills;
+        self.accepted += other.accepted;
+        self.sends += other.sends;
+        self.arrivals += other.arrivals;
+        self.effects += other.effects;
+    }
+}
+
+/// A run in which a promise was broken.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The seed.
+    pub seed: u64,
+    /// The options' steps.
+    pub steps: u64,
+    /// What was broken, and how.
+    pub violation: Violation,
+    /// The last things that happened.
+    pub tail: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.tail {
+            writeln!(f, "{line}")?;
+        }
+        writeln!(f, "seed {}: {}", self.seed, self.violation)?;
+        write!(f, "replay: cargo run -p shearwater-sim -- --seed {} --steps {} --trace", self.seed, self.steps)
+    }
+}
+
+/// Runs one seed.
+///
+/// # Errors
+/// The first promise that was broken, with what led to it.
+pub fn run(seed: u64, options: &Options) -> Result<Tally, Box<Failure>> {
+    let mut world = world::World::new(seed, options);
+    match world.live(options.steps) {
+        Ok(()) => Ok(world.tally()),
+        // Run again, to tell what led to it: a run that succeeds, as nearly all do, pays nothing for that.
+        Err(_) if options.tracing == Tracing::Off => run(seed, &Options { tracing: Tracing::Tail, ..*options }),
+        Err(violation) => Err(Box::new(Failure { seed, steps: options.steps, violation, tail: world.into_tail() })),
+    }
+}

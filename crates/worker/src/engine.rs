@@ -16,7 +16,7 @@ use shearwater_core::{
         read,
         turn::Ripen,
     },
-    view::{JobView, SyncResult},
+    view::SyncResult,
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
@@ -45,8 +45,8 @@ pub struct Engine {
     /// Drains at work, one a queue at most.
     pub running: RefCell<Vec<Rc<Running>>>,
     /// Answers under way, by the page's `re`: a message that is repeated joins the first.
-    pub answering: RefCell<Vec<(String, crate::gate::Gate<Result<JsValue, Error>>)>>,
-    /// Sync tags that were registered and did not fire yet.
+    pub answering: RefCell<Vec<(String, crate::gate::Gate<JsValue>)>>,
+    /// Sync tags that the browser holds, as far as this worker knows.
     tags: RefCell<Vec<String>>,
     /// The latest ledger seen, for statuses between transactions.
     pub seen: RefCell<Ledger>,
@@ -56,7 +56,7 @@ pub struct Engine {
 impl Engine {
     /// An idle engine.
     pub fn new(config: WorkerConfig, host: Host) -> Rc<Self> {
-        let origin = js::get2(&js::global(), "location", "origin").as_string().unwrap_or_default();
+        let origin = js::get2(&js_sys::global(), "location", "origin").as_string().unwrap_or_default();
         Rc::new(Self {
             origin,
             store: Store::new(&config.name),
@@ -73,60 +73,62 @@ impl Engine {
 
     /// Whether the browser believes that there is a network.
     pub fn is_online(&self) -> bool {
-        js::get2(&js::global(), "navigator", "onLine").as_bool() != Some(false)
+        js::get2(&js_sys::global(), "navigator", "onLine").as_bool() != Some(false)
     }
 
-    /// Drains one queue, or joins the drain that is at work on it.
-    pub async fn drain(self: &Rc<Self>, queue: &str, ripen: Ripen) -> Summary {
+    /// Starts to drain one queue, or joins the drain that is at work on it.
+    pub fn start(self: &Rc<Self>, queue: &str, ripen: Ripen) -> Rc<Running> {
         let existing = self.running.borrow().iter().find(|running| running.queue == queue).cloned();
-        let running = match existing {
-            Some(running) => {
-                running.nudge(self, ripen);
-                running
-            }
-            None => {
-                let running = Running::new(queue, ripen);
-                self.running.borrow_mut().push(Rc::clone(&running));
-                spawn_local(Rc::clone(&running).run(Rc::clone(self)));
-                running
-            }
-        };
-        running.over.passed().await
+        existing.inspect(|running| running.nudge(self, ripen)).unwrap_or_else(|| {
+            let running = Running::new(queue, ripen);
+            self.running.borrow_mut().push(Rc::clone(&running));
+            spawn_local(Rc::clone(&running).run(Rc::clone(self)));
+            running
+        })
     }
 
-    /// Drains these queues side by side and adds up what they did.
+    /// Drains these queues side by side to their end; answers whether something is left that a later
+    /// wake can send.
     ///
     /// # Errors
     /// The first store failure that ended a drain.
-    pub async fn drain_all(self: &Rc<Self>, queues: Vec<String>, ripen: Ripen) -> Result<Total, Error> {
-        let gates: Vec<_> = queues
-            .into_iter()
-            .map(|queue| {
-                let gate = crate::gate::Gate::new();
-                let (engine, opened) = (Rc::clone(self), gate.clone());
-                spawn_local(async move { opened.open(engine.drain(&queue, ripen).await) });
-                gate
-            })
-            .collect();
-        let mut total = Total::default();
-        let mut error = None;
-        for gate in gates {
-            let summary = gate.passed().await;
-            total.result.add(&summary.result);
-            total.again |= summary.again;
+    pub async fn drain_all(self: &Rc<Self>, queues: &[String], ripen: Ripen) -> Result<bool, Error> {
+        let drains: Vec<_> = queues.iter().map(|queue| self.start(queue, ripen)).collect();
+        let (mut again, mut error) = (false, None);
+        for running in drains {
+            let summary = running.over.passed().await;
+            again |= summary.again;
             error = error.or(summary.error);
         }
-        error.map_or(Ok(total), Err)
+        error.map_or(Ok(again), Err)
     }
 
-    /// A drain ended: free its place, tell the pages, and have the browser come again if need be.
-    pub async fn drained(self: &Rc<Self>, running: &Rc<Running>, summary: &Summary) {
+    /// Waits for the drains of these queues that are at work, and starts none.
+    pub async fn linger(&self, queues: &[String]) {
+        let running: Vec<_> = self.running.borrow().iter().filter(|running| queues.contains(&running.queue)).cloned().collect();
+        for running in running {
+            running.over.passed().await;
+        }
+    }
+
+    /// Drains these queues side by side until all that can be tried now was tried.
+    pub async fn drain_now(self: &Rc<Self>, queues: &[String]) -> SyncResult {
+        let rests: Vec<_> = queues.iter().map(|queue| self.start(queue, Ripen::All).rested()).collect();
+        let mut total = SyncResult::default();
+        for rest in rests {
+            total.add(&rest.passed().await);
+        }
+        total
+    }
+
+    /// A drain ended: free its place, and have the browser come again if need be.
+    pub fn drained(self: &Rc<Self>, running: &Rc<Running>, summary: &Summary) {
         self.running.borrow_mut().retain(|other| !Rc::ptr_eq(other, running));
-        if summary.again {
+        // A `sync` event that leaves work is rejected instead: to register its tag while it is being
+        // fired makes Chromium fire it again at once, and again.
+        if summary.again && !running.for_sync_event.get() {
             self.register(&running.queue);
         }
-        let event = Event::SyncComplete { queue: running.queue.clone(), result: summary.result };
-        self.tell_now(Vec::new(), Some(event)).await;
     }
 
     /// Queues of the current owner that have jobs to send.
@@ -165,12 +167,12 @@ impl Engine {
     }
 
     /// Broadcasts the status as it is stored now.
-    pub async fn tell_now(&self, jobs: Vec<JobView>, event: Option<Event>) {
+    pub async fn tell_now(&self, event: Option<Event>) {
         match self.outlook().await {
             Ok((ledger, next)) => {
                 let mut status = self.status(&ledger);
                 status.next_sync_at = next;
-                self.tell(status, jobs, event);
+                self.tell(status, Vec::new(), event);
             }
             Err(error) => self.log_error(&error.message),
         }
@@ -182,7 +184,7 @@ impl Engine {
         if self.tags.borrow().iter().any(|tag| tag == queue) {
             return;
         }
-        let manager = js::get2(&js::global(), "registration", "sync");
+        let manager = js::get2(&js_sys::global(), "registration", "sync");
         let Ok(register) = js::get(&manager, "register").dyn_into::<js_sys::Function>() else { return };
         let Ok(promise) = register.call1(&manager, &JsValue::from_str(queue)) else { return };
         self.tags.borrow_mut().push(queue.to_owned());
@@ -193,9 +195,13 @@ impl Engine {
         });
     }
 
-    /// The browser fired this tag; the next need registers it anew.
-    pub fn tag_fired(&self, tag: &str) {
-        self.tags.borrow_mut().retain(|known| known != tag);
+    /// Whether the browser holds this tag, and will fire it by itself.
+    pub fn tag_is_held(&self, tag: &str, held: bool) {
+        let mut tags = self.tags.borrow_mut();
+        tags.retain(|known| known != tag);
+        if held {
+            tags.push(tag.to_owned());
+        }
     }
 
     /// Whether this is the first wake of this worker.
@@ -228,13 +234,4 @@ impl Engine {
             js::console_info("[shearwater]", text);
         }
     }
-}
-
-/// What several drains did together.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Total {
-    /// The counts.
-    pub result: SyncResult,
-    /// Something is left that a later wake can send.
-    pub again: bool,
 }

@@ -5,12 +5,9 @@ use wasm_bindgen::prelude::*;
 
 use crate::{host::Host, js};
 
-/// A JavaScript `Error` with `name: "ShearwaterError"` and the stable `code`.
+/// The error as JavaScript sees it.
 pub fn to_js(error: Error) -> JsValue {
-    let object = js_sys::Error::new(&error.message);
-    object.set_name("ShearwaterError");
-    js::set(&object, "code", &JsValue::from_str(error.code.as_str()));
-    object.into()
+    shearwater_bridge::error_of(&error)
 }
 
 /// The typed error for what the storage threw, told by its name; messages differ by browser.

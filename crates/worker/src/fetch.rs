@@ -96,17 +96,14 @@ fn request_init(config: &WorkerConfig, own_origin: &str, job: &Job, body: Option
     let request = &job.request;
     let init = Object::new();
     js::set(&init, "method", &JsValue::from_str(&request.method));
-    let headers = Object::new();
-    for (name, value) in request.headers.iter().chain(credentials) {
-        js::set(&headers, name, &JsValue::from_str(value));
-    }
     let queue = config.queue_or_default(&job.queue);
     let takes_key = job.origin == own_origin || config.idempotency_origins.contains(&job.origin);
-    if let Some(name) = queue.idempotency.header().filter(|_| takes_key) {
-        // A structured-field string (RFC 8941 §3.3.3); a UUID needs no escapes.
-        js::set(&headers, name, &JsValue::from_str(&["\"", &job.idempotency_key, "\""].concat()));
-    }
-    js::set(&init, "headers", &headers);
+    // A structured-field string (RFC 8941 §3.3.3); a UUID needs no escapes.
+    let key = queue.idempotency.header().filter(|_| takes_key).map(|name| (name.to_owned(), ["\"", &job.idempotency_key, "\""].concat()));
+    let supplied = || credentials.iter().chain(&key);
+    let stored = request.headers.iter().filter(|(name, _)| !supplied().any(|(other, _)| other.eq_ignore_ascii_case(name)));
+    let pair = |(name, value): &(String, String)| js::array([JsValue::from_str(name), JsValue::from_str(value)]).into();
+    js::set(&init, "headers", &js::array(stored.chain(supplied()).map(pair)));
     if let Some(body) = body {
         js::set(&init, "body", body);
     }
@@ -140,7 +137,7 @@ async fn read(host: &Host, response: js::Response) -> Reply {
         excerpt: None,
     };
     let kind = headers.get("content-type").unwrap_or_default();
-    if status >= 400 && (kind.contains("json") || kind.starts_with("text/plain")) {
+    if status >= 400 && (kind.starts_with("application/json") || kind.starts_with("application/problem+json") || kind.starts_with("text/plain")) {
         reply.excerpt = excerpt(host, &response).await;
     } else {
         free_connection(&response, headers.get("content-length"));

@@ -51,7 +51,7 @@ impl Host {
         JsFuture::from(promise).await.map(Some).map_err(|thrown| hook_error(name, &thrown))
     }
 
-    fn call(&self, method: &str, arguments: &[JsValue]) -> Result<JsValue, JsValue> {
+    fn call(&self, method: &'static str, arguments: &[JsValue]) -> Result<JsValue, JsValue> {
         let function: Function = js::get(&self.0, method).dyn_into()?;
         function.apply(&self.0, &js::array(arguments.iter().cloned()))
     }

@@ -1,7 +1,9 @@
 //! All raw imports of the platform that `js-sys` does not have, in one place.
 
-use js_sys::{Array, Function, Object, Promise, Reflect};
+use js_sys::{Function, Object, Promise};
 use wasm_bindgen::prelude::*;
+
+pub use shearwater_bridge::{array, get, get2, global, message_of, name_of, number, set};
 
 #[wasm_bindgen]
 extern "C" {
@@ -84,44 +86,4 @@ pub fn random_bytes() -> [u8; 16] {
     let mut bytes = [0; 16];
     fill_random(&mut bytes);
     bytes
-}
-
-/// A property, or undefined where there is none to read.
-pub fn get(object: &JsValue, name: &str) -> JsValue {
-    Reflect::get(object, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED)
-}
-
-/// A property of a property.
-pub fn get2(object: &JsValue, first: &str, second: &str) -> JsValue {
-    let inner = get(object, first);
-    if inner.is_object() || inner.is_function() { get(&inner, second) } else { JsValue::UNDEFINED }
-}
-
-/// Sets a property of an ordinary object of our own making.
-pub fn set(object: &JsValue, name: &str, value: &JsValue) {
-    // Only a frozen or exotic object refuses; ours are neither.
-    let _ = Reflect::set(object, &JsValue::from_str(name), value);
-}
-
-/// `self`.
-pub fn global() -> JsValue {
-    js_sys::global().into()
-}
-
-/// An array of these values.
-pub fn array(values: impl IntoIterator<Item = JsValue>) -> Array {
-    values.into_iter().collect()
-}
-
-/// The `name` of an error, by which its kind is told.
-pub fn name_of(error: &JsValue) -> String {
-    get(error, "name").as_string().unwrap_or_default()
-}
-
-/// The text of anything that was thrown.
-pub fn message_of(error: &JsValue) -> String {
-    get(error, "message")
-        .as_string()
-        .or_else(|| error.as_string())
-        .unwrap_or_else(|| "something that is not an Error was thrown".to_owned())
 }

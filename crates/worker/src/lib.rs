@@ -52,8 +52,8 @@ pub fn boot(config: JsValue, host: JsValue) -> Result<(), JsValue> {
     let config: WorkerConfig = if config.is_undefined() || config.is_null() {
         WorkerConfig::default()
     } else {
-        serde_wasm_bindgen::from_value(config)
-            .map_err(|error| Error::invalid_config(["start(): ", &js::message_of(&error.into())].concat()))
+        WorkerConfig::read(&shearwater_bridge::Js(config))
+            .map_err(|mismatch| Error::invalid_config(["start(): ", &mismatch.to_string()].concat()))
             .map_err(fault::to_js)?
     };
     config.check().map_err(fault::to_js)?;

@@ -27,7 +27,7 @@ impl Drop for Held {
 
 /// Waits for the lock of this name. Where the browser has none, leases alone keep drains apart.
 pub async fn acquire(host: &Host, name: &str) -> Held {
-    let manager = js::get2(&js::global(), "navigator", "locks");
+    let manager = js::get2(&js_sys::global(), "navigator", "locks");
     if !manager.is_object() {
         return Held { release: None, exclusive: false };
     }

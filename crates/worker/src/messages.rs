@@ -3,11 +3,12 @@
 use std::rc::Rc;
 
 use js_sys::{Array, Function};
-use serde::Serialize;
+use shearwater_bridge::{decode, encode};
 use shearwater_core::{
     Error, ErrorCode, JobId,
     config::check_name,
-    protocol::{Answer, Envelope, Event, Op, VERSION, WakeReason},
+    ledger::Ledger,
+    protocol::{Envelope, Event, Op, VERSION, WakeReason},
     request::RequestHead,
     store::{
         enqueue::{self, NewJob},
@@ -15,26 +16,37 @@ use shearwater_core::{
         read,
         turn::Ripen,
     },
-    view::JobView,
+    wire::Wire,
 };
 use wasm_bindgen::prelude::*;
 
 use crate::{
     clock,
-    codec::{decode, encode},
     engine::Engine,
     gate::Gate,
     idb::Mode,
     js,
+    store::Db,
 };
 
-/// What remains to be done after the answer.
+/// An answer, and what remains to be done after it.
+struct Done {
+    ok: JsValue,
+    /// What the answered change left, so that the page reads its own write.
+    ledger: Option<Ledger>,
+    then: Then,
+}
+
 enum Then {
     Nothing,
     /// The status changed.
-    Tell(Vec<JobView>, Option<Event>),
+    Tell(Option<Event>),
     /// There may be something to send in these queues, and pages are to hear of this first.
-    Drain(Vec<String>, Ripen, Option<Event>),
+    Drain(Vec<String>, Option<Event>),
+    /// What waits in these queues may be tried.
+    Wake(Vec<String>, Ripen),
+    /// The drains of these queues are to come to their end.
+    Linger(Vec<String>),
 }
 
 /// Answers one message by `reply`, then does what it set off.
@@ -43,52 +55,65 @@ pub async fn handle(engine: &Rc<Engine>, data: JsValue, reply: Function) {
     let joined = engine.answering.borrow().iter().find(|(known, _)| !re.is_empty() && *known == re).map(|(_, gate)| gate.clone());
     if let Some(gate) = joined {
         // The same message again, while the first is still being worked on.
-        answer(engine, &re, &reply, gate.passed().await);
+        post(engine, &reply, &gate.passed().await);
         return;
     }
     let gate = Gate::new();
     engine.answering.borrow_mut().push((re.clone(), gate.clone()));
     let outcome = carry_out(engine, data).await;
     engine.answering.borrow_mut().retain(|(known, _)| *known != re);
-    let (outcome, then) = match outcome {
-        Ok((ok, then)) => (Ok(ok), then),
-        Err(error) => (Err(error), Then::Nothing),
+    let (message, then) = match outcome {
+        Ok(Done { ok, ledger, then }) => {
+            let message = answer(&re, "ok", &ok);
+            if let Some(ledger) = ledger {
+                js::set(&message, "status", &encode(&engine.status(&ledger)));
+                engine.seen.replace(ledger);
+            }
+            (message, then)
+        }
+        Err(error) => (answer(&re, "error", &encode(&error)), Then::Nothing),
     };
-    if let Then::Drain(queues, ..) = &then {
+    if let Then::Drain(queues, _) = &then {
         // Asked for before the page hears that its job is safe: it may close the moment it does.
         for queue in queues {
             engine.register(queue);
         }
     }
-    gate.open(outcome.clone());
-    answer(engine, &re, &reply, outcome);
+    gate.open(message.clone());
+    post(engine, &reply, &message);
     match then {
         Then::Nothing => {}
-        Then::Tell(jobs, event) => engine.tell_now(jobs, event).await,
-        Then::Drain(queues, ripen, event) => {
-            engine.tell_now(Vec::new(), event).await;
-            if let Err(error) = engine.drain_all(queues, ripen).await {
-                engine.log_error(&error.message);
-            }
+        Then::Tell(event) => engine.tell_now(event).await,
+        Then::Drain(queues, event) => {
+            engine.tell_now(event).await;
+            drain(engine, &queues, Ripen::Nothing).await;
         }
+        Then::Wake(queues, ripen) => drain(engine, &queues, ripen).await,
+        Then::Linger(queues) => engine.linger(&queues).await,
     }
 }
 
-fn answer(engine: &Engine, re: &str, reply: &Function, outcome: Result<JsValue, Error>) {
-    let (ok, error) = match outcome {
-        Ok(ok) => (Some(ok), None),
-        Err(error) => (None, Some(error)),
-    };
-    let message = encode(&Answer::<()> { shearwater: VERSION, re: re.to_owned(), ok: None, error }).unwrap_or(JsValue::NULL);
-    if let Some(ok) = ok {
-        js::set(&message, "ok", &ok);
+async fn drain(engine: &Rc<Engine>, queues: &[String], ripen: Ripen) {
+    if let Err(error) = engine.drain_all(queues, ripen).await {
+        engine.log_error(&error.message);
     }
-    if let Err(error) = reply.call1(&JsValue::NULL, &message) {
+}
+
+fn answer(re: &str, name: &'static str, value: &JsValue) -> JsValue {
+    let message = js_sys::Object::new();
+    js::set(&message, "shearwater", &js::number(u64::from(VERSION)));
+    js::set(&message, "re", &JsValue::from_str(re));
+    js::set(&message, name, value);
+    message.into()
+}
+
+fn post(engine: &Engine, reply: &Function, message: &JsValue) {
+    if let Err(error) = reply.call1(&JsValue::NULL, message) {
         engine.log_error(&["a page could not be answered: ", &js::message_of(&error)].concat());
     }
 }
 
-async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<(JsValue, Then), Error> {
+async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
     if js::get(&data, "shearwater").as_f64() != Some(f64::from(VERSION)) {
         return Err(Error::new(
             ErrorCode::InvalidMessage,
@@ -101,38 +126,35 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<(JsValue, Then)
     }
     let bodies = js::get(&data, "bodies");
     let bodies: Vec<JsValue> = if Array::is_array(&bodies) { bodies.unchecked_into::<Array>().iter().collect() } else { Vec::new() };
-    let envelope: Envelope = decode(data)
-        .map_err(|reason| Error::new(ErrorCode::InvalidMessage, ["a message that this worker does not understand: ", &reason].concat()))?;
+    let envelope: Envelope = without_bodies(&data).map_err(|mismatch| {
+        Error::new(ErrorCode::InvalidMessage, ["a message that this worker does not understand: ", &mismatch.to_string()].concat())
+    })?;
     let now = clock::now();
     let config = &engine.config;
     match envelope.op {
         Op::Enqueue { jobs, repeat } => store_jobs(engine, jobs, bodies, repeat).await,
         Op::Get(id) => {
             let job = engine.store.run(Mode::Read, async |db| read::get(db, &id, config).await).await?;
-            job.map_or(Ok((JsValue::NULL, Then::Nothing)), |job| done(&job, Then::Nothing))
+            Ok(look(&job))
         }
         Op::List(filter) => {
             let jobs = engine.store.run(Mode::Read, async |db| read::list(db, &filter, config).await).await?;
-            done(&jobs, Then::Nothing)
+            Ok(look(&jobs))
         }
         Op::Retry(id) => {
-            let job = engine.store.run(Mode::Strict, async |db| hands::retry(db, now, &id, config).await).await?;
-            let then = job.as_ref().map_or(Then::Nothing, |job| Then::Drain(vec![job.queue.clone()], Ripen::Nothing, None));
-            done(&job.is_some(), then)
+            let (job, ledger) = change(engine, async |db| hands::retry(db, now, &id, config).await).await?;
+            Ok(changed(job.map(|job| job.queue), ledger, None))
         }
         Op::Discard(id) => {
-            let job = engine.store.run(Mode::Strict, async |db| hands::discard(db, now, &id).await).await?;
+            let (job, ledger) = change(engine, async |db| hands::discard(db, now, &id).await).await?;
             // Those behind it may go now.
-            let discarded = job.is_some();
-            let then = job.map_or(Then::Nothing, |job| {
-                Then::Drain(vec![job.queue], Ripen::Nothing, Some(Event::Removed(vec![job.id])))
-            });
-            done(&discarded, then)
+            Ok(changed(job.map(|job| job.queue), ledger, Some(Event::Removed(vec![id]))))
         }
-        Op::Edit { id, request, body } => edit(engine, id, request, body.then(|| bodies.into_iter().next()).flatten(), body).await,
+        Op::Edit { id, request, body } => edit(engine, id, request, bodies.into_iter().next(), body).await,
         Op::Clear(filter) => {
-            let cleared = engine.store.run(Mode::Strict, async |db| hands::clear(db, now, &filter).await).await?;
-            done(&cleared, Then::Tell(Vec::new(), Some(Event::Removed(Vec::new()))))
+            let (cleared, ledger) = change(engine, async |db| hands::clear(db, now, &filter).await).await?;
+            let then = Then::Drain(engine.queues().await?, Some(Event::Removed(Vec::new())));
+            Ok(Done { ok: encode(&cleared), ledger: Some(ledger), then })
         }
         Op::Sync(queue) => {
             let queues = match queue {
@@ -142,8 +164,9 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<(JsValue, Then)
                 }
                 None => engine.queues().await?,
             };
-            let total = engine.drain_all(queues, Ripen::All).await?;
-            done(&total.result, Then::Nothing)
+            let result = engine.drain_now(&queues).await;
+            // The event lives on while the rest of the work does.
+            Ok(Done { ok: encode(&result), ledger: Some(engine.ledger().await?), then: Then::Linger(queues) })
         }
         Op::Pause(queue) => pause(engine, queue, true).await,
         Op::Resume(queue) => pause(engine, queue, false).await,
@@ -152,16 +175,16 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<(JsValue, Then)
                 check_name("owner", owner)?;
             }
             let owner = owner.unwrap_or_default();
-            engine.store.run(Mode::Strict, async |db| hands::set_owner(db, now, &owner, config).await).await?;
-            let queues = engine.queues().await?;
-            done(&(), Then::Drain(queues, Ripen::Nothing, None))
+            let ((), ledger) = change(engine, async |db| hands::set_owner(db, now, &owner, config).await.map(drop)).await?;
+            let then = Then::Drain(engine.queues().await?, None);
+            Ok(Done { ok: JsValue::NULL, ledger: Some(ledger), then })
         }
         Op::Status => {
             let (ledger, next) = engine.outlook().await?;
             let mut status = engine.status(&ledger);
             status.next_sync_at = next;
             engine.seen.replace(ledger);
-            done(&status, Then::Nothing)
+            Ok(look(&status))
         }
         Op::Wake(reason) => {
             engine.first_wake();
@@ -169,16 +192,45 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<(JsValue, Then)
                 WakeReason::Online | WakeReason::Load | WakeReason::Visible => Ripen::Unreachable,
                 WakeReason::Due => Ripen::Nothing,
             };
-            done(&(), Then::Drain(engine.queues().await?, ripen, None))
+            let queues = engine.queues().await?;
+            Ok(Done { ok: JsValue::NULL, ledger: None, then: Then::Wake(queues, ripen) })
         }
     }
 }
 
-fn done<T: Serialize>(ok: &T, then: Then) -> Result<(JsValue, Then), Error> {
-    Ok((encode(ok)?, then))
+/// Runs a change that a person or the app asked for: on the disk before it is answered.
+async fn change<R>(engine: &Engine, work: impl AsyncFn(&Db) -> Result<R, Error>) -> Result<(R, Ledger), Error> {
+    engine
+        .store
+        .run(Mode::Strict, async |db| {
+            let outcome = work(db).await?;
+            Ok((outcome, shearwater_core::store::ledger(db).await?))
+        })
+        .await
 }
 
-async fn store_jobs(engine: &Rc<Engine>, jobs: Vec<NewJob>, bodies: Vec<JsValue>, repeat: bool) -> Result<(JsValue, Then), Error> {
+/// The answer to a question that changed nothing.
+fn look<T: Wire>(ok: &T) -> Done {
+    Done { ok: encode(ok), ledger: None, then: Then::Nothing }
+}
+
+/// The answer to a change of one job: whether it came in time, that is, whether the job's queue is known.
+fn changed(queue: Option<String>, ledger: Ledger, event: Option<Event>) -> Done {
+    let ok = JsValue::from_bool(queue.is_some());
+    let then = queue.map_or(Then::Nothing, |queue| Then::Drain(vec![queue], event));
+    Done { ok, ledger: Some(ledger), then }
+}
+
+/// The envelope without what travels beside it.
+fn without_bodies(data: &JsValue) -> Result<Envelope, shearwater_core::wire::Mismatch> {
+    let plain = js_sys::Object::new();
+    for name in ["shearwater", "re", "op"] {
+        js::set(&plain, name, &js::get(data, name));
+    }
+    decode(&plain)
+}
+
+async fn store_jobs(engine: &Rc<Engine>, jobs: Vec<NewJob>, bodies: Vec<JsValue>, repeat: bool) -> Result<Done, Error> {
     let mut bodies = bodies.into_iter();
     let mut admitted = Vec::with_capacity(jobs.len());
     let mut queues: Vec<String> = Vec::new();
@@ -197,9 +249,9 @@ async fn store_jobs(engine: &Rc<Engine>, jobs: Vec<NewJob>, bodies: Vec<JsValue>
         admitted.push((job, body));
     }
     let now = clock::now();
-    let stored = engine.store.run(Mode::Strict, async |db| enqueue::enqueue(db, now, admitted.clone(), repeat).await).await?;
+    let (stored, ledger) = change(engine, async |db| enqueue::enqueue(db, now, admitted.clone(), repeat).await).await?;
     let ids: Vec<JobId> = stored.into_iter().map(|(id, _)| id).collect();
-    done(&ids, Then::Drain(queues, Ripen::Nothing, None))
+    Ok(Done { ok: encode(&ids), ledger: Some(ledger), then: Then::Drain(queues, None) })
 }
 
 async fn edit(
@@ -208,7 +260,7 @@ async fn edit(
     mut request: RequestHead,
     body: Option<JsValue>,
     replace: bool,
-) -> Result<(JsValue, Then), Error> {
+) -> Result<Done, Error> {
     let origin = parse_url(&mut request)?;
     let body = match body.filter(|body| !body.is_undefined() && !body.is_null()) {
         Some(body) => Some((body_size(&body)?, body)),
@@ -216,29 +268,26 @@ async fn edit(
     };
     let key = clock::unique_name();
     let now = clock::now();
-    let job = engine
-        .store
-        .run(Mode::Strict, async |db| {
-            let body = match &body {
-                _ if !replace => Body::Keep,
-                None => Body::None,
-                Some((size, body)) => Body::Replace(body.clone(), *size),
-            };
-            let change = Edit { request: request.clone(), origin: origin.clone(), body, idempotency_key: key.clone() };
-            hands::edit(db, now, &id, change, &engine.config).await
-        })
-        .await?;
-    let then = job.as_ref().map_or(Then::Nothing, |job| Then::Drain(vec![job.queue.clone()], Ripen::Nothing, None));
-    done(&job.is_some(), then)
+    let (job, ledger) = change(engine, async |db| {
+        let body = match &body {
+            _ if !replace => Body::Keep,
+            None => Body::None,
+            Some((size, body)) => Body::Replace(body.clone(), *size),
+        };
+        let edit = Edit { request: request.clone(), origin: origin.clone(), body, idempotency_key: key.clone() };
+        hands::edit(db, now, &id, edit, &engine.config).await
+    })
+    .await?;
+    Ok(changed(job.map(|job| job.queue), ledger, None))
 }
 
-async fn pause(engine: &Rc<Engine>, queue: Option<String>, paused: bool) -> Result<(JsValue, Then), Error> {
+async fn pause(engine: &Rc<Engine>, queue: Option<String>, paused: bool) -> Result<Done, Error> {
     if let Some(queue) = &queue {
         engine.config.queue(queue)?;
     }
-    engine.store.run(Mode::Strict, async |db| hands::pause(db, queue.as_deref(), paused).await).await?;
-    let then = if paused { Then::Tell(Vec::new(), None) } else { Then::Drain(engine.queues().await?, Ripen::Nothing, None) };
-    done(&(), then)
+    let ((), ledger) = change(engine, async |db| hands::pause(db, queue.as_deref(), paused).await.map(drop)).await?;
+    let then = if paused { Then::Tell(None) } else { Then::Drain(engine.queues().await?, None) };
+    Ok(Done { ok: JsValue::NULL, ledger: Some(ledger), then })
 }
 
 /// Has the platform parse the URL; answers its origin.

@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     rc::Rc,
 };
 
@@ -12,6 +11,7 @@ use shearwater_core::{
     job::Job,
     protocol::Event,
     store::turn::{Ripen, Settings, Turn, Turned, turn},
+    view::SyncResult,
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
@@ -35,10 +35,18 @@ pub struct Running {
     finished: Gate<Summary>,
     /// Outcomes so far, and expected.
     pub progress: Cell<(u64, u64)>,
+    /// Something is being sent or about to be; not merely waited for.
+    pub active: Cell<bool>,
+    /// Who waits until all that can be tried now was tried, and the counts when they began to.
+    rests: RefCell<Vec<(SyncResult, Gate<SyncResult>)>>,
+    /// The counts of the last `sync-complete`.
+    told: Cell<SyncResult>,
+    /// Serves a `sync` event, which brings the browser back by being rejected.
+    pub for_sync_event: Cell<bool>,
     drain: RefCell<Option<Drain>>,
     /// Reasons not to wait that came before it had its lock.
     early: Cell<Ripen>,
-    bodies: RefCell<BTreeMap<JobId, JsValue>>,
+    bodies: RefCell<Vec<(JobId, JsValue)>>,
     timer: RefCell<Option<Timer>>,
 }
 
@@ -50,6 +58,10 @@ impl Running {
             over: Gate::new(),
             finished: Gate::new(),
             progress: Cell::new((0, 0)),
+            active: Cell::new(false),
+            rests: RefCell::default(),
+            told: Cell::default(),
+            for_sync_event: Cell::new(false),
             drain: RefCell::default(),
             early: Cell::new(ripen),
             bodies: RefCell::default(),
@@ -70,7 +82,6 @@ impl Running {
             exclusive: lock.exclusive,
         };
         *self.drain.borrow_mut() = Some(Drain::new(clock::now(), plan));
-        engine.tell(engine.status(&engine.seen.borrow()), Vec::new(), Some(Event::SyncStart(self.queue.clone())));
         self.feed(&engine, Input::Start);
         let summary = self.finished.passed().await;
         drop(lock);
@@ -79,7 +90,8 @@ impl Running {
             &summary.result.retried.to_string(), " to retry, ", &summary.result.failed.to_string(), " failed, ",
             &summary.result.remaining.to_string(), " left",
         ].concat());
-        engine.drained(&self, &summary).await;
+        engine.drained(&self, &summary);
+        self.rest(&engine, summary.result).await;
         self.over.open(summary);
     }
 
@@ -90,6 +102,26 @@ impl Running {
         } else {
             self.early.set(self.early.get().max(ripen));
         }
+    }
+
+    /// Opened when all that can be tried now was tried, with what came of it since.
+    pub fn rested(&self) -> Gate<SyncResult> {
+        let before = self.drain.borrow().as_ref().map(Drain::result).unwrap_or_default();
+        let gate = Gate::new();
+        self.rests.borrow_mut().push((before, gate.clone()));
+        gate
+    }
+
+    /// Nothing is in flight any more.
+    async fn rest(&self, engine: &Engine, result: SyncResult) {
+        for (before, gate) in self.rests.take() {
+            gate.open(result.since(&before));
+        }
+        let event = self.active.replace(false).then(|| {
+            let news = result.since(&self.told.replace(result));
+            Event::SyncComplete { queue: self.queue.clone(), result: news }
+        });
+        engine.tell_now(event).await;
     }
 
     fn feed(self: &Rc<Self>, engine: &Rc<Engine>, input: Input) {
@@ -117,7 +149,7 @@ impl Running {
                 this.feed(&engine, input);
             }),
             Command::Send(job) => {
-                let body = self.bodies.borrow_mut().remove(&job.id);
+                let body = self.body(&job.id);
                 spawn_local(async move {
                     let reply = fetch::send(&engine, &job, body.as_ref()).await;
                     this.feed(&engine, Input::Replied { id: job.id, reply, roll: clock::roll() });
@@ -130,13 +162,25 @@ impl Running {
             Command::Tell(news) => {
                 self.progress.set((news.done, news.total));
                 engine.seen.replace(news.ledger.clone());
+                if !news.claimed.is_empty() && !self.active.replace(true) {
+                    let event = Event::SyncStart(self.queue.clone());
+                    engine.tell(engine.status(&news.ledger), Vec::new(), Some(event));
+                }
                 engine.tell_news(*news);
             }
+            Command::Rest(result) => spawn_local(async move { this.rest(&engine, result).await }),
             Command::Done(summary) => {
                 self.timer.take();
                 self.finished.open(summary);
             }
         }
+    }
+
+    /// Takes the body that was loaded with a claimed job.
+    fn body(&self, id: &JobId) -> Option<JsValue> {
+        let mut bodies = self.bodies.borrow_mut();
+        let at = bodies.iter().position(|(other, _)| other == id)?;
+        Some(bodies.swap_remove(at).1)
     }
 
     /// One turn, with the bodies of what it claimed.

@@ -10,12 +10,14 @@ use shearwater_core::{
     job::Job,
     ledger::Ledger,
     store::{Outcome, Scan, Tx},
+    wire::Wire,
 };
+use shearwater_bridge::{decode, encode};
 use wasm_bindgen::prelude::*;
 
 use crate::{
     clock,
-    codec::{decode, encode, encode_job},
+    codec::encode_job,
     idb::{self, Connection, Mode, Transaction},
     js,
     migrations::{self, BY_TIME, stores},
@@ -48,23 +50,35 @@ impl Store {
     /// # Errors
     /// What `work` answers, then nothing is stored; or why the commit failed, then nothing is stored.
     pub async fn run<R>(&self, mode: Mode, work: impl AsyncFn(&Db) -> Result<R, Error>) -> Result<R, Error> {
-        match self.attempt(mode, &work).await {
-            Err(error) if error.code == ErrorCode::StorageUnavailable => {
-                self.connection.take();
-                self.attempt(mode, &work).await
+        let mut again = true;
+        loop {
+            match self.attempt(mode, &work).await {
+                Err(error) if again && error.code == ErrorCode::StorageUnavailable => {
+                    again = false;
+                    self.connection.take();
+                }
+                outcome => return outcome,
             }
-            outcome => outcome,
         }
     }
 
     async fn attempt<R>(&self, mode: Mode, work: &impl AsyncFn(&Db) -> Result<R, Error>) -> Result<R, Error> {
-        let connection = self.connect().await?;
-        let db = Db { tx: connection.begin(&stores::ALL, mode)?, writable: mode != Mode::Read, quarantined: Cell::new(0) };
+        let db = self.begin(mode).await?;
         let answer = work(&db).await?;
+        self.commit(db).await?;
+        Ok(answer)
+    }
+
+    async fn begin(&self, mode: Mode) -> Result<Db, Error> {
+        let connection = self.connect().await?;
+        Ok(Db { tx: connection.begin(&stores::ALL, mode)?, writable: mode != Mode::Read, quarantined: Cell::new(0) })
+    }
+
+    async fn commit(&self, db: Db) -> Result<(), Error> {
         let quarantined = db.quarantined.get();
         db.tx.commit().await?;
         self.quarantined.set(self.quarantined.get() + u64::from(quarantined));
-        Ok(answer)
+        Ok(())
     }
 
     async fn connect(&self) -> Result<Rc<Connection>, Error> {
@@ -94,15 +108,15 @@ impl Db {
     }
 
     /// Parses a row. One that does not parse goes to quarantine as it is; its body stays where it is.
-    fn admit<T: serde::de::DeserializeOwned>(&self, store: &'static str, raw: JsValue) -> Result<Option<T>, Error> {
-        match decode(raw.clone()) {
+    fn admit<T: Wire>(&self, store: &'static str, raw: JsValue) -> Result<Option<T>, Error> {
+        match decode(&raw) {
             Ok(row) => Ok(Some(row)),
             Err(reason) => {
-                self.quarantined.set(self.quarantined.get() + 1);
                 if self.writable {
+                    self.quarantined.set(self.quarantined.get() + 1);
                     // Rows carry their key; the ledger is the one value that is stored beside its own.
                     let key = if store == stores::META { JsValue::from_str(LEDGER) } else { js::get(&raw, "id") };
-                    self.quarantine(store, &key, &raw, &reason)?;
+                    self.quarantine(store, &key, &raw, &reason.to_string())?;
                 }
                 Ok(None)
             }
@@ -114,14 +128,14 @@ impl Db {
         js::set(&entry, "store", &JsValue::from_str(store));
         js::set(&entry, "row", raw);
         js::set(&entry, "reason", &JsValue::from_str(reason));
-        js::set(&entry, "at", &idb::number_key(clock::now().0));
+        js::set(&entry, "at", &js::number(clock::now().0));
         self.tx.put(stores::QUARANTINE, &entry, None)?;
         self.tx.delete_key(store, key)?;
         js::console_error("[shearwater]", &["a record in \"", store, "\" does not parse and was put aside: ", reason].concat());
         Ok(())
     }
 
-    async fn rows<T: serde::de::DeserializeOwned>(
+    async fn rows<T: Wire>(
         &self,
         store: &'static str,
         index: Option<&str>,
@@ -155,7 +169,7 @@ impl Tx for Db {
     }
 
     fn put_ledger(&self, ledger: &Ledger) -> Result<(), Error> {
-        if self.writable { self.tx.put(stores::META, &encode(ledger)?, Some(LEDGER)) } else { Ok(()) }
+        if self.writable { self.tx.put(stores::META, &encode(ledger), Some(LEDGER)) } else { Ok(()) }
     }
 
     async fn job(&self, id: &JobId) -> Result<Option<Job>, Error> {
@@ -174,7 +188,7 @@ impl Tx for Db {
     }
 
     fn put_job(&self, job: &Job) -> Result<(), Error> {
-        if self.writable { self.tx.put(stores::JOBS, &encode_job(job)?, None) } else { Ok(()) }
+        if self.writable { self.tx.put(stores::JOBS, &encode_job(job), None) } else { Ok(()) }
     }
 
     fn delete_job(&self, id: &JobId) -> Result<(), Error> {
@@ -199,7 +213,7 @@ impl Tx for Db {
     }
 
     fn put_outcome(&self, outcome: &Outcome) -> Result<(), Error> {
-        self.tx.put(stores::HISTORY, &encode(outcome)?, None)
+        self.tx.put(stores::HISTORY, &encode(outcome), None)
     }
 
     fn delete_outcome(&self, id: &JobId) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! Tells every open page what is stored: the status, and the jobs that changed (P5).
 
+use shearwater_bridge::encode;
 use shearwater_core::{
     drain::News,
     ledger::Ledger,
@@ -7,15 +8,16 @@ use shearwater_core::{
     store::turn::Fate,
     view::{JobView, Status},
 };
-use crate::{codec::encode, engine::Engine, js};
+
+use crate::{engine::Engine, js};
 
 impl Engine {
     /// The status as of this ledger, with what this worker is doing.
     pub fn status(&self, ledger: &Ledger) -> Status {
         let mut status = Status::of(ledger);
-        status.is_running = !self.running.borrow().is_empty();
+        status.is_running = self.running.borrow().iter().any(|running| running.active.get());
         status.quarantined = self.store.quarantined();
-        for progress in self.running.borrow().iter().map(|running| running.progress.get()) {
+        for progress in self.running.borrow().iter().filter(|running| running.active.get()).map(|running| running.progress.get()) {
             status.done += progress.0;
             status.total += progress.1;
         }
@@ -41,10 +43,7 @@ impl Engine {
     /// Broadcasts to all pages.
     pub fn tell(&self, status: Status, jobs: Vec<JobView>, event: Option<Event>) {
         let broadcast = Broadcast { shearwater: VERSION, status, jobs, event };
-        let posted = encode(&broadcast).map_err(crate::fault::to_js).and_then(|message| match &self.channel {
-            Some(channel) => channel.post(&message),
-            None => Ok(()),
-        });
+        let posted = self.channel.as_ref().map_or(Ok(()), |channel| channel.post(&encode(&broadcast)));
         if let Err(error) = posted {
             self.log_error(&["pages could not be told: ", &js::message_of(&error)].concat());
         }

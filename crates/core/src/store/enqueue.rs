@@ -1,13 +1,12 @@
 //! Stores new jobs: all of a call, or none.
 
-use serde::{Deserialize, Serialize};
-
 use super::{Index, Scan, Tx, line, load, save};
 use crate::{
     config::{WorkerConfig, check_name},
     error::Error,
     id::JobId,
     job::{Job, Place, RECORD_VERSION, State, rank},
+    order,
     request::{RequestHead, takes_body},
     time::Millis,
 };
@@ -16,8 +15,7 @@ use crate::{
 const LONGEST_METADATA: usize = 16 * 1024;
 
 /// What happens to a job whose key already has one waiting (Q9).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnDuplicate {
     /// Both are delivered, in order.
     #[default]
@@ -29,89 +27,61 @@ pub enum OnDuplicate {
 }
 
 /// `EnqueueOptions` of the public surface.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EnqueueOptions {
     /// The queue; `default` when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
     /// Jobs of one key go one at a time, in order.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// `critical`, `high`, `normal`, `low`, `cleanup`, or 1 to 10.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
     /// Do not send before this instant.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Millis>,
     /// Milliseconds after which the job is a dead letter; 0 means at once.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_age: Option<u64>,
     /// Answered attempts before it is a dead letter.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u32>,
     /// What to do when the key already has a job waiting.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub on_duplicate: Option<OnDuplicate>,
 }
 
-/// A priority by name or by number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Priority {
-    /// 1 to 10.
-    Level(u8),
-    /// By name.
-    Named(PriorityName),
-}
-
-/// The named priorities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PriorityName {
-    /// 10.
-    Critical,
-    /// 8.
-    High,
-    /// 5.
-    Normal,
-    /// 3.
-    Low,
-    /// 1.
-    Cleanup,
-}
+/// A priority, 1 to 10; 10 is most urgent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Priority(u8);
 
 impl Priority {
-    /// The level, 1 to 10.
+    /// Checks a level.
     ///
     /// # Errors
-    /// `invalid-request` for another number.
-    pub fn level(self) -> Result<u8, Error> {
-        match self {
-            Self::Level(level @ 1..=10) => Ok(level),
-            Self::Level(_) => Err(Error::invalid_request("priority is 1 to 10, or critical, high, normal, low, cleanup")),
-            Self::Named(PriorityName::Critical) => Ok(10),
-            Self::Named(PriorityName::High) => Ok(8),
-            Self::Named(PriorityName::Normal) => Ok(5),
-            Self::Named(PriorityName::Low) => Ok(3),
-            Self::Named(PriorityName::Cleanup) => Ok(1),
-        }
+    /// `invalid-request` when it is not 1 to 10.
+    pub fn new(level: u8) -> Result<Self, Error> {
+        if (1..=10).contains(&level) { Ok(Self(level)) } else { Err(Error::invalid_request("priority is 1 to 10")) }
+    }
+
+    /// The level.
+    #[must_use]
+    pub const fn level(self) -> u8 {
+        self.0
+    }
+}
+
+impl Default for Priority {
+    /// Normal.
+    fn default() -> Self {
+        Self(5)
     }
 }
 
 /// A job as the page hands it over; its body travels beside it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewJob {
     /// Made by the page, so that a repeated call is recognised.
     pub id: JobId,
     /// What to send.
     pub request: RequestHead,
     /// How to queue it.
-    #[serde(default)]
     pub options: EnqueueOptions,
     /// The app's own data, as JSON text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<String>,
 }
 
@@ -146,7 +116,7 @@ pub fn admit(mut new: NewJob, origin: String, size: Option<u64>, config: &Worker
         check_name("key", key)?;
     }
     let settings = config.queue(&queue)?;
-    let priority = new.options.priority.map_or(Ok(5), Priority::level)?;
+    let priority = new.options.priority.unwrap_or_default().level();
     if new.options.max_attempts == Some(0) {
         return Err(Error::invalid_request("maxAttempts is at least 1"));
     }
@@ -174,9 +144,7 @@ pub async fn enqueue<T: Tx>(
     jobs: Vec<(Admitted, Option<T::Body>)>,
     repeat: bool,
 ) -> Result<Vec<(JobId, bool)>, Error> {
-    let mut distinct: Vec<&JobId> = jobs.iter().map(|(admitted, _)| &admitted.new.id).collect();
-    distinct.sort_unstable();
-    if distinct.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
+    if order::has_twins(jobs.iter().map(|(admitted, _)| admitted.new.id.as_number())) {
         return Err(Error::invalid_request("two jobs of one call have the same id"));
     }
     let mut ledger = load(tx).await?;
@@ -214,7 +182,8 @@ pub async fn enqueue<T: Tx>(
             look_up = true;
             continue;
         }
-        let not_before = new.options.not_before.unwrap_or(Millis(0));
+        // A `notBefore` that has passed holds up nothing, not even when the clock is set back.
+        let not_before = new.options.not_before.filter(|at| *at > now).unwrap_or(Millis(0));
         let seq = ledger.next_seq;
         ledger.next_seq += 1;
         let clock = ledger.tick(now);
@@ -283,3 +252,44 @@ async fn last_waiting<T: Tx>(tx: &T, owner: &str, queue: &str, key: &str) -> Res
     let line = tx.scan(&Scan::of(Index::Line, vec![owner, queue, key], 1_000)).await?;
     Ok(line.into_iter().next_back().filter(|job| job.state == State::Pending))
 }
+
+crate::names!(OnDuplicate { Append: "append", Keep: "keep", Replace: "replace" });
+crate::record!(strict EnqueueOptions {
+    queue: "queue",
+    key: "key",
+    priority: "priority",
+    not_before: "notBefore",
+    max_age: "maxAge",
+    max_attempts: "maxAttempts",
+    on_duplicate: "onDuplicate",
+});
+impl crate::wire::Wire for Priority {
+    fn read<V: crate::wire::Value>(value: &V) -> Result<Self, crate::wire::Mismatch> {
+        let level = match value.as_text().as_deref() {
+            None => u8::read(value).ok().filter(|level| (1..=10).contains(level)),
+            Some("critical") => Some(10),
+            Some("high") => Some(8),
+            Some("normal") => Some(5),
+            Some("low") => Some(3),
+            Some("cleanup") => Some(1),
+            Some(_) => None,
+        };
+        let reason = "is 1 to 10, or critical, high, normal, low, cleanup";
+        level.map(Self).ok_or_else(|| crate::wire::Mismatch::new(reason))
+    }
+
+    fn write<V: crate::wire::Value>(&self) -> V {
+        self.0.write()
+    }
+
+    fn placeholder() -> Self {
+        Self::default()
+    }
+}
+
+crate::record!(strict NewJob {
+    id: "id",
+    request: "request",
+    options: "options" = EnqueueOptions::default(),
+    metadata: "metadata",
+});

@@ -21,8 +21,6 @@ pub mod read;
 pub mod repair;
 pub mod turn;
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
     error::Error,
     id::JobId,
@@ -118,8 +116,7 @@ impl<'a> Scan<'a> {
 }
 
 /// A delivered job's trace in the history.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The record's version.
     pub v: u32,
@@ -128,17 +125,14 @@ pub struct Outcome {
     /// Its queue.
     pub queue: String,
     /// Its owner.
-    #[serde(default)]
     pub owner: String,
     /// Its key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// Its method.
     pub method: String,
     /// Its URL.
     pub url: String,
     /// The status it was answered with; `None` for an opaque reply, of which no more is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// Attempts that were answered, this one included.
     pub attempts: u32,
@@ -220,3 +214,17 @@ pub(crate) async fn save<T: Tx>(tx: &T, ledger: &mut Ledger) -> Result<(), Error
     ledger.version += 1;
     tx.put_ledger(ledger)
 }
+
+crate::record!(Outcome {
+    v: "v",
+    id: "id",
+    queue: "queue",
+    owner: "owner",
+    key: "key",
+    method: "method",
+    url: "url",
+    status: "status",
+    attempts: "attempts",
+    queued_at: "queuedAt",
+    delivered_at: "deliveredAt",
+});

@@ -1,7 +1,5 @@
 //! Reads for the page: one job, a page of jobs, when to wake next. By index, never a full scan.
 
-use serde::{Deserialize, Serialize};
-
 use super::{Index, Scan, Tx, ledger, line};
 use crate::{
     config::WorkerConfig,
@@ -9,6 +7,7 @@ use crate::{
     id::JobId,
     job::State,
     ledger::Ledger,
+    order::first_by,
     time::{Millis, unit},
     view::JobView,
 };
@@ -21,20 +20,15 @@ const LONGEST_PAGE: u32 = 1_000;
 const LONGEST_CLOSURE: u64 = unit::HOUR;
 
 /// The filter of `list` and `clear`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Only this queue.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
     /// Only this state.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
     /// Jobs at most; 100 when absent, 1,000 at most.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// Only jobs queued after this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<JobId>,
 }
 
@@ -93,10 +87,8 @@ pub async fn list<T: Tx>(tx: &T, filter: &Filter, config: &WorkerConfig) -> Resu
             }
         }
     }
-    jobs.sort_unstable_by_key(|job| job.seq);
-    jobs.truncate(limit as usize);
-    let mut views = Vec::with_capacity(jobs.len());
-    for job in jobs {
+    let mut views = Vec::with_capacity(jobs.len().min(limit as usize));
+    for job in first_by(jobs, limit as usize, |job| (job.seq, 0)) {
         let waits_for = line::waits_for(tx, &job).await?;
         views.push(JobView::of(job, waits_for.map(|job| job.id), &ledger, config));
     }
@@ -133,3 +125,10 @@ pub async fn next_wake<T: Tx>(tx: &T, ledger: &Ledger, now: Millis) -> Result<Op
     }
     Ok(next)
 }
+
+crate::record!(strict Filter {
+    queue: "queue",
+    state: "state",
+    limit: "limit",
+    after: "after",
+});

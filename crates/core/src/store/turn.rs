@@ -12,6 +12,7 @@ use crate::{
     id::JobId,
     job::{Job, Lease, Place, RECORD_VERSION, State},
     ledger::Ledger,
+    order::first_by,
     retry_after,
     time::Millis,
 };
@@ -191,6 +192,7 @@ impl<T: Tx> Work<'_, T> {
         }
         if meaning != Meaning::Unreachable {
             job.attempts = job.attempts.saturating_add(1);
+            job.unreachable = 0;
         }
         let error = settlement.reply.last_error();
         match meaning {
@@ -282,6 +284,8 @@ impl<T: Tx> Work<'_, T> {
             delay = least.saturating_add(delay);
             hold = settlement.at.after(least);
         }
+        // The clock may have been set back since the claim; from here on the wait is to be believed.
+        job.last_tried_at = job.last_tried_at.min(Some(settlement.at));
         job.schedule(settlement.at.after(delay), hold, error);
         self.keep(job, from, in_line).await
     }
@@ -401,13 +405,12 @@ impl<T: Tx> Work<'_, T> {
         }
         self.open_due(&turn.queue, owner).await?;
         while claimed.len() < want {
-            let mut candidates = self.candidates(turn, owner, want - claimed.len(), &claimed).await?;
+            let room = want - claimed.len();
+            let candidates = self.candidates(turn, owner, room, &claimed).await?;
             if candidates.is_empty() {
                 break;
             }
-            candidates.sort_unstable_by_key(|job| (job.rank, job.seq));
-            candidates.truncate(want - claimed.len());
-            for mut job in candidates {
+            for mut job in first_by(candidates, room, |job| (job.rank, job.seq)) {
                 if job.expires_at <= self.now {
                     self.bury(job, State::Failed, expired()).await?;
                     continue;

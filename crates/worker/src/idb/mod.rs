@@ -97,7 +97,7 @@ impl Connection {
         version: u32,
         upgrade: impl Fn(&IdbDatabase, u32) -> Result<(), JsValue> + 'static,
     ) -> Result<Self, Error> {
-        let factory = js::get(&js::global(), "indexedDB");
+        let factory = js::global("indexedDB");
         if !factory.is_object() {
             return Err(Error::new(ErrorCode::StorageUnavailable, "there is no IndexedDB in this context"));
         }
@@ -159,7 +159,7 @@ impl Drop for Connection {
 pub fn range(texts: &[&str], from: u64, upto: u64) -> Result<JsValue, Error> {
     let with = |number: u64| {
         let key = js::array(texts.iter().map(|text| JsValue::from_str(text)));
-        key.push(&number_key(number));
+        key.push(&js::number(number));
         key
     };
     let upper = with(upto);
@@ -173,12 +173,6 @@ pub fn above(key: &str) -> Result<JsValue, Error> {
     lower_bound(&JsValue::from_str(key), true).map_err(|error| storage_error(&error))
 }
 
-/// A number as a key.
-#[expect(clippy::cast_precision_loss, reason = "sequence numbers and instants are below 2^53")]
-pub fn number_key(number: u64) -> JsValue {
-    JsValue::from_f64(number as f64)
-}
-
-fn set_handler(target: &JsValue, name: &str, handler: &Function) {
+fn set_handler(target: &JsValue, name: &'static str, handler: &Function) {
     js::set(target, name, handler);
 }

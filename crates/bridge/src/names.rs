@@ -1,0 +1,25 @@
+//! Keeps the JavaScript strings of member names, so that each crosses the border once.
+
+use std::cell::RefCell;
+
+use wasm_bindgen::JsValue;
+
+thread_local! {
+    /// Sorted by the address of the literal: the same literal is the same string.
+    static KNOWN: RefCell<Vec<(usize, usize, JsValue)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The JavaScript string of a literal.
+pub(crate) fn js_name(name: &'static str) -> JsValue {
+    KNOWN.with_borrow_mut(|known| {
+        let key = (name.as_ptr().addr(), name.len());
+        match known.binary_search_by(|(address, length, _)| (*address, *length).cmp(&key)) {
+            Ok(at) => known.get(at).map_or_else(|| JsValue::from_str(name), |(.., value)| value.clone()),
+            Err(at) => {
+                let value = JsValue::from_str(name);
+                known.insert(at, (key.0, key.1, value.clone()));
+                value
+            }
+        }
+    })
+}

@@ -1,0 +1,138 @@
+//! Keeps what was promised, apart from the store: which jobs were accepted, and what became of them.
+//!
+//! The checks compare the store with this book. It learns only from what the runtime answered and
+//! from what was done by hand, never from the rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shearwater_core::{JobId, Millis};
+
+use crate::wire::LineName;
+
+/// An accepted job.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    /// What it says.
+    pub(crate) content: u64,
+    /// The idempotency key that it has to be sent with.
+    pub(crate) key: String,
+    /// Whether it has a body.
+    pub(crate) body: bool,
+    /// A person allowed another send since the last one.
+    pub(crate) revived: bool,
+    /// Where it stood among the accepted jobs of its line.
+    line: Option<(LineName, u64)>,
+    /// By a dead letter or by hand it may have lost its place in the line.
+    touched: bool,
+}
+
+/// How a job left the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Delivered,
+    Removed,
+    Quarantined,
+}
+
+/// The book.
+#[derive(Default)]
+pub(crate) struct Book {
+    live: BTreeMap<JobId, Entry>,
+    gone: BTreeMap<JobId, Fate>,
+    /// Per line: the ordinal of acceptance and the key of what was delivered and never touched.
+    delivered: BTreeMap<LineName, BTreeSet<(u64, String)>>,
+    accepted: u64,
+    /// The sequence numbers of rows that went to quarantine.
+    rotten: BTreeSet<u64>,
+    /// Who was last said to be signed in.
+    pub(crate) owner: String,
+    /// Everything is paused.
+    pub(crate) paused: bool,
+    /// Queues that are paused by name.
+    pub(crate) paused_queues: BTreeSet<String>,
+    /// The latest `notBefore` that was asked for.
+    pub(crate) latest_start: Millis,
+}
+
+impl Book {
+    pub(crate) fn live(&self) -> &BTreeMap<JobId, Entry> {
+        &self.live
+    }
+
+    pub(crate) fn entry(&self, id: &JobId) -> Option<&Entry> {
+        self.live.get(id)
+    }
+
+    pub(crate) fn fate(&self, id: &JobId) -> Option<Fate> {
+        self.gone.get(id).copied()
+    }
+
+    pub(crate) fn accept(&mut self, id: &JobId, content: u64, body: bool, line: Option<LineName>) {
+        self.accepted += 1;
+        // Known, and forgotten: it was removed, or its trace is no longer in the history.
+        let touched = self.gone.remove(id).is_some() || self.live.contains_key(id);
+        let line = line.map(|line| (line, self.accepted));
+        self.live.insert(id.clone(), Entry { content, key: id.as_str().to_owned(), body, revived: false, line, touched });
+    }
+
+    /// The job has another payload now, under another key.
+    pub(crate) fn change(&mut self, id: &JobId, content: u64, key: &str, body: bool) {
+        if let Some(entry) = self.live.get_mut(id) {
+            *entry = Entry { content, key: key.to_owned(), body, revived: false, touched: true, line: entry.line.take() };
+        }
+    }
+
+    /// The job ended as a dead letter, or was revived; its place in the line is not what it was.
+    pub(crate) fn touch(&mut self, id: &JobId, revived: bool) {
+        if let Some(entry) = self.live.get_mut(id) {
+            entry.touched = true;
+            entry.revived |= revived;
+        }
+    }
+
+    /// A send has used up what a person allowed.
+    pub(crate) fn use_up(&mut self, id: &JobId) {
+        if let Some(entry) = self.live.get_mut(id) {
+            entry.revived = false;
+        }
+    }
+
+    pub(crate) fn close(&mut self, id: &JobId, fate: Fate) {
+        if let Some(entry) = self.live.remove(id) {
+            self.gone.insert(id.clone(), fate);
+            if let (Fate::Delivered, Some((line, ordinal)), false) = (fate, entry.line, entry.touched) {
+                self.delivered.entry(line).or_default().insert((ordinal, entry.key));
+            }
+        }
+    }
+
+    /// Per line, the keys of what was delivered and never touched, in the order they were queued.
+    pub(crate) fn deliveries(&self) -> impl Iterator<Item = (&LineName, impl Iterator<Item = &str>)> {
+        self.delivered.iter().map(|(line, keys)| (line, keys.iter().map(|(_, key)| key.as_str())))
+    }
+
+    /// A row went to quarantine.
+    pub(crate) fn put_aside(&mut self, seq: u64) {
+        self.rotten.insert(seq);
+    }
+
+    pub(crate) fn was_put_aside(&self, seq: u64) -> bool {
+        self.rotten.contains(&seq)
+    }
+
+    pub(crate) fn is_paused(&self, queue: &str) -> bool {
+        self.paused || self.paused_queues.contains(queue)
+    }
+
+    /// Everything that only the ledger knew is gone.
+    pub(crate) fn lose_ledger(&mut self) {
+        self.owner.clear();
+        self.paused = false;
+        self.paused_queues.clear();
+    }
+
+    pub(crate) fn accepted(&self) -> u64 {
+        self.accepted
+    }
+}
+

@@ -1,0 +1,188 @@
+//! Checks what a transaction did to each row, and whether its cause allows that.
+
+use shearwater_core::{
+    JobId,
+    classify::Reply,
+    job::{Job, Place, State},
+    time::unit::{DAY, SECOND},
+};
+
+use super::{Cause, Checked, Hand, Promise, Violation, ensure};
+use crate::{book::Fate, network::content_of, store::Changes, world::World};
+
+/// Looks at each row that changed, and notes in the book what left the store.
+pub(super) fn check(world: &mut World, cause: &Cause<'_>, changes: &Changes) -> Checked {
+    for (id, (before, after)) in &changes.jobs {
+        if let Some(before) = before.as_deref().filter(|_| changes.quarantined.contains(id)) {
+            world.book.put_aside(before.seq);
+        }
+        match (before.as_deref(), after.as_deref()) {
+            (None, None) => {}
+            (None, Some(after)) => entered(cause, after)?,
+            // A row that went bad, and the page asked again for the same job.
+            (Some(_), Some(after)) if changes.quarantined.contains(id) => entered(cause, after)?,
+            (Some(before), None) => left(world, cause, before, changes)?,
+            (Some(before), Some(after)) => moved(world, cause, before, after)?,
+        }
+        if let Some(after) = after {
+            as_accepted(world, after)?;
+        }
+        debug_assert!(after.as_ref().is_none_or(|after| after.id == *id));
+    }
+    for id in &changes.outcomes {
+        ensure(world.book.fate(id) == Some(Fate::Delivered), Promise::Durable, || format!("{id} is in the history and was not delivered"))?;
+    }
+    Ok(())
+}
+
+/// A row says what was accepted, and its body is there.
+fn as_accepted(world: &World, job: &Job) -> Checked {
+    let Some(entry) = world.book.entry(&job.id) else {
+        return Err(Violation::new(Promise::Durable, format!("{} is stored and was never accepted", job.id)));
+    };
+    let content = content_of(&job.request.url);
+    ensure(entry.content == content, Promise::Durable, || format!("{} says {content}, was to say {}", job.id, entry.content))?;
+    ensure(entry.key == job.idempotency_key, Promise::Once, || format!("{} has the key {}, was {}", job.id, job.idempotency_key, entry.key))?;
+    let body = world.store.borrow().body(&job.id);
+    ensure(body == entry.body.then_some(entry.content), Promise::Durable, || format!("the body of {} is {body:?}", job.id))?;
+    ensure(entry.body == job.size.is_some(), Promise::Durable, || format!("{} has the size {:?}", job.id, job.size))
+}
+
+fn entered(cause: &Cause<'_>, job: &Job) -> Checked {
+    ensure(matches!(cause, Cause::Enqueue), Promise::Durable, || format!("{} came from nowhere", job.id))?;
+    ensure(job.state == State::Pending, Promise::Leased, || format!("{} is new and {:?}", job.id, job.state))
+}
+
+fn left(world: &mut World, cause: &Cause<'_>, before: &Job, changes: &Changes) -> Checked {
+    let id = &before.id;
+    if changes.quarantined.contains(id) {
+        world.book.close(id, Fate::Quarantined);
+        return Ok(());
+    }
+    let fate = match cause {
+        Cause::Turn { turn, .. } => {
+            ensure(changes.outcomes.contains(id), Promise::Durable, || format!("{id} left the store without an outcome"))?;
+            ensure(turn.settle.iter().any(|settlement| settlement.id == *id), Promise::Durable, || format!("{id} was delivered without a reply"))?;
+            let handled = world.book.entry(id).is_some_and(|entry| world.servers.has_handled(&entry.key));
+            ensure(handled, Promise::Durable, || format!("{id} counts as delivered; no server has what it says now"))?;
+            Fate::Delivered
+        }
+        Cause::Hand(Hand::Discard(_) | Hand::Clear(_)) => {
+            let named = match cause {
+                Cause::Hand(Hand::Discard(named)) => *named == id,
+                Cause::Hand(Hand::Clear(filter)) => filter.takes_queue(&before.queue) && filter.takes_state(before.state),
+                _ => false,
+            };
+            ensure(named, Promise::Durable, || format!("{id} was removed; nobody had asked for it"))?;
+            ensure(before.state != State::Syncing, Promise::Once, || format!("{id} was removed while it was being sent"))?;
+            ensure(before.owner == world.book.owner, Promise::Private, || format!("{id} was removed by another than its owner"))?;
+            Fate::Removed
+        }
+        _ => return Err(Violation::new(Promise::Durable, format!("{id} vanished"))),
+    };
+    world.book.close(id, fate);
+    Ok(())
+}
+
+fn moved(world: &mut World, cause: &Cause<'_>, before: &Job, after: &Job) -> Checked {
+    let id = &after.id;
+    let identity = |job: &Job| (job.seq, job.queue.clone(), job.owner.clone(), job.key.clone(), job.queued_at);
+    ensure(identity(before) == identity(after), Promise::Durable, || format!("{id} became another job"))?;
+    match (before.state, after.state) {
+        (State::Syncing, State::Syncing) => ensure(before.lease == after.lease || taken_over(world, cause, before), Promise::Leased, || format!("the lease of {id} changed hands"))?,
+        (State::Syncing, _) => ensure(taken_over(world, cause, before), Promise::Leased, || format!("the living lease of {id} was broken"))?,
+        _ => {}
+    }
+    if after.state == State::Syncing && before.lease != after.lease {
+        claimed(world, cause, after)?;
+    }
+    answered(world, cause, before, after)?;
+    if !after.is_live() && before.state != after.state {
+        let by_reply = matches!(cause, Cause::Turn { .. });
+        ensure(by_reply, Promise::Durable, || format!("{id} became {:?} by nobody's reply", after.state))?;
+        world.book.touch(id, false);
+    }
+    if !before.is_live() && after.is_live() {
+        let by_hand = match cause {
+            Cause::Hand(Hand::Retry(named) | Hand::Edit(named)) => *named == id,
+            Cause::Hand(Hand::SignIn) => before.state == State::Blocked && after.owner == world.book.owner,
+            _ => false,
+        };
+        ensure(by_hand, Promise::Durable, || format!("{id} was revived by nobody"))?;
+        world.book.touch(id, true);
+    }
+    if let Cause::Hand(Hand::Retry(named) | Hand::Edit(named)) = cause
+        && *named == id
+    {
+        world.book.touch(id, false);
+    }
+    Ok(())
+}
+
+/// An attempt is counted only when somebody answered or the time limit passed, and a server that asks
+/// for patience gets it, as long as the clock can be believed.
+fn answered(world: &World, cause: &Cause<'_>, before: &Job, after: &Job) -> Checked {
+    let settlement = match cause {
+        Cause::Turn { turn, .. } => turn.settle.iter().find(|settlement| settlement.id == after.id),
+        _ => None,
+    };
+    let reply = settlement.map(|settlement| &settlement.reply);
+    let counts = !matches!(reply, None | Some(Reply::Unreachable));
+    ensure(after.attempts <= before.attempts + u32::from(counts), Promise::Patient, || {
+        format!("{} has {} attempts after {reply:?}, had {}", after.id, after.attempts, before.attempts)
+    })?;
+    if let (State::Syncing, State::Pending, Some(settlement), Some(Reply::Status(response))) = (before.state, after.state, settlement, reply)
+        && settlement.at <= world.clock.device()
+        && let Some(seconds) = response.retry_after.as_deref().and_then(|text| text.parse::<u64>().ok())
+    {
+        let least = settlement.at.after((seconds * SECOND).min(DAY));
+        ensure(after.next_attempt_at >= least && after.hold_until >= least, Promise::Patient, || {
+            format!("{} is to wait {seconds} s and goes at {}", after.id, after.next_attempt_at.0)
+        })?;
+    }
+    Ok(())
+}
+
+/// Whether a lease may end by this cause: it is the holder's own, or the holder is dead, or, where
+/// nobody can know that, its time is over.
+fn taken_over(world: &World, cause: &Cause<'_>, job: &Job) -> bool {
+    let (Cause::Turn { run, turn, .. }, Some(lease)) = (cause, &job.lease) else { return false };
+    if lease.holder == turn.holder {
+        return true;
+    }
+    if world.weather.locks {
+        return !world.runs.iter().any(|(number, other)| number != run && other.plan.holder == lease.holder);
+    }
+    // One that would last twice as long as it was made for was made before the clock was set back.
+    let (now, made_for) = (world.clock.device(), lease.until.since(job.last_tried_at.unwrap_or_default()));
+    lease.until <= now || lease.until.since(now) > 2 * made_for
+}
+
+/// A job was claimed: all that its sender may rely on.
+fn claimed(world: &World, cause: &Cause<'_>, job: &Job) -> Checked {
+    let Cause::Turn { turn, .. } = cause else {
+        return Err(Violation::new(Promise::Leased, format!("{} was claimed by no drain", job.id)));
+    };
+    let (id, now, store) = (&job.id, world.clock.device(), world.store.borrow());
+    let ours = job.lease.as_ref().is_some_and(|lease| lease.holder == turn.holder && lease.until > now);
+    ensure(ours, Promise::Leased, || format!("{id} was claimed under {:?}", job.lease))?;
+    ensure(job.place == Place::Out, Promise::Leased, || format!("{id} is claimed and {:?}", job.place))?;
+    ensure(job.owner == world.book.owner, Promise::Private, || format!("{id} of {:?} was claimed for {:?}", job.owner, world.book.owner))?;
+    ensure(!world.book.is_paused(&job.queue), Promise::Patient, || format!("{id} was claimed while paused"))?;
+    ensure(job.queue == turn.queue, Promise::Patient, || format!("{id} was claimed by the drain of {}", turn.queue))?;
+    ensure(job.expires_at > now, Promise::Patient, || format!("{id} was claimed after it had expired"))?;
+    let waited = (job.next_attempt_at <= now && job.hold_until <= now) || world.clock.is_behind();
+    ensure(waited, Promise::Patient, || format!("{id} was claimed at {}, may not go before {} / {}", now.0, job.next_attempt_at.0, job.hold_until.0))?;
+    let most = job.max_attempts.unwrap_or(world.config.queue_or_default(&job.queue).max_attempts);
+    ensure(job.attempts < most, Promise::Patient, || format!("{id} was claimed after {} attempts", job.attempts))?;
+    if let Some(first) = job.key.as_ref().and_then(|_| first_of_line(store.jobs(), job)) {
+        ensure(first == *id, Promise::Ordered, || format!("{id} was claimed before {first}, which was queued earlier"))?;
+    }
+    Ok(())
+}
+
+fn first_of_line<'a>(jobs: impl Iterator<Item = &'a Job>, job: &Job) -> Option<JobId> {
+    jobs.filter(|other| other.line && (&other.owner, &other.queue, &other.key) == (&job.owner, &job.queue, &job.key))
+        .min_by_key(|other| other.seq)
+        .map(|other| other.id.clone())
+}

@@ -1,0 +1,94 @@
+//! Checks whether a job may be sent, and sent again.
+
+use shearwater_core::{classify::Meaning, job::State};
+
+use super::{Checked, Promise, Violation, ensure};
+use crate::{
+    wire::{Sending, Status, line_of},
+    world::World,
+};
+
+/// Looks at a send that is about to begin.
+pub(crate) fn check(world: &World, sending: &Sending) -> Checked {
+    if is_excused(world, sending) {
+        return Ok(());
+    }
+    as_promised(world, sending)?;
+    alone(world, sending)?;
+    for_a_reason(world, sending)?;
+    let held = holds(world, sending);
+    ensure(held, Promise::Leased, || format!("{} is sent by drain {}, which does not hold it", sending.job.id, sending.run))
+}
+
+/// The row says that this drain is sending it.
+fn holds(world: &World, sending: &Sending) -> bool {
+    let holder = world.runs.get(&sending.run).map(|run| run.plan.holder.as_str());
+    let store = world.store.borrow();
+    store.job(&sending.job.id).is_some_and(|row| {
+        row.state == State::Syncing && row.lease.as_ref().map(|lease| lease.holder.as_str()) == holder
+    })
+}
+
+/// What nobody can do better: the row went bad after it was claimed, and what was claimed is sound (the
+/// page may have queued it anew since); or
+/// there are no locks, and a clock that was set back ended the lease under its holder's hands.
+fn is_excused(world: &World, sending: &Sending) -> bool {
+    let rotten = world.book.was_put_aside(sending.job.seq);
+    let lost = !world.weather.locks && world.clock.times_set_back() > 0 && !holds(world, sending);
+    rotten || lost
+}
+
+/// It says what was accepted, under the key that stands for it.
+fn as_promised(world: &World, sending: &Sending) -> Checked {
+    let id = &sending.job.id;
+    let Some(entry) = world.book.entry(id) else {
+        return Err(Violation::new(Promise::Durable, format!("{id} is sent and is not stored")));
+    };
+    ensure(entry.key == sending.key, Promise::Once, || format!("{id} is sent with the key {}, has {}", sending.key, entry.key))?;
+    let body = entry.body.then_some(entry.content);
+    ensure(sending.body == body, Promise::Durable, || format!("{id} is sent with the body {:?}, has {body:?}", sending.body))
+}
+
+/// Neither it nor another of its line is in the air, from a sender that lives and has its lease.
+fn alone(world: &World, sending: &Sending) -> Checked {
+    let store = world.store.borrow();
+    let line = line_of(&sending.job);
+    for (_, other) in world.wire.in_the_air() {
+        let row = store.job(&other.job.id).filter(|row| row.seq == other.job.seq);
+        // A row that went bad in the air leaves its line to the next; a lease that was taken over in
+        // time, for want of locks, leaves the job to another.
+        if row.is_none_or(|row| !world.weather.locks && row.lease != other.job.lease) {
+            continue;
+        }
+        ensure(other.job.id != sending.job.id, Promise::Once, || {
+            format!("{} is sent by drain {} while drain {} sends it", sending.job.id, sending.run, other.run)
+        })?;
+        let same_line = line.is_some() && line_of(&other.job) == line;
+        ensure(!same_line, Promise::Ordered, || format!("{} is sent while {} of its line is in the air", sending.job.id, other.job.id))?;
+    }
+    let spent = world.runs.get(&sending.run).is_some_and(|run| run.is_spent(&world.clock));
+    ensure(!spent, Promise::Patient, || format!("drain {} sends {} when its time is up", sending.run, sending.job.id))?;
+    let (run, most) = (sending.run, world.runs.get(&sending.run).map_or(0, |run| run.plan.concurrency as usize));
+    let at_once = world.wire.in_the_air().filter(|(_, other)| other.run == run).count() + 1;
+    ensure(at_once <= most, Promise::Patient, || format!("drain {run} sends {at_once} at once"))
+}
+
+/// What was sent before under this key ended in a way that calls for another send.
+fn for_a_reason(world: &World, sending: &Sending) -> Checked {
+    // Of a row that went bad nothing was recorded.
+    let last = world.wire.last(&sending.key).filter(|last| !world.book.was_put_aside(last.job.seq));
+    let Some(last) = last else { return Ok(()) };
+    let revived = world.book.entry(&sending.job.id).is_some_and(|entry| entry.revived);
+    let why = match last.status {
+        // Looked at above; here it is one whose lease is over.
+        Status::InTheAir | Status::CutOff | Status::TimedOut => return Ok(()),
+        Status::Answered(meaning) => meaning,
+    };
+    let retry = matches!(why, Meaning::Retry | Meaning::Unreachable);
+    // Recorded too late, by a drain whose lease was over: as good as not recorded.
+    let unheard = !last.settled || !world.weather.locks;
+    if retry || unheard || revived {
+        return Ok(());
+    }
+    Err(Violation::new(Promise::Once, format!("{} is sent again after {why:?}", sending.job.id)))
+}

@@ -1,0 +1,51 @@
+//! Breaks the shell or its surroundings on purpose, to see that the checks can fail.
+//!
+//! A check that never fails proves nothing. Each flaw is a mistake that some real queue has made;
+//! the tests assert that the promise it breaks is named.
+
+/// A deliberate mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// The row is deleted when it is claimed, as Workbox does.
+    DeletesBeforeSending,
+    /// The history's entry is not written.
+    DropsOutcomes,
+    /// Bodies are not written.
+    DropsBodies,
+    /// An aborted transaction is taken for a committed one.
+    TakesAbortsForCommits,
+    /// The server does not honour the idempotency key.
+    ServerForgetsKeys,
+    /// Each send has a key of its own.
+    MakesKeysWhenSending,
+    /// Two drains of one queue run at once, each believing that it is alone.
+    IgnoresLocks,
+    /// The index of lines is empty.
+    LosesLines,
+    /// A queue that is asked for its second lane finds it empty.
+    StarvesOneLane,
+    /// A turn takes any owner for the current one.
+    IgnoresOwners,
+    /// The ledger is written only now and then.
+    DropsLedgers,
+    /// Dead leases are never taken back.
+    NeverRecovers,
+}
+
+impl Flaw {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::DeletesBeforeSending,
+        Self::DropsOutcomes,
+        Self::DropsBodies,
+        Self::TakesAbortsForCommits,
+        Self::ServerForgetsKeys,
+        Self::MakesKeysWhenSending,
+        Self::IgnoresLocks,
+        Self::LosesLines,
+        Self::StarvesOneLane,
+        Self::IgnoresOwners,
+        Self::DropsLedgers,
+        Self::NeverRecovers,
+    ];
+}

@@ -1,0 +1,78 @@
+//! Carries requests to the servers and replies back.
+//!
+//! A request that has left arrives whatever becomes of its sender; a reply reaches only a sender
+//! that is still there and still waits.
+
+use shearwater_core::{classify::{Reply, meaning}, drain::Input, time::unit::SECOND};
+
+use crate::{
+    check::Checked,
+    server::Request,
+    wire::{SendNo, Status},
+    world::{Event, World},
+};
+
+impl World {
+    /// The request leaves the device, or finds that there is no network.
+    pub(crate) fn leaves(&mut self, number: SendNo) -> Checked {
+        if !self.wire.sending(number).is_some_and(|sending| sending.status == Status::InTheAir) {
+            return Ok(());
+        }
+        if !self.online {
+            self.later(1, 30, Event::Answered(number, Reply::Unreachable));
+            return Ok(());
+        }
+        self.wire.leave(number);
+        let transit = if self.chance.happens(self.weather.misconduct / 8.0) { self.chance.magnitude(100 * SECOND) } else { 0 };
+        self.later(transit + 1, transit + 100, Event::Arrives(number));
+        Ok(())
+    }
+
+    /// The request is at the server.
+    pub(crate) fn arrives(&mut self, number: SendNo) -> Checked {
+        let Some(sending) = self.wire.sending(number) else { return Ok(()) };
+        let request = Request {
+            origin: &sending.job.origin,
+            method: &sending.job.request.method,
+            key: &sending.key,
+            content: content_of(&sending.job.request.url),
+            body: sending.body,
+        };
+        let answer = self.servers.take(&request, self.clock.elapsed(), self.weather.misconduct, &mut self.chance)?;
+        let seq = sending.job.seq;
+        self.note(|| format!("the server gets #{seq} and says {:?} after {} ms", answer.reply, answer.after));
+        if let Some(reply) = answer.reply {
+            self.later(answer.after, answer.after, Event::Answered(number, reply));
+        }
+        Ok(())
+    }
+
+    /// A reply comes back.
+    pub(crate) fn answered(&mut self, number: SendNo, reply: Reply) -> Checked {
+        let Some(sending) = self.wire.sending(number) else { return Ok(()) };
+        let (run, id) = (sending.run, sending.job.id.clone());
+        let overrides = self.config.queue_or_default(&sending.job.queue).statuses;
+        let meaning = meaning(&sending.job.request.method, &reply, &overrides);
+        if !self.wire.end(number, Status::Answered(meaning)) {
+            return Ok(());
+        }
+        let roll = self.chance.roll();
+        self.feed(run, Input::Replied { id, reply, roll })
+    }
+
+    /// The sender has waited long enough.
+    pub(crate) fn time_up(&mut self, number: SendNo) -> Checked {
+        if !self.wire.end(number, Status::TimedOut) {
+            return Ok(());
+        }
+        let Some(sending) = self.wire.sending(number) else { return Ok(()) };
+        let (run, id) = (sending.run, sending.job.id.clone());
+        let roll = self.chance.roll();
+        self.feed(run, Input::Replied { id, reply: Reply::TimedOut, roll })
+    }
+}
+
+/// What the request to this URL says.
+pub(crate) fn content_of(url: &str) -> u64 {
+    url.rsplit('/').next().and_then(|content| content.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,174 @@
+//! Simulates the servers: what they do with a request, and what they remember of it.
+//!
+//! A server honours the idempotency key: the first request of a key that it handles has an effect,
+//! every later one gets the same answer and has none. Everything else a server does wrong on demand:
+//! it is down, drops the request before or after it was handled, hangs, is slow, fails with any
+//! status, asks for patience, or wants a sign-in.
+
+use std::collections::BTreeMap;
+
+use shearwater_core::{
+    classify::{Reply, Response},
+    time::unit::{MINUTE, SECOND},
+};
+
+use crate::{
+    chance::Chance,
+    check::{Checked, Promise, Violation},
+    flaw::Flaw,
+};
+
+/// The origins that jobs are sent to.
+pub(crate) const ORIGINS: [&str; 3] = ["https://a.example", "https://b.example", "https://c.example:8443"];
+
+/// A request as it arrives.
+pub(crate) struct Request<'a> {
+    pub(crate) origin: &'a str,
+    pub(crate) method: &'a str,
+    /// `Idempotency-Key`.
+    pub(crate) key: &'a str,
+    /// What it says, as the URL names it.
+    pub(crate) content: u64,
+    /// What it says, as the body has it, where there is one.
+    pub(crate) body: Option<u64>,
+}
+
+/// What the client gets to see, and after how long; no reply at all from a server that hangs.
+pub(crate) struct Answer {
+    pub(crate) reply: Option<Reply>,
+    pub(crate) after: u64,
+}
+
+/// All servers.
+#[derive(Default)]
+pub(crate) struct Servers {
+    /// Until when (true time) each origin is down.
+    down_until: BTreeMap<String, u64>,
+    /// What each key said when it had its effect.
+    effects: BTreeMap<String, u64>,
+    /// How many effects each content had.
+    by_content: BTreeMap<u64, u32>,
+    /// When a request of each key was first handled with success, as an ordinal.
+    handled: BTreeMap<String, u64>,
+    pub(crate) arrivals: u64,
+    flaw: Option<Flaw>,
+}
+
+#[derive(Clone, Copy)]
+enum Conduct {
+    Handles,
+    Drops,
+    DropsAfterHandling,
+    Hangs,
+    HangsAfterHandling,
+    Fails(u16),
+    FailsAfterHandling(u16),
+}
+
+impl Servers {
+    pub(crate) fn new(flaw: Option<Flaw>) -> Self {
+        Self { flaw, ..Self::default() }
+    }
+
+    /// Takes `origin` down until `elapsed`.
+    pub(crate) fn take_down(&mut self, origin: &str, elapsed: u64) {
+        self.down_until.insert(origin.to_owned(), elapsed);
+    }
+
+    /// Brings all of them up.
+    pub(crate) fn bring_up(&mut self) {
+        self.down_until.clear();
+    }
+
+    /// Whether a request of this key was answered, or would have been, as delivered.
+    pub(crate) fn has_handled(&self, key: &str) -> bool {
+        self.handled.contains_key(key)
+    }
+
+    /// The ordinal of the first handling of this key.
+    pub(crate) fn handled_as(&self, key: &str) -> Option<u64> {
+        self.handled.get(key).copied()
+    }
+
+    pub(crate) fn effects(&self) -> u64 {
+        self.effects.len() as u64
+    }
+
+    /// A request arrives.
+    pub(crate) fn take(&mut self, request: &Request<'_>, elapsed: u64, misconduct: f64, chance: &mut Chance) -> Checked<Answer> {
+        self.arrivals += 1;
+        let after = if chance.happens(misconduct / 3.0) { chance.magnitude(3 * MINUTE) } else { chance.between(1, 300) };
+        if self.down_until.get(request.origin).is_some_and(|until| elapsed < *until) {
+            return Ok(Answer { reply: Some(Reply::Unreachable), after });
+        }
+        let mut conduct = if chance.happens(misconduct) { misbehave(chance) } else { Conduct::Handles };
+        if request.method == "DELETE" && matches!(conduct, Conduct::Fails(404)) {
+            // Not a failure: what was to go is gone.
+            conduct = Conduct::Handles;
+        }
+        let reply = match conduct {
+            Conduct::Drops => Some(Reply::Unreachable),
+            Conduct::Hangs => None,
+            Conduct::Fails(status) => Some(failure(status, chance)),
+            Conduct::Handles => Some(self.handle(request, chance)?),
+            Conduct::DropsAfterHandling => self.handle(request, chance).map(|_| Some(Reply::Unreachable))?,
+            Conduct::HangsAfterHandling => self.handle(request, chance).map(|_| None)?,
+            Conduct::FailsAfterHandling(status) => self.handle(request, chance).map(|_| Some(failure(status, chance)))?,
+        };
+        Ok(Answer { reply, after })
+    }
+
+    fn handle(&mut self, request: &Request<'_>, chance: &mut Chance) -> Checked<Reply> {
+        if request.body.is_some_and(|body| body != request.content) {
+            return Err(Violation::new(Promise::Durable, format!("{} arrived with another request's body", request.key)));
+        }
+        let gone = request.method == "DELETE" && chance.happens(0.3) && !self.effects.contains_key(request.key);
+        let ordinal = self.handled.len() as u64;
+        self.handled.entry(request.key.to_owned()).or_insert(ordinal);
+        if gone {
+            return Ok(status(chance.pick([404, 410])));
+        }
+        let known = self.effects.insert(request.key.to_owned(), request.content);
+        if known.is_some_and(|known| known != request.content) {
+            return Err(Violation::new(Promise::Once, format!("the key {} stands for two payloads", request.key)));
+        }
+        if known.is_none() || self.flaw == Some(Flaw::ServerForgetsKeys) {
+            let effects = self.by_content.entry(request.content).or_default();
+            *effects += 1;
+            if *effects > 1 {
+                return Err(Violation::new(Promise::Once, format!("content {} had {effects} effects", request.content)));
+            }
+        }
+        Ok(if chance.happens(0.05) { Reply::Opaque } else { status(chance.pick([200, 201, 204])) })
+    }
+}
+
+fn misbehave(chance: &mut Chance) -> Conduct {
+    let server_error = chance.pick([500, 502, 503, 429, 408]);
+    let refusal = chance.pick([400, 401, 403, 404, 409, 412, 422, 501, 507]);
+    chance
+        .weighted(&[
+            (4, Conduct::Drops),
+            (4, Conduct::DropsAfterHandling),
+            (1, Conduct::Hangs),
+            (1, Conduct::HangsAfterHandling),
+            (6, Conduct::Fails(server_error)),
+            (2, Conduct::FailsAfterHandling(server_error)),
+            (4, Conduct::Fails(refusal)),
+        ])
+        .unwrap_or(Conduct::Handles)
+}
+
+fn status(status: u16) -> Reply {
+    Reply::Status(Response { status, ..Response::default() })
+}
+
+fn failure(status: u16, chance: &mut Chance) -> Reply {
+    let patience = matches!(status, 429 | 503) && chance.happens(0.6);
+    let retry_after = patience.then(|| match chance.below(8) {
+        0 => "soon".to_owned(),
+        1 => "99999999999".to_owned(),
+        _ => (chance.magnitude(10 * MINUTE) / SECOND).to_string(),
+    });
+    Reply::Status(Response { status, retry_after, ..Response::default() })
+}

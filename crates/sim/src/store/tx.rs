@@ -1,0 +1,289 @@
+//! Implements the core's transaction over the simulated database, with failures.
+//!
+//! What always holds: after [`SimTx::abort`] the database is as it was before the transaction began;
+//! reads see the transaction's own writes; a row that does not parse leaves the store and its
+//! indexes for the quarantine, or is passed over by a transaction that only reads.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
+
+use shearwater_core::{
+    Error, ErrorCode, JobId,
+    job::{Job, State},
+    ledger::Ledger,
+    store::{Index, Outcome, Scan, Tx},
+};
+
+use super::{Database, Row};
+use crate::flaw::Flaw;
+
+/// A job's row before a transaction and after it.
+pub(crate) type Change = (Option<Rc<Job>>, Option<Rc<Job>>);
+
+/// What a committed transaction did.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    pub(crate) jobs: BTreeMap<JobId, Change>,
+    pub(crate) quarantined: Vec<JobId>,
+    /// Entries written to the history.
+    pub(crate) outcomes: Vec<JobId>,
+}
+
+/// What a transaction may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Read,
+    Write,
+}
+
+enum Undo {
+    Row(JobId, Option<Row>),
+    Body(JobId, Option<u64>),
+    Outcome(JobId, Option<Outcome>),
+    Ledger(Box<Option<Ledger>>),
+    Quarantine(JobId),
+}
+
+/// One transaction.
+pub(crate) struct SimTx<'a> {
+    db: &'a RefCell<Database>,
+    mode: Mode,
+    log: RefCell<Vec<Undo>>,
+    quarantined: Cell<u32>,
+    /// Operations until the connection to the database is lost; `None` for never.
+    breaks_after: Cell<Option<u64>>,
+    flaw: Option<Flaw>,
+    /// The owner that [`Flaw::IgnoresOwners`] takes for the current one.
+    wrong_owner: Option<String>,
+}
+
+impl<'a> SimTx<'a> {
+    pub(crate) fn begin(db: &'a RefCell<Database>, mode: Mode, breaks_after: Option<u64>, flaw: Option<Flaw>) -> Self {
+        Self {
+            db,
+            mode,
+            log: RefCell::default(),
+            quarantined: Cell::new(0),
+            breaks_after: Cell::new(breaks_after),
+            flaw,
+            wrong_owner: None,
+        }
+    }
+
+    /// Makes the transaction see another owner than the current one.
+    pub(crate) fn mistake_owner(&mut self, owner: Option<String>) {
+        self.wrong_owner = owner;
+    }
+
+    /// Keeps everything, and says what changed.
+    pub(crate) fn commit(self) -> Changes {
+        let mut changes = Changes::default();
+        let mut db = self.db.borrow_mut();
+        let log = self.log.into_inner();
+        db.commits += u64::from(!log.is_empty());
+        for undo in log {
+            match undo {
+                Undo::Row(id, before) => {
+                    let after = db.rows.get(&id).map(|row| Rc::clone(&row.job));
+                    changes.jobs.entry(id).or_insert_with(|| (before.map(|row| row.job), after));
+                }
+                Undo::Quarantine(id) => changes.quarantined.push(id),
+                Undo::Outcome(id, None) if db.history.contains_key(&id) => changes.outcomes.push(id),
+                Undo::Outcome(..) | Undo::Body(..) | Undo::Ledger(_) => {}
+            }
+        }
+        changes
+    }
+
+    /// Undoes everything.
+    pub(crate) fn abort(self) {
+        let mut db = self.db.borrow_mut();
+        for undo in self.log.into_inner().into_iter().rev() {
+            match undo {
+                Undo::Row(id, before) => db.set_row(&id, before),
+                Undo::Body(id, Some(before)) => drop(db.bodies.insert(id, before)),
+                Undo::Body(id, None) => drop(db.bodies.remove(&id)),
+                Undo::Outcome(id, before) => drop(db.set_outcome(&id, before)),
+                Undo::Ledger(before) => db.ledger = *before,
+                Undo::Quarantine(_) => db.quarantine -= 1,
+            }
+        }
+    }
+
+    fn read(&self) -> Result<(), Error> {
+        match self.breaks_after.get() {
+            Some(0) => Err(Error::new(ErrorCode::StorageUnavailable, "the simulated connection was lost")),
+            Some(left) => {
+                self.breaks_after.set(Some(left - 1));
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn write(&self) -> Result<(), Error> {
+        match self.mode {
+            Mode::Write => Ok(()),
+            Mode::Read => Err(Error::internal("a transaction that only reads was told to write")),
+        }
+    }
+
+    fn note(&self, undo: Undo) {
+        self.log.borrow_mut().push(undo);
+    }
+
+    /// Gives the row's job, or moves the row away where it does not parse.
+    fn parse(&self, id: &JobId) -> Option<Job> {
+        let row = self.db.borrow().rows.get(id).cloned()?;
+        if !row.corrupt {
+            return Some((*row.job).clone());
+        }
+        self.quarantined.set(self.quarantined.get() + 1);
+        if self.mode == Mode::Read {
+            return None;
+        }
+        let mut db = self.db.borrow_mut();
+        db.remove_row(id);
+        db.quarantine += 1;
+        self.note(Undo::Row(id.clone(), Some(row)));
+        self.note(Undo::Quarantine(id.clone()));
+        None
+    }
+
+    /// A page of rows, as the worker's store reads it: corrupt rows make it shorter, but only the last
+    /// page is empty.
+    fn page(&self, limit: u32, ids: impl Fn(&Database) -> Vec<JobId>) -> Vec<Job> {
+        loop {
+            let ids = ids(&self.db.borrow());
+            let jobs: Vec<Job> = ids.iter().filter_map(|id| self.parse(id)).collect();
+            if !jobs.is_empty() || ids.len() < limit as usize || self.mode == Mode::Read {
+                return jobs;
+            }
+        }
+    }
+}
+
+impl Tx for SimTx<'_> {
+    type Body = u64;
+
+    async fn ledger(&self) -> Result<Option<Ledger>, Error> {
+        self.read()?;
+        let mut ledger = self.db.borrow().ledger.clone();
+        if let (Some(ledger), Some(owner)) = (&mut ledger, &self.wrong_owner) {
+            ledger.owner.clone_from(owner);
+        }
+        Ok(ledger)
+    }
+
+    fn put_ledger(&self, ledger: &Ledger) -> Result<(), Error> {
+        self.write()?;
+        if self.flaw == Some(Flaw::DropsLedgers) && ledger.version.is_multiple_of(16) {
+            return Ok(());
+        }
+        let mut db = self.db.borrow_mut();
+        let mut ledger = ledger.clone();
+        if self.wrong_owner.is_some()
+            && let Some(before) = &db.ledger
+        {
+            ledger.owner.clone_from(&before.owner);
+        }
+        let before = db.ledger.replace(ledger);
+        self.note(Undo::Ledger(Box::new(before)));
+        Ok(())
+    }
+
+    async fn job(&self, id: &JobId) -> Result<Option<Job>, Error> {
+        self.read()?;
+        Ok(self.parse(id))
+    }
+
+    async fn scan(&self, scan: &Scan<'_>) -> Result<Vec<Job>, Error> {
+        self.read()?;
+        if self.flaw == Some(Flaw::LosesLines) && scan.index == Index::Line {
+            return Ok(Vec::new());
+        }
+        if self.flaw == Some(Flaw::StarvesOneLane) && scan.index == Index::Ready && scan.texts.last().is_some_and(|lane| lane.contains("b.")) {
+            return Ok(Vec::new());
+        }
+        Ok(self.page(scan.limit, |db| db.range(scan).take(scan.limit as usize).cloned().collect()))
+    }
+
+    async fn all(&self, after: Option<&JobId>, limit: u32) -> Result<Vec<Job>, Error> {
+        self.read()?;
+        let beyond = |id: &&JobId| after.is_none_or(|after| *id > after);
+        Ok(self.page(limit, |db| db.rows.keys().filter(beyond).take(limit as usize).cloned().collect()))
+    }
+
+    fn put_job(&self, job: &Job) -> Result<(), Error> {
+        self.write()?;
+        let mut db = self.db.borrow_mut();
+        let before = if self.flaw == Some(Flaw::DeletesBeforeSending) && job.state == State::Syncing {
+            db.remove_row(&job.id)
+        } else {
+            db.put_row(Row { job: Rc::new(job.clone()), corrupt: false })
+        };
+        self.note(Undo::Row(job.id.clone(), before));
+        Ok(())
+    }
+
+    fn delete_job(&self, id: &JobId) -> Result<(), Error> {
+        self.write()?;
+        let before = self.db.borrow_mut().remove_row(id);
+        self.note(Undo::Row(id.clone(), before));
+        Ok(())
+    }
+
+    fn put_body(&self, id: &JobId, body: &u64) -> Result<(), Error> {
+        self.write()?;
+        if self.flaw == Some(Flaw::DropsBodies) {
+            return Ok(());
+        }
+        let before = self.db.borrow_mut().bodies.insert(id.clone(), *body);
+        self.note(Undo::Body(id.clone(), before));
+        Ok(())
+    }
+
+    fn delete_body(&self, id: &JobId) -> Result<(), Error> {
+        self.write()?;
+        let before = self.db.borrow_mut().bodies.remove(id);
+        if before.is_some() {
+            self.note(Undo::Body(id.clone(), before));
+        }
+        Ok(())
+    }
+
+    async fn outcome(&self, id: &JobId) -> Result<Option<Outcome>, Error> {
+        self.read()?;
+        Ok(self.db.borrow().history.get(id).cloned())
+    }
+
+    async fn oldest_outcomes(&self, limit: u32) -> Result<Vec<Outcome>, Error> {
+        self.read()?;
+        let db = self.db.borrow();
+        Ok(db.by_delivery.iter().take(limit as usize).filter_map(|(_, id)| db.history.get(id).cloned()).collect())
+    }
+
+    fn put_outcome(&self, outcome: &Outcome) -> Result<(), Error> {
+        self.write()?;
+        if self.flaw == Some(Flaw::DropsOutcomes) {
+            return Ok(());
+        }
+        let before = self.db.borrow_mut().set_outcome(&outcome.id, Some(outcome.clone()));
+        self.note(Undo::Outcome(outcome.id.clone(), before));
+        Ok(())
+    }
+
+    fn delete_outcome(&self, id: &JobId) -> Result<(), Error> {
+        self.write()?;
+        let before = self.db.borrow_mut().set_outcome(id, None);
+        self.note(Undo::Outcome(id.clone(), before));
+        Ok(())
+    }
+
+    fn quarantined(&self) -> u32 {
+        self.quarantined.get()
+    }
+}

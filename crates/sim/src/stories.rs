@@ -1,0 +1,430 @@
+//! Tells each bug that the simulator found as a story of a few steps, over the store or one drain alone.
+
+use std::cell::RefCell;
+
+use futures::FutureExt;
+use shearwater_core::{
+    Error, JobId, Millis,
+    classify::{Reply, Response},
+    config::{OnFailure, QueueConfig, WorkerConfig},
+    drain::{Budget, Command, Drain, Input, Plan, Summary},
+    job::{Job, Place, State},
+    request::RequestHead,
+    store::{
+        self,
+        enqueue::{EnqueueOptions, NewJob, admit, enqueue},
+        hands::{self, Body, Edit},
+        read::{self, Filter},
+        turn::{Begin, Ripen, Settings, Settlement, Turn, Turned, turn},
+    },
+    time::unit::{DAY, HOUR, MINUTE, SECOND},
+};
+
+use crate::store::{Database, Mode, SimTx};
+
+const NOON: Millis = Millis(1_790_000_000_000);
+const ORIGIN: &str = "https://a.example";
+
+/// A store, a configuration and a clock that stands still unless it is moved.
+struct Bench {
+    db: RefCell<Database>,
+    config: WorkerConfig,
+    now: Millis,
+    ids: u8,
+}
+
+impl Bench {
+    fn new(queue: QueueConfig) -> Self {
+        let config = WorkerConfig { queues: vec![("q".to_owned(), queue)], ..WorkerConfig::default() };
+        Self { db: RefCell::default(), config, now: NOON, ids: 0 }
+    }
+
+    fn write<R>(&self, work: impl AsyncFnOnce(&SimTx<'_>) -> Result<R, Error>) -> R {
+        let tx = SimTx::begin(&self.db, Mode::Write, None, None);
+        let answer = work(&tx).now_or_never().unwrap().unwrap();
+        tx.commit();
+        answer
+    }
+
+    fn read<R>(&self, work: impl AsyncFnOnce(&SimTx<'_>) -> Result<R, Error>) -> R {
+        let tx = SimTx::begin(&self.db, Mode::Read, None, None);
+        work(&tx).now_or_never().unwrap().unwrap()
+    }
+
+    fn put(&mut self, key: Option<&str>) -> JobId {
+        self.put_with(key, None)
+    }
+
+    fn put_with(&mut self, key: Option<&str>, not_before: Option<Millis>) -> JobId {
+        self.ids += 1;
+        let id = JobId::from_random([self.ids; 16]);
+        let request = RequestHead { url: format!("{ORIGIN}/items/{}", self.ids), method: "POST".to_owned(), ..RequestHead::default() };
+        let options = EnqueueOptions { queue: Some("q".to_owned()), key: key.map(str::to_owned), not_before, ..EnqueueOptions::default() };
+        let new = NewJob { id: id.clone(), request, options, metadata: None };
+        let admitted = admit(new, ORIGIN.to_owned(), None, &self.config).unwrap();
+        self.write(async |tx| enqueue(tx, self.now, vec![(admitted, None)], false).await);
+        id
+    }
+
+    fn job(&self, id: &JobId) -> Job {
+        self.db.borrow().job(id).unwrap().clone()
+    }
+
+    fn turn(&self, wanted: &Turn) -> Turned {
+        let queue = self.config.queue_or_default("q");
+        let settings = Settings { queue: &queue, history: self.config.history, breaker_threshold: self.config.breaker_threshold };
+        self.write(async |tx| turn(tx, self.now, wanted, settings).await)
+    }
+
+    fn first_turn(&self, holder: &str, exclusive: bool, claim: u32) -> Turned {
+        self.turn(&Turn { begin: Some(Begin { exclusive }), ..later_turn(holder, claim) })
+    }
+
+    fn claim(&self, holder: &str, claim: u32) -> Vec<JobId> {
+        self.turn(&later_turn(holder, claim)).claimed.into_iter().map(|job| job.id).collect()
+    }
+
+    fn settle(&self, holder: &str, id: &JobId, status: u16) -> Turned {
+        let settlement = Settlement {
+            id: id.clone(),
+            key: id.as_str().to_owned(),
+            reply: answer(status),
+            at: self.now,
+            roll: 0.5,
+        };
+        self.turn(&Turn { settle: vec![settlement], ..later_turn(holder, 0) })
+    }
+
+    fn retry(&self, id: &JobId) {
+        self.write(async |tx| hands::retry(tx, self.now, id, &self.config).await).unwrap();
+    }
+
+    fn next_wake(&self) -> Option<Millis> {
+        self.read(async |tx| {
+            let ledger = store::ledger(tx).await?;
+            read::next_wake(tx, &ledger, self.now).await
+        })
+    }
+
+    /// Starts a drain and carries out its turns until it wants something else; says what.
+    fn drain(&self, concurrency: u32) -> (Drain, Vec<Command>) {
+        let plan = Plan {
+            queue: "q".to_owned(),
+            holder: "drain".to_owned(),
+            concurrency,
+            budget: Budget::default(),
+            ripen: Ripen::Nothing,
+            online: true,
+            exclusive: true,
+        };
+        let mut drain = Drain::new(self.now, plan);
+        let commands = self.feed(&mut drain, Input::Start);
+        (drain, commands)
+    }
+
+    fn feed(&self, drain: &mut Drain, input: Input) -> Vec<Command> {
+        let mut inputs = vec![input];
+        let mut others = Vec::new();
+        while let Some(input) = inputs.pop() {
+            drain.handle(self.now, input);
+            while let Some(command) = drain.poll() {
+                match command {
+                    Command::Turn(turn) => inputs.push(Input::Turned(self.turn(&turn))),
+                    Command::Tell(_) | Command::Rest(_) => {}
+                    other => others.push(other),
+                }
+            }
+        }
+        others
+    }
+}
+
+fn later_turn(holder: &str, claim: u32) -> Turn {
+    Turn {
+        queue: "q".to_owned(),
+        holder: holder.to_owned(),
+        begin: None,
+        ripen: Ripen::Nothing,
+        settle: Vec::new(),
+        release: Vec::new(),
+        claim,
+        in_flight: Vec::new(),
+    }
+}
+
+fn answer(status: u16) -> Reply {
+    Reply::Status(Response { status, ..Response::default() })
+}
+
+fn replied(id: &JobId, reply: Reply) -> Input {
+    Input::Replied { id: id.clone(), reply, roll: 0.5 }
+}
+
+fn going_on() -> QueueConfig {
+    QueueConfig { on_failure: OnFailure::Continue, ..QueueConfig::default() }
+}
+
+fn sent(commands: &[Command]) -> Vec<JobId> {
+    commands.iter().filter_map(|command| if let Command::Send(job) = command { Some(job.id.clone()) } else { None }).collect()
+}
+
+fn summary(commands: Vec<Command>) -> Option<Summary> {
+    commands.into_iter().find_map(|command| if let Command::Done(summary) = command { Some(summary) } else { None })
+}
+
+#[test]
+fn a_hand_that_finds_a_corrupt_row_counts_it_out() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let (bad, next) = (bench.put(Some("k")), bench.put(Some("k")));
+    bench.db.borrow_mut().corrupt(&bad);
+    assert!(bench.write(async |tx| hands::discard(tx, bench.now, &bad).await).is_none());
+    assert_eq!(bench.db.borrow().ledger().unwrap().queues[0].counts.pending, 1);
+    assert_eq!(bench.claim("drain", 2), [next], "its line is free");
+}
+
+#[test]
+fn a_page_that_looks_writes_nothing_whatever_does_not_parse() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let (bad, good) = (bench.put(Some("k")), bench.put(Some("k")));
+    bench.db.borrow_mut().corrupt(&bad);
+    bench.db.borrow_mut().lose_ledger();
+    let listed = bench.read(async |tx| read::list(tx, &Filter::default(), &bench.config).await);
+    assert_eq!(listed.iter().map(|view| view.id.clone()).collect::<Vec<_>>(), [good]);
+}
+
+#[test]
+fn a_lost_ledger_comes_back_with_the_history_counted() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let id = bench.put(None);
+    bench.claim("drain", 1);
+    bench.settle("drain", &id, 200);
+    bench.db.borrow_mut().lose_ledger();
+    bench.put(None);
+    assert_eq!(bench.db.borrow().ledger().unwrap().history, 1);
+}
+
+#[test]
+fn what_a_corrupt_row_held_up_is_claimed_by_the_same_drain() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let (bad, next) = (bench.put(Some("k")), bench.put(Some("k")));
+    bench.db.borrow_mut().corrupt(&bad);
+    let (mut drain, commands) = bench.drain(6);
+    assert!(matches!(commands[..], [Command::Wait(at)] if at == bench.now), "{commands:?}");
+    assert_eq!(sent(&bench.feed(&mut drain, Input::Tick)), [next]);
+}
+
+#[test]
+fn an_edited_job_is_not_taken_for_delivered_by_a_late_reply_to_what_it_said_before() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let id = bench.put(None);
+    bench.claim("slow drain", 1);
+    bench.now = bench.now.after(HOUR);
+    bench.first_turn("drain without locks", false, 0);
+    let request = RequestHead { url: format!("{ORIGIN}/items/other"), ..bench.job(&id).request };
+    let change = Edit { request, origin: ORIGIN.to_owned(), body: Body::None, idempotency_key: "other".to_owned() };
+    bench.write(async |tx| hands::edit(tx, bench.now, &id, change, &bench.config).await).unwrap();
+    bench.settle("slow drain", &id, 200);
+    assert_eq!(bench.job(&id).state, State::Pending, "what it says now was never sent");
+}
+
+#[test]
+fn a_job_given_up_as_interrupted_is_delivered_by_a_late_reply() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let id = bench.put(None);
+    for n in 0..10 {
+        bench.first_turn(&format!("killed {n}"), true, 1);
+    }
+    bench.first_turn("drain", true, 0);
+    assert_eq!(bench.job(&id).state, State::Failed);
+    bench.settle("killed 9", &id, 200);
+    assert!(bench.db.borrow().outcome(&id).is_some());
+}
+
+/// Three jobs of a key; the first two were refused and stepped out of the line, the third is in the air.
+fn two_refused_and_one_in_the_air() -> (Bench, [JobId; 3]) {
+    let mut bench = Bench::new(going_on());
+    let ids = [bench.put(Some("k")), bench.put(Some("k")), bench.put(Some("k"))];
+    for id in &ids[..2] {
+        assert_eq!(bench.claim("drain", 1), std::slice::from_ref(id));
+        bench.settle("drain", id, 400);
+    }
+    assert_eq!(bench.claim("drain", 1), [ids[2].clone()]);
+    (bench, ids)
+}
+
+#[test]
+fn two_that_come_back_wait_for_the_one_in_the_air() {
+    let (bench, [first, second, _]) = two_refused_and_one_in_the_air();
+    bench.retry(&second);
+    bench.retry(&first);
+    assert_eq!(bench.claim("drain", 6), []);
+    bench.write(async |tx| hands::discard(tx, bench.now, &second).await).unwrap();
+    assert_eq!(bench.claim("drain", 6), [], "one that only waited leaves the line to nobody");
+}
+
+#[test]
+fn one_that_comes_back_goes_before_a_later_one_is_tried_again() {
+    let (mut bench, [first, _, third]) = two_refused_and_one_in_the_air();
+    bench.retry(&first);
+    bench.settle("drain", &third, 503);
+    bench.now = bench.now.after(HOUR);
+    assert_eq!(bench.claim("drain", 6), std::slice::from_ref(&first));
+    bench.settle("drain", &first, 200);
+    assert_eq!(bench.claim("drain", 6), [third]);
+}
+
+#[test]
+fn one_that_comes_back_goes_when_a_later_one_waits_for_a_sign_in() {
+    let (bench, [first, _, third]) = two_refused_and_one_in_the_air();
+    bench.retry(&first);
+    bench.settle("drain", &third, 401);
+    assert_eq!(bench.claim("drain", 6), [first]);
+}
+
+#[test]
+fn a_recount_frees_nobody_while_one_of_the_line_is_in_the_air() {
+    let (mut bench, [first, ..]) = two_refused_and_one_in_the_air();
+    bench.retry(&first);
+    bench.db.borrow_mut().lose_ledger();
+    let other = bench.put(None);
+    assert_eq!(bench.claim("drain", 6), [other]);
+}
+
+#[test]
+fn a_job_queued_before_the_clock_was_set_back_goes_now() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let (first, second) = (bench.put(Some("k")), bench.put(Some("k")));
+    bench.claim("drain", 1);
+    bench.now = Millis(NOON.0 - 300 * DAY);
+    bench.settle("drain", &first, 200);
+    assert_eq!(bench.claim("drain", 1), [second]);
+}
+
+#[test]
+fn a_start_that_had_passed_when_the_job_was_queued_holds_up_nothing_when_the_clock_is_set_back() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let first = bench.put(Some("k"));
+    let second = bench.put_with(Some("k"), Some(Millis(NOON.0 - DAY)));
+    bench.claim("drain", 1);
+    bench.now = Millis(NOON.0 - 2 * DAY);
+    bench.settle("drain", &first, 200);
+    assert_eq!(bench.claim("drain", 1), [second]);
+}
+
+#[test]
+fn a_wait_asked_for_after_the_clock_was_set_back_is_kept() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let id = bench.put(None);
+    bench.claim("drain", 1);
+    bench.now = Millis(NOON.0 - 2 * DAY);
+    let patience = Reply::Status(Response { status: 429, retry_after: Some("99999999".to_owned()), ..Response::default() });
+    let settlement = Settlement { id: id.clone(), key: id.as_str().to_owned(), reply: patience, at: bench.now, roll: 0.5 };
+    bench.turn(&Turn { settle: vec![settlement], ..later_turn("drain", 0) });
+    assert_eq!(bench.first_turn("next drain", true, 1).claimed, []);
+}
+
+#[test]
+fn a_wait_that_only_a_clock_set_back_can_explain_ends() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let id = bench.put(None);
+    bench.claim("drain", 1);
+    bench.settle("drain", &id, 503);
+    bench.now = Millis(NOON.0 - 300 * DAY);
+    assert_eq!(bench.next_wake(), Some(bench.now));
+    assert_eq!(bench.first_turn("next drain", true, 1).claimed.len(), 1);
+}
+
+#[test]
+fn without_locks_a_dead_lease_asks_for_a_wake() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let id = bench.put(None);
+    bench.claim("killed", 1);
+    let end = bench.next_wake().expect("somebody has to look after it");
+    assert_eq!(bench.first_turn("too early", false, 1).claimed.len(), 0);
+    bench.now = end;
+    assert_eq!(bench.first_turn("in time", false, 1).claimed[0].id, id);
+}
+
+#[test]
+fn without_locks_a_lease_from_before_the_clock_was_set_back_is_dead() {
+    let mut bench = Bench::new(QueueConfig::default());
+    bench.put(None);
+    bench.claim("killed", 1);
+    bench.now = Millis(NOON.0 - SECOND);
+    assert_eq!(bench.first_turn("a second is nothing", false, 1).claimed.len(), 0);
+    bench.now = Millis(NOON.0 - 300 * DAY);
+    assert_eq!(bench.first_turn("drain", false, 1).claimed.len(), 1);
+}
+
+#[test]
+fn a_drain_whose_replies_cannot_be_written_comes_to_its_end() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let ids = [bench.put(None), bench.put(None)];
+    let (mut drain, commands) = bench.drain(6);
+    assert_eq!(sent(&commands), ids);
+    drain.handle(bench.now, replied(&ids[0], answer(200)));
+    for _ in 0..4 {
+        assert!(matches!(drain.poll(), Some(Command::Turn(_))));
+        drain.handle(bench.now, Input::TurnFailed(Error::internal("full")));
+        while let Some(command) = drain.poll() {
+            assert!(matches!(command, Command::Wait(_)), "{command:?}");
+        }
+        drain.handle(bench.now, Input::Tick);
+    }
+    let end = summary(bench.feed(&mut drain, replied(&ids[1], answer(200)))).expect("the last reply ends it");
+    assert!(end.again && end.error.is_some());
+}
+
+#[test]
+fn what_a_failed_turn_was_to_give_back_is_given_back_by_the_next() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let ids = [bench.put(None), bench.put(None)];
+    let (mut drain, commands) = bench.drain(1);
+    assert_eq!(sent(&commands), ids[..1]);
+    drain.handle(bench.now, Input::Stop);
+    assert!(matches!(drain.poll(), Some(Command::Turn(turn)) if turn.release == ids[1..]));
+    drain.handle(bench.now, Input::TurnFailed(Error::internal("full")));
+    bench.feed(&mut drain, Input::Tick);
+    assert_eq!(bench.job(&ids[1]).state, State::Pending);
+    assert!(summary(bench.feed(&mut drain, replied(&ids[0], answer(200)))).is_some());
+}
+
+#[test]
+fn a_drain_with_full_hands_does_not_wait_for_what_it_cannot_take() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let ids: Vec<JobId> = (0..4).map(|_| bench.put(None)).collect();
+    let (mut drain, commands) = bench.drain(1);
+    assert_eq!(sent(&commands), ids[..1]);
+    // What is refused is due soon; till then one is in the air and one at hand, and no more are taken.
+    let mut commands = bench.feed(&mut drain, replied(&ids[0], answer(503)));
+    bench.now = bench.now.after(MINUTE / 2);
+    commands.extend(bench.feed(&mut drain, Input::Tick));
+    assert!(!commands.iter().any(|command| matches!(command, Command::Wait(_))), "{commands:?}");
+}
+
+#[test]
+fn a_drain_waits_no_longer_than_for_the_first_that_is_due() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let id = bench.put(None);
+    bench.put(None);
+    let (mut drain, _) = bench.drain(6);
+    let first = bench.feed(&mut drain, replied(&id, Reply::Status(Response { status: 429, retry_after: Some("15".to_owned()), ..Response::default() })));
+    let second = bench.feed(&mut drain, replied(&JobId::from_random([2; 16]), answer(503)));
+    let waits: Vec<Millis> = first.into_iter().chain(second).filter_map(|command| if let Command::Wait(at) = command { Some(at) } else { None }).collect();
+    assert_eq!(waits.len(), 2, "{waits:?}");
+    assert!(waits[1] < waits[0], "{waits:?}");
+}
+
+#[test]
+fn a_lease_that_may_end_before_the_reply_is_given_back_unsent() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let ids = [bench.put(None), bench.put(None)];
+    let (mut drain, commands) = bench.drain(1);
+    assert_eq!(sent(&commands), ids[..1]);
+    let before = bench.job(&ids[1]).lease.unwrap();
+    bench.now = bench.now.after(MINUTE + SECOND);
+    let commands = bench.feed(&mut drain, replied(&ids[0], answer(200)));
+    let after = bench.job(&ids[1]);
+    assert_eq!((sent(&commands), after.place), (vec![ids[1].clone()], Place::Out));
+    assert!(after.lease.unwrap().until > before.until, "claimed anew before it was sent");
+}

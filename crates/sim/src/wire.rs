@@ -1,0 +1,118 @@
+//! Remembers every send: who sent it under which lease, and what became of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shearwater_core::{JobId, classify::Meaning, job::Job};
+
+use crate::worker::RunNo;
+
+/// The number of a send.
+pub(crate) type SendNo = usize;
+
+/// A line: owner, queue, key.
+pub(crate) type LineName = (String, String, String);
+
+/// What became of a send, as the sender knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// No reply yet.
+    InTheAir,
+    /// A reply of this meaning came.
+    Answered(Meaning),
+    /// The time limit passed.
+    TimedOut,
+    /// The sender died.
+    CutOff,
+}
+
+/// One send.
+#[derive(Debug)]
+pub(crate) struct Sending {
+    pub(crate) run: RunNo,
+    /// The row as it was claimed.
+    pub(crate) job: Job,
+    /// The idempotency key as sent.
+    pub(crate) key: String,
+    pub(crate) body: Option<u64>,
+    /// It left the device: what happens to the sender does not stop it any more.
+    pub(crate) left: bool,
+    pub(crate) status: Status,
+    /// Its reply was part of a committed turn.
+    pub(crate) settled: bool,
+}
+
+/// All sends of a run.
+#[derive(Default)]
+pub(crate) struct Wire {
+    sendings: Vec<Sending>,
+    by_key: BTreeMap<String, Vec<SendNo>>,
+    in_the_air: BTreeSet<SendNo>,
+}
+
+impl Wire {
+    pub(crate) fn send(&mut self, sending: Sending) -> SendNo {
+        let number = self.sendings.len();
+        self.by_key.entry(sending.key.clone()).or_default().push(number);
+        self.in_the_air.insert(number);
+        self.sendings.push(sending);
+        number
+    }
+
+    pub(crate) fn sending(&self, number: SendNo) -> Option<&Sending> {
+        self.sendings.get(number)
+    }
+
+    pub(crate) fn leave(&mut self, number: SendNo) {
+        if let Some(sending) = self.sendings.get_mut(number) {
+            sending.left = true;
+        }
+    }
+
+    /// Ends a send, unless it has ended; says whether it had not.
+    pub(crate) fn end(&mut self, number: SendNo, status: Status) -> bool {
+        let was_there = self.in_the_air.remove(&number);
+        if was_there && let Some(sending) = self.sendings.get_mut(number) {
+            sending.status = status;
+        }
+        was_there
+    }
+
+    /// The sender of these died.
+    pub(crate) fn cut_off(&mut self, run: RunNo) {
+        let numbers: Vec<SendNo> = self.in_the_air().filter(|(_, sending)| sending.run == run).map(|(number, _)| number).collect();
+        for number in numbers {
+            self.end(number, Status::CutOff);
+        }
+    }
+
+    /// The reply to `job` that `run` had got was recorded.
+    pub(crate) fn settle(&mut self, run: RunNo, job: &JobId) {
+        if let Some(sending) = self.sendings.iter_mut().rev().find(|sending| sending.run == run && sending.job.id == *job) {
+            sending.settled = true;
+        }
+    }
+
+    /// The last send under this key.
+    pub(crate) fn last(&self, key: &str) -> Option<&Sending> {
+        self.by_key.get(key).and_then(|numbers| numbers.last()).and_then(|number| self.sendings.get(*number))
+    }
+
+    /// Forgets what was sent under this key: its job was queued anew.
+    pub(crate) fn forget(&mut self, key: &str) {
+        self.by_key.remove(key);
+    }
+
+    /// Sends that have no reply and whose senders live.
+    pub(crate) fn in_the_air(&self) -> impl Iterator<Item = (SendNo, &Sending)> {
+        self.in_the_air.iter().filter_map(|number| Some((*number, self.sendings.get(*number)?)))
+    }
+
+    pub(crate) fn sends(&self) -> u64 {
+        self.sendings.len() as u64
+    }
+}
+
+/// The line that a job stands in.
+pub(crate) fn line_of(job: &Job) -> Option<LineName> {
+    Some((job.owner.clone(), job.queue.clone(), job.key.clone()?))
+}

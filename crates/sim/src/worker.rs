@@ -1,0 +1,302 @@
+//! The simulated shell: wakes drains, carries out their commands, and dies.
+//!
+//! Three contexts share the store: a service worker, its next version, and a dedicated worker of a
+//! page. What one does is what `shearwater-worker` does in a browser, with a transaction for a
+//! [`Command::Turn`], a send for a [`Command::Send`], a timer for a [`Command::Wait`]. Before each
+//! command, and between all that follows from it, the context may be killed.
+
+use std::collections::BTreeMap;
+
+use shearwater_core::{
+    Error, JobId,
+    drain::{Command, Drain, Input, News, Plan, Summary},
+    job::Job,
+    store::turn::{Ripen, Settings, Turn, Turned, turn},
+    time::unit::MINUTE,
+};
+
+use crate::{
+    check::{self, Cause, Checked, Promise, Violation},
+    clock::Clock,
+    flaw::Flaw,
+    weather::QUEUES,
+    wire::{Sending, Status},
+    world::{Event, World},
+};
+
+/// Contexts that run at once.
+pub(crate) const CONTEXTS: usize = 3;
+
+/// The number of a drain, never used twice.
+pub(crate) type RunNo = u64;
+
+/// A drain in its context, from the request for the lock to its end.
+pub(crate) struct Run {
+    pub(crate) context: usize,
+    pub(crate) plan: Plan,
+    /// Absent while it waits for the lock.
+    pub(crate) drain: Option<Drain>,
+    /// When (true time) it began, and how often the clock had been set back by then.
+    begun: (u64, u64),
+    /// The timer that counts; earlier ones are off.
+    timer: u64,
+    /// The bodies of what it claimed, read in the transaction of the claim.
+    bodies: BTreeMap<JobId, u64>,
+    /// A turn was asked for and not answered yet.
+    turning: bool,
+    /// Commits in the store when the last turn was over.
+    seen: u64,
+}
+
+impl World {
+    /// Something wakes `context` for `queue`: nudges the drain that is there, or starts one.
+    pub(crate) fn wake(&mut self, context: usize, queue: &str, ripen: Ripen) -> Checked {
+        let online = self.online;
+        self.note(|| format!("wake {context} {queue} {ripen:?}{}", if online { "" } else { ", offline" }));
+        let running = self.runs.iter_mut().find(|(_, run)| run.context == context && run.plan.queue == queue);
+        if let Some((number, run)) = running {
+            let number = *number;
+            if run.drain.is_some() {
+                return self.feed(number, Input::Nudge { ripen, online });
+            }
+            run.plan.ripen = run.plan.ripen.max(ripen);
+            run.plan.online = online;
+            return Ok(());
+        }
+        self.runs_begun += 1;
+        let number = self.runs_begun;
+        let plan = Plan {
+            queue: queue.to_owned(),
+            holder: format!("drain {number}"),
+            concurrency: self.config.queue_or_default(queue).concurrency,
+            budget: shearwater_core::drain::Budget::default(),
+            ripen,
+            online,
+            exclusive: self.weather.locks,
+        };
+        self.runs.insert(number, Run { context, plan, drain: None, begun: (0, 0), timer: 0, bodies: BTreeMap::new(), turning: false, seen: 0 });
+        let free = !self.weather.locks || self.flaw == Some(Flaw::IgnoresLocks) || self.locks.request(queue, number);
+        if free {
+            self.later(0, 3, Event::Granted(number));
+        }
+        Ok(())
+    }
+
+    /// Wakes some context for every queue.
+    pub(crate) fn wake_all(&mut self, ripen: Ripen) -> Checked {
+        let context = self.chance.index(CONTEXTS);
+        QUEUES.into_iter().try_for_each(|queue| self.wake(context, queue, ripen))
+    }
+
+    /// The lock is there: the drain starts.
+    pub(crate) fn begin(&mut self, number: RunNo) -> Checked {
+        let now = self.clock.device();
+        let Some(run) = self.runs.get_mut(&number) else { return Ok(()) };
+        run.begun = (self.clock.elapsed(), self.clock.times_set_back());
+        run.drain = Some(Drain::new(now, run.plan.clone()));
+        self.feed(number, Input::Start)
+    }
+
+    /// Tells every drain to come to an end.
+    pub(crate) fn stop(&mut self, context: usize) -> Checked {
+        self.note(|| format!("stop {context}"));
+        let numbers: Vec<RunNo> =
+            self.runs.iter().filter(|(_, run)| run.context == context && run.drain.is_some()).map(|(number, _)| *number).collect();
+        numbers.into_iter().try_for_each(|number| self.feed(number, Input::Stop))
+    }
+
+    /// The context is gone, from one moment to the next; its locks with it.
+    pub(crate) fn kill(&mut self, context: usize) {
+        self.note(|| format!("KILL {context}"));
+        self.tally.kills += 1;
+        let numbers: Vec<RunNo> = self.runs.iter().filter(|(_, run)| run.context == context).map(|(number, _)| *number).collect();
+        for number in numbers {
+            self.wire.cut_off(number);
+            self.end_run(number);
+        }
+    }
+
+    fn end_run(&mut self, number: RunNo) {
+        if let Some(run) = self.runs.remove(&number)
+            && let Some(next) = self.locks.release(&run.plan.queue, number)
+        {
+            self.later(0, 3, Event::Granted(next));
+        }
+    }
+
+    /// Gives a drain an input and carries out what it wants, until it wants nothing or dies.
+    pub(crate) fn feed(&mut self, number: RunNo, input: Input) -> Checked {
+        let now = self.clock.device();
+        let Some(drain) = self.runs.get_mut(&number).and_then(|run| run.drain.as_mut()) else { return Ok(()) };
+        drain.handle(now, input);
+        loop {
+            let Some(run) = self.runs.get_mut(&number) else { return Ok(()) };
+            let context = run.context;
+            let Some(command) = run.drain.as_mut().and_then(Drain::poll) else { return Ok(()) };
+            if self.chance.happens(self.weather.kill) {
+                self.kill(context);
+                return Ok(());
+            }
+            self.carry_out(number, command)?;
+        }
+    }
+
+    fn carry_out(&mut self, number: RunNo, command: Command) -> Checked {
+        match command {
+            Command::Turn(turn) => {
+                if let Some(run) = self.runs.get_mut(&number)
+                    && std::mem::replace(&mut run.turning, true)
+                {
+                    return Err(Violation::new(Promise::Leased, format!("drain {number} wants two turns at once")));
+                }
+                self.later(0, 20, Event::Turn(number, Box::new(turn)));
+            }
+            Command::Send(job) => self.send(number, *job)?,
+            Command::Wait(at) => {
+                let delay = at.since(self.clock.device());
+                if let Some(run) = self.runs.get_mut(&number) {
+                    run.timer += 1;
+                    let timer = run.timer;
+                    self.later(delay, delay + 3, Event::Tick(number, timer));
+                }
+            }
+            Command::Tell(news) => self.tell(number, &news)?,
+            Command::Rest(_) => {}
+            Command::Done(summary) => self.done(number, &summary)?,
+        }
+        Ok(())
+    }
+
+    /// The time that a drain waited for has come.
+    pub(crate) fn tick(&mut self, number: RunNo, timer: u64) -> Checked {
+        if self.runs.get(&number).is_some_and(|run| run.is_due(timer)) { self.feed(number, Input::Tick) } else { Ok(()) }
+    }
+
+    /// A turn's transaction runs and is committed, or not.
+    pub(crate) fn turn(&mut self, number: RunNo, mut wanted: Turn) -> Checked {
+        let Some(run) = self.runs.get(&number) else { return Ok(()) };
+        debug_assert_eq!(run.plan.queue, wanted.queue);
+        if self.flaw == Some(Flaw::NeverRecovers) {
+            wanted.begin = None;
+        }
+        let (now, config) = (self.clock.device(), std::rc::Rc::clone(&self.config));
+        let queue = config.queue_or_default(&wanted.queue);
+        let settings = Settings { queue: &queue, history: config.history, breaker_threshold: config.breaker_threshold };
+        self.tally.turns += 1;
+        let heard = match self.transact(async |tx| turn(tx, now, &wanted, settings).await)? {
+            Ok((turned, changes)) => {
+                self.note(|| told(number, &wanted, &turned));
+                for settlement in &wanted.settle {
+                    self.wire.settle(number, &settlement.id);
+                }
+                check::committed(self, &Cause::Turn { run: number, turn: &wanted, turned: &turned }, &changes)?;
+                Ok(turned)
+            }
+            Err(error) => {
+                self.note(|| format!("turn of drain {number} failed: {error}"));
+                Err(error)
+            }
+        };
+        let store = self.store.borrow();
+        if let Some(run) = self.runs.get_mut(&number) {
+            run.seen = store.commits();
+            for job in heard.iter().flat_map(|turned| &turned.claimed) {
+                // One that was claimed before and given back may have been edited since.
+                run.bodies.remove(&job.id);
+                run.bodies.extend(store.body(&job.id).map(|body| (job.id.clone(), body)));
+            }
+        }
+        drop(store);
+        self.later(0, 5, Event::Heard(number, Box::new(heard)));
+        Ok(())
+    }
+
+    /// The drain hears how its turn went.
+    pub(crate) fn heard(&mut self, number: RunNo, heard: Result<Turned, Error>) -> Checked {
+        if let Some(run) = self.runs.get_mut(&number) {
+            run.turning = false;
+        }
+        self.feed(number, match heard {
+            Ok(turned) => Input::Turned(turned),
+            Err(error) => Input::TurnFailed(error),
+        })
+    }
+
+    fn send(&mut self, number: RunNo, job: Job) -> Checked {
+        let key = if self.flaw == Some(Flaw::MakesKeysWhenSending) {
+            JobId::from_random(self.chance.bytes()).to_string()
+        } else {
+            job.idempotency_key.clone()
+        };
+        let body = self.runs.get_mut(&number).and_then(|run| run.bodies.remove(&job.id));
+        self.note(|| format!("drain {number} sends #{} {}", job.seq, job.id));
+        let limit = self.config.queue_or_default(&job.queue).send_limit(job.size);
+        let sending = Sending {
+            run: number,
+            key,
+            body,
+            left: false,
+            status: Status::InTheAir,
+            settled: false,
+            job,
+        };
+        check::sends::check(self, &sending)?;
+        self.book.use_up(&sending.job.id);
+        let sent = self.wire.send(sending);
+        self.later(0, 5, Event::Leaves(sent));
+        self.later(limit, limit, Event::TimeUp(sent));
+        Ok(())
+    }
+
+    fn tell(&mut self, number: RunNo, news: &News) -> Checked {
+        if news.done > news.total {
+            return Err(Violation::new(Promise::Honest, format!("drain {number} tells of {} outcomes of {}", news.done, news.total)));
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, number: RunNo, summary: &Summary) -> Checked {
+        self.note(|| format!("drain {number} is done: {summary:?}"));
+        check::drains::done(self, number, summary)?;
+        let Some(run) = self.runs.get(&number) else { return Ok(()) };
+        let (context, queue) = (run.context, run.plan.queue.clone());
+        self.end_run(number);
+        if summary.again && !self.calm {
+            // The browser fires `sync` again, sooner or later or not at all.
+            let delay = self.chance.magnitude(10 * MINUTE);
+            self.later(delay, delay, Event::Wake(context, queue, Ripen::Unreachable));
+        }
+        Ok(())
+    }
+}
+
+impl Run {
+    /// Commits in the store when this drain's last turn was over.
+    pub(crate) fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Whether no further send may begin, whatever the clock says.
+    pub(crate) fn is_spent(&self, clock: &Clock) -> bool {
+        let (elapsed, set_back) = self.begun;
+        clock.times_set_back() == set_back && clock.elapsed() - elapsed > self.plan.budget.sending
+    }
+
+    /// Whether this is the timer that counts.
+    pub(crate) fn is_due(&self, timer: u64) -> bool {
+        self.timer == timer
+    }
+}
+
+fn told(number: RunNo, turn: &Turn, turned: &Turned) -> String {
+    let claimed: Vec<u64> = turned.claimed.iter().map(|job| job.seq).collect();
+    let settled: Vec<_> = turn.settle.iter().map(|settlement| (settlement.id.as_str().get(..4), &settlement.reply)).collect();
+    format!(
+        "turn of drain {number} ({}{}): settles {settled:?}, releases {}, claims {claimed:?} of {}, next {:?}",
+        turn.queue,
+        if turn.begin.is_some() { ", first" } else { "" },
+        turn.release.len(),
+        turn.claim,
+        turned.next_due,
+    )
+}

@@ -1,0 +1,336 @@
+//! One run: the world, the events in it, and the loop that lets them happen.
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+
+use futures::FutureExt;
+use shearwater_core::{
+    Error, ErrorCode, JobId,
+    classify::Reply,
+    config::WorkerConfig,
+    store::turn::{Ripen, Turn, Turned},
+    time::unit::{DAY, HOUR, MINUTE},
+};
+
+use crate::{
+    Options, Tally,
+    book::Book,
+    chance::Chance,
+    check::{Checked, Promise, Violation},
+    clock::{Agenda, Clock},
+    flaw::Flaw,
+    locks::Locks,
+    page::Call,
+    server::{ORIGINS, Servers},
+    store::{Changes, Database, Mode, SimTx},
+    trace::Trace,
+    weather::{QUEUES, Weather, configuration},
+    wire::{SendNo, Status, Wire},
+    worker::{CONTEXTS, Run, RunNo},
+};
+
+/// Stored jobs beyond which pages queue no more, so that checks stay quick.
+const MOST_JOBS: usize = 60;
+
+/// Something that happens at its time.
+pub(crate) enum Event {
+    /// The lock is there.
+    Granted(RunNo),
+    /// The turn's transaction runs.
+    Turn(RunNo, Box<Turn>),
+    /// The drain hears of it.
+    Heard(RunNo, Box<Result<Turned, Error>>),
+    /// A timer.
+    Tick(RunNo, u64),
+    /// A request leaves the device.
+    Leaves(SendNo),
+    /// It is at the server.
+    Arrives(SendNo),
+    /// Its reply is back.
+    Answered(SendNo, Reply),
+    /// Its time limit has passed.
+    TimeUp(SendNo),
+    /// Something wakes this context for this queue.
+    Wake(usize, String, Ripen),
+    /// A page calls, or calls again.
+    Enqueue(Call),
+}
+
+#[derive(Clone, Copy)]
+enum Action {
+    Call,
+    Wake,
+    WakeAll,
+    Kill,
+    Stop,
+    Hand,
+    Look,
+    Network,
+    Down,
+    Pass,
+}
+
+const ACTIONS: [(u32, Action); 10] = [
+    (30, Action::Call),
+    (20, Action::Wake),
+    (6, Action::WakeAll),
+    (3, Action::Kill),
+    (2, Action::Stop),
+    (16, Action::Hand),
+    (6, Action::Look),
+    (3, Action::Network),
+    (3, Action::Down),
+    (8, Action::Pass),
+];
+
+/// Everything there is.
+pub(crate) struct World {
+    pub(crate) chance: Chance,
+    pub(crate) weather: Weather,
+    pub(crate) config: Rc<WorkerConfig>,
+    pub(crate) clock: Clock,
+    agenda: Agenda<Event>,
+    pub(crate) store: Rc<RefCell<Database>>,
+    pub(crate) runs: BTreeMap<RunNo, Run>,
+    pub(crate) runs_begun: RunNo,
+    pub(crate) locks: Locks,
+    pub(crate) wire: Wire,
+    pub(crate) servers: Servers,
+    pub(crate) book: Book,
+    pub(crate) online: bool,
+    /// Nothing goes wrong any more.
+    pub(crate) calm: bool,
+    pub(crate) contents: u64,
+    pub(crate) flaw: Option<Flaw>,
+    pub(crate) tally: Tally,
+    trace: Trace,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, options: &Options) -> Self {
+        let mut chance = Chance::new(seed);
+        let weather = Weather::draw(&mut chance);
+        let config = Rc::new(configuration(&mut chance));
+        let mut world = Self {
+            chance,
+            weather,
+            config,
+            clock: Clock::new(),
+            agenda: Agenda::new(),
+            store: Rc::default(),
+            runs: BTreeMap::new(),
+            runs_begun: 0,
+            locks: Locks::default(),
+            wire: Wire::default(),
+            servers: Servers::new(options.flaw),
+            book: Book::default(),
+            online: true,
+            calm: false,
+            contents: 0,
+            flaw: options.flaw,
+            tally: Tally::default(),
+            trace: Trace::new(options.tracing),
+        };
+        world.note(|| format!("{weather:?}"));
+        world
+    }
+
+    /// Lets `steps` things happen, then calms down and sees that everything is delivered or explained.
+    pub(crate) fn live(&mut self, steps: u64) -> Checked {
+        while self.tally.steps < steps {
+            self.step()?;
+        }
+        self.settle_down()
+    }
+
+    pub(crate) fn into_tail(self) -> Vec<String> {
+        self.trace.into_tail()
+    }
+
+    /// The counts of this run.
+    pub(crate) fn tally(&self) -> Tally {
+        Tally {
+            sends: self.wire.sends(),
+            arrivals: self.servers.arrivals,
+            effects: self.servers.effects(),
+            accepted: self.book.accepted(),
+            ..self.tally
+        }
+    }
+
+    /// Notes a line of the trace.
+    pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
+        self.trace.note(self.clock.elapsed(), line);
+    }
+
+    /// Lets `event` happen between `least` and `most` milliseconds from now.
+    pub(crate) fn later(&mut self, least: u64, most: u64, event: Event) {
+        let at = self.clock.elapsed() + self.chance.between(least, most);
+        self.agenda.note(at, event);
+    }
+
+    /// Runs one transaction that writes.
+    pub(crate) fn transact<R>(
+        &mut self,
+        work: impl AsyncFnOnce(&SimTx<'_>) -> Result<R, Error>,
+    ) -> Checked<Result<(R, Changes), Error>> {
+        self.attempt(Mode::Write, work)
+    }
+
+    /// Runs one transaction that only reads.
+    pub(crate) fn read<R>(&mut self, work: impl AsyncFnOnce(&SimTx<'_>) -> Result<R, Error>) -> Checked<Result<R, Error>> {
+        Ok(self.attempt(Mode::Read, work)?.map(|(answer, _)| answer))
+    }
+
+    /// Runs one transaction, which commits when `work` answers `Ok`, unless the weather has it otherwise.
+    fn attempt<R>(
+        &mut self,
+        mode: Mode,
+        work: impl AsyncFnOnce(&SimTx<'_>) -> Result<R, Error>,
+    ) -> Checked<Result<(R, Changes), Error>> {
+        let store = Rc::clone(&self.store);
+        let breaks = self.chance.happens(self.weather.breaks).then(|| self.chance.below(20));
+        let full = mode == Mode::Write && self.chance.happens(self.weather.commit_fails);
+        let mut tx = SimTx::begin(&store, mode, breaks, self.flaw);
+        if self.flaw == Some(Flaw::IgnoresOwners) {
+            tx.mistake_owner(Some(self.chance.pick(crate::page::OWNERS).to_owned()));
+        }
+        let Some(result) = work(&tx).now_or_never() else {
+            return Err(Violation::new(Promise::Live, "a transaction waits for something else than the store"));
+        };
+        Ok(match result {
+            Ok(value) if !full => Ok((value, tx.commit())),
+            Ok(value) => {
+                tx.abort();
+                self.tally.aborts += 1;
+                if self.flaw == Some(Flaw::TakesAbortsForCommits) {
+                    Ok((value, Changes::default()))
+                } else {
+                    Err(Error::new(ErrorCode::QuotaExceeded, "the simulated disk is full"))
+                }
+            }
+            Err(error) => {
+                tx.abort();
+                self.tally.aborts += 1;
+                Err(error)
+            }
+        })
+    }
+
+    /// One thing happens: the next event of the agenda, or something out of the blue.
+    fn step(&mut self) -> Checked {
+        self.tally.steps += 1;
+        self.trouble();
+        if self.agenda.is_empty() || self.chance.happens(0.25) { self.act() } else { self.next_event() }
+    }
+
+    /// What nobody does: rows rot, clocks are set.
+    fn trouble(&mut self) {
+        if self.chance.happens(self.weather.corrupt) {
+            let ids: Vec<JobId> = self.store.borrow().rows().keys().cloned().collect();
+            if let Some(id) = ids.get(self.chance.index(ids.len())) {
+                self.note(|| format!("the row of {id} rots"));
+                self.store.borrow_mut().corrupt(id);
+            }
+        }
+        if self.chance.happens(self.weather.ledger_lost) {
+            self.note(|| "the ledger rots".to_owned());
+            self.store.borrow_mut().lose_ledger();
+            self.book.lose_ledger();
+        }
+        if self.chance.happens(self.weather.clock_set) {
+            let ms = self.chance.magnitude(400 * DAY);
+            if self.chance.happens(0.5) {
+                self.note(|| format!("the clock is set forward by {ms} ms"));
+                self.clock.set_forward(ms);
+            } else {
+                self.note(|| format!("the clock is set back by {ms} ms"));
+                self.clock.set_back(ms);
+            }
+        }
+    }
+
+    fn act(&mut self) -> Checked {
+        let action = self.chance.weighted(&ACTIONS).unwrap_or(Action::Pass);
+        let context = self.chance.index(CONTEXTS);
+        let ripen = self.chance.pick([Ripen::Nothing, Ripen::Nothing, Ripen::Unreachable, Ripen::All]);
+        match action {
+            Action::Call if self.store.borrow().rows().len() < MOST_JOBS => self.call(),
+            Action::Call | Action::Wake => {
+                let queue = self.chance.pick(QUEUES);
+                self.wake(context, queue, ripen)
+            }
+            Action::WakeAll => self.wake_all(ripen),
+            Action::Kill => {
+                if self.weather.kill > 0.0 {
+                    self.kill(context);
+                }
+                Ok(())
+            }
+            Action::Stop => self.stop(context),
+            Action::Hand => self.lay_hands(),
+            Action::Look => self.look(),
+            Action::Network => {
+                self.online = !self.online;
+                let online = self.online;
+                self.note(|| format!("online: {online}"));
+                if online { self.wake_all(Ripen::Unreachable) } else { Ok(()) }
+            }
+            Action::Down => {
+                let (origin, until) = (self.chance.pick(ORIGINS), self.clock.elapsed() + self.chance.magnitude(HOUR));
+                self.note(|| format!("{origin} goes down"));
+                self.servers.take_down(origin, until);
+                Ok(())
+            }
+            Action::Pass => {
+                let until = self.clock.elapsed() + self.chance.magnitude(10 * MINUTE);
+                self.pass_until(until)
+            }
+        }
+    }
+
+    /// Lets time pass; what is due meanwhile happens.
+    fn pass_until(&mut self, until: u64) -> Checked {
+        // One event is one step: what is due happens late, as timers do on a busy device.
+        if self.agenda.is_empty() {
+            self.clock.pass_until(until);
+            Ok(())
+        } else {
+            self.next_event()
+        }
+    }
+
+    /// The next event of the agenda happens.
+    pub(crate) fn next_event(&mut self) -> Checked {
+        let Some((elapsed, event)) = self.agenda.next() else { return Ok(()) };
+        if self.is_void(&event) {
+            return Ok(());
+        }
+        self.clock.pass_until(elapsed);
+        match event {
+            Event::Granted(run) => self.begin(run),
+            Event::Turn(run, turn) => self.turn(run, *turn),
+            Event::Heard(run, heard) => self.heard(run, *heard),
+            Event::Tick(run, timer) => self.tick(run, timer),
+            Event::Leaves(send) => self.leaves(send),
+            Event::Arrives(send) => self.arrives(send),
+            Event::Answered(send, reply) => self.answered(send, reply),
+            Event::TimeUp(send) => self.time_up(send),
+            Event::Wake(context, queue, ripen) => self.wake(context, &queue, ripen),
+            Event::Enqueue(call) => self.enqueue(call),
+        }
+    }
+
+    /// Whether a timer was for something that is over: no time has to pass for it.
+    fn is_void(&self, event: &Event) -> bool {
+        match event {
+            Event::TimeUp(send) => self.wire.sending(*send).is_none_or(|sending| sending.status != Status::InTheAir),
+            Event::Tick(run, timer) => !self.runs.get(run).is_some_and(|run| run.is_due(*timer)),
+            _ => false,
+        }
+    }
+
+    /// Whether nothing is going to happen by itself.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.agenda.is_empty()
+    }
+}

@@ -1,0 +1,34 @@
+//! Each check can fail: what is broken on purpose is noticed, and the right promise is named.
+
+use shearwater_sim::{Flaw, Options, Promise, run};
+
+/// The promise that is broken first under most seeds in which the flaw shows at all.
+fn named(flaw: Flaw) -> Vec<Promise> {
+    let mut broken: Vec<Promise> = (0..60)
+        .filter_map(|seed| run(seed, &Options { flaw: Some(flaw), ..Options::default() }).err())
+        .map(|failure| failure.violation.promise)
+        .collect();
+    broken.sort_unstable();
+    broken.dedup();
+    broken
+}
+
+#[test]
+fn every_flaw_is_noticed() {
+    for flaw in Flaw::ALL {
+        let expected: &[Promise] = match flaw {
+            Flaw::DeletesBeforeSending | Flaw::DropsOutcomes | Flaw::DropsBodies => &[Promise::Durable],
+            Flaw::TakesAbortsForCommits => &[Promise::Durable, Promise::Leased],
+            Flaw::ServerForgetsKeys => &[Promise::Once],
+            Flaw::MakesKeysWhenSending => &[Promise::Once],
+            Flaw::IgnoresLocks => &[Promise::Leased],
+            Flaw::LosesLines => &[Promise::Ordered, Promise::Live],
+            Flaw::StarvesOneLane => &[Promise::Ordered],
+            Flaw::IgnoresOwners => &[Promise::Private],
+            Flaw::DropsLedgers => &[Promise::Honest],
+            Flaw::NeverRecovers => &[Promise::Live],
+        };
+        let broken = named(flaw);
+        assert!(expected.iter().any(|promise| broken.contains(promise)), "{flaw:?} broke {broken:?}");
+    }
+}
