@@ -64,11 +64,6 @@ export interface EnqueueOptions {
   maxAge?: number;
   /** Answered attempts before the job is `failed`. Default: 5. Tries that find nobody do not count. */
   maxAttempts?: number;
-  /**
-   * When the key has a job waiting: `append` (default) queues both; `keep` drops the new one and
-   * answers the old one's id; `replace` gives the last waiting one the new request, and answers its id.
-   */
-  onDuplicate?: "append" | "keep" | "replace";
 }
 
 export type JobState = "pending" | "syncing" | "failed" | "conflict" | "blocked";

@@ -156,22 +156,13 @@ export function createShearwater(wasmUrl) {
 
   async function onSync({ tag, lastChance }) {
     const current = host;
-    let again;
-    try {
-      again = await alive(() => glue.sync(tag, lastChance));
-    } catch (thrown) {
-      await restart(current);
-      throw asError(thrown);
-    }
-    for (const hook of ["sync", `sync:${tag}`]) {
-      try {
-        await hooks.get(hook)?.({ tag, lastChance });
-      } catch (thrown) {
-        // Whatever it is that was thrown, the browser must hear of it as a failure.
-        throw asError(thrown);
-      }
-    }
-    if (again) throw new ShearwaterError("work-left", `queue "${tag}" has work left; the browser is to come again`);
+    const handlers = ["sync", `sync:${tag}`].map(async (hook) => hooks.get(hook)?.({ tag, lastChance }));
+    const [drained, ...handled] = await Promise.allSettled([alive(() => glue.sync(tag, lastChance)), ...handlers]);
+    if (drained.status === "rejected") await restart(current);
+    // Whatever it is that was thrown, the browser must hear of it as a failure.
+    const failed = [drained, ...handled].find((outcome) => outcome.status === "rejected");
+    if (failed) throw asError(failed.reason);
+    if (drained.value) throw new ShearwaterError("work-left", `queue "${tag}" has work left; the browser is to come again`);
   }
 
   async function onInstall() {

@@ -42,7 +42,6 @@ test("what cannot be queued is refused with the name of what is wrong, and store
       "keey": () => client.enqueue({ url }, { keey: "a" }),
       "key is 1 to 256": () => client.enqueue({ url }, { key: "" }),
       "maxAttempts is at least 1": () => client.enqueue({ url }, { maxAttempts: 0 }),
-      "give one": () => client.enqueue({ url }, { onDuplicate: "keep" }),
       "metadata": () => client.enqueue({ url }, { metadata: "x".repeat(20_000) }),
       "UUID": () => client.get("1"),
       "after": () => client.list({ after: crypto.randomUUID() }),

@@ -122,8 +122,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_delay_passes_the_cap(failures in 0u32.., previous in 0u64..1 << 50, roll in 0.0..1.0f64, jitter in 0..3) {
-            let jitter = [Jitter::Equal, Jitter::Full, Jitter::Decorrelated][jitter as usize];
+        fn no_delay_passes_the_cap(failures in 0u32.., previous in 0u64..1 << 50, roll in 0.0..1.0f64, jitter in 0usize..3) {
+            let jitter = [Jitter::Equal, Jitter::Full, Jitter::Decorrelated][jitter];
             let backoff = Backoff { jitter, ..Backoff::default() };
             prop_assert!(backoff.delay(failures, previous, roll) <= backoff.max);
         }

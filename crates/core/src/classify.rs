@@ -115,15 +115,18 @@ pub fn meaning(method: &str, reply: &Reply, overrides: &[(u16, Meaning)]) -> Mea
         Reply::Unreachable => Meaning::Unreachable,
         Reply::TimedOut => Meaning::Retry,
         Reply::Unsendable(_) => Meaning::Failed,
-        Reply::Status(response) => overrides
-            .iter()
-            .find(|(status, _)| *status == response.status)
-            .map_or_else(
-                // The first request under this key is still running at the server (draft
-                // Idempotency-Key §2.6): it says when to come back.
-                || if response.status == 409 && response.retry_after.is_some() { Meaning::Retry } else { status_meaning(method, response.status) },
-                |(_, meaning)| *meaning,
-            ),
+        Reply::Status(response) => overrides.iter().find(|(status, _)| *status == response.status).map_or_else(
+            // The first request under this key is still running at the server (draft
+            // Idempotency-Key §2.6): it says when to come back.
+            || {
+                if response.status == 409 && response.retry_after.is_some() {
+                    Meaning::Retry
+                } else {
+                    status_meaning(method, response.status)
+                }
+            },
+            |(_, meaning)| *meaning,
+        ),
     }
 }
 
@@ -167,12 +170,15 @@ fn explain(response: &Response) -> String {
     }
 }
 
-crate::names!(ErrorKind { Network: "network", Timeout: "timeout", Http: "http", Interrupted: "interrupted", Expired: "expired", Unsendable: "unsendable" });
-crate::record!(LastError {
-    kind: "kind",
-    status: "status",
-    message: "message",
+crate::names!(ErrorKind {
+    Network: "network",
+    Timeout: "timeout",
+    Http: "http",
+    Interrupted: "interrupted",
+    Expired: "expired",
+    Unsendable: "unsendable"
 });
+crate::record!(LastError { kind: "kind", status: "status", message: "message" });
 crate::names!(Meaning {
     Delivered: "deliver",
     Retry: "retry",

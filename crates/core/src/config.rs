@@ -297,14 +297,16 @@ fn statuses(entries: Entries<Meaning>) -> Result<Vec<(u16, Meaning)>, Mismatch> 
     entries.0.into_iter().map(status).collect()
 }
 
-
 impl WorkerConfig {
     /// Reads what an app wrote, with the defaults for what it left out.
     ///
     /// # Errors
     /// Where and why it does not fit.
     pub fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        wire::object(value, Some(&["name", "strict", "queues", "idempotencyOrigins", "history", "breakerThreshold", "logLevel"]))?;
+        wire::object(
+            value,
+            Some(&["name", "strict", "queues", "idempotencyOrigins", "history", "breakerThreshold", "logLevel"]),
+        )?;
         let default = Self::default();
         let mut trouble = None;
         let config = Self {
@@ -322,7 +324,20 @@ impl WorkerConfig {
 
 impl Wire for QueueConfig {
     fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        wire::object(value, Some(&["maxAttempts", "maxAge", "concurrency", "timeout", "onFailure", "backoff", "statuses", "idempotency", "aging"]))?;
+        wire::object(
+            value,
+            Some(&[
+                "maxAttempts",
+                "maxAge",
+                "concurrency",
+                "timeout",
+                "onFailure",
+                "backoff",
+                "statuses",
+                "idempotency",
+                "aging",
+            ]),
+        )?;
         let default = Self::default();
         let mut trouble = None;
         let config = Self {

@@ -248,6 +248,12 @@ impl Drain {
         self.result
     }
 
+    /// Whether it sends nothing more: what comes now is for the next drain.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
     /// Whether it is over: no further input is looked at.
     #[must_use]
     pub fn is_over(&self) -> bool {

@@ -85,8 +85,15 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-crate::names!(ErrorCode { InvalidRequest: "invalid-request", InvalidConfig: "invalid-config", InvalidMessage: "invalid-message", UnknownQueue: "unknown-queue", QuotaExceeded: "quota-exceeded", StorageUnavailable: "storage-unavailable", WorkerUnavailable: "worker-unavailable", Timeout: "timeout", Internal: "internal" });
-crate::record!(Error {
-    code: "code",
-    message: "message",
+crate::names!(ErrorCode {
+    InvalidRequest: "invalid-request",
+    InvalidConfig: "invalid-config",
+    InvalidMessage: "invalid-message",
+    UnknownQueue: "unknown-queue",
+    QuotaExceeded: "quota-exceeded",
+    StorageUnavailable: "storage-unavailable",
+    WorkerUnavailable: "worker-unavailable",
+    Timeout: "timeout",
+    Internal: "internal"
 });
+crate::record!(Error { code: "code", message: "message" });

@@ -100,7 +100,13 @@ mod tests {
 
     #[test]
     fn anything_but_a_canonical_uuid_is_refused() {
-        for text in ["", "1", "FFFFFFFF-ffff-4fff-bfff-ffffffffffff", "ffffffff-ffff-4fff-bfff-fffffffffff\u{e9}", "ffffffff_ffff-4fff-bfff-ffffffffffff"] {
+        for text in [
+            "",
+            "1",
+            "FFFFFFFF-ffff-4fff-bfff-ffffffffffff",
+            "ffffffff-ffff-4fff-bfff-fffffffffff\u{e9}",
+            "ffffffff_ffff-4fff-bfff-ffffffffffff",
+        ] {
             assert!(JobId::parse(text).is_err(), "{text}");
         }
     }

@@ -18,7 +18,7 @@ use crate::{
 pub const RECORD_VERSION: u32 = 1;
 
 /// A job that the worker was killed under this often is not tried again by itself.
-pub const MOST_INTERRUPTIONS: u32 = 10;
+pub const MOST_INTERRUPTIONS: u32 = 50;
 
 /// What is happening to a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -263,10 +263,7 @@ impl Job {
 
 crate::names!(State { Pending: "pending", Syncing: "syncing", Failed: "failed", Conflict: "conflict", Blocked: "blocked" });
 crate::names!(Place { Ready: "ready", Due: "due", Behind: "behind", Out: "out" });
-crate::record!(Lease {
-    holder: "holder",
-    until: "until",
-});
+crate::record!(Lease { holder: "holder", until: "until" });
 crate::record!(Job {
     v: "v",
     id: "id",

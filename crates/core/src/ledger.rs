@@ -4,7 +4,12 @@
 //! transaction as the rows it counts, it cannot disagree with them; [`crate::store::repair`] rebuilds
 //! it from them all the same.
 
-use crate::{classify::LastError, job::{Job, State}, origin::OriginHealth, time::Millis};
+use crate::{
+    classify::LastError,
+    job::{Job, State},
+    origin::OriginHealth,
+    time::Millis,
+};
 
 /// The version written into the row.
 pub const LEDGER_VERSION: u32 = 1;
@@ -203,19 +208,8 @@ impl Ledger {
     }
 }
 
-crate::record!(Counts {
-    pending: "pending",
-    syncing: "syncing",
-    failed: "failed",
-    conflict: "conflict",
-    blocked: "blocked",
-});
-crate::record!(QueueLedger {
-    queue: "queue",
-    owner: "owner",
-    counts: "counts",
-    origins: "origins",
-});
+crate::record!(Counts { pending: "pending", syncing: "syncing", failed: "failed", conflict: "conflict", blocked: "blocked" });
+crate::record!(QueueLedger { queue: "queue", owner: "owner", counts: "counts", origins: "origins" });
 crate::record!(Ledger {
     v: "v",
     version: "version",

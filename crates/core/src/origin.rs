@@ -88,12 +88,7 @@ impl OriginHealth {
     }
 }
 
-crate::record!(OriginHealth {
-    origin: "origin",
-    unreached: "unreached",
-    closed_until: "closedUntil",
-    closures: "closures",
-});
+crate::record!(OriginHealth { origin: "origin", unreached: "unreached", closed_until: "closedUntil", closures: "closures" });
 
 #[cfg(test)]
 mod tests {

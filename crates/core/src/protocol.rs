@@ -121,12 +121,7 @@ crate::record!(strict Envelope {
     re: "re",
     op: "op",
 });
-crate::record!(Broadcast {
-    shearwater: "shearwater",
-    status: "status",
-    jobs: "jobs",
-    event: "event",
-});
+crate::record!(Broadcast { shearwater: "shearwater", status: "status", jobs: "jobs", event: "event" });
 
 /// The body of [`Op::Enqueue`].
 struct EnqueueOp {

@@ -29,20 +29,31 @@ pub struct RequestHead {
 }
 
 /// Headers that are applied when a job is sent and never stored (P4).
-const CREDENTIALS: &[&str] = &[
-    "authorization",
-    "cookie",
-    "proxy-authorization",
-    "x-csrf-token",
-    "x-csrftoken",
-    "x-xsrf-token",
-];
+const CREDENTIALS: &[&str] = &["authorization", "cookie", "proxy-authorization", "x-csrf-token", "x-csrftoken", "x-xsrf-token"];
 
 /// Forbidden request-headers (Fetch §2.2.2) that `fetch` would drop without a word.
 const FORBIDDEN: &[&str] = &[
-    "accept-charset", "accept-encoding", "access-control-request-headers", "access-control-request-method",
-    "access-control-request-private-network", "connection", "content-length", "cookie2", "date", "dnt", "expect",
-    "host", "keep-alive", "origin", "referer", "set-cookie", "te", "trailer", "transfer-encoding", "upgrade", "via",
+    "accept-charset",
+    "accept-encoding",
+    "access-control-request-headers",
+    "access-control-request-method",
+    "access-control-request-private-network",
+    "connection",
+    "content-length",
+    "cookie2",
+    "date",
+    "dnt",
+    "expect",
+    "host",
+    "keep-alive",
+    "origin",
+    "referer",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
 ];
 
 impl RequestHead {
@@ -109,9 +120,7 @@ fn check_header(name: &str, value: &str) -> Result<(), Error> {
         return Err(Error::invalid_request(["headers: \"", name, "\" is not a header name"].concat()));
     }
     if FORBIDDEN.contains(&name) || name.starts_with("sec-") || (name.starts_with("proxy-") && !CREDENTIALS.contains(&name)) {
-        return Err(Error::invalid_request([
-            "headers: the browser sets \"", name, "\" itself; leave it out",
-        ].concat()));
+        return Err(Error::invalid_request(["headers: the browser sets \"", name, "\" itself; leave it out"].concat()));
     }
     if value.bytes().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) || value.chars().any(|char| u32::from(char) > 0xff) {
         return Err(Error::invalid_request(["headers: the value of \"", name, "\" cannot be sent"].concat()));
@@ -172,7 +181,9 @@ mod tests {
         for method in ["", "CONNECT", "trace", "TRACK", "A B", "GÉT"] {
             assert!(head(method, &[]).admit().is_err(), "{method}");
         }
-        for (name, value) in [("Host", "x"), ("Sec-Fetch-Mode", "x"), ("Proxy-Foo", "x"), ("a b", "x"), ("", "x"), ("x", "a\nb"), ("x", "日")] {
+        for (name, value) in
+            [("Host", "x"), ("Sec-Fetch-Mode", "x"), ("Proxy-Foo", "x"), ("a b", "x"), ("", "x"), ("x", "a\nb"), ("x", "日")]
+        {
             assert!(head("POST", &[(name, value)]).admit().is_err(), "{name}: {value}");
         }
         for url in ["", "/relative", "ftp://x/", "blob:https://x/y", "data:,x", "javascript:1"] {

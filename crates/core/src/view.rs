@@ -340,7 +340,14 @@ impl Snapshot {
     }
 }
 
-crate::names!(JobState { Pending: "pending", Syncing: "syncing", Failed: "failed", Conflict: "conflict", Blocked: "blocked", Delivered: "delivered" });
+crate::names!(JobState {
+    Pending: "pending",
+    Syncing: "syncing",
+    Failed: "failed",
+    Conflict: "conflict",
+    Blocked: "blocked",
+    Delivered: "delivered"
+});
 crate::record!(JobView {
     id: "id",
     state: "state",

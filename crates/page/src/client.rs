@@ -23,8 +23,9 @@ use crate::{
     js,
     link::Link,
     options::ConnectOptions,
-    request, worker,
+    request,
     wakes::Wakes,
+    worker,
 };
 
 /// Events that `on` knows.
@@ -37,7 +38,8 @@ const EVENTS: [&str; 9] =
 /// `invalid-config`, `worker-unavailable`, or what the worker refuses to start for.
 #[wasm_bindgen]
 pub async fn connect(options: JsValue) -> Result<Client, JsValue> {
-    let options: ConnectOptions = if options.is_undefined() { ConnectOptions::default() } else { parse(options, "connect()", Error::invalid_config)? };
+    let options: ConnectOptions =
+        if options.is_undefined() { ConnectOptions::default() } else { parse(options, "connect()", Error::invalid_config)? };
     options.check().map_err(|error| to_js(&error))?;
     let registration = worker::register(&options).await?;
     let events = Events::new(&options.name);
@@ -219,7 +221,11 @@ fn job_id(text: &str) -> Result<JobId, JsValue> {
 }
 
 fn parse_filter(filter: JsValue) -> Result<Filter, JsValue> {
-    if filter.is_undefined() || filter.is_null() { Ok(Filter::default()) } else { parse(filter, "the filter", Error::invalid_request) }
+    if filter.is_undefined() || filter.is_null() {
+        Ok(Filter::default())
+    } else {
+        parse(filter, "the filter", Error::invalid_request)
+    }
 }
 
 fn enqueue_options(options: &JsValue) -> Result<(EnqueueOptions, Option<String>), JsValue> {

@@ -129,7 +129,10 @@ impl Events {
             return;
         }
         let Ok(status) = decode::<Status>(&js::get(data, "status")) else { return };
-        let before = { let status = self.status.borrow(); (status.done, status.total) };
+        let before = {
+            let status = self.status.borrow();
+            (status.done, status.total)
+        };
         let (done, total) = (status.done, status.total);
         self.status.replace(status);
         self.refresh();
@@ -189,8 +192,13 @@ impl Events {
     }
 
     fn emit(&self, topic: &Topic, detail: &JsValue) {
-        let listeners: Vec<Function> =
-            self.listeners.borrow().iter().filter(|(_, other, _)| other == topic).map(|(.., listener)| listener.clone()).collect();
+        let listeners: Vec<Function> = self
+            .listeners
+            .borrow()
+            .iter()
+            .filter(|(_, other, _)| other == topic)
+            .map(|(.., listener)| listener.clone())
+            .collect();
         for listener in listeners {
             js::call(&listener, detail);
         }

@@ -1,13 +1,14 @@
 //! Questions to the worker and its answers; see "A question's life" in the crate's documentation.
 
-use std::{
-    cell::RefCell,
-    rc::Rc,
-};
+use std::{cell::RefCell, rc::Rc};
 
 use js_sys::{Array, Function, Promise};
 use shearwater_bridge::{decode, encode};
-use shearwater_core::{Error, ErrorCode, protocol::{Envelope, Op, VERSION}, view::Status};
+use shearwater_core::{
+    Error, ErrorCode,
+    protocol::{Envelope, Op, VERSION},
+    view::Status,
+};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
@@ -105,9 +106,9 @@ impl Link {
             js::set(&message, "bodies", bodies);
         }
         match worker::active(&self.registration) {
-            Some(worker) => worker
-                .post(&message)
-                .map_err(|error| to_js(&Error::invalid_request(["this cannot be handed to the worker: ", &js::message_of(&error)].concat()))),
+            Some(worker) => worker.post(&message).map_err(|error| {
+                to_js(&Error::invalid_request(["this cannot be handed to the worker: ", &js::message_of(&error)].concat()))
+            }),
             None => Err(unavailable("the service worker was unregistered; connect() again")),
         }
     }

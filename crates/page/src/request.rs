@@ -133,7 +133,9 @@ async fn small(blob: Blob) -> Result<JsValue, JsValue> {
     if blob.size() > SMALL {
         return Ok(blob.into());
     }
-    JsFuture::from(blob.array_buffer()?).await.map_err(|error| invalid(["the body cannot be read: ", &js::message_of(&error)].concat()))
+    JsFuture::from(blob.array_buffer()?)
+        .await
+        .map_err(|error| invalid(["the body cannot be read: ", &js::message_of(&error)].concat()))
 }
 
 fn pairs(headers: &Headers) -> Vec<(String, String)> {
@@ -171,7 +173,5 @@ pub fn metadata(value: &JsValue) -> Result<Option<String>, JsValue> {
     if value.is_instance_of::<Function>() {
         return Err(invalid("metadata is JSON"));
     }
-    JSON::stringify(value)
-        .map(|text| text.as_string())
-        .map_err(|error| invalid(["metadata: ", &js::message_of(&error)].concat()))
+    JSON::stringify(value).map(|text| text.as_string()).map_err(|error| invalid(["metadata: ", &js::message_of(&error)].concat()))
 }

@@ -43,16 +43,8 @@ impl App {
 /// The main listener: the API behind the gate, the demo's switch if asked for, files for the rest.
 pub(crate) fn main_router(app: App, options: &Options) -> Router {
     let api = Router::new()
-        .route(
-            "/api/notes",
-            get(routes::notes::list).post(routes::notes::create),
-        )
-        .route(
-            "/api/notes/{id}",
-            get(routes::notes::show)
-                .put(routes::notes::update)
-                .delete(routes::notes::delete),
-        )
+        .route("/api/notes", get(routes::notes::list).post(routes::notes::create))
+        .route("/api/notes/{id}", get(routes::notes::show).put(routes::notes::update).delete(routes::notes::delete))
         .route("/api/attachments/{id}", get(routes::files::attachment))
         .route("/api/uploads", post(routes::files::upload))
         .route("/api/uploads/{id}", get(routes::files::uploaded))
@@ -65,10 +57,7 @@ pub(crate) fn main_router(app: App, options: &Options) -> Router {
         .route_layer(middleware::from_fn_with_state(app.clone(), gate::gate));
     let mut router = api;
     if options.demo {
-        router = router.route(
-            "/demo/control",
-            get(routes::demo::show).post(routes::demo::switch),
-        );
+        router = router.route("/demo/control", get(routes::demo::show).post(routes::demo::switch));
     }
     router.with_state(app).merge(statics::router(options))
 }

@@ -46,10 +46,7 @@ async fn show_faults(State(app): State<App>) -> Json<FaultSet> {
     Json(app.faults.current())
 }
 
-async fn replace_faults(
-    State(app): State<App>,
-    Json(set): Json<FaultSet>,
-) -> Result<Json<FaultSet>, Problem> {
+async fn replace_faults(State(app): State<App>, Json(set): Json<FaultSet>) -> Result<Json<FaultSet>, Problem> {
     app.faults.replace(set)?;
     Ok(Json(app.faults.current()))
 }
@@ -58,47 +55,26 @@ async fn release(State(app): State<App>) -> Json<Value> {
     Json(json!({ "released": app.faults.release() }))
 }
 
-async fn list_arrivals(
-    State(app): State<App>,
-    Query(filter): Query<Filter>,
-) -> Result<Json<Vec<Arrival>>, Problem> {
-    let list = app
-        .store
-        .run(move |connection| arrivals::list(connection, &filter.path, filter.after));
+async fn list_arrivals(State(app): State<App>, Query(filter): Query<Filter>) -> Result<Json<Vec<Arrival>>, Problem> {
+    let list = app.store.run(move |connection| arrivals::list(connection, &filter.path, filter.after));
     Ok(Json(list.await?))
 }
 
-async fn count_arrivals(
-    State(app): State<App>,
-    Query(filter): Query<Filter>,
-) -> Result<Json<Value>, Problem> {
-    let count = app
-        .store
-        .run(move |connection| arrivals::count(connection, &filter.path, filter.after));
+async fn count_arrivals(State(app): State<App>, Query(filter): Query<Filter>) -> Result<Json<Value>, Problem> {
+    let count = app.store.run(move |connection| arrivals::count(connection, &filter.path, filter.after));
     Ok(Json(json!({ "count": count.await? })))
 }
 
 async fn list_notes(State(app): State<App>) -> Result<Json<Vec<Note>>, Problem> {
-    Ok(Json(
-        app.store
-            .run(|connection| notes::list(connection, Page::ALL))
-            .await?,
-    ))
+    Ok(Json(app.store.run(|connection| notes::list(connection, Page::ALL)).await?))
 }
 
 async fn list_uploads(State(app): State<App>) -> Result<Json<Vec<Upload>>, Problem> {
     Ok(Json(app.store.run(files::uploads).await?))
 }
 
-async fn list_sink(
-    State(app): State<App>,
-    Query(filter): Query<Filter>,
-) -> Result<Json<Vec<Accepted>>, Problem> {
-    Ok(Json(
-        app.store
-            .run(move |connection| sink::list(connection, &filter.path))
-            .await?,
-    ))
+async fn list_sink(State(app): State<App>, Query(filter): Query<Filter>) -> Result<Json<Vec<Accepted>>, Problem> {
+    Ok(Json(app.store.run(move |connection| sink::list(connection, &filter.path)).await?))
 }
 
 async fn stats(State(app): State<App>) -> Json<Value> {

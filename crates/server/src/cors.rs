@@ -4,15 +4,13 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{
-    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 
 /// What a script may read of a reply, beyond the safelisted headers.
-const EXPOSED: HeaderValue =
-    HeaderValue::from_static("Location, ETag, Retry-After, RateLimit, Idempotent-Replayed, Date");
+const EXPOSED: HeaderValue = HeaderValue::from_static("Location, ETag, Retry-After, RateLimit, Idempotent-Replayed, Date");
 
 /// A preflight, with what it asks leave for.
 #[derive(Debug)]
@@ -57,13 +55,8 @@ pub(crate) fn permit(origin: Option<HeaderValue>, reply: &mut HeaderMap) {
     reply.append(VARY, HeaderValue::from_static("Origin"));
     let Some(origin) = origin else { return };
     reply.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    reply.insert(
-        ACCESS_CONTROL_ALLOW_CREDENTIALS,
-        HeaderValue::from_static("true"),
-    );
-    reply
-        .entry(ACCESS_CONTROL_EXPOSE_HEADERS)
-        .or_insert(EXPOSED);
+    reply.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    reply.entry(ACCESS_CONTROL_EXPOSE_HEADERS).or_insert(EXPOSED);
 }
 
 /// Middleware of the control listener: every origin may do everything.

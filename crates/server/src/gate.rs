@@ -42,42 +42,25 @@ pub(crate) async fn gate(State(app): State<App>, request: Request, next: Next) -
         Err(SpoolError::Broken(_)) => return DropConnection.into_response(),
         Err(error) => {
             let mut response = match error {
-                SpoolError::TooLarge => Problem::BodyTooLarge {
-                    limit: MAX_BODY_BYTES,
-                },
+                SpoolError::TooLarge => Problem::BodyTooLarge { limit: MAX_BODY_BYTES },
                 other => Problem::Internal(other.to_string()),
             }
             .into_response();
             cors::permit(cors::local_origin(&parts.headers), response.headers_mut());
-            arrival.close(Ending {
-                status: Some(response.status().as_u16()),
-                ..Ending::default()
-            });
+            arrival.close(Ending { status: Some(response.status().as_u16()), ..Ending::default() });
             return response;
         }
     };
-    arrival.record_body(BodyFacts {
-        sha256: spool.sha256().to_owned(),
-        size: spool.size(),
-        preview: preview(spool.head()),
-    });
+    arrival.record_body(BodyFacts { sha256: spool.sha256().to_owned(), size: spool.size(), preview: preview(spool.head()) });
     let attended = tokio::spawn(async move {
         let response = attend(&app, parts, spool, next, arrival).await;
         drop(visit);
         response
     });
-    attended
-        .await
-        .unwrap_or_else(|error| Problem::Internal(error.to_string()).into_response())
+    attended.await.unwrap_or_else(|error| Problem::Internal(error.to_string()).into_response())
 }
 
-async fn attend(
-    app: &App,
-    parts: Parts,
-    spool: Spool,
-    next: Next,
-    arrival: OpenArrival,
-) -> Response {
+async fn attend(app: &App, parts: Parts, spool: Spool, next: Next, arrival: OpenArrival) -> Response {
     let origin = cors::local_origin(&parts.headers);
     let preflight = Preflight::of(&parts.method, &parts.headers);
     let plan = app.faults.plan(Subject {
@@ -102,20 +85,10 @@ async fn attend(
 }
 
 /// Claims the request's key, if it will be handled and has one, and hands it to its route.
-async fn deliver(
-    app: &App,
-    plan: Option<&Plan>,
-    parts: Parts,
-    spool: Spool,
-    next: Next,
-    arrival: &OpenArrival,
-) -> Response {
+async fn deliver(app: &App, plan: Option<&Plan>, parts: Parts, spool: Spool, next: Next, arrival: &OpenArrival) -> Response {
     let claimed = if plan.is_none_or(Plan::handles) && may_have_effect(&parts) {
         IdempotencyKey::of(&parts.headers).and_then(|key| {
-            let claim = key
-                .as_ref()
-                .map(|key| app.claims.claim(arrival.ticket, key))
-                .transpose()?;
+            let claim = key.as_ref().map(|key| app.claims.claim(arrival.ticket, key)).transpose()?;
             Ok((key, claim))
         })
     } else {
@@ -133,11 +106,7 @@ async fn deliver(
 }
 
 /// Carries a plan out around `handling`, which runs only if the plan says so.
-async fn befall(
-    app: &App,
-    plan: Option<&Plan>,
-    handling: impl Future<Output = Response>,
-) -> Response {
+async fn befall(app: &App, plan: Option<&Plan>, handling: impl Future<Output = Response>) -> Response {
     let Some(plan) = plan else {
         return handling.await;
     };
@@ -147,11 +116,7 @@ async fn befall(
     if !plan.delay.is_zero() {
         tokio::time::sleep(plan.delay).await;
     }
-    let handled = if plan.handles() {
-        handling.await
-    } else {
-        Response::default()
-    };
+    let handled = if plan.handles() { handling.await } else { Response::default() };
     shape(Some(plan), handled)
 }
 
@@ -160,16 +125,13 @@ fn shape(plan: Option<&Plan>, handled: Response) -> Response {
     let Some(plan) = plan else { return handled };
     let mut response = match &plan.conduct {
         Conduct::DropUnhandled | Conduct::HandleAndDrop => return DropConnection.into_response(),
-        Conduct::AnswerUnhandled(status, body) | Conduct::HandleAndAnswer(status, body) => {
-            match body {
-                Some(body) => Reply::new(*status, body.clone()).with(
-                    CONTENT_TYPE,
-                    HeaderValue::from_static("text/plain; charset=utf-8"),
-                ),
-                None => Reply::new(*status, ""),
+        Conduct::AnswerUnhandled(status, body) | Conduct::HandleAndAnswer(status, body) => match body {
+            Some(body) => {
+                Reply::new(*status, body.clone()).with(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))
             }
-            .into_response()
+            None => Reply::new(*status, ""),
         }
+        .into_response(),
         Conduct::Handle => handled,
     };
     for (name, value) in &plan.headers {
@@ -180,16 +142,10 @@ fn shape(plan: Option<&Plan>, handled: Response) -> Response {
 
 /// Whether a key means anything: safe methods have no effect, except that the sink counts them.
 fn may_have_effect(parts: &Parts) -> bool {
-    !parts.method.is_safe()
-        || (parts.uri.path().starts_with("/api/sink") && parts.method != Method::OPTIONS)
+    !parts.method.is_safe() || (parts.uri.path().starts_with("/api/sink") && parts.method != Method::OPTIONS)
 }
 
-fn request_of(
-    parts: Parts,
-    spool: Spool,
-    arrival: &OpenArrival,
-    key: Option<IdempotencyKey>,
-) -> Request {
+fn request_of(parts: Parts, spool: Spool, arrival: &OpenArrival, key: Option<IdempotencyKey>) -> Request {
     let delivery = Delivery {
         ticket: arrival.ticket,
         key,
@@ -236,16 +192,11 @@ fn head_of(parts: &Parts) -> Head {
 }
 
 fn path_of(parts: &Parts) -> String {
-    parts
-        .uri
-        .path_and_query()
-        .map_or_else(|| parts.uri.path().to_owned(), ToString::to_string)
+    parts.uri.path_and_query().map_or_else(|| parts.uri.path().to_owned(), ToString::to_string)
 }
 
 fn text_of(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    headers
-        .get(name)
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
 /// The beginning of a text; none if it is not UTF-8. A character cut in two at the end is left out.
@@ -254,9 +205,9 @@ fn preview(head: &[u8]) -> Option<String> {
     let start = head.get(..PREVIEW_BYTES).unwrap_or(head);
     match std::str::from_utf8(start) {
         Ok(text) => Some(text.to_owned()),
-        Err(error) if cut && error.error_len().is_none() => start
-            .get(..error.valid_up_to())
-            .map(|valid| String::from_utf8_lossy(valid).into_owned()),
+        Err(error) if cut && error.error_len().is_none() => {
+            start.get(..error.valid_up_to()).map(|valid| String::from_utf8_lossy(valid).into_owned())
+        }
         Err(_) => None,
     }
 }

@@ -47,9 +47,7 @@ impl IdempotencyKey {
             None => text.to_owned(),
         };
         let bare = !text.starts_with('"');
-        let valid = |c: char| {
-            c.is_ascii_graphic() && !(bare && matches!(c, '"' | ',' | ';')) || (c == ' ' && !bare)
-        };
+        let valid = |c: char| c.is_ascii_graphic() && !(bare && matches!(c, '"' | ',' | ';')) || (c == ' ' && !bare);
         if key.is_empty() || key.len() > MAX_KEY_LENGTH || !key.chars().all(valid) {
             return Err(Problem::KeyMalformed);
         }
@@ -85,19 +83,12 @@ impl Claims {
     ///
     /// # Errors
     /// [`Problem::KeyInUse`] while another request has it.
-    pub(crate) fn claim(
-        self: &Arc<Self>,
-        ticket: Ticket,
-        key: &IdempotencyKey,
-    ) -> Result<Claim, Problem> {
+    pub(crate) fn claim(self: &Arc<Self>, ticket: Ticket, key: &IdempotencyKey) -> Result<Claim, Problem> {
         let entry = (ticket.epoch, key.clone());
         if !self.0.lock().insert(entry.clone()) {
             return Err(Problem::KeyInUse);
         }
-        Ok(Claim {
-            claims: Arc::clone(self),
-            entry,
-        })
+        Ok(Claim { claims: Arc::clone(self), entry })
     }
 }
 
@@ -142,9 +133,7 @@ pub(crate) async fn commit_once(
         };
         if let Some(first) = replies::find(connection, &key)? {
             return Ok(match difference(&first.request, &delivery.fingerprint) {
-                None => Ok(first
-                    .reply
-                    .with(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"))),
+                None => Ok(first.reply.with(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"))),
                 Some(difference) => Err(Problem::KeyReused { difference }),
             });
         }
@@ -189,9 +178,7 @@ mod tests {
     #[test]
     fn malformed_keys_are_refused() {
         let long = "k".repeat(256);
-        for bad in [
-            "", "\"\"", "\"abc", "\"a\"b", "a\"b", "a b", "a,b", r#""a\b""#, &long,
-        ] {
+        for bad in ["", "\"\"", "\"abc", "\"a\"b", "a\"b", "a b", "a,b", r#""a\b""#, &long] {
             assert!(matches!(parse(bad), Err(Problem::KeyMalformed)), "{bad}");
         }
     }

@@ -32,14 +32,7 @@ pub(crate) struct Journal {
 
 impl Journal {
     pub(crate) fn new(store: Arc<Store>, last: i64) -> Self {
-        Self {
-            store,
-            next: Mutex::new(Ticket {
-                n: last + 1,
-                epoch: 0,
-            }),
-            stored_epoch: Arc::new(AtomicU64::new(0)),
-        }
+        Self { store, next: Mutex::new(Ticket { n: last + 1, epoch: 0 }), stored_epoch: Arc::new(AtomicU64::new(0)) }
     }
 
     /// Gives the next number and queues the arrival's row.
@@ -47,14 +40,8 @@ impl Journal {
         let mut next = self.next.lock();
         let ticket = *next;
         next.n += 1;
-        self.submit(ticket, move |connection| {
-            arrivals::insert(connection, ticket.n, &head)
-        });
-        OpenArrival {
-            journal: Arc::clone(self),
-            ticket,
-            closed: false,
-        }
+        self.submit(ticket, move |connection| arrivals::insert(connection, ticket.n, &head));
+        OpenArrival { journal: Arc::clone(self), ticket, closed: false }
     }
 
     /// Does `work` in a transaction unless the ticket's epoch is over.
@@ -76,10 +63,7 @@ impl Journal {
     pub(crate) async fn reset(&self) -> Result<(), StoreError> {
         let emptied = {
             let mut next = self.next.lock();
-            *next = Ticket {
-                n: 1,
-                epoch: next.epoch + 1,
-            };
+            *next = Ticket { n: 1, epoch: next.epoch + 1 };
             let (epoch, stored_epoch) = (next.epoch, Arc::clone(&self.stored_epoch));
             let (done, emptied) = tokio::sync::oneshot::channel();
             self.store.submit(move |connection| {
@@ -95,29 +79,17 @@ impl Journal {
         self.store.run(|_| Ok(())).await
     }
 
-    fn submit(
-        &self,
-        ticket: Ticket,
-        work: impl FnOnce(&Connection) -> Result<(), StoreError> + Send + 'static,
-    ) {
+    fn submit(&self, ticket: Ticket, work: impl FnOnce(&Connection) -> Result<(), StoreError> + Send + 'static) {
         self.store.submit(self.within(ticket, work));
     }
 
-    fn within<T, W>(
-        &self,
-        ticket: Ticket,
-        work: W,
-    ) -> impl FnOnce(&Connection) -> Result<T, StoreError> + use<T, W>
+    fn within<T, W>(&self, ticket: Ticket, work: W) -> impl FnOnce(&Connection) -> Result<T, StoreError> + use<T, W>
     where
         W: FnOnce(&Connection) -> Result<T, StoreError>,
     {
         let stored_epoch = Arc::clone(&self.stored_epoch);
         move |connection| {
-            if stored_epoch.load(SeqCst) == ticket.epoch {
-                work(connection)
-            } else {
-                Err(StoreError::Reset)
-            }
+            if stored_epoch.load(SeqCst) == ticket.epoch { work(connection) } else { Err(StoreError::Reset) }
         }
     }
 }
@@ -134,9 +106,7 @@ impl OpenArrival {
     /// Records what the body was.
     pub(crate) fn record_body(&self, body: BodyFacts) {
         let n = self.ticket.n;
-        self.journal.submit(self.ticket, move |connection| {
-            arrivals::record_body(connection, n, &body)
-        });
+        self.journal.submit(self.ticket, move |connection| arrivals::record_body(connection, n, &body));
     }
 
     /// Records the end.
@@ -147,19 +117,14 @@ impl OpenArrival {
 
     fn record_ending(&self, ending: Ending) {
         let n = self.ticket.n;
-        self.journal.submit(self.ticket, move |connection| {
-            arrivals::record_ending(connection, n, &ending)
-        });
+        self.journal.submit(self.ticket, move |connection| arrivals::record_ending(connection, n, &ending));
     }
 }
 
 impl Drop for OpenArrival {
     fn drop(&mut self) {
         if !self.closed {
-            self.record_ending(Ending {
-                fault: Some("body incomplete".to_owned()),
-                ..Ending::default()
-            });
+            self.record_ending(Ending { fault: Some("body incomplete".to_owned()), ..Ending::default() });
         }
     }
 }

@@ -34,10 +34,7 @@ async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     let (listen, control) = (server.listen_url(), server.control_url());
     // URLs of addresses have nothing in them that JSON would escape.
     println!(r#"{{"listen":"{listen}","control":"{control}"}}"#);
-    eprintln!(
-        "shearwater-server: app and API at {listen}, control at {control}, database {}",
-        db.display()
-    );
+    eprintln!("shearwater-server: app and API at {listen}, control at {control}, database {}", db.display());
     tokio::select! {
         () = server.stopped() => {}
         _ = terminate.recv() => {}

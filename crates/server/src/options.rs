@@ -78,18 +78,11 @@ impl Mount {
     /// # Errors
     /// [`OptionsError::Mount`] when a part is missing, or the prefix would hide `/` or `/api`.
     pub fn parse(text: &str) -> Result<Self, OptionsError> {
-        let invalid = |reason| OptionsError::Mount {
-            given: text.to_owned(),
-            reason,
-        };
-        let (prefix, dir) = text
-            .split_once('=')
-            .ok_or_else(|| invalid("it has no `=`"))?;
+        let invalid = |reason| OptionsError::Mount { given: text.to_owned(), reason };
+        let (prefix, dir) = text.split_once('=').ok_or_else(|| invalid("it has no `=`"))?;
         let prefix = prefix.trim_end_matches('/');
         if !prefix.starts_with('/') {
-            return Err(invalid(
-                "the prefix has to start with `/` and be longer than that",
-            ));
+            return Err(invalid("the prefix has to start with `/` and be longer than that"));
         }
         if prefix == "/api" || prefix.starts_with("/api/") {
             return Err(invalid("`/api` is the server's own"));
@@ -100,10 +93,7 @@ impl Mount {
         if dir.is_empty() {
             return Err(invalid("the folder is missing"));
         }
-        Ok(Self {
-            prefix: prefix.to_owned(),
-            dir: PathBuf::from(dir),
-        })
+        Ok(Self { prefix: prefix.to_owned(), dir: PathBuf::from(dir) })
     }
 
     pub(crate) fn prefix(&self) -> &str {
@@ -151,13 +141,10 @@ impl Options {
                 Arg::Long("control") => options.control = parser.value()?.parse()?,
                 Arg::Long("db") => options.db = parser.value()?.into(),
                 Arg::Long("static") => options.static_dir = Some(parser.value()?.into()),
-                Arg::Long("static-mount") => options
-                    .mounts
-                    .push(Mount::parse(&parser.value()?.string()?)?),
+                Arg::Long("static-mount") => options.mounts.push(Mount::parse(&parser.value()?.string()?)?),
                 Arg::Long("csp") => {
                     let policy = parser.value()?.string()?;
-                    options.csp =
-                        Some(HeaderValue::from_str(&policy).map_err(|_| OptionsError::Csp)?);
+                    options.csp = Some(HeaderValue::from_str(&policy).map_err(|_| OptionsError::Csp)?);
                 }
                 Arg::Long("demo") => options.demo = true,
                 Arg::Long("fast") => options.durability = Durability::Fast,
@@ -194,39 +181,16 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(options.listen.port(), 0);
-        assert_eq!(
-            options.mounts,
-            [Mount {
-                prefix: "/shearwater".into(),
-                dir: "dist".into()
-            }]
-        );
+        assert_eq!(options.mounts, [Mount { prefix: "/shearwater".into(), dir: "dist".into() }]);
         assert_eq!(options.durability, Durability::Fast);
         assert!(options.demo && !options.keep_alive && options.csp.is_some());
     }
 
     #[test]
     fn refuses_what_it_cannot_serve() {
-        for bad in [
-            "dist",
-            "/=dist",
-            "/api=dist",
-            "/api/x=dist",
-            "x=dist",
-            "/x=",
-            "/{a}=dist",
-        ] {
-            assert!(
-                matches!(
-                    parse(&["--static-mount", bad]),
-                    Err(OptionsError::Mount { .. })
-                ),
-                "{bad}"
-            );
+        for bad in ["dist", "/=dist", "/api=dist", "/api/x=dist", "x=dist", "/x=", "/{a}=dist"] {
+            assert!(matches!(parse(&["--static-mount", bad]), Err(OptionsError::Mount { .. })), "{bad}");
         }
-        assert!(matches!(
-            parse(&["--listen=nowhere"]),
-            Err(OptionsError::Argument(_))
-        ));
+        assert!(matches!(parse(&["--listen=nowhere"]), Err(OptionsError::Argument(_))));
     }
 }

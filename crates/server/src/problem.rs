@@ -15,15 +15,9 @@ pub(crate) enum Problem {
     #[error("A note needs a text: send a field `text` that is not empty. {0}")]
     TextMissing(String),
     #[error("The body could not be read as {expected}: {reason}")]
-    BodyMalformed {
-        expected: &'static str,
-        reason: String,
-    },
+    BodyMalformed { expected: &'static str, reason: String },
     #[error("Send {expected}; the Content-Type was `{given}`.")]
-    MediaTypeUnsupported {
-        expected: &'static str,
-        given: String,
-    },
+    MediaTypeUnsupported { expected: &'static str, given: String },
     #[error("The body is larger than {limit} bytes.")]
     BodyTooLarge { limit: u32 },
     #[error("There is no {what} here.")]
@@ -32,15 +26,11 @@ pub(crate) enum Problem {
     MethodNotAllowed,
     #[error("The note has version {current} by now, and If-Match names another.")]
     VersionMismatch { current: u32 },
-    #[error(
-        "Idempotency-Key has to be a string of 1 to 255 visible ASCII characters, quoted or bare."
-    )]
+    #[error("Idempotency-Key has to be a string of 1 to 255 visible ASCII characters, quoted or bare.")]
     KeyMalformed,
     #[error("This Idempotency-Key was used before, for another request: {difference} differs.")]
     KeyReused { difference: &'static str },
-    #[error(
-        "The first request with this Idempotency-Key is still being handled; ask again shortly."
-    )]
+    #[error("The first request with this Idempotency-Key is still being handled; ask again shortly.")]
     KeyInUse,
     #[error("{0}")]
     FaultSetInvalid(String),
@@ -53,9 +43,7 @@ pub(crate) enum Problem {
 impl Problem {
     fn status(&self) -> StatusCode {
         match self {
-            Self::TextMissing(_) | Self::KeyReused { .. } | Self::FaultSetInvalid(_) => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            Self::TextMissing(_) | Self::KeyReused { .. } | Self::FaultSetInvalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::BodyMalformed { .. } | Self::KeyMalformed => StatusCode::BAD_REQUEST,
             Self::MediaTypeUnsupported { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -97,10 +85,7 @@ impl From<Problem> for Reply {
             "code": problem.code(),
             "detail": problem.to_string(),
         });
-        let reply = Self::new(status, body.to_string()).with(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        let reply = Self::new(status, body.to_string()).with(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match problem {
             Problem::KeyInUse => reply.with(RETRY_AFTER, HeaderValue::from_static("1")),
             _ => reply,

@@ -22,18 +22,13 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn new(status: StatusCode, body: impl Into<Bytes>) -> Self {
-        Self {
-            status,
-            headers: HeaderMap::new(),
-            body: body.into(),
-        }
+        Self { status, headers: HeaderMap::new(), body: body.into() }
     }
 
     /// A JSON answer.
     pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Self {
         match serde_json::to_vec(body) {
-            Ok(body) => Self::new(status, body)
-                .with(CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            Ok(body) => Self::new(status, body).with(CONTENT_TYPE, HeaderValue::from_static("application/json")),
             Err(error) => Problem::Internal(error.to_string()).into(),
         }
     }

@@ -30,12 +30,7 @@ impl IntoResponse for DropConnection {
 }
 
 /// Accepts until `stop`; connections that are open then end with the process.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    router: Router,
-    keep_alive: bool,
-    stop: CancellationToken,
-) {
+pub(crate) async fn serve(listener: TcpListener, router: Router, keep_alive: bool, stop: CancellationToken) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().keep_alive(keep_alive);
     loop {

@@ -53,37 +53,17 @@ impl Server {
     /// # Errors
     /// See [`StartError`]; nothing is left running then.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let (store, last_arrival) =
-            Store::open(&options.db, options.durability).map_err(|source| {
-                StartError::Database {
-                    path: options.db.clone(),
-                    source,
-                }
-            })?;
+        let (store, last_arrival) = Store::open(&options.db, options.durability)
+            .map_err(|source| StartError::Database { path: options.db.clone(), source })?;
         let (main, listen) = bind(options.listen).await?;
         let (controls, control) = bind(options.control).await?;
 
         let store = Arc::new(store);
         let stop = CancellationToken::new();
         let app = App::new(Arc::clone(&store), last_arrival, stop.clone());
-        tokio::spawn(serve::serve(
-            main,
-            main_router(app.clone(), &options),
-            options.keep_alive,
-            stop.clone(),
-        ));
-        tokio::spawn(serve::serve(
-            controls,
-            control::router(app),
-            true,
-            stop.clone(),
-        ));
-        Ok(Self {
-            listen,
-            control,
-            store,
-            stop,
-        })
+        tokio::spawn(serve::serve(main, main_router(app.clone(), &options), options.keep_alive, stop.clone()));
+        tokio::spawn(serve::serve(controls, control::router(app), true, stop.clone()));
+        Ok(Self { listen, control, store, stop })
     }
 
     /// Where the app and the API are, without a slash at the end.

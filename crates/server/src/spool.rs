@@ -76,12 +76,7 @@ impl Spool {
             file.flush().await?;
             file.seek(SeekFrom::Start(0)).await?;
         }
-        Ok(Self {
-            head: head.freeze(),
-            rest,
-            size,
-            sha256: hex(&hasher.finalize()),
-        })
+        Ok(Self { head: head.freeze(), rest, size, sha256: hex(&hasher.finalize()) })
     }
 
     /// The first mebibyte, or all of it.
@@ -113,15 +108,9 @@ impl Spool {
 
 /// Lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] = [
-        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
-    ];
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied();
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .flatten()
-        .collect()
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).flatten().collect()
 }
 
 #[cfg(test)]
@@ -130,29 +119,13 @@ mod tests {
 
     #[tokio::test]
     async fn gives_back_the_bytes_it_read_whatever_the_size() {
-        for size in [
-            0,
-            1,
-            HEAD_BYTES - 1,
-            HEAD_BYTES,
-            HEAD_BYTES + 1,
-            3 * HEAD_BYTES + 17,
-        ] {
-            let bytes: Vec<u8> = (0..size)
-                .map(|at| u8::try_from(at % 251).unwrap())
-                .collect();
-            let pieces: Vec<_> = bytes
-                .chunks(70_001)
-                .map(|c| Ok::<_, std::io::Error>(c.to_vec()))
-                .collect();
-            let spool = Spool::read(Body::from_stream(stream::iter(pieces)))
-                .await
-                .unwrap();
+        for size in [0, 1, HEAD_BYTES - 1, HEAD_BYTES, HEAD_BYTES + 1, 3 * HEAD_BYTES + 17] {
+            let bytes: Vec<u8> = (0..size).map(|at| u8::try_from(at % 251).unwrap()).collect();
+            let pieces: Vec<_> = bytes.chunks(70_001).map(|c| Ok::<_, std::io::Error>(c.to_vec())).collect();
+            let spool = Spool::read(Body::from_stream(stream::iter(pieces))).await.unwrap();
             assert_eq!(usize::try_from(spool.size()).unwrap(), size);
             assert_eq!(spool.sha256(), hex(&Sha256::digest(&bytes)));
-            let again = axum::body::to_bytes(spool.into_body(), usize::MAX)
-                .await
-                .unwrap();
+            let again = axum::body::to_bytes(spool.into_body(), usize::MAX).await.unwrap();
             assert!(again == bytes, "{size} bytes came back changed");
         }
     }

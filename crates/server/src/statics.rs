@@ -7,10 +7,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, IF_MODIFIED_SINCE, LAST_MODIFIED,
-    LOCATION,
-};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, IF_MODIFIED_SINCE, LAST_MODIFIED, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tower_http::services::ServeDir;
 
@@ -38,13 +35,8 @@ struct Policy {
 }
 
 fn files_of(dir: &std::path::Path, prefix: &str, options: &Options) -> Router {
-    let policy = Policy {
-        prefix: prefix.to_owned(),
-        csp: options.csp.clone(),
-    };
-    Router::new()
-        .fallback_service(ServeDir::new(dir))
-        .layer(middleware::from_fn_with_state(policy, dress))
+    let policy = Policy { prefix: prefix.to_owned(), csp: options.csp.clone() };
+    Router::new().fallback_service(ServeDir::new(dir)).layer(middleware::from_fn_with_state(policy, dress))
 }
 
 async fn dress(State(policy): State<Policy>, mut request: Request, next: Next) -> Response {
@@ -61,9 +53,7 @@ async fn dress(State(policy): State<Policy>, mut request: Request, next: Next) -
         headers.insert(SERVICE_WORKER_ALLOWED, HeaderValue::from_static("/"));
     }
     // A folder asked for without its slash: the files do not know what they are mounted under.
-    if let Some(Ok(location)) = headers
-        .get(LOCATION)
-        .map(|value| value.to_str().map(str::to_owned))
+    if let Some(Ok(location)) = headers.get(LOCATION).map(|value| value.to_str().map(str::to_owned))
         && let Ok(whole) = HeaderValue::try_from(format!("{}{location}", policy.prefix))
     {
         headers.insert(LOCATION, whole);
@@ -73,10 +63,6 @@ async fn dress(State(policy): State<Policy>, mut request: Request, next: Next) -
 
 /// Whether it is JavaScript; the table of types still gives `.mjs` an older name for that.
 fn is_script(headers: &HeaderMap) -> bool {
-    let content_type = headers
-        .get(CONTENT_TYPE)
-        .map(HeaderValue::as_bytes)
-        .unwrap_or_default();
-    content_type.starts_with(b"text/javascript")
-        || content_type.starts_with(b"application/javascript")
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    content_type.starts_with(b"text/javascript") || content_type.starts_with(b"application/javascript")
 }

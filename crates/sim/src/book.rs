@@ -135,4 +135,3 @@ impl Book {
         self.accepted
     }
 }
-

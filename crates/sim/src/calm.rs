@@ -59,7 +59,10 @@ impl World {
                 let now = self.clock.device();
                 let store = self.store.borrow();
                 let job = store.jobs().find(|job| job.next_attempt_at == at);
-                return Err(Violation::new(Promise::Live, format!("the next wake would be at {}, now is {}: {job:?}", at.0, now.0)));
+                return Err(Violation::new(
+                    Promise::Live,
+                    format!("the next wake would be at {}, now is {}: {job:?}", at.0, now.0),
+                ));
             }
             let wait = at.since(self.clock.device());
             self.note(|| format!("the next wake is in {wait} ms"));

@@ -3,7 +3,11 @@
 //! A request that has left arrives whatever becomes of its sender; a reply reaches only a sender
 //! that is still there and still waits.
 
-use shearwater_core::{classify::{Reply, meaning}, drain::Input, time::unit::SECOND};
+use shearwater_core::{
+    classify::{Reply, meaning},
+    drain::Input,
+    time::unit::SECOND,
+};
 
 use crate::{
     check::Checked,

@@ -6,7 +6,7 @@ use shearwater_core::{
     JobId,
     request::RequestHead,
     store::{
-        enqueue::{EnqueueOptions, NewJob, OnDuplicate, Priority, admit, enqueue},
+        enqueue::{EnqueueOptions, NewJob, Priority, admit, enqueue},
         hands::{self, Body, Edit},
         read::{self, Filter},
         turn::Ripen,
@@ -62,7 +62,6 @@ impl World {
             not_before,
             max_age: chance.happens(0.1).then(|| chance.pick([0, MINUTE, HOUR])),
             max_attempts: chance.happens(0.1).then(|| chance.pick([1, 3])),
-            on_duplicate: key.as_ref().filter(|_| chance.happens(0.2)).map(|_| chance.pick([OnDuplicate::Keep, OnDuplicate::Replace])),
             key,
         };
         Asked { new: NewJob { id: JobId::from_random(chance.bytes()), request, options, metadata: None }, origin, content, size }
@@ -74,8 +73,10 @@ impl World {
         let (content, chance) = (self.contents, &mut self.chance);
         let origin = chance.pick(ORIGINS);
         let method = chance.pick(["POST", "POST", "PUT", "DELETE", "GET"]);
-        let size = (method != "GET" && chance.happens(0.7)).then(|| if chance.happens(0.1) { 8 << 20 } else { chance.magnitude(1 << 16) });
-        let request = RequestHead { url: format!("{origin}/items/{content}"), method: method.to_owned(), ..RequestHead::default() };
+        let size = (method != "GET" && chance.happens(0.7))
+            .then(|| if chance.happens(0.1) { 8 << 20 } else { chance.magnitude(1 << 16) });
+        let request =
+            RequestHead { url: format!("{origin}/items/{content}"), method: method.to_owned(), ..RequestHead::default() };
         (request, origin, content, size)
     }
 
@@ -86,7 +87,9 @@ impl World {
         for asked in &call.jobs {
             match admit(asked.new.clone(), asked.origin.to_owned(), asked.size, &config) {
                 Ok(job) => admitted.push((job, asked.size.map(|_| asked.content))),
-                Err(error) => return Err(check::Violation::new(check::Promise::Durable, format!("a sound job was refused: {error}"))),
+                Err(error) => {
+                    return Err(check::Violation::new(check::Promise::Durable, format!("a sound job was refused: {error}")));
+                }
             }
         }
         let stored = self.transact(async |tx| enqueue(tx, now, admitted, call.repeat).await)?;
@@ -103,9 +106,7 @@ impl World {
                 self.chance.happens(0.5)
             }
         };
-        // A `replace` asked for again may overwrite what came after it; the runtime cannot tell yet.
-        let replaces = call.jobs.iter().any(|asked| asked.new.options.on_duplicate == Some(OnDuplicate::Replace));
-        if !heard && !replaces {
+        if !heard {
             let delay = self.chance.magnitude(HOUR);
             self.later(delay, delay, Event::Enqueue(Call { repeat: true, ..call.clone() }));
         }

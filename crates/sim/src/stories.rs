@@ -8,7 +8,7 @@ use shearwater_core::{
     classify::{Reply, Response},
     config::{OnFailure, QueueConfig, WorkerConfig},
     drain::{Budget, Command, Drain, Input, Plan, Summary},
-    job::{Job, Place, State},
+    job::{Job, MOST_INTERRUPTIONS, Place, State},
     request::RequestHead,
     store::{
         self,
@@ -58,8 +58,10 @@ impl Bench {
     fn put_with(&mut self, key: Option<&str>, not_before: Option<Millis>) -> JobId {
         self.ids += 1;
         let id = JobId::from_random([self.ids; 16]);
-        let request = RequestHead { url: format!("{ORIGIN}/items/{}", self.ids), method: "POST".to_owned(), ..RequestHead::default() };
-        let options = EnqueueOptions { queue: Some("q".to_owned()), key: key.map(str::to_owned), not_before, ..EnqueueOptions::default() };
+        let request =
+            RequestHead { url: format!("{ORIGIN}/items/{}", self.ids), method: "POST".to_owned(), ..RequestHead::default() };
+        let options =
+            EnqueueOptions { queue: Some("q".to_owned()), key: key.map(str::to_owned), not_before, ..EnqueueOptions::default() };
         let new = NewJob { id: id.clone(), request, options, metadata: None };
         let admitted = admit(new, ORIGIN.to_owned(), None, &self.config).unwrap();
         self.write(async |tx| enqueue(tx, self.now, vec![(admitted, None)], false).await);
@@ -85,13 +87,8 @@ impl Bench {
     }
 
     fn settle(&self, holder: &str, id: &JobId, status: u16) -> Turned {
-        let settlement = Settlement {
-            id: id.clone(),
-            key: id.as_str().to_owned(),
-            reply: answer(status),
-            at: self.now,
-            roll: 0.5,
-        };
+        let settlement =
+            Settlement { id: id.clone(), key: id.as_str().to_owned(), reply: answer(status), at: self.now, roll: 0.5 };
         self.turn(&Turn { settle: vec![settlement], ..later_turn(holder, 0) })
     }
 
@@ -231,12 +228,12 @@ fn an_edited_job_is_not_taken_for_delivered_by_a_late_reply_to_what_it_said_befo
 fn a_job_given_up_as_interrupted_is_delivered_by_a_late_reply() {
     let mut bench = Bench::new(QueueConfig::default());
     let id = bench.put(None);
-    for n in 0..10 {
+    for n in 0..MOST_INTERRUPTIONS {
         bench.first_turn(&format!("killed {n}"), true, 1);
     }
     bench.first_turn("drain", true, 0);
     assert_eq!(bench.job(&id).state, State::Failed);
-    bench.settle("killed 9", &id, 200);
+    bench.settle(&format!("killed {}", MOST_INTERRUPTIONS - 1), &id, 200);
     assert!(bench.db.borrow().outcome(&id).is_some());
 }
 
@@ -408,9 +405,16 @@ fn a_drain_waits_no_longer_than_for_the_first_that_is_due() {
     let id = bench.put(None);
     bench.put(None);
     let (mut drain, _) = bench.drain(6);
-    let first = bench.feed(&mut drain, replied(&id, Reply::Status(Response { status: 429, retry_after: Some("15".to_owned()), ..Response::default() })));
+    let first = bench.feed(
+        &mut drain,
+        replied(&id, Reply::Status(Response { status: 429, retry_after: Some("15".to_owned()), ..Response::default() })),
+    );
     let second = bench.feed(&mut drain, replied(&JobId::from_random([2; 16]), answer(503)));
-    let waits: Vec<Millis> = first.into_iter().chain(second).filter_map(|command| if let Command::Wait(at) = command { Some(at) } else { None }).collect();
+    let waits: Vec<Millis> = first
+        .into_iter()
+        .chain(second)
+        .filter_map(|command| if let Command::Wait(at) = command { Some(at) } else { None })
+        .collect();
     assert_eq!(waits.len(), 2, "{waits:?}");
     assert!(waits[1] < waits[0], "{waits:?}");
 }

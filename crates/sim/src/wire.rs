@@ -79,7 +79,8 @@ impl Wire {
 
     /// The sender of these died.
     pub(crate) fn cut_off(&mut self, run: RunNo) {
-        let numbers: Vec<SendNo> = self.in_the_air().filter(|(_, sending)| sending.run == run).map(|(number, _)| number).collect();
+        let numbers: Vec<SendNo> =
+            self.in_the_air().filter(|(_, sending)| sending.run == run).map(|(number, _)| number).collect();
         for number in numbers {
             self.end(number, Status::CutOff);
         }

@@ -74,7 +74,10 @@ impl World {
             online,
             exclusive: self.weather.locks,
         };
-        self.runs.insert(number, Run { context, plan, drain: None, begun: (0, 0), timer: 0, bodies: BTreeMap::new(), turning: false, seen: 0 });
+        self.runs.insert(
+            number,
+            Run { context, plan, drain: None, begun: (0, 0), timer: 0, bodies: BTreeMap::new(), turning: false, seen: 0 },
+        );
         let free = !self.weather.locks || self.flaw == Some(Flaw::IgnoresLocks) || self.locks.request(queue, number);
         if free {
             self.later(0, 3, Event::Granted(number));
@@ -100,8 +103,12 @@ impl World {
     /// Tells every drain to come to an end.
     pub(crate) fn stop(&mut self, context: usize) -> Checked {
         self.note(|| format!("stop {context}"));
-        let numbers: Vec<RunNo> =
-            self.runs.iter().filter(|(_, run)| run.context == context && run.drain.is_some()).map(|(number, _)| *number).collect();
+        let numbers: Vec<RunNo> = self
+            .runs
+            .iter()
+            .filter(|(_, run)| run.context == context && run.drain.is_some())
+            .map(|(number, _)| *number)
+            .collect();
         numbers.into_iter().try_for_each(|number| self.feed(number, Input::Stop))
     }
 
@@ -216,10 +223,13 @@ impl World {
         if let Some(run) = self.runs.get_mut(&number) {
             run.turning = false;
         }
-        self.feed(number, match heard {
-            Ok(turned) => Input::Turned(turned),
-            Err(error) => Input::TurnFailed(error),
-        })
+        self.feed(
+            number,
+            match heard {
+                Ok(turned) => Input::Turned(turned),
+                Err(error) => Input::TurnFailed(error),
+            },
+        )
     }
 
     fn send(&mut self, number: RunNo, job: Job) -> Checked {
@@ -231,15 +241,7 @@ impl World {
         let body = self.runs.get_mut(&number).and_then(|run| run.bodies.remove(&job.id));
         self.note(|| format!("drain {number} sends #{} {}", job.seq, job.id));
         let limit = self.config.queue_or_default(&job.queue).send_limit(job.size);
-        let sending = Sending {
-            run: number,
-            key,
-            body,
-            left: false,
-            status: Status::InTheAir,
-            settled: false,
-            job,
-        };
+        let sending = Sending { run: number, key, body, left: false, status: Status::InTheAir, settled: false, job };
         check::sends::check(self, &sending)?;
         self.book.use_up(&sending.job.id);
         let sent = self.wire.send(sending);
@@ -250,7 +252,10 @@ impl World {
 
     fn tell(&mut self, number: RunNo, news: &News) -> Checked {
         if news.done > news.total {
-            return Err(Violation::new(Promise::Honest, format!("drain {number} tells of {} outcomes of {}", news.done, news.total)));
+            return Err(Violation::new(
+                Promise::Honest,
+                format!("drain {number} tells of {} outcomes of {}", news.done, news.total),
+            ));
         }
         Ok(())
     }

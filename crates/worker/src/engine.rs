@@ -12,10 +12,7 @@ use shearwater_core::{
     job::State,
     ledger::Ledger,
     protocol::Event,
-    store::{
-        read,
-        turn::Ripen,
-    },
+    store::{read, turn::Ripen},
     view::SyncResult,
 };
 use wasm_bindgen::prelude::*;
@@ -101,6 +98,15 @@ impl Engine {
             error = error.or(summary.error);
         }
         error.map_or(Ok(again), Err)
+    }
+
+    /// Has the drains of one queue, or of all, send nothing more.
+    pub fn stop(self: &Rc<Self>, queue: Option<&str>) {
+        let running: Vec<_> =
+            self.running.borrow().iter().filter(|running| queue.is_none_or(|queue| running.queue == queue)).cloned().collect();
+        for running in running {
+            running.stop(self);
+        }
     }
 
     /// Waits for the drains of these queues that are at work, and starts none.

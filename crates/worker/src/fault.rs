@@ -14,7 +14,9 @@ pub fn to_js(error: Error) -> JsValue {
 pub fn storage_error(error: &JsValue) -> Error {
     let (name, message) = (js::name_of(error), js::message_of(error));
     let (code, advice) = match name.as_str() {
-        "QuotaExceededError" => (ErrorCode::QuotaExceeded, "the disk or the origin's quota is full; nothing was stored: free space and try again"),
+        "QuotaExceededError" => {
+            (ErrorCode::QuotaExceeded, "the disk or the origin's quota is full; nothing was stored: free space and try again")
+        }
         "DataCloneError" => (ErrorCode::InvalidRequest, "the body cannot be stored"),
         "ConstraintError" | "DataError" | "TypeError" => (ErrorCode::Internal, "IndexedDB refused a row"),
         _ => (ErrorCode::StorageUnavailable, "IndexedDB cannot be used (private mode, or the browser lost its connection)"),

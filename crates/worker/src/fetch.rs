@@ -92,14 +92,24 @@ async fn attempt(engine: &Engine, job: &Job, body: Option<&JsValue>, credentials
     reply
 }
 
-fn request_init(config: &WorkerConfig, own_origin: &str, job: &Job, body: Option<&JsValue>, credentials: &[(String, String)]) -> Object {
+fn request_init(
+    config: &WorkerConfig,
+    own_origin: &str,
+    job: &Job,
+    body: Option<&JsValue>,
+    credentials: &[(String, String)],
+) -> Object {
     let request = &job.request;
     let init = Object::new();
     js::set(&init, "method", &JsValue::from_str(&request.method));
     let queue = config.queue_or_default(&job.queue);
     let takes_key = job.origin == own_origin || config.idempotency_origins.contains(&job.origin);
     // A structured-field string (RFC 8941 §3.3.3); a UUID needs no escapes.
-    let key = queue.idempotency.header().filter(|_| takes_key).map(|name| (name.to_owned(), ["\"", &job.idempotency_key, "\""].concat()));
+    let key = queue
+        .idempotency
+        .header()
+        .filter(|_| takes_key)
+        .map(|name| (name.to_owned(), ["\"", &job.idempotency_key, "\""].concat()));
     let supplied = || credentials.iter().chain(&key);
     let stored = request.headers.iter().filter(|(name, _)| !supplied().any(|(other, _)| other.eq_ignore_ascii_case(name)));
     let pair = |(name, value): &(String, String)| js::array([JsValue::from_str(name), JsValue::from_str(value)]).into();
@@ -137,7 +147,11 @@ async fn read(host: &Host, response: js::Response) -> Reply {
         excerpt: None,
     };
     let kind = headers.get("content-type").unwrap_or_default();
-    if status >= 400 && (kind.starts_with("application/json") || kind.starts_with("application/problem+json") || kind.starts_with("text/plain")) {
+    if status >= 400
+        && (kind.starts_with("application/json")
+            || kind.starts_with("application/problem+json")
+            || kind.starts_with("text/plain"))
+    {
         reply.excerpt = excerpt(host, &response).await;
     } else {
         free_connection(&response, headers.get("content-length"));
@@ -161,7 +175,11 @@ fn free_connection(response: &js::Response, length: Option<String>) {
     } else {
         let body = response.body();
         let cancel = js::get(&body, "cancel");
-        cancel.dyn_into::<js_sys::Function>().ok().and_then(|cancel| cancel.call0(&body).ok()).map(JsCast::unchecked_into::<Promise>)
+        cancel
+            .dyn_into::<js_sys::Function>()
+            .ok()
+            .and_then(|cancel| cancel.call0(&body).ok())
+            .map(JsCast::unchecked_into::<Promise>)
     };
     if let Some(ending) = ending {
         spawn_local(async move {

@@ -20,14 +20,7 @@ use shearwater_core::{
 };
 use wasm_bindgen::prelude::*;
 
-use crate::{
-    clock,
-    engine::Engine,
-    gate::Gate,
-    idb::Mode,
-    js,
-    store::Db,
-};
+use crate::{clock, engine::Engine, gate::Gate, idb::Mode, js, store::Db};
 
 /// An answer, and what remains to be done after it.
 struct Done {
@@ -125,9 +118,13 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
         panic!("asked to");
     }
     let bodies = js::get(&data, "bodies");
-    let bodies: Vec<JsValue> = if Array::is_array(&bodies) { bodies.unchecked_into::<Array>().iter().collect() } else { Vec::new() };
+    let bodies: Vec<JsValue> =
+        if Array::is_array(&bodies) { bodies.unchecked_into::<Array>().iter().collect() } else { Vec::new() };
     let envelope: Envelope = without_bodies(&data).map_err(|mismatch| {
-        Error::new(ErrorCode::InvalidMessage, ["a message that this worker does not understand: ", &mismatch.to_string()].concat())
+        Error::new(
+            ErrorCode::InvalidMessage,
+            ["a message that this worker does not understand: ", &mismatch.to_string()].concat(),
+        )
     })?;
     let now = clock::now();
     let config = &engine.config;
@@ -175,7 +172,10 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
                 check_name("owner", owner)?;
             }
             let owner = owner.unwrap_or_default();
+            // What was claimed for the one before and is not on its way yet, is not sent any more.
+            engine.stop(None);
             let ((), ledger) = change(engine, async |db| hands::set_owner(db, now, &owner, config).await.map(drop)).await?;
+            engine.stop(None);
             let then = Then::Drain(engine.queues().await?, None);
             Ok(Done { ok: JsValue::NULL, ledger: Some(ledger), then })
         }
@@ -244,7 +244,9 @@ async fn store_jobs(engine: &Rc<Engine>, jobs: Vec<NewJob>, bodies: Vec<JsValue>
         }
         let job = enqueue::admit(job, origin, size, &engine.config)?;
         if !job.taken.is_empty() {
-            engine.log_info(&["credentials are not stored; the auth hook supplies them when sending: ", &job.taken.join(", ")].concat());
+            engine.log_info(
+                &["credentials are not stored; the auth hook supplies them when sending: ", &job.taken.join(", ")].concat(),
+            );
         }
         admitted.push((job, body));
     }
@@ -285,7 +287,14 @@ async fn pause(engine: &Rc<Engine>, queue: Option<String>, paused: bool) -> Resu
     if let Some(queue) = &queue {
         engine.config.queue(queue)?;
     }
+    if paused {
+        engine.stop(queue.as_deref());
+    }
     let ((), ledger) = change(engine, async |db| hands::pause(db, queue.as_deref(), paused).await.map(drop)).await?;
+    if paused {
+        // One that began while the pause was being written has claimed before it.
+        engine.stop(queue.as_deref());
+    }
     let then = if paused { Then::Tell(None) } else { Then::Drain(engine.queues().await?, None) };
     Ok(Done { ok: JsValue::NULL, ledger: Some(ledger), then })
 }
@@ -309,4 +318,3 @@ fn body_size(body: &JsValue) -> Result<u64, Error> {
         .map(|size| size as u64)
         .ok_or_else(|| Error::new(ErrorCode::InvalidMessage, "a body is a Blob or an ArrayBuffer"))
 }
-

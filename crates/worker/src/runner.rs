@@ -32,7 +32,9 @@ pub struct Running {
     /// Opened with what it did.
     pub over: Gate<Summary>,
     /// Opened by the core's last command, before the lock is released.
-    finished: Gate<Summary>,
+    finished: RefCell<Gate<Summary>>,
+    /// There was a reason to look again when the drain was already stopping.
+    once_more: Cell<bool>,
     /// Outcomes so far, and expected.
     pub progress: Cell<(u64, u64)>,
     /// Something is being sent or about to be; not merely waited for.
@@ -56,7 +58,8 @@ impl Running {
         Rc::new(Self {
             queue: queue.to_owned(),
             over: Gate::new(),
-            finished: Gate::new(),
+            finished: RefCell::new(Gate::new()),
+            once_more: Cell::new(false),
             progress: Cell::new((0, 0)),
             active: Cell::new(false),
             rests: RefCell::default(),
@@ -72,24 +75,27 @@ impl Running {
     /// Waits for the queue's lock, then drains it.
     pub async fn run(self: Rc<Self>, engine: Rc<Engine>) {
         let lock = locks::acquire(&engine.host, &["shearwater:", &engine.config.name, ":", &self.queue].concat()).await;
-        let plan = Plan {
-            queue: self.queue.clone(),
-            holder: clock::unique_name(),
-            concurrency: engine.config.queue_or_default(&self.queue).concurrency,
-            budget: engine.budget(),
-            ripen: self.early.get(),
-            online: engine.is_online(),
-            exclusive: lock.exclusive,
-        };
-        *self.drain.borrow_mut() = Some(Drain::new(clock::now(), plan));
-        self.feed(&engine, Input::Start);
-        let summary = self.finished.passed().await;
+        let mut summary = self.drain_once(&engine, lock.exclusive).await;
+        while self.once_more.replace(false) {
+            summary = self.drain_once(&engine, lock.exclusive).await;
+        }
         drop(lock);
-        engine.log_info(&[
-            "queue \"", &self.queue, "\": ", &summary.result.delivered.to_string(), " delivered, ",
-            &summary.result.retried.to_string(), " to retry, ", &summary.result.failed.to_string(), " failed, ",
-            &summary.result.remaining.to_string(), " left",
-        ].concat());
+        engine.log_info(
+            &[
+                "queue \"",
+                &self.queue,
+                "\": ",
+                &summary.result.delivered.to_string(),
+                " delivered, ",
+                &summary.result.retried.to_string(),
+                " to retry, ",
+                &summary.result.failed.to_string(),
+                " failed, ",
+                &summary.result.remaining.to_string(),
+                " left",
+            ]
+            .concat(),
+        );
         engine.drained(&self, &summary);
         self.rest(&engine, summary.result).await;
         self.over.open(summary);
@@ -97,11 +103,38 @@ impl Running {
 
     /// Looks again, and does not wait for those whom the reason concerns.
     pub fn nudge(self: &Rc<Self>, engine: &Rc<Engine>, ripen: Ripen) {
-        if self.drain.borrow().is_some() {
-            self.feed(engine, Input::Nudge { ripen, online: engine.is_online() });
-        } else {
-            self.early.set(self.early.get().max(ripen));
+        let state = self.drain.borrow().as_ref().map(Drain::is_stopping);
+        match state {
+            Some(false) => self.feed(engine, Input::Nudge { ripen, online: engine.is_online() }),
+            // It has no lock yet, or sends nothing more: the drain that comes next will look.
+            None | Some(true) => {
+                self.early.set(self.early.get().max(ripen));
+                self.once_more.set(state.is_some());
+            }
         }
+    }
+
+    async fn drain_once(self: &Rc<Self>, engine: &Rc<Engine>, exclusive: bool) -> Summary {
+        let plan = Plan {
+            queue: self.queue.clone(),
+            holder: clock::unique_name(),
+            concurrency: engine.config.queue_or_default(&self.queue).concurrency,
+            budget: engine.budget(),
+            ripen: self.early.replace(Ripen::Nothing),
+            online: engine.is_online(),
+            exclusive,
+        };
+        let finished = Gate::new();
+        self.finished.replace(finished.clone());
+        self.told.take();
+        *self.drain.borrow_mut() = Some(Drain::new(clock::now(), plan));
+        self.feed(engine, Input::Start);
+        finished.passed().await
+    }
+
+    /// Sends nothing more; what is in flight comes to its end.
+    pub fn stop(self: &Rc<Self>, engine: &Rc<Engine>) {
+        self.feed(engine, Input::Stop);
     }
 
     /// Opened when all that can be tried now was tried, with what came of it since.
@@ -171,7 +204,7 @@ impl Running {
             Command::Rest(result) => spawn_local(async move { this.rest(&engine, result).await }),
             Command::Done(summary) => {
                 self.timer.take();
-                self.finished.open(summary);
+                self.finished.borrow().open(summary);
             }
         }
     }
@@ -202,7 +235,12 @@ impl Running {
                 Ok((turned, bodies))
             })
             .await?;
-        self.bodies.borrow_mut().extend(bodies);
+        {
+            // A body from an earlier claim may be of an earlier edit.
+            let mut held = self.bodies.borrow_mut();
+            held.retain(|(id, _)| !turned.claimed.iter().any(|job| job.id == *id));
+            held.extend(bodies);
+        }
         for Job { id, .. } in &turned.claimed {
             engine.log_debug("claimed", id);
         }

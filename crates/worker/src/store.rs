@@ -5,6 +5,7 @@ use std::{
     rc::Rc,
 };
 
+use shearwater_bridge::{decode, encode};
 use shearwater_core::{
     Error, ErrorCode, JobId,
     job::Job,
@@ -12,7 +13,6 @@ use shearwater_core::{
     store::{Outcome, Scan, Tx},
     wire::Wire,
 };
-use shearwater_bridge::{decode, encode};
 use wasm_bindgen::prelude::*;
 
 use crate::{

@@ -17,7 +17,8 @@ impl Engine {
         let mut status = Status::of(ledger);
         status.is_running = self.running.borrow().iter().any(|running| running.active.get());
         status.quarantined = self.store.quarantined();
-        for progress in self.running.borrow().iter().filter(|running| running.active.get()).map(|running| running.progress.get()) {
+        for progress in self.running.borrow().iter().filter(|running| running.active.get()).map(|running| running.progress.get())
+        {
             status.done += progress.0;
             status.total += progress.1;
         }

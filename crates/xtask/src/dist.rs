@@ -88,13 +88,26 @@ fn compile(package: &str, file: &str, faults: bool, work: &Path) -> Outcome<Comp
 }
 
 fn bundle(entry: &str, out: &Path, format: &str, glue: &Path, digest: &str) -> Outcome {
-    let (out, glue) = (format!("--outfile={}", out.display()), format!("--alias:shearwater-glue={}", glue.canonicalize()?.display()));
+    let (out, glue) =
+        (format!("--outfile={}", out.display()), format!("--alias:shearwater-glue={}", glue.canonicalize()?.display()));
     let format = format!("--format={format}");
     let digest = format!("--define:__WASM_SHA256__=\"{digest}\"");
     let version = format!("--define:__VERSION__=\"{}\"", env!("CARGO_PKG_VERSION"));
     run(
         "node_modules/.bin/esbuild",
-        &[entry, "--bundle", "--minify", "--target=es2022", "--charset=utf8", "--log-level=warning", &format, &out, &glue, &digest, &version],
+        &[
+            entry,
+            "--bundle",
+            "--minify",
+            "--target=es2022",
+            "--charset=utf8",
+            "--log-level=warning",
+            &format,
+            &out,
+            &glue,
+            &digest,
+            &version,
+        ],
     )
 }
 

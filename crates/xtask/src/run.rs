@@ -1,6 +1,9 @@
 //! Runs a program and fails with its name when it fails.
 
-use std::{path::{Path, PathBuf}, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use crate::Outcome;
 
@@ -11,6 +14,7 @@ pub fn root() -> PathBuf {
 
 /// Runs `program` in the workspace's root.
 pub fn run(program: &str, arguments: &[&str]) -> Outcome {
-    let status = Command::new(program).args(arguments).current_dir(root()).status().map_err(|error| format!("{program}: {error}"))?;
+    let status =
+        Command::new(program).args(arguments).current_dir(root()).status().map_err(|error| format!("{program}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("`{program} {}` failed", arguments.join(" ")).into()) }
 }

@@ -5,10 +5,8 @@ use std::{fs, io::Write, path::Path};
 use crate::{Outcome, run::root};
 
 /// Brotli bytes: (what, files, at most).
-const BUDGETS: [(&str, &[&str], usize); 2] = [
-    ("worker", &["worker.js", "worker.wasm"], 100 * 1024),
-    ("page", &["page.js", "page.wasm"], 30 * 1024),
-];
+const BUDGETS: [(&str, &[&str], usize); 2] =
+    [("worker", &["worker.js", "worker.wasm"], 100 * 1024), ("page", &["page.js", "page.wasm"], 30 * 1024)];
 
 /// Prints the table; with `check`, fails when a budget is passed.
 pub fn report(check: bool) -> Outcome {

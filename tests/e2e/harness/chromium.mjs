@@ -73,6 +73,7 @@ export async function startChromium({ profile = mkdtempSync(join(tmpdir(), "shea
     /** The hard crash: no page, worker or database gets a word in. */
     async kill() {
       const child = browser.process();
+      if (child.exitCode !== null || child.signalCode !== null) return;
       const gone = new Promise((resolve) => child.once("exit", resolve));
       child.kill("SIGKILL");
       await gone;

@@ -1,6 +1,6 @@
 //! Stores new jobs: all of a call, or none.
 
-use super::{Index, Scan, Tx, line, load, save};
+use super::{Tx, line, load, save};
 use crate::{
     config::{WorkerConfig, check_name},
     error::Error,
@@ -13,18 +13,6 @@ use crate::{
 
 /// The largest metadata, in bytes of JSON text: it is read with every row.
 const LONGEST_METADATA: usize = 16 * 1024;
-
-/// What happens to a job whose key already has one waiting (Q9).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnDuplicate {
-    /// Both are delivered, in order.
-    #[default]
-    Append,
-    /// The one that waits stays; the new one is not stored, and the call answers the old one's id.
-    Keep,
-    /// The last one that waits gets the new request; the call answers its id.
-    Replace,
-}
 
 /// `EnqueueOptions` of the public surface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,8 +29,6 @@ pub struct EnqueueOptions {
     pub max_age: Option<u64>,
     /// Answered attempts before it is a dead letter.
     pub max_attempts: Option<u32>,
-    /// What to do when the key already has a job waiting.
-    pub on_duplicate: Option<OnDuplicate>,
 }
 
 /// A priority, 1 to 10; 10 is most urgent.
@@ -120,9 +106,6 @@ pub fn admit(mut new: NewJob, origin: String, size: Option<u64>, config: &Worker
     if new.options.max_attempts == Some(0) {
         return Err(Error::invalid_request("maxAttempts is at least 1"));
     }
-    if matches!(new.options.on_duplicate, Some(OnDuplicate::Keep | OnDuplicate::Replace)) && new.options.key.is_none() {
-        return Err(Error::invalid_request("onDuplicate: duplicates are found by key; give one"));
-    }
     if new.metadata.as_ref().is_some_and(|metadata| metadata.len() > LONGEST_METADATA) {
         return Err(Error::invalid_request("metadata: more than 16 KiB of JSON; put data in the body"));
     }
@@ -162,27 +145,6 @@ pub async fn enqueue<T: Tx>(
             look_up = repeat;
         }
         let key = new.options.key;
-        if let (Some(on_duplicate), Some(key)) = (new.options.on_duplicate, key.as_deref())
-            && on_duplicate != OnDuplicate::Append
-            && let Some(mut waiting) = last_waiting(tx, &ledger.owner, &queue, key).await?
-        {
-            if on_duplicate == OnDuplicate::Replace {
-                waiting.request = new.request;
-                waiting.origin = origin;
-                waiting.size = size;
-                waiting.metadata = new.metadata;
-                // Another payload is another request to the server.
-                waiting.idempotency_key = new.id.as_str().to_owned();
-                waiting.expires_at = now.after(max_age);
-                ledger.add_origin(&waiting);
-                store_body(tx, &waiting.id, body.as_ref())?;
-                tx.put_job(&waiting)?;
-            }
-            ids.push((waiting.id, false));
-            look_up = true;
-            continue;
-        }
-        // A `notBefore` that has passed holds up nothing, not even when the clock is set back.
         let not_before = new.options.not_before.filter(|at| *at > now).unwrap_or(Millis(0));
         let seq = ledger.next_seq;
         ledger.next_seq += 1;
@@ -239,21 +201,6 @@ pub async fn enqueue<T: Tx>(
     Ok(ids)
 }
 
-fn store_body<T: Tx>(tx: &T, id: &JobId, body: Option<&T::Body>) -> Result<(), Error> {
-    match body {
-        Some(body) => tx.put_body(id, body),
-        None => tx.delete_body(id),
-    }
-}
-
-/// The last job of a line, if it is still only waiting.
-async fn last_waiting<T: Tx>(tx: &T, owner: &str, queue: &str, key: &str) -> Result<Option<Job>, Error> {
-    // Lines with duplicates folded are short: what grows is only what `append` put there.
-    let line = tx.scan(&Scan::of(Index::Line, vec![owner, queue, key], 1_000)).await?;
-    Ok(line.into_iter().next_back().filter(|job| job.state == State::Pending))
-}
-
-crate::names!(OnDuplicate { Append: "append", Keep: "keep", Replace: "replace" });
 crate::record!(strict EnqueueOptions {
     queue: "queue",
     key: "key",
@@ -261,7 +208,6 @@ crate::record!(strict EnqueueOptions {
     not_before: "notBefore",
     max_age: "maxAge",
     max_attempts: "maxAttempts",
-    on_duplicate: "onDuplicate",
 });
 impl crate::wire::Wire for Priority {
     fn read<V: crate::wire::Value>(value: &V) -> Result<Self, crate::wire::Mismatch> {

@@ -130,7 +130,8 @@ pub enum Body<B> {
 pub async fn clear<T: Tx>(tx: &T, now: Millis, filter: &Filter) -> Result<u32, Error> {
     let mut ledger = load(tx).await?;
     let owner = ledger.owner.clone();
-    let queues: Vec<String> = ledger.own_queues().map(|queue| queue.queue.clone()).filter(|queue| filter.takes_queue(queue)).collect();
+    let queues: Vec<String> =
+        ledger.own_queues().map(|queue| queue.queue.clone()).filter(|queue| filter.takes_queue(queue)).collect();
     let mut cleared = 0;
     for queue in queues {
         for state in State::ALL.into_iter().filter(|state| *state != State::Syncing && filter.takes_state(*state)) {
@@ -182,7 +183,8 @@ pub async fn pause<T: Tx>(tx: &T, queue: Option<&str>, paused: bool) -> Result<L
 pub async fn set_owner<T: Tx>(tx: &T, now: Millis, owner: &str, config: &WorkerConfig) -> Result<Ledger, Error> {
     let mut ledger = load(tx).await?;
     owner.clone_into(&mut ledger.owner);
-    let queues: Vec<String> = ledger.own_queues().filter(|queue| queue.counts.blocked > 0).map(|queue| queue.queue.clone()).collect();
+    let queues: Vec<String> =
+        ledger.own_queues().filter(|queue| queue.counts.blocked > 0).map(|queue| queue.queue.clone()).collect();
     for queue in queues {
         let max_age = config.queue_or_default(&queue).max_age;
         loop {

@@ -65,7 +65,9 @@ impl Index {
     pub fn entry(self, job: &Job) -> Option<(Vec<&str>, Vec<u64>)> {
         let (owner, queue) = (job.owner.as_str(), job.queue.as_str());
         match self {
-            Self::Ready => (job.place == Place::Ready).then(|| (vec![owner, queue, job.origin.as_str()], vec![job.rank, job.seq])),
+            Self::Ready => {
+                (job.place == Place::Ready).then(|| (vec![owner, queue, job.origin.as_str()], vec![job.rank, job.seq]))
+            }
             Self::Due => (job.place == Place::Due).then(|| (vec![owner, queue], vec![job.next_attempt_at.0, job.seq])),
             Self::Line => {
                 let key = job.key.as_deref().filter(|_| job.line)?;

@@ -415,10 +415,13 @@ impl<T: Tx> Work<'_, T> {
                     self.bury(job, State::Failed, expired()).await?;
                     continue;
                 }
-                job.claim(self.now, Lease {
-                    holder: turn.holder.clone(),
-                    until: self.now.after(self.settings.queue.send_limit(job.size).saturating_mul(2)),
-                });
+                job.claim(
+                    self.now,
+                    Lease {
+                        holder: turn.holder.clone(),
+                        until: self.now.after(self.settings.queue.send_limit(job.size).saturating_mul(2)),
+                    },
+                );
                 self.ledger.shift(&job, State::Pending);
                 self.tx.put_job(&job)?;
                 claimed.push(job);

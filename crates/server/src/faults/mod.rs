@@ -58,10 +58,7 @@ impl Faults {
     /// Takes the plan for a request, counting it against the rules it matches.
     pub(crate) fn plan(&self, subject: Subject<'_>) -> Option<Plan> {
         let mut set = self.set.lock();
-        set.rules
-            .iter_mut()
-            .enumerate()
-            .find_map(|(index, rule)| rule.take(subject).then(|| rule.plan(index)))
+        set.rules.iter_mut().enumerate().find_map(|(index, rule)| rule.take(subject).then(|| rule.plan(index)))
     }
 
     /// Waits for the release. False if the set was reset instead: the request is to be given up.
@@ -74,9 +71,7 @@ impl Faults {
     /// Lets everything held go on, and tells how many that were.
     pub(crate) fn release(&self) -> usize {
         let held = std::mem::take(&mut *self.held.lock());
-        held.into_iter()
-            .filter_map(|release| release.send(()).ok())
-            .count()
+        held.into_iter().filter_map(|release| release.send(()).ok()).count()
     }
 
     pub(crate) fn held(&self) -> usize {

@@ -104,10 +104,7 @@ pub(crate) enum Conduct {
 
 impl Plan {
     pub(crate) fn handles(&self) -> bool {
-        matches!(
-            self.conduct,
-            Conduct::HandleAndDrop | Conduct::HandleAndAnswer(..) | Conduct::Handle
-        )
+        matches!(self.conduct, Conduct::HandleAndDrop | Conduct::HandleAndAnswer(..) | Conduct::Handle)
     }
 }
 
@@ -120,9 +117,7 @@ impl FaultSet {
         for (index, rule) in self.rules.iter_mut().enumerate() {
             rule.matched = 0;
             rule.applied = 0;
-            let invalid = |reason: String| {
-                Problem::FaultSetInvalid(format!("rules[{index}].action: {reason}"))
-            };
+            let invalid = |reason: String| Problem::FaultSetInvalid(format!("rules[{index}].action: {reason}"));
             let action = &rule.action;
             if let Some(status) = action.status.filter(|status| !(200..=599).contains(status)) {
                 return Err(invalid(format!("status {status} is not in 200..=599")));
@@ -158,38 +153,24 @@ impl Rule {
             None => !subject.preflight,
         };
         method
-            && self
-                .path
-                .as_ref()
-                .is_none_or(|path| subject.path.starts_with(path))
-            && self
-                .body_contains
-                .as_ref()
-                .is_none_or(|text| memmem::find(subject.body, text.as_bytes()).is_some())
+            && self.path.as_ref().is_none_or(|path| subject.path.starts_with(path))
+            && self.body_contains.as_ref().is_none_or(|text| memmem::find(subject.body, text.as_bytes()).is_some())
     }
 
     pub(super) fn plan(&self, index: usize) -> Plan {
         let action = &self.action;
-        let status = action
-            .status
-            .and_then(|status| StatusCode::from_u16(status).ok());
+        let status = action.status.and_then(|status| StatusCode::from_u16(status).ok());
         let conduct = match (action.drop, status) {
             (Some(DropAt::Before), _) => Conduct::DropUnhandled,
             (Some(DropAt::After), _) => Conduct::HandleAndDrop,
-            (None, Some(status)) if action.handle => {
-                Conduct::HandleAndAnswer(status, action.body.clone())
-            }
+            (None, Some(status)) if action.handle => Conduct::HandleAndAnswer(status, action.body.clone()),
             (None, Some(status)) => Conduct::AnswerUnhandled(status, action.body.clone()),
             (None, None) => Conduct::Handle,
         };
         Plan {
             hold: action.hold,
             delay: Duration::from_millis(action.delay_ms),
-            headers: action
-                .headers
-                .iter()
-                .filter_map(|(name, value)| header(name, value))
-                .collect(),
+            headers: action.headers.iter().filter_map(|(name, value)| header(name, value)).collect(),
             name: action.name(index, &conduct),
             conduct,
         }
@@ -208,12 +189,8 @@ impl Action {
         match conduct {
             Conduct::DropUnhandled => parts.push("drop before".to_owned()),
             Conduct::HandleAndDrop => parts.push("drop after".to_owned()),
-            Conduct::AnswerUnhandled(status, _) => {
-                parts.push(format!("answer {}", status.as_u16()))
-            }
-            Conduct::HandleAndAnswer(status, _) => {
-                parts.push(format!("handle, answer {}", status.as_u16()))
-            }
+            Conduct::AnswerUnhandled(status, _) => parts.push(format!("answer {}", status.as_u16())),
+            Conduct::HandleAndAnswer(status, _) => parts.push(format!("handle, answer {}", status.as_u16())),
             Conduct::Handle => {}
         }
         format!("rule {index}: {}", parts.join(", "))
@@ -232,60 +209,33 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
-    const POST: Subject<'_> = Subject {
-        method: "POST",
-        path: "/api/notes?x=1",
-        body: b"a b",
-        preflight: false,
-    };
+    const POST: Subject<'_> = Subject { method: "POST", path: "/api/notes?x=1", body: b"a b", preflight: false };
 
     #[test]
     fn befalls_the_right_requests() {
-        let mut second =
-            rule(serde_json::json!({"path": "/api/notes", "skip": 1, "times": 1, "action": {}}));
-        assert_eq!(
-            [second.take(POST), second.take(POST), second.take(POST)],
-            [false, true, false]
-        );
+        let mut second = rule(serde_json::json!({"path": "/api/notes", "skip": 1, "times": 1, "action": {}}));
+        assert_eq!([second.take(POST), second.take(POST), second.take(POST)], [false, true, false]);
         let mut other = rule(serde_json::json!({"method": "put", "action": {}}));
-        assert!(
-            !other.take(POST)
-                && other.take(Subject {
-                    method: "PUT",
-                    ..POST
-                })
-        );
+        assert!(!other.take(POST) && other.take(Subject { method: "PUT", ..POST }));
         let mut words = rule(serde_json::json!({"bodyContains": "b", "action": {}}));
         assert!(words.take(POST) && !words.take(Subject { body: b"a", ..POST }));
     }
 
     #[test]
     fn spares_preflights_unless_named() {
-        let preflight = Subject {
-            method: "OPTIONS",
-            preflight: true,
-            ..POST
-        };
+        let preflight = Subject { method: "OPTIONS", preflight: true, ..POST };
         assert!(!rule(serde_json::json!({"action": {}})).take(preflight));
         assert!(rule(serde_json::json!({"method": "OPTIONS", "action": {}})).take(preflight));
     }
 
     #[test]
     fn refuses_what_it_could_not_carry_out() {
-        for action in [
-            serde_json::json!({"status": 42}),
-            serde_json::json!({"handle": true}),
-            serde_json::json!({"headers": {"a b": "c"}}),
-        ] {
-            let set = FaultSet {
-                down: false,
-                rules: vec![rule(serde_json::json!({"action": action}))],
-            };
+        for action in
+            [serde_json::json!({"status": 42}), serde_json::json!({"handle": true}), serde_json::json!({"headers": {"a b": "c"}})]
+        {
+            let set = FaultSet { down: false, rules: vec![rule(serde_json::json!({"action": action}))] };
             assert!(matches!(set.checked(), Err(Problem::FaultSetInvalid(_))));
         }
-        assert!(
-            serde_json::from_str::<FaultSet>(r#"{"rules": [{"action": {"statsu": 503}}]}"#)
-                .is_err()
-        );
+        assert!(serde_json::from_str::<FaultSet>(r#"{"rules": [{"action": {"statsu": 503}}]}"#).is_err());
     }
 }

@@ -14,9 +14,7 @@ pub(crate) struct Switch {
 
 /// `GET /demo/control`
 pub(crate) async fn show(State(app): State<App>) -> Json<Switch> {
-    Json(Switch {
-        down: app.faults.is_down(),
-    })
+    Json(Switch { down: app.faults.is_down() })
 }
 
 /// `POST /demo/control`

@@ -29,58 +29,37 @@ pub(crate) async fn upload(
     Extension(delivery): Extension<Delivery>,
     body: Body,
 ) -> Result<Response, Problem> {
-    let bytes = if delivery.body_size <= KEPT_BYTES {
-        Some(whole(body).await?.to_vec())
-    } else {
-        None
-    };
+    let bytes = if delivery.body_size <= KEPT_BYTES { Some(whole(body).await?.to_vec()) } else { None };
     let file = NewFile {
         field: String::new(),
         name: query.name,
-        content_type: delivery
-            .content_type
-            .clone()
-            .unwrap_or_else(|| "application/octet-stream".to_owned()),
+        content_type: delivery.content_type.clone().unwrap_or_else(|| "application/octet-stream".to_owned()),
         size: delivery.body_size,
         sha256: delivery.fingerprint.body_sha256.clone(),
         bytes,
     };
     commit_once(&app.journal, delivery, move |connection| {
         let upload = files::insert_upload(connection, file, now_ms())?;
-        Ok(
-            Reply::json(StatusCode::CREATED, &upload)
-                .with(LOCATION, location("uploads", upload.id)),
-        )
+        Ok(Reply::json(StatusCode::CREATED, &upload).with(LOCATION, location("uploads", upload.id)))
     })
     .await
 }
 
 /// `GET /api/attachments/{id}`
-pub(crate) async fn attachment(
-    State(app): State<App>,
-    Path(id): Path<i64>,
-) -> Result<Reply, Problem> {
+pub(crate) async fn attachment(State(app): State<App>, Path(id): Path<i64>) -> Result<Reply, Problem> {
     content(&app, Shelf::Attachments, id).await
 }
 
 /// `GET /api/uploads/{id}`
-pub(crate) async fn uploaded(
-    State(app): State<App>,
-    Path(id): Path<i64>,
-) -> Result<Reply, Problem> {
+pub(crate) async fn uploaded(State(app): State<App>, Path(id): Path<i64>) -> Result<Reply, Problem> {
     content(&app, Shelf::Uploads, id).await
 }
 
 async fn content(app: &App, shelf: Shelf, id: i64) -> Result<Reply, Problem> {
-    let found = app
-        .store
-        .run(move |connection| files::content(connection, shelf, id))
-        .await?;
+    let found = app.store.run(move |connection| files::content(connection, shelf, id)).await?;
     let content = found.ok_or(Problem::NotFound { what: "such file" })?;
-    let bytes = content.bytes.ok_or(Problem::NotFound {
-        what: "copy of this file's bytes: it was too large to keep",
-    })?;
-    let content_type = HeaderValue::try_from(content.content_type)
-        .unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    let bytes = content.bytes.ok_or(Problem::NotFound { what: "copy of this file's bytes: it was too large to keep" })?;
+    let content_type =
+        HeaderValue::try_from(content.content_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
     Ok(Reply::new(StatusCode::OK, bytes).with(CONTENT_TYPE, content_type))
 }

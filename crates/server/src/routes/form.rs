@@ -26,16 +26,8 @@ struct Fields {
 /// # Errors
 /// A [`Problem`] that says what is wrong with the body.
 pub(crate) async fn note_of(headers: &HeaderMap, body: Body) -> Result<NewNote, Problem> {
-    let content_type = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let essence = content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let note = match essence.as_str() {
         "application/json" => {
             let bytes = whole(body).await?;
@@ -50,17 +42,11 @@ pub(crate) async fn note_of(headers: &HeaderMap, body: Body) -> Result<NewNote, 
         }
         "application/x-www-form-urlencoded" => {
             let bytes = whole(body).await?;
-            note_from(
-                serde_urlencoded::from_bytes(&bytes)
-                    .map_err(|error| malformed("a form", &error))?,
-            )
+            note_from(serde_urlencoded::from_bytes(&bytes).map_err(|error| malformed("a form", &error))?)
         }
         "multipart/form-data" => multipart(content_type, body).await?,
         _ => {
-            return Err(Problem::MediaTypeUnsupported {
-                expected: EXPECTED,
-                given: content_type.to_owned(),
-            });
+            return Err(Problem::MediaTypeUnsupported { expected: EXPECTED, given: content_type.to_owned() });
         }
     };
     if note.text.trim().is_empty() {
@@ -70,27 +56,15 @@ pub(crate) async fn note_of(headers: &HeaderMap, body: Body) -> Result<NewNote, 
 }
 
 fn note_from(fields: Fields) -> NewNote {
-    NewNote {
-        text: fields.text.unwrap_or_default(),
-        author: fields.author,
-        attachments: Vec::new(),
-    }
+    NewNote { text: fields.text.unwrap_or_default(), author: fields.author, attachments: Vec::new() }
 }
 
 async fn multipart(content_type: &str, body: Body) -> Result<NewNote, Problem> {
     const FORM: &str = "multipart/form-data";
     let boundary = multer::parse_boundary(content_type).map_err(|error| malformed(FORM, &error))?;
     let mut form = multer::Multipart::new(body.into_data_stream(), boundary);
-    let mut note = NewNote {
-        text: String::new(),
-        author: None,
-        attachments: Vec::new(),
-    };
-    while let Some(field) = form
-        .next_field()
-        .await
-        .map_err(|error| malformed(FORM, &error))?
-    {
+    let mut note = NewNote { text: String::new(), author: None, attachments: Vec::new() };
+    while let Some(field) = form.next_field().await.map_err(|error| malformed(FORM, &error))? {
         let name = field.name().unwrap_or_default().to_owned();
         if let Some(file_name) = field.file_name().map(str::to_owned) {
             // What a browser sends for a file input that was left alone: no name and no bytes.
@@ -99,10 +73,7 @@ async fn multipart(content_type: &str, body: Body) -> Result<NewNote, Problem> {
                 note.attachments.push(file);
             }
         } else {
-            let value = field
-                .text()
-                .await
-                .map_err(|error| malformed(FORM, &error))?;
+            let value = field.text().await.map_err(|error| malformed(FORM, &error))?;
             match name.as_str() {
                 "text" => note.text = value,
                 "author" => note.author = Some(value),
@@ -113,23 +84,12 @@ async fn multipart(content_type: &str, body: Body) -> Result<NewNote, Problem> {
     Ok(note)
 }
 
-async fn file(
-    mut field: multer::Field<'_>,
-    form_field: String,
-    name: String,
-) -> Result<NewFile, Problem> {
-    let content_type = field.content_type().map_or_else(
-        || "application/octet-stream".to_owned(),
-        ToString::to_string,
-    );
+async fn file(mut field: multer::Field<'_>, form_field: String, name: String) -> Result<NewFile, Problem> {
+    let content_type = field.content_type().map_or_else(|| "application/octet-stream".to_owned(), ToString::to_string);
     let mut hasher = Sha256::new();
     let mut size = 0_u32;
     let mut bytes = Some(Vec::new());
-    while let Some(chunk) = field
-        .chunk()
-        .await
-        .map_err(|error| malformed("multipart/form-data", &error))?
-    {
+    while let Some(chunk) = field.chunk().await.map_err(|error| malformed("multipart/form-data", &error))? {
         hasher.update(&chunk);
         // Within the limit that the whole body kept.
         size = size.saturating_add(u32::try_from(chunk.len()).unwrap_or(u32::MAX));
@@ -140,14 +100,7 @@ async fn file(
             bytes.extend_from_slice(&chunk);
         }
     }
-    Ok(NewFile {
-        field: form_field,
-        name,
-        content_type,
-        size,
-        sha256: hex(&hasher.finalize()),
-        bytes,
-    })
+    Ok(NewFile { field: form_field, name, content_type, size, sha256: hex(&hasher.finalize()), bytes })
 }
 
 /// The whole body in memory.
@@ -155,14 +108,9 @@ async fn file(
 /// # Errors
 /// [`Problem::BodyMalformed`]; the bytes are here already, so only a failing disk brings it.
 pub(crate) async fn whole(body: Body) -> Result<bytes::Bytes, Problem> {
-    axum::body::to_bytes(body, usize::MAX)
-        .await
-        .map_err(|error| malformed("bytes", &error))
+    axum::body::to_bytes(body, usize::MAX).await.map_err(|error| malformed("bytes", &error))
 }
 
 fn malformed(expected: &'static str, reason: &dyn std::error::Error) -> Problem {
-    Problem::BodyMalformed {
-        expected,
-        reason: reason.to_string(),
-    }
+    Problem::BodyMalformed { expected, reason: reason.to_string() }
 }

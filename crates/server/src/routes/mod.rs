@@ -10,9 +10,7 @@ use crate::problem::Problem;
 
 /// Any other path under `/api`.
 pub(crate) async fn nothing_here() -> Problem {
-    Problem::NotFound {
-        what: "such resource",
-    }
+    Problem::NotFound { what: "such resource" }
 }
 
 /// A path of the API, asked with a method it does not know.

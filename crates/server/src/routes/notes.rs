@@ -30,28 +30,19 @@ pub(crate) struct ListQuery {
 }
 
 /// `GET /api/notes?after=&before=&limit=`
-pub(crate) async fn list(
-    State(app): State<App>,
-    Query(query): Query<ListQuery>,
-) -> Result<Reply, Problem> {
+pub(crate) async fn list(State(app): State<App>, Query(query): Query<ListQuery>) -> Result<Reply, Problem> {
     let page = Page {
         after: query.after.unwrap_or(Page::ALL.after),
         before: query.before.unwrap_or(Page::ALL.before),
         limit: query.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT),
     };
-    let notes = app
-        .store
-        .run(move |connection| notes::list(connection, page))
-        .await?;
+    let notes = app.store.run(move |connection| notes::list(connection, page)).await?;
     Ok(Reply::json(StatusCode::OK, &json!({ "notes": notes })))
 }
 
 /// `GET /api/notes/{id}`
 pub(crate) async fn show(State(app): State<App>, Path(id): Path<i64>) -> Result<Reply, Problem> {
-    let note = app
-        .store
-        .run(move |connection| notes::find(connection, id))
-        .await?;
+    let note = app.store.run(move |connection| notes::find(connection, id)).await?;
     Ok(note.map_or_else(|| NO_NOTE.into(), |note| reply(StatusCode::OK, &note)))
 }
 
@@ -65,10 +56,8 @@ pub(crate) async fn create(
     let note = form::note_of(&headers, body).await?;
     commit_once(&app.journal, delivery, move |connection| {
         let note = notes::insert(connection, &note, now_ms())?;
-        Ok(note.map_or_else(
-            || NO_NOTE.into(),
-            |note| reply(StatusCode::CREATED, &note).with(LOCATION, location("notes", note.id)),
-        ))
+        Ok(note
+            .map_or_else(|| NO_NOTE.into(), |note| reply(StatusCode::CREATED, &note).with(LOCATION, location("notes", note.id))))
     })
     .await
 }
@@ -81,15 +70,9 @@ pub(crate) async fn update(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let given = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !given.starts_with("application/json") {
-        return Err(Problem::MediaTypeUnsupported {
-            expected: "application/json",
-            given: given.to_owned(),
-        });
+        return Err(Problem::MediaTypeUnsupported { expected: "application/json", given: given.to_owned() });
     }
     let note = form::note_of(&headers, body).await?;
     let condition = IfMatch::of(&headers);
@@ -133,19 +116,9 @@ impl IfMatch {
         let mut tags = Vec::new();
         for value in headers.get_all(IF_MATCH) {
             // A tag that is not text matches nothing.
-            tags.extend(
-                value
-                    .to_str()
-                    .unwrap_or("?")
-                    .split(',')
-                    .map(|tag| tag.trim().to_owned()),
-            );
+            tags.extend(value.to_str().unwrap_or("?").split(',').map(|tag| tag.trim().to_owned()));
         }
-        if tags.is_empty() || tags.iter().any(|tag| tag == "*") {
-            Self::Anything
-        } else {
-            Self::Versions(tags)
-        }
+        if tags.is_empty() || tags.iter().any(|tag| tag == "*") { Self::Anything } else { Self::Versions(tags) }
     }
 
     fn allows(&self, version: u32) -> bool {
@@ -157,16 +130,10 @@ impl IfMatch {
 }
 
 /// Why a note may not be changed: it is not there, or has another version.
-fn refusal(
-    connection: &Connection,
-    id: i64,
-    condition: &IfMatch,
-) -> Result<Option<Problem>, StoreError> {
+fn refusal(connection: &Connection, id: i64, condition: &IfMatch) -> Result<Option<Problem>, StoreError> {
     Ok(match notes::find(connection, id)? {
         None => Some(NO_NOTE),
-        Some(note) if !condition.allows(note.version) => Some(Problem::VersionMismatch {
-            current: note.version,
-        }),
+        Some(note) if !condition.allows(note.version) => Some(Problem::VersionMismatch { current: note.version }),
         Some(_) => None,
     })
 }
@@ -182,6 +149,5 @@ fn reply(status: StatusCode, note: &Note) -> Reply {
 
 /// The address of something that was made.
 pub(super) fn location(collection: &str, id: i64) -> HeaderValue {
-    HeaderValue::try_from(format!("/api/{collection}/{id}"))
-        .unwrap_or(HeaderValue::from_static("/api"))
+    HeaderValue::try_from(format!("/api/{collection}/{id}")).unwrap_or(HeaderValue::from_static("/api"))
 }

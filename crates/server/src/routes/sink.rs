@@ -15,10 +15,7 @@ use crate::store::sink::{self, Accepted};
 const TEXT_BYTES: u32 = 64 * 1024;
 
 /// `ANY /api/sink/{*path}`
-pub(crate) async fn accept(
-    State(app): State<App>,
-    Extension(delivery): Extension<Delivery>,
-) -> Result<Response, Problem> {
+pub(crate) async fn accept(State(app): State<App>, Extension(delivery): Extension<Delivery>) -> Result<Response, Problem> {
     let accepted = Accepted {
         n: delivery.ticket.n,
         method: delivery.fingerprint.method.clone(),
@@ -28,19 +25,12 @@ pub(crate) async fn accept(
         body_sha256: delivery.fingerprint.body_sha256.clone(),
         body_size: delivery.body_size,
         body: (delivery.body_size <= TEXT_BYTES)
-            .then(|| {
-                std::str::from_utf8(&delivery.body_head)
-                    .ok()
-                    .map(str::to_owned)
-            })
+            .then(|| std::str::from_utf8(&delivery.body_head).ok().map(str::to_owned))
             .flatten(),
     };
     commit_once(&app.journal, delivery, move |connection| {
         sink::insert(connection, &accepted)?;
-        Ok(Reply::json(
-            StatusCode::OK,
-            &json!({ "arrival": accepted.n }),
-        ))
+        Ok(Reply::json(StatusCode::OK, &json!({ "arrival": accepted.n })))
     })
     .await
 }

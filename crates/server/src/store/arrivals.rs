@@ -56,13 +56,8 @@ pub(crate) struct Arrival {
 
 /// The highest number ever given, 0 if none was.
 pub(super) fn last_number(connection: &Connection) -> Result<i64, StoreError> {
-    let last = connection
-        .query_row(
-            "SELECT seq FROM sqlite_sequence WHERE name = 'arrivals'",
-            (),
-            |row| row.get(0),
-        )
-        .optional()?;
+    let last =
+        connection.query_row("SELECT seq FROM sqlite_sequence WHERE name = 'arrivals'", (), |row| row.get(0)).optional()?;
     Ok(last.unwrap_or(0))
 }
 
@@ -84,39 +79,27 @@ pub(crate) fn insert(connection: &Connection, n: i64, head: &Head) -> Result<(),
     Ok(())
 }
 
-pub(crate) fn record_body(
-    connection: &Connection,
-    n: i64,
-    body: &BodyFacts,
-) -> Result<(), StoreError> {
+pub(crate) fn record_body(connection: &Connection, n: i64, body: &BodyFacts) -> Result<(), StoreError> {
     connection
-        .prepare_cached(
-            "UPDATE arrivals SET body_sha256 = ?2, body_size = ?3, body_preview = ?4 WHERE n = ?1",
-        )?
+        .prepare_cached("UPDATE arrivals SET body_sha256 = ?2, body_size = ?3, body_preview = ?4 WHERE n = ?1")?
         .execute(params![n, body.sha256, body.size, body.preview])?;
     Ok(())
 }
 
-pub(crate) fn record_ending(
-    connection: &Connection,
-    n: i64,
-    ending: &Ending,
-) -> Result<(), StoreError> {
-    connection
-        .prepare_cached("UPDATE arrivals SET status = ?2, replayed = ?3, fault = ?4 WHERE n = ?1")?
-        .execute(params![n, ending.status, ending.replayed, ending.fault])?;
+pub(crate) fn record_ending(connection: &Connection, n: i64, ending: &Ending) -> Result<(), StoreError> {
+    connection.prepare_cached("UPDATE arrivals SET status = ?2, replayed = ?3, fault = ?4 WHERE n = ?1")?.execute(params![
+        n,
+        ending.status,
+        ending.replayed,
+        ending.fault
+    ])?;
     Ok(())
 }
 
 /// Arrivals whose path begins with `path`, numbered above `after`, oldest first.
-pub(crate) fn list(
-    connection: &Connection,
-    path: &str,
-    after: i64,
-) -> Result<Vec<Arrival>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT * FROM arrivals WHERE n > ?1 AND substr(path, 1, length(?2)) = ?2 ORDER BY n",
-    )?;
+pub(crate) fn list(connection: &Connection, path: &str, after: i64) -> Result<Vec<Arrival>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT * FROM arrivals WHERE n > ?1 AND substr(path, 1, length(?2)) = ?2 ORDER BY n")?;
     let rows = statement.query_map(params![after, path], from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -124,9 +107,7 @@ pub(crate) fn list(
 /// How many [`list`] would give.
 pub(crate) fn count(connection: &Connection, path: &str, after: i64) -> Result<i64, StoreError> {
     Ok(connection
-        .prepare_cached(
-            "SELECT count(*) FROM arrivals WHERE n > ?1 AND substr(path, 1, length(?2)) = ?2",
-        )?
+        .prepare_cached("SELECT count(*) FROM arrivals WHERE n > ?1 AND substr(path, 1, length(?2)) = ?2")?
         .query_row(params![after, path], |row| row.get(0))?)
 }
 

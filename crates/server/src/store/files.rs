@@ -68,23 +68,12 @@ pub(crate) fn attach(connection: &Connection, note: i64, file: &NewFile) -> Resu
             "INSERT INTO attachments (note_id, field, name, type, size, sha256, bytes)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
-        .execute(params![
-            note,
-            file.field,
-            file.name,
-            file.content_type,
-            file.size,
-            file.sha256,
-            file.bytes
-        ])?;
+        .execute(params![note, file.field, file.name, file.content_type, file.size, file.sha256, file.bytes])?;
     Ok(())
 }
 
 /// A note's files, in the order in which they came.
-pub(crate) fn attachments_of(
-    connection: &Connection,
-    note: i64,
-) -> Result<Vec<Attachment>, StoreError> {
+pub(crate) fn attachments_of(connection: &Connection, note: i64) -> Result<Vec<Attachment>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT id, field, name, type, size, sha256, bytes IS NOT NULL FROM attachments WHERE note_id = ?1 ORDER BY id",
     )?;
@@ -102,15 +91,9 @@ pub(crate) fn attachments_of(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub(crate) fn insert_upload(
-    connection: &Connection,
-    file: NewFile,
-    now: i64,
-) -> Result<Upload, StoreError> {
+pub(crate) fn insert_upload(connection: &Connection, file: NewFile, now: i64) -> Result<Upload, StoreError> {
     connection
-        .prepare_cached(
-            "INSERT INTO uploads (name, type, size, sha256, bytes, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
+        .prepare_cached("INSERT INTO uploads (name, type, size, sha256, bytes, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
         .execute(params![file.name, file.content_type, file.size, file.sha256, file.bytes, now])?;
     Ok(Upload {
         id: connection.last_insert_rowid(),
@@ -125,9 +108,8 @@ pub(crate) fn insert_upload(
 
 /// Every upload, oldest first.
 pub(crate) fn uploads(connection: &Connection) -> Result<Vec<Upload>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, name, type, size, sha256, bytes IS NOT NULL, created_at FROM uploads ORDER BY id",
-    )?;
+    let mut statement = connection
+        .prepare_cached("SELECT id, name, type, size, sha256, bytes IS NOT NULL, created_at FROM uploads ORDER BY id")?;
     let rows = statement.query_map((), |row| {
         Ok(Upload {
             id: row.get(0)?,
@@ -142,22 +124,13 @@ pub(crate) fn uploads(connection: &Connection) -> Result<Vec<Upload>, StoreError
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub(crate) fn content(
-    connection: &Connection,
-    shelf: Shelf,
-    id: i64,
-) -> Result<Option<Content>, StoreError> {
+pub(crate) fn content(connection: &Connection, shelf: Shelf, id: i64) -> Result<Option<Content>, StoreError> {
     let query = match shelf {
         Shelf::Attachments => "SELECT type, bytes FROM attachments WHERE id = ?1",
         Shelf::Uploads => "SELECT type, bytes FROM uploads WHERE id = ?1",
     };
     Ok(connection
         .prepare_cached(query)?
-        .query_row((id,), |row| {
-            Ok(Content {
-                content_type: row.get(0)?,
-                bytes: row.get(1)?,
-            })
-        })
+        .query_row((id,), |row| Ok(Content { content_type: row.get(0)?, bytes: row.get(1)? }))
         .optional()?)
 }

@@ -87,13 +87,7 @@ impl Store {
             .name("sqlite".to_owned())
             .spawn(move || work_off(&connection, &tasks))
             .map_err(|_| StoreError::Closed)?;
-        Ok((
-            Self {
-                queue,
-                thread: Mutex::new(Some(thread)),
-            },
-            last_arrival,
-        ))
+        Ok((Self { queue, thread: Mutex::new(Some(thread)) }, last_arrival))
     }
 
     /// Does `work` in a transaction and waits for its commit.
@@ -113,10 +107,7 @@ impl Store {
     }
 
     /// Queues `work` and does not wait: it commits no later than anything queued after it.
-    pub(crate) fn submit(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<(), StoreError> + Send + 'static,
-    ) {
+    pub(crate) fn submit(&self, work: impl FnOnce(&Connection) -> Result<(), StoreError> + Send + 'static) {
         let report = |outcome| match outcome {
             Ok(()) | Err(StoreError::Reset | StoreError::Closed) => {}
             Err(error) => eprintln!("shearwater-server: could not record: {error}"),
@@ -142,9 +133,7 @@ impl Store {
             let outcome = in_savepoint(connection, work);
             Box::new(move |committed| settle(committed.and(outcome)))
         });
-        self.queue
-            .send(Task::Work(work))
-            .map_err(|_| StoreError::Closed)
+        self.queue.send(Task::Work(work)).map_err(|_| StoreError::Closed)
     }
 }
 
@@ -179,10 +168,7 @@ fn work_off(connection: &Connection, tasks: &mpsc::Receiver<Task>) {
     }
 }
 
-fn in_savepoint<T>(
-    connection: &Connection,
-    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
+fn in_savepoint<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
     connection.prepare_cached("SAVEPOINT work")?.execute(())?;
     let outcome = work(connection);
     if outcome.is_err() {
@@ -201,10 +187,7 @@ mod tests {
     }
 
     fn insert(connection: &Connection) -> Result<(), StoreError> {
-        connection.execute(
-            "INSERT INTO notes (text, created_at, updated_at) VALUES ('x', 0, 0)",
-            (),
-        )?;
+        connection.execute("INSERT INTO notes (text, created_at, updated_at) VALUES ('x', 0, 0)", ())?;
         Ok(())
     }
 

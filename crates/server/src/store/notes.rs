@@ -38,22 +38,12 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    pub(crate) const ALL: Self = Self {
-        after: 0,
-        before: i64::MAX,
-        limit: u32::MAX,
-    };
+    pub(crate) const ALL: Self = Self { after: 0, before: i64::MAX, limit: u32::MAX };
 }
 
-pub(crate) fn insert(
-    connection: &Connection,
-    note: &NewNote,
-    now: i64,
-) -> Result<Option<Note>, StoreError> {
+pub(crate) fn insert(connection: &Connection, note: &NewNote, now: i64) -> Result<Option<Note>, StoreError> {
     connection
-        .prepare_cached(
-            "INSERT INTO notes (text, author, created_at, updated_at) VALUES (?1, ?2, ?3, ?3)",
-        )?
+        .prepare_cached("INSERT INTO notes (text, author, created_at, updated_at) VALUES (?1, ?2, ?3, ?3)")?
         .execute(params![note.text, note.author, now])?;
     let id = connection.last_insert_rowid();
     for file in &note.attachments {
@@ -64,22 +54,14 @@ pub(crate) fn insert(
 
 pub(crate) fn find(connection: &Connection, id: i64) -> Result<Option<Note>, StoreError> {
     let note = connection
-        .prepare_cached(
-            "SELECT id, text, author, version, created_at, updated_at FROM notes WHERE id = ?1",
-        )?
+        .prepare_cached("SELECT id, text, author, version, created_at, updated_at FROM notes WHERE id = ?1")?
         .query_row((id,), from_row)
         .optional()?;
-    note.map(|note| with_attachments(connection, note))
-        .transpose()
+    note.map(|note| with_attachments(connection, note)).transpose()
 }
 
 /// Replaces text and author and counts the version up; none if there is no such note.
-pub(crate) fn update(
-    connection: &Connection,
-    id: i64,
-    note: &NewNote,
-    now: i64,
-) -> Result<Option<Note>, StoreError> {
+pub(crate) fn update(connection: &Connection, id: i64, note: &NewNote, now: i64) -> Result<Option<Note>, StoreError> {
     connection
         .prepare_cached(
             "UPDATE notes SET text = ?2, author = coalesce(?3, author), version = version + 1, updated_at = ?4
@@ -91,9 +73,7 @@ pub(crate) fn update(
 
 /// Deletes the note with its attachments.
 pub(crate) fn delete(connection: &Connection, id: i64) -> Result<(), StoreError> {
-    connection
-        .prepare_cached("DELETE FROM notes WHERE id = ?1")?
-        .execute((id,))?;
+    connection.prepare_cached("DELETE FROM notes WHERE id = ?1")?.execute((id,))?;
     Ok(())
 }
 
@@ -104,15 +84,11 @@ pub(crate) fn list(connection: &Connection, page: Page) -> Result<Vec<Note>, Sto
          WHERE id > ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
     )?;
     let rows = statement.query_map(params![page.after, page.before, page.limit], from_row)?;
-    rows.map(|note| with_attachments(connection, note?))
-        .collect()
+    rows.map(|note| with_attachments(connection, note?)).collect()
 }
 
 fn with_attachments(connection: &Connection, note: Note) -> Result<Note, StoreError> {
-    Ok(Note {
-        attachments: files::attachments_of(connection, note.id)?,
-        ..note
-    })
+    Ok(Note { attachments: files::attachments_of(connection, note.id)?, ..note })
 }
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Note> {

@@ -69,10 +69,8 @@ pub(crate) fn insert(
 }
 
 fn headers_to(headers: &HeaderMap) -> String {
-    let pairs: Vec<(&str, &str)> = headers
-        .iter()
-        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
-        .collect();
+    let pairs: Vec<(&str, &str)> =
+        headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
     serde_json::json!(pairs).to_string()
 }
 
@@ -80,11 +78,6 @@ fn headers_from(json: &str) -> HeaderMap {
     let pairs: Vec<(String, String)> = serde_json::from_str(json).unwrap_or_default();
     pairs
         .iter()
-        .filter_map(|(name, value)| {
-            Some((
-                HeaderName::from_bytes(name.as_bytes()).ok()?,
-                HeaderValue::from_str(value).ok()?,
-            ))
-        })
+        .filter_map(|(name, value)| Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?)))
         .collect()
 }

@@ -22,13 +22,9 @@ mod world;
 #[test]
 fn every_file_here_is_named_above() {
     let named = include_str!("main.rs");
-    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/behaviour")).unwrap()
-    {
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/behaviour")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let module = name.trim_end_matches(".rs");
-        assert!(
-            module == "main" || named.contains(&format!("\nmod {module};")),
-            "{name} is not run"
-        );
+        assert!(module == "main" || named.contains(&format!("\nmod {module};")), "{name} is not run");
     }
 }

@@ -11,14 +11,7 @@ async fn files_have_the_types_and_headers_a_service_worker_needs() {
     for dir in ["app", "app/sub", "dist"] {
         fs::create_dir(at(dir)).unwrap();
     }
-    for file in [
-        "app/index.html",
-        "app/sub/index.html",
-        "app/sw.js",
-        "app/a.webmanifest",
-        "dist/w.wasm",
-        "dist/p.mjs",
-    ] {
+    for file in ["app/index.html", "app/sub/index.html", "app/sw.js", "app/a.webmanifest", "dist/w.wasm", "dist/p.mjs"] {
         fs::write(at(file), file).unwrap();
     }
     let world = World::with(|options| {
@@ -40,28 +33,12 @@ async fn files_have_the_types_and_headers_a_service_worker_needs() {
         assert_eq!(reply.status(), 200, "{path}");
         assert_eq!(reply.headers()["content-type"], content_type, "{path}");
         assert_eq!(reply.headers()["cache-control"], "no-cache");
-        assert_eq!(
-            reply.headers()["content-security-policy"],
-            "default-src 'self'"
-        );
+        assert_eq!(reply.headers()["content-security-policy"], "default-src 'self'");
         let script = content_type == "text/javascript";
-        assert_eq!(
-            reply.headers().contains_key("service-worker-allowed"),
-            script,
-            "{path}"
-        );
+        assert_eq!(reply.headers().contains_key("service-worker-allowed"), script, "{path}");
     }
-    for missing in [
-        "/none.js",
-        "/lib/none.js",
-        "/demo/control",
-        "/../Cargo.toml",
-    ] {
-        assert_eq!(
-            world.request("GET", missing).send().await.unwrap().status(),
-            404,
-            "{missing}"
-        );
+    for missing in ["/none.js", "/lib/none.js", "/demo/control", "/../Cargo.toml"] {
+        assert_eq!(world.request("GET", missing).send().await.unwrap().status(), 404, "{missing}");
     }
     assert_eq!(world.seen("/arrivals/count").await["count"], 0);
 }
@@ -85,9 +62,7 @@ async fn a_file_changed_within_a_second_is_sent_again() {
     let world = World::with(|options| options.static_dir = Some(dir.to_owned())).await;
     for version in ["1", "2"] {
         fs::write(dir.join("sw.js"), version).unwrap();
-        let request = world
-            .request("GET", "/sw.js")
-            .header("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT");
+        let request = world.request("GET", "/sw.js").header("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT");
         assert_eq!(request.send().await.unwrap().text().await.unwrap(), version);
     }
 }

@@ -30,34 +30,22 @@ impl World {
         change(&mut options);
         let server = Server::start(options).await.unwrap();
         // A connection each, so that a cut one is never taken for a stale one.
-        let client = Client::builder()
-            .pool_max_idle_per_host(0)
-            .no_proxy()
-            .build()
-            .unwrap();
-        Self {
-            server,
-            client,
-            _folder: folder,
-        }
+        let client = Client::builder().pool_max_idle_per_host(0).no_proxy().build().unwrap();
+        Self { server, client, _folder: folder }
     }
 
     pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        self.client
-            .request(method, format!("{}{path}", self.server.listen_url()))
+        self.client.request(method, format!("{}{path}", self.server.listen_url()))
     }
 
     pub fn post_note(&self, text: &str) -> RequestBuilder {
-        self.request("POST", "/api/notes")
-            .json(&serde_json::json!({ "text": text }))
+        self.request("POST", "/api/notes").json(&serde_json::json!({ "text": text }))
     }
 
     pub async fn control(&self, method: &str, path: &str, body: Option<Value>) -> Response {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let request = self
-            .client
-            .request(method, format!("{}{path}", self.server.control_url()));
+        let request = self.client.request(method, format!("{}{path}", self.server.control_url()));
         match body {
             Some(body) => request.json(&body),
             None => request,
@@ -72,13 +60,7 @@ impl World {
     }
 
     pub async fn rule(&self, rule: Value) {
-        let response = self
-            .control(
-                "PUT",
-                "/faults",
-                Some(serde_json::json!({ "rules": [rule] })),
-            )
-            .await;
+        let response = self.control("PUT", "/faults", Some(serde_json::json!({ "rules": [rule] }))).await;
         assert_eq!(response.status(), 200, "{}", response.text().await.unwrap());
     }
 
@@ -95,11 +77,6 @@ impl World {
 
     pub async fn texts(&self) -> Vec<String> {
         let notes = self.seen("/notes").await;
-        notes
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|note| note["text"].as_str().unwrap().to_owned())
-            .collect()
+        notes.as_array().unwrap().iter().map(|note| note["text"].as_str().unwrap().to_owned()).collect()
     }
 }

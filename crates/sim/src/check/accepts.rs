@@ -1,13 +1,15 @@
 //! Checks what `enqueue` answers, and writes it into the book.
 
-use shearwater_core::{JobId, store::enqueue::OnDuplicate};
+use shearwater_core::JobId;
 
 use super::{Checked, Promise, ensure};
 use crate::{page::Call, world::World};
 
 /// Takes the answers to a call that was committed.
 pub(crate) fn record(world: &mut World, call: &Call, answers: &[(JobId, bool)]) -> Checked {
-    ensure(answers.len() == call.jobs.len(), Promise::Durable, || format!("{} answers to {} jobs", answers.len(), call.jobs.len()))?;
+    ensure(answers.len() == call.jobs.len(), Promise::Durable, || {
+        format!("{} answers to {} jobs", answers.len(), call.jobs.len())
+    })?;
     for (asked, (id, new)) in call.jobs.iter().zip(answers) {
         let options = &asked.new.options;
         if *new {
@@ -20,13 +22,7 @@ pub(crate) fn record(world: &mut World, call: &Call, answers: &[(JobId, bool)]) 
             let known = world.book.entry(id).is_some() || world.store.borrow().outcome(id).is_some();
             ensure(known, Promise::Durable, || format!("{id} is said to be stored already, and is not"))?;
         } else {
-            let known = world.book.entry(id).is_some();
-            ensure(known, Promise::Durable, || format!("{} is folded into {id}, which is not stored", asked.new.id))?;
-            match options.on_duplicate {
-                Some(OnDuplicate::Replace) => world.book.change(id, asked.content, asked.new.id.as_str(), asked.size.is_some()),
-                Some(OnDuplicate::Keep) => {}
-                Some(OnDuplicate::Append) | None => ensure(false, Promise::Durable, || format!("{} was to be appended", asked.new.id))?,
-            }
+            ensure(false, Promise::Durable, || format!("{} is answered as {id}", asked.new.id))?;
         }
     }
     Ok(())

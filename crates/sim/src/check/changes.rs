@@ -30,7 +30,9 @@ pub(super) fn check(world: &mut World, cause: &Cause<'_>, changes: &Changes) -> 
         debug_assert!(after.as_ref().is_none_or(|after| after.id == *id));
     }
     for id in &changes.outcomes {
-        ensure(world.book.fate(id) == Some(Fate::Delivered), Promise::Durable, || format!("{id} is in the history and was not delivered"))?;
+        ensure(world.book.fate(id) == Some(Fate::Delivered), Promise::Durable, || {
+            format!("{id} is in the history and was not delivered")
+        })?;
     }
     Ok(())
 }
@@ -42,7 +44,9 @@ fn as_accepted(world: &World, job: &Job) -> Checked {
     };
     let content = content_of(&job.request.url);
     ensure(entry.content == content, Promise::Durable, || format!("{} says {content}, was to say {}", job.id, entry.content))?;
-    ensure(entry.key == job.idempotency_key, Promise::Once, || format!("{} has the key {}, was {}", job.id, job.idempotency_key, entry.key))?;
+    ensure(entry.key == job.idempotency_key, Promise::Once, || {
+        format!("{} has the key {}, was {}", job.id, job.idempotency_key, entry.key)
+    })?;
     let body = world.store.borrow().body(&job.id);
     ensure(body == entry.body.then_some(entry.content), Promise::Durable, || format!("the body of {} is {body:?}", job.id))?;
     ensure(entry.body == job.size.is_some(), Promise::Durable, || format!("{} has the size {:?}", job.id, job.size))
@@ -62,7 +66,9 @@ fn left(world: &mut World, cause: &Cause<'_>, before: &Job, changes: &Changes) -
     let fate = match cause {
         Cause::Turn { turn, .. } => {
             ensure(changes.outcomes.contains(id), Promise::Durable, || format!("{id} left the store without an outcome"))?;
-            ensure(turn.settle.iter().any(|settlement| settlement.id == *id), Promise::Durable, || format!("{id} was delivered without a reply"))?;
+            ensure(turn.settle.iter().any(|settlement| settlement.id == *id), Promise::Durable, || {
+                format!("{id} was delivered without a reply")
+            })?;
             let handled = world.book.entry(id).is_some_and(|entry| world.servers.has_handled(&entry.key));
             ensure(handled, Promise::Durable, || format!("{id} counts as delivered; no server has what it says now"))?;
             Fate::Delivered
@@ -89,8 +95,14 @@ fn moved(world: &mut World, cause: &Cause<'_>, before: &Job, after: &Job) -> Che
     let identity = |job: &Job| (job.seq, job.queue.clone(), job.owner.clone(), job.key.clone(), job.queued_at);
     ensure(identity(before) == identity(after), Promise::Durable, || format!("{id} became another job"))?;
     match (before.state, after.state) {
-        (State::Syncing, State::Syncing) => ensure(before.lease == after.lease || taken_over(world, cause, before), Promise::Leased, || format!("the lease of {id} changed hands"))?,
-        (State::Syncing, _) => ensure(taken_over(world, cause, before), Promise::Leased, || format!("the living lease of {id} was broken"))?,
+        (State::Syncing, State::Syncing) => {
+            ensure(before.lease == after.lease || taken_over(world, cause, before), Promise::Leased, || {
+                format!("the lease of {id} changed hands")
+            })?
+        }
+        (State::Syncing, _) => {
+            ensure(taken_over(world, cause, before), Promise::Leased, || format!("the living lease of {id} was broken"))?
+        }
         _ => {}
     }
     if after.state == State::Syncing && before.lease != after.lease {
@@ -131,7 +143,8 @@ fn answered(world: &World, cause: &Cause<'_>, before: &Job, after: &Job) -> Chec
     ensure(after.attempts <= before.attempts + u32::from(counts), Promise::Patient, || {
         format!("{} has {} attempts after {reply:?}, had {}", after.id, after.attempts, before.attempts)
     })?;
-    if let (State::Syncing, State::Pending, Some(settlement), Some(Reply::Status(response))) = (before.state, after.state, settlement, reply)
+    if let (State::Syncing, State::Pending, Some(settlement), Some(Reply::Status(response))) =
+        (before.state, after.state, settlement, reply)
         && settlement.at <= world.clock.device()
         && let Some(seconds) = response.retry_after.as_deref().and_then(|text| text.parse::<u64>().ok())
     {
@@ -167,12 +180,16 @@ fn claimed(world: &World, cause: &Cause<'_>, job: &Job) -> Checked {
     let ours = job.lease.as_ref().is_some_and(|lease| lease.holder == turn.holder && lease.until > now);
     ensure(ours, Promise::Leased, || format!("{id} was claimed under {:?}", job.lease))?;
     ensure(job.place == Place::Out, Promise::Leased, || format!("{id} is claimed and {:?}", job.place))?;
-    ensure(job.owner == world.book.owner, Promise::Private, || format!("{id} of {:?} was claimed for {:?}", job.owner, world.book.owner))?;
+    ensure(job.owner == world.book.owner, Promise::Private, || {
+        format!("{id} of {:?} was claimed for {:?}", job.owner, world.book.owner)
+    })?;
     ensure(!world.book.is_paused(&job.queue), Promise::Patient, || format!("{id} was claimed while paused"))?;
     ensure(job.queue == turn.queue, Promise::Patient, || format!("{id} was claimed by the drain of {}", turn.queue))?;
     ensure(job.expires_at > now, Promise::Patient, || format!("{id} was claimed after it had expired"))?;
     let waited = (job.next_attempt_at <= now && job.hold_until <= now) || world.clock.is_behind();
-    ensure(waited, Promise::Patient, || format!("{id} was claimed at {}, may not go before {} / {}", now.0, job.next_attempt_at.0, job.hold_until.0))?;
+    ensure(waited, Promise::Patient, || {
+        format!("{id} was claimed at {}, may not go before {} / {}", now.0, job.next_attempt_at.0, job.hold_until.0)
+    })?;
     let most = job.max_attempts.unwrap_or(world.config.queue_or_default(&job.queue).max_attempts);
     ensure(job.attempts < most, Promise::Patient, || format!("{id} was claimed after {} attempts", job.attempts))?;
     if let Some(first) = job.key.as_ref().and_then(|_| first_of_line(store.jobs(), job)) {

@@ -13,7 +13,9 @@ use crate::{worker::RunNo, world::World};
 pub(super) fn turned(world: &World, turn: &Turn, turned: &Turned, quarantined: bool) -> Checked {
     let store = world.store.borrow();
     let Some(ledger) = store.ledger() else { return Ok(()) };
-    ensure(turned.claimed.len() <= turn.claim as usize, Promise::Patient, || format!("{} claimed of {}", turned.claimed.len(), turn.claim))?;
+    ensure(turned.claimed.len() <= turn.claim as usize, Promise::Patient, || {
+        format!("{} claimed of {}", turned.claimed.len(), turn.claim)
+    })?;
     // Rows that went to quarantine set others free; those are for the next turn.
     if quarantined || turned.claimed.len() == turn.claim as usize || ledger.is_paused(&turn.queue) {
         return Ok(());
@@ -24,7 +26,9 @@ pub(super) fn turned(world: &World, turn: &Turn, turned: &Turned, quarantined: b
         let in_flight = known + turned.claimed.iter().filter(|claimed| claimed.origin == job.origin).count();
         let permitted = ledger.origin(&job.origin).is_none_or(|health| health.permits(now, in_flight) > 0);
         ensure(job.place != Place::Ready || !permitted, Promise::Ordered, || format!("{} may go and was passed over", job.id))?;
-        ensure(job.place != Place::Due || job.next_attempt_at > now, Promise::Ordered, || format!("{} is due and was passed over", job.id))?;
+        ensure(job.place != Place::Due || job.next_attempt_at > now, Promise::Ordered, || {
+            format!("{} is due and was passed over", job.id)
+        })?;
     }
     Ok(())
 }
@@ -40,7 +44,9 @@ pub(crate) fn done(world: &World, number: RunNo, summary: &Summary) -> Checked {
     let store = world.store.borrow();
     let leased = |job: &&Job| job.lease.as_ref().is_some_and(|lease| lease.holder == run.plan.holder);
     let held = store.jobs().find(leased);
-    ensure(held.is_none(), Promise::Leased, || format!("drain {number} is done and still holds {:?}", held.map(|job| job.id.as_str())))?;
+    ensure(held.is_none(), Promise::Leased, || {
+        format!("drain {number} is done and still holds {:?}", held.map(|job| job.id.as_str()))
+    })?;
     let Some(ledger) = store.ledger() else { return Ok(()) };
     let alone = store.commits() == run.seen();
     if alone && !summary.again && !ledger.is_paused(&run.plan.queue) {
@@ -48,7 +54,9 @@ pub(crate) fn done(world: &World, number: RunNo, summary: &Summary) -> Checked {
             job.owner == ledger.owner && job.queue == run.plan.queue && matches!(job.place, Place::Ready | Place::Due)
         };
         let left = store.jobs().find(waits);
-        ensure(left.is_none(), Promise::Live, || format!("drain {number} asks for no other and leaves {:?}", left.map(|job| job.id.as_str())))?;
+        ensure(left.is_none(), Promise::Live, || {
+            format!("drain {number} asks for no other and leaves {:?}", left.map(|job| job.id.as_str()))
+        })?;
     }
     Ok(())
 }
@@ -58,7 +66,10 @@ pub(crate) fn settled(world: &World) -> Checked {
     let store = world.store.borrow();
     for job in store.jobs().filter(|job| job.owner == world.book.owner && job.is_live()) {
         let held_up = store.jobs().any(|other| {
-            other.line && !other.is_live() && other.seq < job.seq && (&other.owner, &other.queue, &other.key) == (&job.owner, &job.queue, &job.key)
+            other.line
+                && !other.is_live()
+                && other.seq < job.seq
+                && (&other.owner, &other.queue, &other.key) == (&job.owner, &job.queue, &job.key)
         });
         ensure(job.state == State::Pending && held_up, Promise::Live, || {
             format!("{} is {:?} ({:?}) and nothing will ever send it", job.id, job.state, job.place)

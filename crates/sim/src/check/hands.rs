@@ -30,8 +30,11 @@ pub(crate) fn seen(world: &World, id: &JobId, view: Option<&JobView>) -> Checked
     let stored = store.job(id).filter(|job| job.owner == *owner).map(|job| JobState::from(job.state));
     let delivered = store.outcome(id).filter(|outcome| outcome.owner == *owner).map(|_| JobState::Delivered);
     let shown = view.map(|view| view.state);
-    ensure(shown == stored.or(delivered), Promise::Honest, || format!("{id} is shown as {shown:?}, is {stored:?} or {delivered:?}"))?;
-    let waits = view.is_some_and(|view| view.state == JobState::Pending && view.next_attempt_at.is_none() && view.waiting_for.is_none());
+    ensure(shown == stored.or(delivered), Promise::Honest, || {
+        format!("{id} is shown as {shown:?}, is {stored:?} or {delivered:?}")
+    })?;
+    let waits =
+        view.is_some_and(|view| view.state == JobState::Pending && view.next_attempt_at.is_none() && view.waiting_for.is_none());
     ensure(!waits, Promise::Honest, || format!("{id} is said to wait for nobody and for no time"))
 }
 

@@ -26,11 +26,7 @@ use shearwater_core::{
     },
 };
 
-use crate::{
-    store::Changes,
-    worker::RunNo,
-    world::World,
-};
+use crate::{store::Changes, worker::RunNo, world::World};
 
 /// What is promised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,7 +112,9 @@ pub(crate) fn ending(world: &World) -> Checked {
         let mut last = None;
         for key in keys {
             let handled = world.servers.handled_as(key);
-            ensure(handled > last, Promise::Ordered, || format!("{key} of {line:?} reached the server before what was queued earlier"))?;
+            ensure(handled > last, Promise::Ordered, || {
+                format!("{key} of {line:?} reached the server before what was queued earlier")
+            })?;
             last = handled;
         }
     }

@@ -46,16 +46,26 @@ pub(super) fn check(world: &World) -> Checked {
     ensure(ledger.history == store.delivered() as u64, Promise::Honest, || {
         format!("the ledger counts {} delivered jobs, the history has {}", ledger.history, store.delivered())
     })?;
-    ensure(ledger.owner == world.book.owner, Promise::Private, || format!("the owner is {:?}, was {:?}", ledger.owner, world.book.owner))
+    ensure(ledger.owner == world.book.owner, Promise::Private, || {
+        format!("the owner is {:?}, was {:?}", ledger.owner, world.book.owner)
+    })
 }
 
 fn row(job: &Job) -> Checked {
     let id = &job.id;
-    ensure((job.state == State::Pending) == (job.place != Place::Out), Promise::Leased, || format!("{id} is {:?} and {:?}", job.state, job.place))?;
-    ensure((job.state == State::Syncing) == job.lease.is_some(), Promise::Leased, || format!("{id} is {:?} under {:?}", job.state, job.lease))?;
+    ensure((job.state == State::Pending) == (job.place != Place::Out), Promise::Leased, || {
+        format!("{id} is {:?} and {:?}", job.state, job.place)
+    })?;
+    ensure((job.state == State::Syncing) == job.lease.is_some(), Promise::Leased, || {
+        format!("{id} is {:?} under {:?}", job.state, job.lease)
+    })?;
     ensure(job.is_live() || job.error.is_some(), Promise::Durable, || format!("{id} is {:?} for no reason", job.state))?;
-    ensure(!job.is_live() || job.line == job.key.is_some(), Promise::Ordered, || format!("{id} is {:?} and not in its line", job.state))?;
-    ensure(job.key.is_some() || job.place != Place::Behind, Promise::Ordered, || format!("{id} has no key and waits behind somebody"))
+    ensure(!job.is_live() || job.line == job.key.is_some(), Promise::Ordered, || {
+        format!("{id} is {:?} and not in its line", job.state)
+    })?;
+    ensure(job.key.is_some() || job.place != Place::Behind, Promise::Ordered, || {
+        format!("{id} has no key and waits behind somebody")
+    })
 }
 
 /// At most one of a line moves, and somebody who moves or ended holds up all who are behind.

@@ -24,9 +24,9 @@ pub(crate) fn check(world: &World, sending: &Sending) -> Checked {
 fn holds(world: &World, sending: &Sending) -> bool {
     let holder = world.runs.get(&sending.run).map(|run| run.plan.holder.as_str());
     let store = world.store.borrow();
-    store.job(&sending.job.id).is_some_and(|row| {
-        row.state == State::Syncing && row.lease.as_ref().map(|lease| lease.holder.as_str()) == holder
-    })
+    store
+        .job(&sending.job.id)
+        .is_some_and(|row| row.state == State::Syncing && row.lease.as_ref().map(|lease| lease.holder.as_str()) == holder)
 }
 
 /// What nobody can do better: the row went bad after it was claimed, and what was claimed is sound (the
@@ -64,7 +64,9 @@ fn alone(world: &World, sending: &Sending) -> Checked {
             format!("{} is sent by drain {} while drain {} sends it", sending.job.id, sending.run, other.run)
         })?;
         let same_line = line.is_some() && line_of(&other.job) == line;
-        ensure(!same_line, Promise::Ordered, || format!("{} is sent while {} of its line is in the air", sending.job.id, other.job.id))?;
+        ensure(!same_line, Promise::Ordered, || {
+            format!("{} is sent while {} of its line is in the air", sending.job.id, other.job.id)
+        })?;
     }
     let spent = world.runs.get(&sending.run).is_some_and(|run| run.is_spent(&world.clock));
     ensure(!spent, Promise::Patient, || format!("drain {} sends {} when its time is up", sending.run, sending.job.id))?;

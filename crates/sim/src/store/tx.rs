@@ -205,7 +205,10 @@ impl Tx for SimTx<'_> {
         if self.flaw == Some(Flaw::LosesLines) && scan.index == Index::Line {
             return Ok(Vec::new());
         }
-        if self.flaw == Some(Flaw::StarvesOneLane) && scan.index == Index::Ready && scan.texts.last().is_some_and(|lane| lane.contains("b.")) {
+        if self.flaw == Some(Flaw::StarvesOneLane)
+            && scan.index == Index::Ready
+            && scan.texts.last().is_some_and(|lane| lane.contains("b."))
+        {
             return Ok(Vec::new());
         }
         Ok(self.page(scan.limit, |db| db.range(scan).take(scan.limit as usize).cloned().collect()))

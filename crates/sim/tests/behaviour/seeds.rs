@@ -31,7 +31,8 @@ fn a_few_long_runs_keep_every_promise() {
 #[test]
 fn a_seed_is_one_run_event_by_event() {
     for seed in 0..20 {
-        let (once, twice) = (run(seed, &Options::default()), run(seed, &Options { tracing: Tracing::Tail, ..Options::default() }));
+        let (once, twice) =
+            (run(seed, &Options::default()), run(seed, &Options { tracing: Tracing::Tail, ..Options::default() }));
         assert_eq!(once.unwrap(), twice.unwrap());
     }
 }

@@ -1,0 +1,37 @@
+// How the public types are meant to be used; compiled by `make check`, never run.
+
+import { connect, type Client, type Job, type ShearwaterError, type SyncStatus } from "shearwater";
+import * as worker from "shearwater/worker";
+
+worker.start({
+  strict: true,
+  queues: { notes: { maxAttempts: 3, onFailure: "continue", statuses: { 404: "deliver" }, backoff: { jitter: "equal" }, idempotency: { header: "X-Key" } } },
+});
+worker.on("auth", async ({ refresh, owner }) => (owner ? { authorization: refresh ? "new" : "old" } : undefined));
+worker.on("sync:daily", ({ lastChance }) => lastChance);
+// @ts-expect-error there is no such option
+worker.start({ queues: { notes: { maxAtempts: 3 } } });
+// @ts-expect-error there is no such hook
+worker.on("authh", () => undefined);
+
+const client: Client = await connect({ worker: "/sw.js", syncOnMount: false });
+const id: string = await client.enqueue({ url: "/api", body: { a: [1, null] } }, { key: "k", priority: "high", metadata: { a: 1 } });
+await client.enqueueAll([new Request("/api"), { url: new URL("https://example.org") }]);
+// @ts-expect-error there is no such priority
+await client.enqueue({ url: "/api" }, { priority: "urgent" });
+const job: Job | null = await client.get(id);
+if (job?.state === "failed") console.log(job.error?.kind satisfies string | undefined);
+const stop: () => void = client.subscribe(() => {
+  const status: SyncStatus = client.getSnapshot();
+  console.log(status.progress ?? 0);
+});
+client.on("delivered", (delivered) => console.log(delivered.status));
+client.on("sync-complete", ({ queue, remaining }) => console.log(queue, remaining));
+client.watch(id, (changed) => console.log(changed?.attempts));
+const { delivered } = await client.syncNow("notes");
+console.log(delivered satisfies number);
+try {
+  await client.edit(id, { url: "/other" });
+} catch (error) {
+  if ((error as ShearwaterError).code === "quota-exceeded") stop();
+}
