@@ -18,7 +18,7 @@ export async function startServer({ dist = "dist", site = "tests/e2e/site", db, 
     [
       "--listen", listen, "--control", "127.0.0.1:0", "--db", path, "--fast", "--no-keep-alive",
       "--static", join(root, site), "--static-mount", `/shearwater=${join(root, dist)}`,
-      "--csp", "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' data:; connect-src 'self' http://127.0.0.1:*",
+      "--csp", "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' blob: data:; connect-src 'self' http://127.0.0.1:*",
       ...args,
     ],
     { stdio: ["ignore", "pipe", "inherit"] },
