@@ -83,6 +83,23 @@ test("the worker is stopped after the server handled six and before a reply came
   await chromium.close();
 });
 
+test("a worker that is stopped with a tab open is woken by the tab, without anybody's doing; the status follows", async () => {
+  await server.reset();
+  const chromium = await startChromium();
+  const page = await chromium.open(server.origin);
+  const workers = await chromium.workers(page);
+  await server.faults([{ path: "/api/sink", action: { hold: true, drop: "before" }, times: 1 }]);
+  const ids = await page.evaluate(() => window.client.enqueueAll(Array.from({ length: 5 }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` })), { key: "one-line" }));
+  await held(1);
+  await workers.stop();
+  await server.release();
+  await assertOnce(ids);
+  await until("a true status", async () => {
+    const { state, isRunning, pending, syncing } = await page.evaluate(() => window.client.getSnapshot());
+    return state === "idle" && !isRunning && pending + syncing === 0;
+  });
+});
+
 test("the browser process is killed in mid-flight and started again on the same profile", async () => {
   await server.reset();
   const first = await startChromium();

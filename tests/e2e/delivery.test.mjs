@@ -115,6 +115,32 @@ test("syncNow answers when all was tried, not when the backoff is over; the stat
   assert.equal((await w.server.sink()).length, ids.length);
 });
 
+test("offline, nothing is tried and nothing spins; back online, it is sent at once", async () => {
+  const page = await w.open();
+  const worker = await (await w.chromium.browser.waitForTarget((target) => target.type() === "service_worker" && target.url().startsWith(w.server.origin))).createCDPSession();
+  const network = { latency: 0, downloadThroughput: -1, uploadThroughput: -1 };
+  await worker.send("Network.enable");
+  await worker.send("Network.emulateNetworkConditions", { offline: true, ...network });
+  await page.setOfflineMode(true);
+  const posts = await page.evaluate(async () => {
+    window.posts = 0;
+    const { postMessage } = ServiceWorker.prototype;
+    ServiceWorker.prototype.postMessage = function (...args) {
+      window.posts += 1;
+      return postMessage.apply(this, args);
+    };
+    await client.enqueue({ url: "/api/sink/offline", body: "x" });
+    await new Promise((resolve) => setTimeout(resolve, 4_000));
+    return window.posts;
+  });
+  assert.ok(posts <= 5, `${posts} messages in four seconds`);
+  assert.equal((await w.snapshot(page)).state, "offline");
+  assert.equal((await w.server.arrivals("/api/sink")).length, 0);
+  await worker.send("Network.emulateNetworkConditions", { offline: false, ...network });
+  await page.setOfflineMode(false);
+  await until("delivery", async () => (await w.server.sink()).length === 1);
+});
+
 test("a tag that names no queue costs nothing and harms nothing; the app's own tags still work", async () => {
   const page = await w.open();
   const workers = await w.chromium.workers(page);

@@ -211,3 +211,25 @@ test("a ledger that does not parse is counted anew from the rows", async () => {
   const fourth = await w.enqueue(page, { url: "/api/sink/3", body: "3" });
   await w.becomes(page, fourth, "delivered");
 });
+
+test("a closed client settles what was asked, refuses what comes after, and wakes the worker no more", async () => {
+  const page = await w.open();
+  const codes = await page.evaluate(async () => {
+    let posts = 0;
+    const { postMessage } = ServiceWorker.prototype;
+    ServiceWorker.prototype.postMessage = function (...args) {
+      posts += 1;
+      return postMessage.apply(this, args);
+    };
+    const code = (promise) => promise.then(() => "resolved", (error) => error.code);
+    const asked = [code(client.enqueue({ url: "/api/sink/1", body: "x" })), code(client.syncNow()), code(client.list())];
+    client.close();
+    asked.push(code(client.enqueue({ url: "/api/sink/2", body: "x" })));
+    const codes = await Promise.all(asked);
+    const before = posts;
+    await new Promise((resolve) => setTimeout(resolve, 6_000));
+    return { codes, more: posts - before };
+  });
+  assert.deepEqual(codes, { codes: ["worker-unavailable", "worker-unavailable", "worker-unavailable", "worker-unavailable"], more: 0 });
+  assert.equal((await w.server.arrivals("/api/sink/2")).length, 0);
+});

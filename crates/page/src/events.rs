@@ -12,6 +12,9 @@ use wasm_bindgen::prelude::*;
 
 use crate::js::{self, BroadcastChannel};
 
+/// After one to two times this many milliseconds without news of a send, the worker is asked whether it lives.
+const SILENCE: u64 = 5_000;
+
 /// Listeners by what they listen to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Topic {
@@ -96,7 +99,7 @@ impl Events {
     pub fn refresh(&self) {
         let online = js::get(&js::global("navigator"), "onLine").as_bool() != Some(false);
         let snapshot = Snapshot::of(self.status.borrow().clone(), online);
-        let next = snapshot.next_sync_at.map(|at| at.0);
+        let next = wake_at(&snapshot);
         let object = encode(&snapshot);
         // Options are null to JavaScript, not absent.
         for name in ["progress", "lastSyncAt", "nextSyncAt", "error"] {
@@ -203,6 +206,21 @@ impl Events {
             js::call(&listener, detail);
         }
     }
+}
+
+/// When the worker is to be woken: when something is due, and while something is being sent and nothing
+/// is heard. A worker that was killed says no word.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates; dates are positive and below 2^53")]
+fn wake_at(snapshot: &Snapshot) -> Option<u64> {
+    if !snapshot.is_online {
+        // The `online` event is the wake then.
+        return None;
+    }
+    // In steps, so that a busy worker's news do not set a timer each.
+    let patience = (js_sys::Date::now() as u64 / SILENCE + 2) * SILENCE;
+    let sending = snapshot.is_running || snapshot.syncing > 0;
+    let due = snapshot.next_sync_at.map(|at| at.0);
+    if sending { Some(due.map_or(patience, |due| due.min(patience))) } else { due }
 }
 
 /// A job as the app sees it: its metadata is what the app gave, not its JSON text.

@@ -1,6 +1,9 @@
 //! Questions to the worker and its answers; see "A question's life" in the crate's documentation.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 use js_sys::{Array, Function, Promise};
 use shearwater_bridge::{decode, encode};
@@ -28,6 +31,7 @@ pub struct Link {
     timeout: u32,
     waiting: RefCell<Vec<Waiting>>,
     listener: RefCell<Option<Closure<dyn FnMut(JsValue)>>>,
+    closed: Cell<bool>,
     /// Told of the status that comes with an answer.
     events: Rc<Events>,
 }
@@ -44,7 +48,14 @@ impl Link {
     /// # Errors
     /// `worker-unavailable` where the browser has no service workers.
     pub fn new(registration: JsValue, timeout: u32, events: Rc<Events>) -> Result<Rc<Self>, JsValue> {
-        let link = Rc::new(Self { registration, timeout, waiting: RefCell::default(), listener: RefCell::default(), events });
+        let link = Rc::new(Self {
+            registration,
+            timeout,
+            waiting: RefCell::default(),
+            listener: RefCell::default(),
+            closed: Cell::new(false),
+            events,
+        });
         let container = worker::container()?;
         let listener = Closure::<dyn FnMut(JsValue)>::new({
             let link = Rc::downgrade(&link);
@@ -70,6 +81,9 @@ impl Link {
     /// # Errors
     /// What the worker answers; `timeout` and `worker-unavailable`.
     pub async fn ask(self: &Rc<Self>, op: Op, bodies: Array) -> Result<JsValue, JsValue> {
+        if self.closed.get() {
+            return Err(unavailable("the client was closed; connect() again"));
+        }
         let re = js::random_uuid();
         let endless = matches!(op, Op::Sync(_));
         let mut envelope = Envelope { shearwater: VERSION, re: re.clone(), op };
@@ -92,6 +106,7 @@ impl Link {
 
     /// Ends all questions.
     pub fn close(&self) {
+        self.closed.set(true);
         if let (Ok(container), Some(listener)) = (worker::container(), self.listener.take()) {
             container.unchecked_ref::<EventTarget>().unlisten("message", listener.as_ref().unchecked_ref());
         }

@@ -17,6 +17,9 @@ use crate::{
 /// The worker itself waits for what is due within this many milliseconds of a wake's end.
 const SOONEST: f64 = 50.0;
 
+/// Milliseconds until the worker is woken for what was due before now.
+const OVERDUE: f64 = 2_000.0;
+
 /// Timers and listeners of one client; dropped, they are gone.
 pub struct Wakes {
     listeners: Vec<(EventTarget, &'static str, Closure<dyn FnMut()>)>,
@@ -79,7 +82,7 @@ impl Wakes {
     /// Sets a timer for the next thing that is due; a worker without events is asleep by then.
     fn plan(&self, link: &Rc<Link>, events: &Rc<Events>) {
         let due = Rc::downgrade(&self._due);
-        let link = Rc::downgrade(link);
+        let (link, replan) = (Rc::downgrade(link), Rc::downgrade(events));
         events.on_plan(move |next| {
             let Some(due) = due.upgrade() else { return };
             if due.borrow().at == next && due.borrow().timer.is_some() {
@@ -92,14 +95,19 @@ impl Wakes {
             state.at = next;
             let Some(at) = next else { return };
             #[expect(clippy::cast_precision_loss, reason = "instants are below 2^53")]
-            let delay = (at as f64 - js_sys::Date::now() + SOONEST).clamp(SOONEST, f64::from(i32::MAX));
-            let (link, again) = (link.clone(), Rc::downgrade(&due));
+            let ahead = at as f64 - js_sys::Date::now();
+            // What was due before now was left by a wake that could not send it: no hurry.
+            let delay = if ahead < 0.0 { OVERDUE } else { (ahead + SOONEST).min(f64::from(i32::MAX)) };
+            let (link, again, replan) = (link.clone(), Rc::downgrade(&due), replan.clone());
             let fire = Closure::<dyn FnMut()>::new(move || {
                 if let Some(due) = again.upgrade() {
                     due.borrow_mut().timer = None;
                 }
-                if let Some(link) = link.upgrade() {
-                    poke(&link, WakeReason::Due);
+                if let (Some(link), Some(events)) = (link.upgrade(), replan.upgrade()) {
+                    spawn_local(async move {
+                        let _ = link.ask(Op::Wake(WakeReason::Due), Array::new()).await;
+                        events.refresh();
+                    });
                 }
             });
             #[expect(clippy::cast_possible_truncation, reason = "clamped to i32 above")]

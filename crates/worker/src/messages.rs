@@ -51,6 +51,8 @@ pub async fn handle(engine: &Rc<Engine>, data: JsValue, reply: Function) {
         post(engine, &reply, &gate.passed().await);
         return;
     }
+    // Whatever a fresh worker is asked first, an earlier one may have left work in its hands.
+    let first = engine.first_wake();
     let gate = Gate::new();
     engine.answering.borrow_mut().push((re.clone(), gate.clone()));
     let outcome = carry_out(engine, data).await;
@@ -83,6 +85,12 @@ pub async fn handle(engine: &Rc<Engine>, data: JsValue, reply: Function) {
         }
         Then::Wake(queues, ripen) => drain(engine, &queues, ripen).await,
         Then::Linger(queues) => engine.linger(&queues).await,
+    }
+    if first {
+        match engine.queues().await {
+            Ok(queues) => drain(engine, &queues, Ripen::Nothing).await,
+            Err(error) => engine.log_error(&error.message),
+        }
     }
 }
 
@@ -187,7 +195,6 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
             Ok(look(&status))
         }
         Op::Wake(reason) => {
-            engine.first_wake();
             let ripen = match reason {
                 WakeReason::Online | WakeReason::Load | WakeReason::Visible => Ripen::Unreachable,
                 WakeReason::Due => Ripen::Nothing,
