@@ -2,8 +2,8 @@
 //!
 //! The shells' values are JavaScript's; tests use JSON. Each type lists its members once, with
 //! [`record!`](crate::record) or [`names!`](crate::names), and what does not fit is told by its path:
-//! `queues.notes.maxAtempts: there is no such member`. That is all of serde that this engine needs, at a
-//! third of its bytes.
+//! `queues.notes.maxAtempts: there is no such member`. That is all of serde that this engine needs, in
+//! fewer bytes.
 //!
 //! A member that is absent, undefined or null reads as `None`, as its default, or is a [`Mismatch`].
 //! Unknown members are passed over in stored records, which a later version may have written, and
@@ -120,8 +120,8 @@ pub fn member<V: Value, T: Wire>(value: &V, name: &'static str, default: Option<
     }
 }
 
-/// As [`member`], for a record that is read to its end: the first mismatch goes to `trouble`. Without
-/// a way out at each member, reading a record is a third of the code.
+/// As [`member`], for a record that is read to its end: the first mismatch goes to `trouble`. One
+/// way out in place of one at each member keeps the readers small.
 pub fn member_or<V: Value, T: Wire>(value: &V, name: &'static str, default: Option<T>, trouble: &mut Option<Mismatch>) -> T {
     member(value, name, default).unwrap_or_else(|mismatch| {
         trouble.get_or_insert(mismatch);

@@ -123,7 +123,7 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
     }
     #[cfg(feature = "faults")]
     if js::get(&data, "op").as_string().as_deref() == Some("panic") {
-        panic!("asked to");
+        panic!("asked to"); // only with the feature `faults`, which never ships
     }
     let bodies = js::get(&data, "bodies");
     let bodies: Vec<JsValue> =
