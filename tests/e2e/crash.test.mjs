@@ -27,11 +27,16 @@ afterEach(async () => {
 const held = (count) => until(`${count} held`, async () => (await server.stats()).held >= count);
 
 /** Every job was accepted once, by its key, and sent again only where an earlier send went unanswered. */
-async function assertOnce(ids) {
-  const sink = await until("all jobs", async () => {
-    const sink = await server.sink();
-    return sink.length >= ids.length && sink;
-  });
+async function assertOnce(ids, page) {
+  let sink = [];
+  try {
+    await until("all jobs", async () => (sink = await server.sink()).length >= ids.length);
+  } catch (error) {
+    const arrived = new Set(sink.map((entry) => entry.idempotencyKey));
+    const missing = ids.filter((id) => !arrived.has(id));
+    const known = page && (await page.evaluate(async (ids) => ({ jobs: await Promise.all(ids.map((id) => window.client.get(id))), snapshot: window.client.getSnapshot() }), missing).catch(String));
+    throw new Error(`${error.message}\nmissing: ${JSON.stringify(missing)}\nthe client says: ${JSON.stringify(known)}\narrived: ${JSON.stringify((await server.arrivals()).slice(-20))}`);
+  }
   assert.equal(sink.length, ids.length, "each was accepted once");
   assert.deepEqual(sink.map((entry) => entry.idempotencyKey).sort(), [...ids].sort());
   const arrivals = (await server.arrivals()).filter((arrival) => arrival.method === "POST");
@@ -148,7 +153,7 @@ test("ten kills in a row, with forty jobs of four keys: each arrives once and ea
       page = await chromium.open(server.origin);
     }
   }
-  await assertOnce(ids);
+  await assertOnce(ids, page);
   for (let key = 0; key < 4; key += 1) {
     const order = (await server.sink(`/api/sink/${key}/`)).map((entry) => Number(entry.body));
     assert.deepEqual(order, [...order].sort((a, b) => a - b), `key ${key}`);

@@ -3,13 +3,16 @@
 import { spawn } from "node:child_process";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("../../..", import.meta.url));
 
-/** Starts the server on free ports; `dist` is served at /shearwater, `site` at /. */
+/**
+ * Starts the server on free ports; `dist` is served at /shearwater, `site` at /. `SHEARWATER_DIST` names a
+ * folder that holds `dist` and `dist-test`, to test a build other than the one in this tree.
+ */
 export async function startServer({ dist = "dist", site = "tests/e2e/site", db, args = [], listen = "127.0.0.1:0" } = {}) {
   const path = db ?? join(mkdtempSync(join(tmpdir(), "shearwater-db-")), "server.db");
   const target = process.env.CARGO_TARGET_DIR ?? join(root, "target");
@@ -17,7 +20,7 @@ export async function startServer({ dist = "dist", site = "tests/e2e/site", db, 
     join(target, "debug/shearwater-server"),
     [
       "--listen", listen, "--control", "127.0.0.1:0", "--db", path, "--fast", "--no-keep-alive",
-      "--static", join(root, site), "--static-mount", `/shearwater=${join(root, dist)}`,
+      "--static", join(root, site), "--static-mount", `/shearwater=${resolve(root, process.env.SHEARWATER_DIST ?? "", dist)}`,
       "--csp", "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' blob: data:; connect-src 'self' http://127.0.0.1:*",
       ...args,
     ],

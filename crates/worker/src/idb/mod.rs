@@ -3,6 +3,7 @@
 //! - A transaction's end is listened for from its beginning, so that it cannot be missed; an abort is
 //!   an error, with the reason's name.
 //! - The write behind an acknowledged enqueue is `strict`; others are `relaxed`.
+//! - Before the first write, Chromium is made to begin a fresh log; see `log`.
 //! - The connection closes on `versionchange`, so that nobody's upgrade waits for us, and says when
 //!   the browser has closed it.
 //!
@@ -10,6 +11,7 @@
 //! the connection's `close` and `versionchange` events, and its builder deletes every store that it
 //! is not told of, which is not to happen to anybody's jobs.
 
+mod log;
 mod request;
 mod transaction;
 
@@ -26,9 +28,12 @@ pub use transaction::{Mode, Transaction};
 
 #[wasm_bindgen]
 extern "C" {
+    #[derive(Clone)]
     type IdbFactory;
     #[wasm_bindgen(method, catch)]
     fn open(this: &IdbFactory, name: &str, version: u32) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = deleteDatabase)]
+    fn delete_database(this: &IdbFactory, name: &str) -> Result<JsValue, JsValue>;
 
     /// An `IDBDatabase`.
     #[derive(Clone)]
@@ -101,7 +106,9 @@ impl Connection {
         if !factory.is_object() {
             return Err(Error::new(ErrorCode::StorageUnavailable, "there is no IndexedDB in this context"));
         }
-        let opening = factory.unchecked_into::<IdbFactory>().open(name, version).map_err(|error| storage_error(&error))?;
+        let factory = factory.unchecked_into::<IdbFactory>();
+        let renewed = log::renew(&factory, name);
+        let opening = factory.open(name, version).map_err(|error| storage_error(&error))?;
         let failed: Gate<JsValue> = Gate::new();
         let on_upgrade = Closure::<dyn FnMut(JsValue)>::new({
             let (failed, opening) = (failed.clone(), opening.clone());
@@ -120,6 +127,7 @@ impl Connection {
         let opened = Request::new(opening.clone()).await;
         js::set(&opening, "onupgradeneeded", &JsValue::NULL);
         let database: IdbDatabase = opened?.unchecked_into();
+        renewed.passed().await;
         let lost = Rc::new(Cell::new(false));
         let on_end = Closure::<dyn FnMut()>::new({
             let (lost, database) = (Rc::clone(&lost), database.clone());
