@@ -23,6 +23,7 @@ mod js;
 mod locks;
 mod messages;
 mod migrations;
+mod points;
 mod runner;
 mod store;
 mod tell;

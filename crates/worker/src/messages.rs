@@ -20,7 +20,7 @@ use shearwater_core::{
 };
 use wasm_bindgen::prelude::*;
 
-use crate::{clock, engine::Engine, gate::Gate, idb::Mode, js, store::Db};
+use crate::{clock, engine::Engine, gate::Gate, idb::Mode, js, points, store::Db};
 
 /// An answer, and what remains to be done after it.
 struct Done {
@@ -257,8 +257,10 @@ async fn store_jobs(engine: &Rc<Engine>, jobs: Vec<NewJob>, bodies: Vec<JsValue>
         }
         admitted.push((job, body));
     }
+    points::reach("enqueue-before").await;
     let now = clock::now();
     let (stored, ledger) = change(engine, async |db| enqueue::enqueue(db, now, admitted.clone(), repeat).await).await?;
+    points::reach("enqueue-after").await;
     let ids: Vec<JobId> = stored.into_iter().map(|(id, _)| id).collect();
     Ok(Done { ok: encode(&ids), ledger: Some(ledger), then: Then::Drain(queues, None) })
 }

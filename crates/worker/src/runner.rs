@@ -22,7 +22,7 @@ use crate::{
     fetch,
     gate::Gate,
     idb::Mode,
-    locks,
+    locks, points,
 };
 
 /// A drain at work on one queue.
@@ -154,7 +154,9 @@ impl Running {
             let news = result.since(&self.told.replace(result));
             Event::SyncComplete { queue: self.queue.clone(), result: news }
         });
+        points::reach("status-before").await;
         engine.tell_now(event).await;
+        points::reach("status-after").await;
     }
 
     fn feed(self: &Rc<Self>, engine: &Rc<Engine>, input: Input) {
@@ -184,7 +186,9 @@ impl Running {
             Command::Send(job) => {
                 let body = self.body(&job.id);
                 spawn_local(async move {
+                    points::reach("send-before").await;
                     let reply = fetch::send(&engine, &job, body.as_ref()).await;
+                    points::reach("reply-after").await;
                     this.feed(&engine, Input::Replied { id: job.id, reply, roll: clock::roll() });
                 });
             }
@@ -218,6 +222,7 @@ impl Running {
 
     /// One turn, with the bodies of what it claimed.
     async fn turn(&self, engine: &Engine, request: &Turn) -> Result<Turned, Error> {
+        points::reach(if request.settle.is_empty() { "claim-before" } else { "outcome-before" }).await;
         let config = engine.config.queue_or_default(&self.queue);
         let settings =
             Settings { queue: &config, history: engine.config.history, breaker_threshold: engine.config.breaker_threshold };
@@ -235,6 +240,12 @@ impl Running {
                 Ok((turned, bodies))
             })
             .await?;
+        if !turned.fates.is_empty() {
+            points::reach("outcome-after").await;
+        }
+        if !turned.claimed.is_empty() {
+            points::reach("claim-after").await;
+        }
         {
             // A body from an earlier claim may be of an earlier edit.
             let mut held = self.bodies.borrow_mut();

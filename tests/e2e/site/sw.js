@@ -1,7 +1,10 @@
 // The worker of the tests. Its configuration comes by the query of its own URL.
 importScripts("/shearwater/worker.js");
 
-const config = new URL(self.location.href).searchParams.get("config");
+const query = new URL(self.location.href).searchParams;
+const config = query.get("config");
+// Where the crash tests stop; see crates/worker/src/points.rs.
+self.shearwaterPoint = query.get("point");
 shearwater.start(config ? JSON.parse(config) : undefined);
 
 let token = "stale";
