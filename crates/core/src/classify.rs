@@ -5,6 +5,7 @@
 //! | 2xx; opaque (`no-cors`, `redirect: "manual"`) | delivered (an opaque one "unknown": no more can be known) |
 //! | `DELETE` answered 404 or 410 | delivered: what was to go is gone |
 //! | no reply (offline, refused, cut off) | unreachable: tried again, burns no attempt |
+//! | not sent: the `auth` hook failed, the owner changed | as unreachable, and says nothing about the server |
 //! | timeout, 408, 425, 429, 5xx but 501, 505, 507 | retry: burns an attempt |
 //! | 401, 419, 440 | blocked until signed in |
 //! | 409 with `Retry-After` | retry: the first request under this key is still running |
@@ -29,6 +30,8 @@ pub enum Reply {
     TimedOut,
     /// The request could not be built from what is stored (a missing body, a header that the browser refuses).
     Unsendable(String),
+    /// It was not sent, for a reason on this side: the app's `auth` hook failed, the owner changed.
+    Withheld(String),
 }
 
 /// The parts of a readable response that decide anything.
@@ -62,6 +65,8 @@ pub enum ErrorKind {
     Expired,
     /// The stored request could not be turned into a fetch.
     Unsendable,
+    /// It was not sent, for a reason on this side.
+    Withheld,
 }
 
 /// A job's last error, as stored and shown.
@@ -112,7 +117,7 @@ pub fn status_meaning(method: &str, status: u16) -> Meaning {
 pub fn meaning(method: &str, reply: &Reply, overrides: &[(u16, Meaning)]) -> Meaning {
     match reply {
         Reply::Opaque => Meaning::Delivered,
-        Reply::Unreachable => Meaning::Unreachable,
+        Reply::Unreachable | Reply::Withheld(_) => Meaning::Unreachable,
         Reply::TimedOut => Meaning::Retry,
         Reply::Unsendable(_) => Meaning::Failed,
         Reply::Status(response) => overrides.iter().find(|(status, _)| *status == response.status).map_or_else(
@@ -147,6 +152,7 @@ impl Reply {
             Self::Unreachable => (ErrorKind::Network, "the server could not be reached".to_owned()),
             Self::TimedOut => (ErrorKind::Timeout, "the server did not answer in time".to_owned()),
             Self::Unsendable(why) => (ErrorKind::Unsendable, why.clone()),
+            Self::Withheld(why) => (ErrorKind::Withheld, why.clone()),
             Self::Opaque => (ErrorKind::Http, String::new()),
             Self::Status(response) => (ErrorKind::Http, explain(response)),
         };
@@ -176,7 +182,8 @@ crate::names!(ErrorKind {
     Http: "http",
     Interrupted: "interrupted",
     Expired: "expired",
-    Unsendable: "unsendable"
+    Unsendable: "unsendable",
+    Withheld: "withheld"
 });
 crate::record!(LastError { kind: "kind", status: "status", message: "message" });
 crate::names!(Meaning {

@@ -7,6 +7,7 @@ use crate::{
     backoff::Backoff,
     classify::Meaning,
     error::{Error, ErrorCode},
+    origin::RetryBudget,
     time::unit,
     wire::{self, Mismatch, Value, Wire},
 };
@@ -30,8 +31,10 @@ pub struct WorkerConfig {
     pub idempotency_origins: Vec<String>,
     /// How many delivered jobs are remembered, and how long.
     pub history: HistoryConfig,
-    /// How many different jobs in a row must find an origin unreachable before the rest waits.
+    /// How many different jobs in a row must meet trouble at an origin before the rest waits.
     pub breaker_threshold: u32,
+    /// How many retries each origin gets.
+    pub retry_budget: RetryBudget,
     /// What is logged to the console.
     pub log_level: LogLevel,
 }
@@ -45,6 +48,7 @@ impl Default for WorkerConfig {
             idempotency_origins: Vec::new(),
             history: HistoryConfig::default(),
             breaker_threshold: 5,
+            retry_budget: RetryBudget::default(),
             log_level: LogLevel::default(),
         }
     }
@@ -167,6 +171,12 @@ impl WorkerConfig {
         check_name("name", &self.name).map_err(|error| Error::invalid_config(error.message))?;
         if self.breaker_threshold == 0 {
             return Err(Error::invalid_config("breakerThreshold is at least 1"));
+        }
+        let RetryBudget { burst, interval, ratio } = self.retry_budget;
+        if burst == 0 || interval > unit::HOUR || !(0.0..=1.0).contains(&ratio) {
+            return Err(Error::invalid_config(
+                "retryBudget: burst is at least 1, interval at most one hour (3600000 ms), ratio 0 to 1",
+            ));
         }
         for (name, queue) in &self.queues {
             check_name("a queue's name", name).map_err(|error| Error::invalid_config(error.message))?;
@@ -305,7 +315,7 @@ impl WorkerConfig {
     pub fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
         wire::object(
             value,
-            Some(&["name", "strict", "queues", "idempotencyOrigins", "history", "breakerThreshold", "logLevel"]),
+            Some(&["name", "strict", "queues", "idempotencyOrigins", "history", "breakerThreshold", "retryBudget", "logLevel"]),
         )?;
         let default = Self::default();
         let mut trouble = None;
@@ -316,6 +326,7 @@ impl WorkerConfig {
             idempotency_origins: wire::member_or(value, "idempotencyOrigins", Some(default.idempotency_origins), &mut trouble),
             history: wire::member_or(value, "history", Some(default.history), &mut trouble),
             breaker_threshold: wire::member_or(value, "breakerThreshold", Some(default.breaker_threshold), &mut trouble),
+            retry_budget: wire::member_or(value, "retryBudget", Some(default.retry_budget), &mut trouble),
             log_level: wire::member_or(value, "logLevel", Some(default.log_level), &mut trouble),
         };
         trouble.map_or(Ok(config), Err)

@@ -9,6 +9,9 @@
 //!                        └─ nothing in flight, nothing due soon, or the time is up ─▶ Done
 //! ```
 //!
+//! A first turn that cannot tell whether jobs have expired ([`crate::clock`]) claims nothing and asks for
+//! the time; the answer begins the drain anew.
+//!
 //! Replies that come while a turn is being committed are settled together by the next one (group
 //! commit). A drain claims up to twice its concurrency, so that a slot that falls free has its next
 //! job at hand; what is claimed and not sent when the time is up goes back.
@@ -21,6 +24,7 @@
 
 use crate::{
     classify::Reply,
+    clock::{self, Time},
     error::Error,
     id::JobId,
     job::{Job, State},
@@ -32,6 +36,9 @@ use crate::{
 
 /// Turns that may fail in a row before a drain gives up and leaves its leases to the next one.
 const MOST_FAILED_TURNS: u32 = 4;
+
+/// A drain at work for longer than this many milliseconds has a clock that was set.
+const LONGEST_WAKE: u64 = 10 * unit::MINUTE;
 
 /// What a wake may spend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +102,13 @@ pub enum Input {
     },
     /// The time that [`Command::Wait`] named has come.
     Tick,
+    /// What came of [`Command::AskTime`].
+    Time {
+        /// Any reply came.
+        replied: bool,
+        /// Its `Date`.
+        date: Option<Millis>,
+    },
     /// Send nothing more.
     Stop,
 }
@@ -108,6 +122,8 @@ pub enum Command {
     Send(Box<Job>),
     /// Answer `Tick` at this instant. A later `Wait` replaces an earlier one.
     Wait(Millis),
+    /// Ask the app's own server for the time and answer `Time`.
+    AskTime,
     /// Tell the pages.
     Tell(Box<News>),
     /// All that can be tried now was tried; what is due soon is waited for. The counts so far.
@@ -169,6 +185,10 @@ pub struct Drain {
     stopping: bool,
     next_due: Option<Millis>,
     timer: Option<Millis>,
+    /// The time was asked for, and no answer came yet.
+    asking: bool,
+    /// What the clock said when the answer came, and the answer.
+    time: (Millis, Time),
     error: Option<Error>,
     result: SyncResult,
     done: u64,
@@ -196,6 +216,8 @@ impl Drain {
             stopping: false,
             next_due: None,
             timer: None,
+            asking: false,
+            time: (now, Time::Unasked),
             error: None,
             result: SyncResult::default(),
             done: 0,
@@ -232,6 +254,10 @@ impl Drain {
                 self.timer = None;
                 self.exhausted = false;
             }
+            Input::Time { replied, date } => {
+                self.asking = false;
+                self.time = (now, clock::answer(now, replied, date));
+            }
             Input::Stop => self.stopping = true,
         }
         self.advance(now);
@@ -261,9 +287,15 @@ impl Drain {
     }
 
     fn turned(&mut self, turned: Turned) {
-        let asked = self.turning.take().map_or(0, |turn| turn.claim);
+        let turn = self.turning.take();
         self.failed_turns = 0;
-        self.exhausted = (turned.claimed.len() as u64) < u64::from(asked);
+        if turned.asks_time && !self.stopping {
+            self.begin = turn.as_ref().and_then(|turn| turn.begin);
+            self.asking = true;
+            self.out.push(Command::AskTime);
+        }
+        let asked = turn.map_or(0, |turn| turn.claim);
+        self.exhausted = !turned.asks_time && (turned.claimed.len() as u64) < u64::from(asked);
         self.next_due = turned.next_due;
         // What was waited for may be gone; a new wait is set below.
         self.timer = None;
@@ -334,10 +366,13 @@ impl Drain {
         }
         self.stopping |= now >= self.deadline;
         self.send(now);
+        if self.asking && !self.stopping {
+            return;
+        }
         if self.turning.is_some() || (self.failed_turns > 0 && self.failed_turns < MOST_FAILED_TURNS && self.timer.is_some()) {
             return;
         }
-        if self.failed_turns < MOST_FAILED_TURNS && self.take_turn() {
+        if self.failed_turns < MOST_FAILED_TURNS && self.take_turn(now) {
             return;
         }
         if self.room() > 0
@@ -380,7 +415,7 @@ impl Drain {
         self.plan.concurrency.saturating_mul(2).saturating_sub(held)
     }
 
-    fn take_turn(&mut self) -> bool {
+    fn take_turn(&mut self, now: Millis) -> bool {
         if self.stopping {
             self.release.extend(self.claimed.drain(..).map(|job| job.id));
         }
@@ -406,6 +441,12 @@ impl Drain {
             holder: self.plan.holder.clone(),
             begin: self.begin.take(),
             ripen: std::mem::take(&mut self.ripen),
+            time: match self.time {
+                // It was asked for at the beginning of this wake, and no wake is longer.
+                (at, Time::Is(_)) if now.since(at) > LONGEST_WAKE => Time::Unasked,
+                (at, Time::Is(time)) => Time::Is(time.after(now.since(at))),
+                (_, time) => time,
+            },
             settle: std::mem::take(&mut self.settle),
             release: std::mem::take(&mut self.release),
             claim,

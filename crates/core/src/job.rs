@@ -5,12 +5,10 @@
 //! body and the place of the job's neighbours.
 
 use crate::{
-    backoff,
     classify::{ErrorKind, LastError},
     config::OnFailure,
     id::JobId,
     request::RequestHead,
-    retry_after,
     time::Millis,
 };
 
@@ -239,13 +237,18 @@ impl Job {
         }
     }
 
-    /// Whether the clock was set back since the job was told to wait: it was tried at a time that has
-    /// not come yet, or waits longer than any job does that was tried.
-    #[must_use]
-    pub fn waits_for_a_lost_clock(&self, now: Millis) -> bool {
-        let wait = self.next_attempt_at.since(now);
-        (self.last_tried_at > Some(now) && wait > retry_after::LONGEST)
-            || (self.last_tried_at.is_some() && wait > retry_after::LONGEST + backoff::LONGEST)
+    /// Counts a wait from `now` that was noted by a clock which has been set back since, when it showed
+    /// `device`; answers whether there was one. What only waits for the time that the app chose still does.
+    pub fn forget_times(&mut self, now: Millis, device: Millis) -> bool {
+        let not_before = self.last_tried_at.is_none() && self.hold_until == self.next_attempt_at;
+        if self.next_attempt_at <= now || not_before {
+            return false;
+        }
+        let noted = self.last_tried_at.filter(|tried| *tried > now).unwrap_or(device);
+        self.next_attempt_at = self.next_attempt_at.min(now.after(self.next_attempt_at.since(noted)));
+        self.hold_until = self.hold_until.min(now.after(self.hold_until.since(noted)));
+        self.last_tried_at = self.last_tried_at.min(Some(now));
+        true
     }
 
     /// Whether anything will send this job without a person's help.

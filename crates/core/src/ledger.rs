@@ -99,6 +99,12 @@ pub struct Ledger {
     pub last_sync_at: Option<Millis>,
     /// The last thing that went wrong; gone with the next wake that goes well.
     pub error: Option<LastError>,
+    /// The time when a drain last wrote here, as far as it is to be believed; see [`crate::clock`].
+    pub seen: Millis,
+    /// What the device's clock said then.
+    pub device: Millis,
+    /// How often in a row nobody could say whether the clock is right.
+    pub doubts: u32,
 }
 
 impl Default for Ledger {
@@ -117,6 +123,9 @@ impl Default for Ledger {
             sync_count: 0,
             last_sync_at: None,
             error: None,
+            seen: Millis(0),
+            device: Millis(0),
+            doubts: 0,
         }
     }
 }
@@ -186,16 +195,17 @@ impl Ledger {
     }
 
     /// Changes what is known of `origin`, and forgets it when there is nothing bad to remember.
-    pub fn change_origin(&mut self, origin: &str, change: impl FnOnce(&mut OriginHealth)) {
+    pub fn change_origin<R>(&mut self, origin: &str, now: Millis, change: impl FnOnce(&mut OriginHealth) -> R) -> R {
         let at = self.origins.iter().position(|entry| entry.origin == origin);
         let mut health = match at {
             Some(at) => self.origins.swap_remove(at),
             None => OriginHealth::new(origin),
         };
-        change(&mut health);
-        if !health.is_healthy() {
+        let answer = change(&mut health);
+        if !health.is_well(now) {
             self.origins.push(health);
         }
+        answer
     }
 
     fn queue_mut(&mut self, queue: &str, owner: &str) -> &mut QueueLedger {
@@ -224,4 +234,7 @@ crate::record!(Ledger {
     sync_count: "syncCount",
     last_sync_at: "lastSyncAt",
     error: "error",
+    seen: "seen" = Millis(0),
+    device: "device" = Millis(0),
+    doubts: "doubts" = 0,
 });

@@ -38,7 +38,8 @@
 //! | what may be queued | [`request`], [`config`] |
 //! | what a job is, its states | [`job`] |
 //! | what a reply means | [`classify`] |
-//! | when it is tried again | [`backoff`], [`retry_after`], [`origin`] |
+//! | when it is tried again | [`backoff`], [`retry_after`], [`rate_limit`], [`origin`] |
+//! | whether the clock is right | [`clock`] |
 //! | what a transaction does | [`store`] |
 //! | what happens during a wake | [`drain`] |
 //! | what page and worker say to each other | [`protocol`], [`view`] |
@@ -47,6 +48,7 @@
 
 pub mod backoff;
 pub mod classify;
+pub mod clock;
 pub mod config;
 pub mod drain;
 pub mod error;
@@ -56,6 +58,7 @@ pub mod ledger;
 pub mod order;
 pub mod origin;
 pub mod protocol;
+pub mod rate_limit;
 pub mod request;
 pub mod retry_after;
 pub mod store;

@@ -23,7 +23,8 @@ pub fn parse(retry_after: &str, date: Option<&str>) -> Option<u64> {
     Some(wait.min(LONGEST))
 }
 
-fn epoch_millis(http_date: &str) -> Option<u64> {
+/// An HTTP date (RFC 9110 §5.6.7) in milliseconds since the epoch.
+pub(crate) fn epoch_millis(http_date: &str) -> Option<u64> {
     let since_epoch = httpdate::parse_http_date(http_date).ok()?.duration_since(UNIX_EPOCH).ok()?;
     u64::try_from(since_epoch.as_millis()).ok()
 }

@@ -20,10 +20,19 @@ pub(crate) struct Entry {
     pub(crate) body: bool,
     /// A person allowed another send since the last one.
     pub(crate) revived: bool,
+    /// When (true time) it may be given up for its age.
+    pub(crate) ripe_old: u64,
     /// Where it stood among the accepted jobs of its line.
     line: Option<(LineName, u64)>,
     /// By a dead letter or by hand it may have lost its place in the line.
     touched: bool,
+}
+
+impl Entry {
+    /// By a dead letter or by hand it may have lost its place in the line.
+    pub(crate) fn is_touched(&self) -> bool {
+        self.touched
+    }
 }
 
 /// How a job left the store.
@@ -50,6 +59,8 @@ pub(crate) struct Book {
     pub(crate) paused: bool,
     /// Queues that are paused by name.
     pub(crate) paused_queues: BTreeSet<String>,
+    /// Nobody can know any more which time was believed when.
+    pub(crate) time_is_lost: bool,
     /// The latest `notBefore` that was asked for.
     pub(crate) latest_start: Millis,
 }
@@ -67,18 +78,20 @@ impl Book {
         self.gone.get(id).copied()
     }
 
-    pub(crate) fn accept(&mut self, id: &JobId, content: u64, body: bool, line: Option<LineName>) {
+    pub(crate) fn accept(&mut self, id: &JobId, content: u64, body: bool, line: Option<LineName>, ripe_old: u64) {
         self.accepted += 1;
         // Known, and forgotten: it was removed, or its trace is no longer in the history.
         let touched = self.gone.remove(id).is_some() || self.live.contains_key(id);
         let line = line.map(|line| (line, self.accepted));
-        self.live.insert(id.clone(), Entry { content, key: id.as_str().to_owned(), body, revived: false, line, touched });
+        self.live
+            .insert(id.clone(), Entry { content, key: id.as_str().to_owned(), body, revived: false, ripe_old, line, touched });
     }
 
     /// The job has another payload now, under another key.
     pub(crate) fn change(&mut self, id: &JobId, content: u64, key: &str, body: bool) {
         if let Some(entry) = self.live.get_mut(id) {
-            *entry = Entry { content, key: key.to_owned(), body, revived: false, touched: true, line: entry.line.take() };
+            let (ripe_old, line) = (entry.ripe_old, entry.line.take());
+            *entry = Entry { content, key: key.to_owned(), body, revived: false, ripe_old, touched: true, line };
         }
     }
 

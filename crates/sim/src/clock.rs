@@ -16,11 +16,12 @@ pub(crate) struct Clock {
     device: u64,
     latest: u64,
     set_back: u64,
+    set: u64,
 }
 
 impl Clock {
     pub(crate) fn new() -> Self {
-        Self { elapsed: 0, device: BEGINNING, latest: BEGINNING, set_back: 0 }
+        Self { elapsed: 0, device: BEGINNING, latest: BEGINNING, set_back: 0, set: 0 }
     }
 
     /// Milliseconds since the run began.
@@ -43,6 +44,7 @@ impl Clock {
 
     /// Sets the device's clock forward.
     pub(crate) fn set_forward(&mut self, ms: u64) {
+        self.set += 1;
         self.device += ms;
         self.latest = self.latest.max(self.device);
     }
@@ -50,7 +52,18 @@ impl Clock {
     /// Sets the device's clock back.
     pub(crate) fn set_back(&mut self, ms: u64) {
         self.device -= ms.min(self.device / 2);
+        self.set += 1;
         self.set_back += 1;
+    }
+
+    /// What time it is, whatever the device says.
+    pub(crate) fn true_time(&self) -> Millis {
+        Millis(BEGINNING + self.elapsed)
+    }
+
+    /// How often the clock was set so far.
+    pub(crate) fn times_set(&self) -> u64 {
+        self.set
     }
 
     /// How often the clock was set back so far.

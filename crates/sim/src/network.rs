@@ -45,7 +45,13 @@ impl World {
         let answer = self.servers.take(&request, self.clock.elapsed(), self.weather.misconduct, &mut self.chance)?;
         let seq = sending.job.seq;
         self.note(|| format!("the server gets #{seq} and says {:?} after {} ms", answer.reply, answer.after));
-        if let Some(reply) = answer.reply {
+        if let Some(mut reply) = answer.reply {
+            if let Reply::Status(response) = &mut reply
+                && self.chance.happens(0.3)
+            {
+                let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(self.clock.true_time().0);
+                response.date = Some(httpdate::fmt_http_date(time));
+            }
             self.later(answer.after, answer.after, Event::Answered(number, reply));
         }
         Ok(())

@@ -170,5 +170,7 @@ fn failure(status: u16, chance: &mut Chance) -> Reply {
         1 => "99999999999".to_owned(),
         _ => (chance.magnitude(10 * MINUTE) / SECOND).to_string(),
     });
-    Reply::Status(Response { status, retry_after, ..Response::default() })
+    let exhausted = status == 429 && chance.happens(0.5);
+    let rate_limit = exhausted.then(|| format!("\"default\";r=0;t={}", chance.below(600)));
+    Reply::Status(Response { status, retry_after, rate_limit, ..Response::default() })
 }

@@ -6,6 +6,7 @@ use futures::FutureExt;
 use shearwater_core::{
     Error, JobId, Millis,
     classify::{Reply, Response},
+    clock::Time,
     config::{OnFailure, QueueConfig, WorkerConfig},
     drain::{Budget, Command, Drain, Input, Plan, Summary},
     job::{Job, MOST_INTERRUPTIONS, Place, State},
@@ -74,7 +75,7 @@ impl Bench {
 
     fn turn(&self, wanted: &Turn) -> Turned {
         let queue = self.config.queue_or_default("q");
-        let settings = Settings { queue: &queue, history: self.config.history, breaker_threshold: self.config.breaker_threshold };
+        let settings = Settings::new(&self.config, &queue);
         self.write(async |tx| turn(tx, self.now, wanted, settings).await)
     }
 
@@ -138,6 +139,7 @@ impl Bench {
 
 fn later_turn(holder: &str, claim: u32) -> Turn {
     Turn {
+        time: Time::Unasked,
         queue: "q".to_owned(),
         holder: holder.to_owned(),
         begin: None,

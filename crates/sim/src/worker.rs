@@ -167,6 +167,7 @@ impl World {
                     self.later(delay, delay + 3, Event::Tick(number, timer));
                 }
             }
+            Command::AskTime => self.later(1, 5_000, Event::Time(number)),
             Command::Tell(news) => self.tell(number, &news)?,
             Command::Rest(_) => {}
             Command::Done(summary) => self.done(number, &summary)?,
@@ -179,6 +180,13 @@ impl World {
         if self.runs.get(&number).is_some_and(|run| run.is_due(timer)) { self.feed(number, Input::Tick) } else { Ok(()) }
     }
 
+    /// The app's own server tells the time, if it can be reached.
+    pub(crate) fn time(&mut self, number: RunNo) -> Checked {
+        let replied = self.online && !self.chance.happens(self.weather.misconduct / 2.0);
+        let date = replied.then(|| self.clock.true_time());
+        self.feed(number, Input::Time { replied, date })
+    }
+
     /// A turn's transaction runs and is committed, or not.
     pub(crate) fn turn(&mut self, number: RunNo, mut wanted: Turn) -> Checked {
         let Some(run) = self.runs.get(&number) else { return Ok(()) };
@@ -188,7 +196,7 @@ impl World {
         }
         let (now, config) = (self.clock.device(), std::rc::Rc::clone(&self.config));
         let queue = config.queue_or_default(&wanted.queue);
-        let settings = Settings { queue: &queue, history: config.history, breaker_threshold: config.breaker_threshold };
+        let settings = Settings::new(&config, &queue);
         self.tally.turns += 1;
         let heard = match self.transact(async |tx| turn(tx, now, &wanted, settings).await)? {
             Ok((turned, changes)) => {
@@ -297,9 +305,11 @@ fn told(number: RunNo, turn: &Turn, turned: &Turned) -> String {
     let claimed: Vec<u64> = turned.claimed.iter().map(|job| job.seq).collect();
     let settled: Vec<_> = turn.settle.iter().map(|settlement| (settlement.id.as_str().get(..4), &settlement.reply)).collect();
     format!(
-        "turn of drain {number} ({}{}): settles {settled:?}, releases {}, claims {claimed:?} of {}, next {:?}",
+        "turn of drain {number} ({}{}, {:?}, seen {}): settles {settled:?}, releases {}, claims {claimed:?} of {}, next {:?}",
         turn.queue,
         if turn.begin.is_some() { ", first" } else { "" },
+        turn.time,
+        turned.ledger.seen.0,
         turn.release.len(),
         turn.claim,
         turned.next_due,

@@ -41,6 +41,8 @@ pub(crate) enum Event {
     Heard(RunNo, Box<Result<Turned, Error>>),
     /// A timer.
     Tick(RunNo, u64),
+    /// The answer to the question for the time.
+    Time(RunNo),
     /// A request leaves the device.
     Leaves(SendNo),
     /// It is at the server.
@@ -236,9 +238,10 @@ impl World {
             self.note(|| "the ledger rots".to_owned());
             self.store.borrow_mut().lose_ledger();
             self.book.lose_ledger();
+            self.book.time_is_lost = true;
         }
         if self.chance.happens(self.weather.clock_set) {
-            let ms = self.chance.magnitude(400 * DAY);
+            let ms = if self.chance.happens(0.3) { 365 * DAY } else { self.chance.magnitude(400 * DAY) };
             if self.chance.happens(0.5) {
                 self.note(|| format!("the clock is set forward by {ms} ms"));
                 self.clock.set_forward(ms);
@@ -311,6 +314,7 @@ impl World {
             Event::Turn(run, turn) => self.turn(run, *turn),
             Event::Heard(run, heard) => self.heard(run, *heard),
             Event::Tick(run, timer) => self.tick(run, timer),
+            Event::Time(run) => self.time(run),
             Event::Leaves(send) => self.leaves(send),
             Event::Arrives(send) => self.arrives(send),
             Event::Answered(send, reply) => self.answered(send, reply),

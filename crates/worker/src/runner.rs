@@ -224,8 +224,7 @@ impl Running {
     async fn turn(&self, engine: &Engine, request: &Turn) -> Result<Turned, Error> {
         points::reach(if request.settle.is_empty() { "claim-before" } else { "outcome-before" }).await;
         let config = engine.config.queue_or_default(&self.queue);
-        let settings =
-            Settings { queue: &config, history: engine.config.history, breaker_threshold: engine.config.breaker_threshold };
+        let settings = Settings::new(&engine.config, &config);
         let (turned, bodies) = engine
             .store
             .run(Mode::Relaxed, async |db| {

@@ -149,6 +149,9 @@ pub async fn enqueue<T: Tx>(
         let seq = ledger.next_seq;
         ledger.next_seq += 1;
         let clock = ledger.tick(now);
+        if ledger.seen == Millis(0) {
+            (ledger.seen, ledger.device) = (now, now);
+        }
         let mut job = Job {
             v: RECORD_VERSION,
             idempotency_key: new.id.as_str().to_owned(),
@@ -167,7 +170,8 @@ pub async fn enqueue<T: Tx>(
             state: State::Pending,
             place: Place::Ready,
             queued_at: now,
-            expires_at: now.after(max_age),
+            // A clock that was set back makes nobody older once it is right again.
+            expires_at: now.max(ledger.seen).after(max_age),
             attempts: 0,
             max_attempts: new.options.max_attempts,
             unreachable: 0,

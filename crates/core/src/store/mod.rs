@@ -205,7 +205,8 @@ pub(crate) async fn load<T: Tx>(tx: &T) -> Result<Ledger, Error> {
 /// What takes the place of a ledger that cannot be read, before rows are counted.
 async fn lost<T: Tx>(tx: &T) -> Result<Ledger, Error> {
     let history = tx.oldest_outcomes(u32::MAX).await?.len() as u64;
-    Ok(Ledger { history, ..Ledger::default() })
+    // Whether the clock was set back since nobody knows: let the next turn look.
+    Ok(Ledger { history, device: Millis::MAX, ..Ledger::default() })
 }
 
 /// Writes the ledger at the end of a transaction; recounts first where rows went to quarantine.

@@ -2,22 +2,12 @@
 
 use super::{Index, Scan, Tx, ledger, line};
 use crate::{
-    config::WorkerConfig,
-    error::Error,
-    id::JobId,
-    job::State,
-    ledger::Ledger,
-    order::first_by,
-    time::{Millis, unit},
-    view::JobView,
+    clock, config::WorkerConfig, error::Error, id::JobId, job::State, ledger::Ledger, order::first_by, origin::OriginHealth,
+    time::Millis, view::JobView,
 };
 
 /// The longest page of [`list`].
 const LONGEST_PAGE: u32 = 1_000;
-
-/// An origin that is out of reach is looked at this often at least: the clock may have been set back
-/// since it was noted until when.
-const LONGEST_CLOSURE: u64 = unit::HOUR;
 
 /// The filter of `list` and `clear`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,6 +90,7 @@ pub async fn list<T: Tx>(tx: &T, filter: &Filter, config: &WorkerConfig) -> Resu
 /// # Errors
 /// What the transaction answers.
 pub async fn next_wake<T: Tx>(tx: &T, ledger: &Ledger, now: Millis) -> Result<Option<Millis>, Error> {
+    let set_back = clock::was_set_back(ledger, now);
     let mut next: Option<Millis> = None;
     let mut sooner = |at: Millis| next = Some(next.map_or(at, |next| next.min(at)));
     for queue in ledger.own_queues() {
@@ -113,13 +104,13 @@ pub async fn next_wake<T: Tx>(tx: &T, ledger: &Ledger, now: Millis) -> Result<Op
         }
         let due = tx.scan(&Scan::of(Index::Due, vec![&queue.owner, &queue.queue], 1)).await?;
         if let Some(job) = due.first() {
-            sooner(if job.waits_for_a_lost_clock(now) { now } else { job.next_attempt_at });
+            sooner(if set_back { now } else { job.next_attempt_at });
         }
         for origin in &queue.origins {
             let ready = tx.scan(&Scan::of(Index::Ready, vec![&queue.owner, &queue.queue, origin], 1)).await?;
             if !ready.is_empty() {
-                let until = ledger.origin(origin).and_then(|health| health.closed_until).unwrap_or(now);
-                sooner(until.clamp(now, now.after(LONGEST_CLOSURE)));
+                let until = ledger.origin(origin).and_then(OriginHealth::opens_at).unwrap_or(now);
+                sooner(if set_back { now } else { until.max(now) });
             }
         }
     }

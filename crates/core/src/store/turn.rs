@@ -7,18 +7,26 @@
 use super::{Index, Outcome, Scan, Tx, line, load, save};
 use crate::{
     classify::{ErrorKind, LastError, Meaning, Reply, meaning},
-    config::{HistoryConfig, QueueConfig},
+    clock::{self, Time},
+    config::{HistoryConfig, QueueConfig, WorkerConfig},
     error::Error,
     id::JobId,
     job::{Job, Lease, Place, RECORD_VERSION, State},
     ledger::Ledger,
     order::first_by,
-    retry_after,
-    time::Millis,
+    origin::{OriginHealth, RetryBudget, closure_delay},
+    rate_limit, retry_after,
+    time::{Millis, unit},
 };
 
 /// Rows moved at once where there may be many.
 const PAGE: u32 = 128;
+
+/// Jobs looked at to find the best probe of a closed origin.
+const PROBES: u32 = 16;
+
+/// Milliseconds that a job waits of which nobody knows whether it has expired.
+const DOUBT: u64 = 5 * unit::MINUTE;
 
 /// Whose waiting a wake cuts short.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +73,8 @@ pub struct Turn {
     pub begin: Option<Begin>,
     /// Whose waiting is over.
     pub ripen: Ripen,
+    /// What is known of the time.
+    pub time: Time,
     /// Replies to record.
     pub settle: Vec<Settlement>,
     /// Claimed jobs that were not sent and go back.
@@ -95,6 +105,8 @@ pub struct Turned {
     pub fates: Vec<Fate>,
     /// When the queue's next job may be claimed; `None` when none waits for a time.
     pub next_due: Option<Millis>,
+    /// Something would expire, and the clock may be wrong: nothing was claimed, and the time is to be asked for.
+    pub asks_time: bool,
     /// The ledger as written.
     pub ledger: Ledger,
 }
@@ -108,6 +120,16 @@ pub struct Settings<'a> {
     pub history: HistoryConfig,
     /// See [`crate::config::WorkerConfig::breaker_threshold`].
     pub breaker_threshold: u32,
+    /// Of each origin.
+    pub retry_budget: RetryBudget,
+}
+
+impl<'a> Settings<'a> {
+    /// Those of `queue` in this configuration.
+    #[must_use]
+    pub fn new(config: &WorkerConfig, queue: &'a QueueConfig) -> Self {
+        Self { queue, history: config.history, breaker_threshold: config.breaker_threshold, retry_budget: config.retry_budget }
+    }
 }
 
 /// Carries out one turn.
@@ -118,7 +140,12 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
     let mut ledger = load(tx).await?;
     let before = ledger.clone();
     let owner = ledger.owner.clone();
-    let mut work = Work { tx, now, settings, ledger: &mut ledger, fates: Vec::new() };
+    let set_back = clock::was_set_back(&ledger, now);
+    let mut work = Work { tx, now, wall: now, in_doubt: false, told: None, settings, ledger: &mut ledger, fates: Vec::new() };
+    if set_back {
+        work.forget_times().await?;
+    }
+    let asks_time = work.judge_time(turn, &owner).await?;
     for settlement in &turn.settle {
         work.settle(settlement, &turn.holder).await?;
     }
@@ -127,19 +154,21 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
     }
     if let Some(begin) = turn.begin {
         work.recover(turn, begin, &owner).await?;
-        work.expire(&turn.queue, &owner).await?;
+        if !work.in_doubt {
+            work.expire(&turn.queue, &owner).await?;
+        }
         work.prune_history().await?;
     }
     let mut claimed = Vec::new();
     let mut next_due = None;
-    if !work.ledger.is_paused(&turn.queue) {
-        if turn.begin.is_some() || turn.ripen > Ripen::Nothing {
+    if !asks_time && !work.ledger.is_paused(&turn.queue) {
+        if turn.ripen > Ripen::Nothing {
             work.ripen(turn, &owner).await?;
         }
         claimed = work.claim(turn, &owner).await?;
         next_due = work.next_due(turn, &owner, &claimed).await?;
     }
-    let fates = work.fates;
+    let (fates, wall, in_doubt, told) = (work.fates, work.wall, work.in_doubt, work.told);
     if turn.begin.is_some() && !claimed.is_empty() {
         ledger.sync_count += 1;
         ledger.error = None;
@@ -152,7 +181,15 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
         });
         ledger.error = error.or(ledger.error);
     }
-    if ledger != before || tx.quarantined() > 0 {
+    let noted_long_ago = set_back || now.since(ledger.device) > clock::TOLERANCE;
+    if ledger != before || noted_long_ago || tx.quarantined() > 0 {
+        ledger.device = now;
+        if let Some(told) = told {
+            ledger.seen = told;
+            ledger.doubts = 0;
+        } else if !in_doubt {
+            ledger.seen = ledger.seen.max(wall);
+        }
         save(tx, &mut ledger).await?;
     }
     let pending = ledger.queue(&turn.queue, &ledger.owner).is_some_and(|queue| queue.counts.pending > 0);
@@ -160,12 +197,18 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
         // Rows that were put aside may have set others free, too late for this claim.
         next_due = Some(now);
     }
-    Ok(Turned { claimed, fates, next_due, ledger })
+    Ok(Turned { claimed, fates, next_due, asks_time, ledger })
 }
 
 struct Work<'a, T> {
     tx: &'a T,
     now: Millis,
+    /// The time that decides whether a job is too old; see [`clock`].
+    wall: Millis,
+    /// Nobody knows whether what seems too old is.
+    in_doubt: bool,
+    /// The time as a reply's `Date` tells it, or the server that was asked.
+    told: Option<Millis>,
     settings: Settings<'a>,
     ledger: &'a mut Ledger,
     fates: Vec<Fate>,
@@ -178,8 +221,12 @@ impl<T: Tx> Work<'_, T> {
             return Ok(());
         };
         let config = self.settings.queue;
-        let meaning = meaning(&job.request.method, &settlement.reply, &config.statuses);
-        self.note_origin(&job, settlement);
+        let mut meaning = meaning(&job.request.method, &settlement.reply, &config.statuses);
+        let probed = self.note_origin(&job, settlement, meaning);
+        if probed && meaning == Meaning::Retry {
+            // It was the server that was tried, not the job.
+            meaning = Meaning::Unreachable;
+        }
         let ours = job.lease.as_ref().is_some_and(|lease| lease.holder == holder) && job.idempotency_key == settlement.key;
         if !ours {
             // Another drain took the lease for dead. A delivery is the truth all the same, unless the
@@ -207,19 +254,88 @@ impl<T: Tx> Work<'_, T> {
         }
     }
 
-    fn note_origin(&mut self, job: &Job, settlement: &Settlement) {
-        let (config, threshold) = (self.settings.queue, self.settings.breaker_threshold);
-        match &settlement.reply {
-            Reply::Status(_) | Reply::Opaque => {
-                if self.ledger.origin(&job.origin).is_some() {
-                    self.ledger.change_origin(&job.origin, crate::origin::OriginHealth::mark_reached);
+    /// Notes what the reply says about its origin; answers whether the origin was closed, so that the send
+    /// was a probe.
+    fn note_origin(&mut self, job: &Job, settlement: &Settlement, meaning: Meaning) -> bool {
+        if matches!(settlement.reply, Reply::Unsendable(_) | Reply::Withheld(_)) {
+            return false;
+        }
+        let Settings { queue, breaker_threshold, retry_budget, .. } = self.settings;
+        let probed = self.ledger.origin(&job.origin).is_some_and(OriginHealth::is_closed);
+        let asked = asked_to_wait(&settlement.reply);
+        // The clock may have been set back since the reply came.
+        let at = settlement.at.min(self.now);
+        if matches!(meaning, Meaning::Retry | Meaning::Unreachable) {
+            self.ledger.change_origin(&job.origin, self.now, |origin| {
+                let delay = closure_delay(&queue.backoff, settlement.roll);
+                origin.mark_trouble(&job.id, at, breaker_threshold, delay, asked.unwrap_or(0));
+            });
+        } else if self.ledger.origin(&job.origin).is_some() {
+            self.ledger.change_origin(&job.origin, self.now, |origin| origin.mark_well(at, &retry_budget));
+        }
+        if let Reply::Status(response) = &settlement.reply {
+            if let Some(date) = response.date.as_deref().and_then(retry_after::epoch_millis).map(Millis) {
+                self.told = Some(if clock::is_off(at, date) { date } else { at });
+            }
+            // `Retry-After` outranks it.
+            if asked.is_none()
+                && let Some(pause) = response.rate_limit.as_deref().and_then(rate_limit::pause)
+            {
+                self.ledger.change_origin(&job.origin, self.now, |origin| origin.rest(at.after(pause)));
+            }
+        }
+        probed
+    }
+
+    /// Keeps the length of every wait and counts it from now, for the clock was set back.
+    async fn forget_times(&mut self) -> Result<(), Error> {
+        let (now, device) = (self.now, self.ledger.device);
+        let names: Vec<_> = self.ledger.queues.iter().map(|queue| (queue.owner.clone(), queue.queue.clone())).collect();
+        for origin in &mut self.ledger.origins {
+            origin.forget_times(now);
+        }
+        for (owner, queue) in &names {
+            let mut after = 0;
+            loop {
+                let scan = Scan::of(Index::State, vec![owner, queue, State::Pending.as_str()], PAGE).from(after);
+                let page = self.tx.scan(&scan).await?;
+                let Some(last) = page.last() else { break };
+                after = last.seq + 1;
+                for mut job in page {
+                    if job.forget_times(now, device) {
+                        self.tx.put_job(&job)?;
+                    }
                 }
             }
-            Reply::Unreachable => self.ledger.change_origin(&job.origin, |origin| {
-                origin.mark_unreached(&job.id, settlement.at, threshold, &config.backoff, settlement.roll);
-            }),
-            Reply::TimedOut | Reply::Unsendable(_) => {}
         }
+        Ok(())
+    }
+
+    /// Decides which time tells what has expired; answers whether it must be asked for first.
+    async fn judge_time(&mut self, turn: &Turn, owner: &str) -> Result<bool, Error> {
+        if let Time::Is(time) = turn.time {
+            self.wall = time;
+            self.told = Some(time);
+            return Ok(false);
+        }
+        if !clock::may_be_ahead(self.ledger, self.now) {
+            return Ok(false);
+        }
+        if self.ledger.doubts >= clock::MOST_DOUBTS {
+            self.told = Some(self.now);
+            return Ok(false);
+        }
+        self.in_doubt = true;
+        let aged = Scan::of(Index::Expiry, vec![owner, &turn.queue], 1).upto(self.now.0);
+        if turn.begin.is_none() || self.tx.scan(&aged).await?.is_empty() {
+            return Ok(false);
+        }
+        if turn.time == Time::Unknown {
+            // Where the browser says that there is no network, nothing is claimed, and nobody need wonder.
+            self.ledger.doubts += u32::from(turn.claim > 0);
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     async fn deliver(&mut self, job: Job, settlement: &Settlement) -> Result<(), Error> {
@@ -242,7 +358,7 @@ impl<T: Tx> Work<'_, T> {
             status: settlement.reply.status(),
             attempts: job.attempts,
             queued_at: job.queued_at,
-            delivered_at: settlement.at,
+            delivered_at: settlement.at.min(self.now),
         };
         self.tx.put_outcome(&outcome)?;
         self.ledger.history += 1;
@@ -277,16 +393,14 @@ impl<T: Tx> Work<'_, T> {
         let mut delay = self.settings.queue.backoff.delay(job.failures(), job.last_delay, settlement.roll);
         job.last_delay = delay;
         let mut hold = job.hold_until;
-        if let Reply::Status(response) = &settlement.reply
-            && let Some(text) = &response.retry_after
-            && let Some(least) = retry_after::parse(text, response.date.as_deref())
-        {
-            delay = least.saturating_add(delay);
-            hold = settlement.at.after(least);
+        if let Some(least) = asked_to_wait(&settlement.reply) {
+            // All who were told the same come back over half as long again, not at once.
+            delay = least.saturating_add(delay.max(part(least / 2, settlement.roll)));
+            hold = settlement.at.min(self.now).after(least);
         }
         // The clock may have been set back since the claim; from here on the wait is to be believed.
-        job.last_tried_at = job.last_tried_at.min(Some(settlement.at));
-        job.schedule(settlement.at.after(delay), hold, error);
+        job.last_tried_at = job.last_tried_at.min(Some(settlement.at.min(self.now)));
+        job.schedule(settlement.at.min(self.now).after(delay), hold, error);
         self.keep(job, from, in_line).await
     }
 
@@ -332,7 +446,7 @@ impl<T: Tx> Work<'_, T> {
             return Ok(());
         }
         loop {
-            let scan = Scan::of(Index::Expiry, vec![owner, queue], PAGE).upto(self.now.0);
+            let scan = Scan::of(Index::Expiry, vec![owner, queue], PAGE).upto(self.wall.0);
             let page = self.tx.scan(&scan).await?;
             let full = page.len() == PAGE as usize;
             for job in page {
@@ -349,7 +463,7 @@ impl<T: Tx> Work<'_, T> {
         let excess = self.ledger.history.saturating_sub(u64::from(bounds.max));
         for outcome in self.tx.oldest_outcomes(PAGE.max(u32::try_from(excess).unwrap_or(u32::MAX).min(4 * PAGE))).await? {
             let too_many = self.ledger.history > u64::from(bounds.max);
-            if !too_many && self.now.since(outcome.delivered_at) <= bounds.max_age {
+            if !too_many && (self.in_doubt || self.wall.since(outcome.delivered_at) <= bounds.max_age) {
                 break;
             }
             self.tx.delete_outcome(&outcome.id)?;
@@ -358,22 +472,16 @@ impl<T: Tx> Work<'_, T> {
         Ok(())
     }
 
-    /// Cuts waits short, and undoes waits that only a clock set back can explain.
+    /// Cuts waits short.
     async fn ripen(&mut self, turn: &Turn, owner: &str) -> Result<(), Error> {
-        let (now, longest) = (self.now, self.settings.queue.backoff.max.saturating_add(retry_after::LONGEST));
+        let now = self.now;
         let origins = self.ledger.queue(&turn.queue, owner).map(|queue| queue.origins.clone()).unwrap_or_default();
         for origin in origins {
             if self.ledger.origin(&origin).is_some() {
-                self.ledger.change_origin(&origin, |health| {
-                    health.forget_impossible_waits(now, longest);
-                    if turn.ripen > Ripen::Nothing {
-                        health.ripen(now);
-                    }
-                });
+                self.ledger.change_origin(&origin, now, |health| health.ripen(now));
             }
         }
-        let from = if turn.ripen == Ripen::Nothing { now.after(retry_after::LONGEST) } else { now };
-        let mut after = from.0.saturating_add(1);
+        let mut after = now.0.saturating_add(1);
         loop {
             let scan = Scan::of(Index::Due, vec![owner, &turn.queue], PAGE).from(after);
             let page = self.tx.scan(&scan).await?;
@@ -381,15 +489,15 @@ impl<T: Tx> Work<'_, T> {
             // Rows with equal times beyond the page are passed over: they ripen at their own time.
             after = last.next_attempt_at.0 + 1;
             for mut job in page {
-                let found_nobody = job.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Network);
+                let here = [ErrorKind::Network, ErrorKind::Withheld];
+                let found_nobody = job.error.as_ref().is_some_and(|error| here.contains(&error.kind));
                 let wanted = match turn.ripen {
                     Ripen::Nothing => false,
                     Ripen::Unreachable => found_nobody,
                     Ripen::All => true,
                 };
-                if (wanted && job.hold_until <= now) || job.waits_for_a_lost_clock(now) {
+                if wanted && job.hold_until <= now {
                     job.next_attempt_at = now;
-                    job.hold_until = job.hold_until.min(now);
                     job.place = Place::Ready;
                     self.tx.put_job(&job)?;
                 }
@@ -411,8 +519,16 @@ impl<T: Tx> Work<'_, T> {
                 break;
             }
             for mut job in first_by(candidates, room, |job| (job.rank, job.seq)) {
-                if job.expires_at <= self.now {
-                    self.bury(job, State::Failed, expired()).await?;
+                if job.expires_at <= self.wall {
+                    if self.in_doubt {
+                        self.put_off(job, self.now.after(DOUBT), Some(doubtful()))?;
+                    } else {
+                        self.bury(job, State::Failed, expired()).await?;
+                    }
+                    continue;
+                }
+                if let Err(until) = self.take_retry(&job) {
+                    self.put_off(job, until, None)?;
                     continue;
                 }
                 job.claim(
@@ -428,6 +544,26 @@ impl<T: Tx> Work<'_, T> {
             }
         }
         Ok(claimed)
+    }
+
+    /// Counts a retry against its origin's budget, or says when there is room for it.
+    fn take_retry(&mut self, job: &Job) -> Result<(), Millis> {
+        let (now, budget) = (self.now, self.settings.retry_budget);
+        // A probe of a closed origin is no retry of the job; and what no server has seen is none to it.
+        if job.attempts == 0 || self.ledger.origin(&job.origin).is_some_and(OriginHealth::is_closed) {
+            return Ok(());
+        }
+        self.ledger.change_origin(&job.origin, now, |origin| origin.take_retry(now, &budget))
+    }
+
+    /// Lets a job that was ready wait.
+    fn put_off(&mut self, mut job: Job, until: Millis, error: Option<LastError>) -> Result<(), Error> {
+        job.place = Place::Due;
+        job.next_attempt_at = until;
+        // A wait of ours, should it stand behind another meanwhile.
+        job.last_delay = job.last_delay.max(1);
+        job.error = error.or(job.error);
+        self.tx.put_job(&job)
     }
 
     /// Makes `ready` what was `due` and whose time has come.
@@ -452,9 +588,17 @@ impl<T: Tx> Work<'_, T> {
         for origin in &queue.origins {
             let permits = self.permits(turn, origin, claimed);
             let limit = u32::try_from(want.min(permits)).unwrap_or(u32::MAX);
-            if limit > 0 {
-                candidates.extend(self.tx.scan(&Scan::of(Index::Ready, vec![owner, &turn.queue, origin], limit)).await?);
+            if limit == 0 {
+                continue;
             }
+            let probes = self.ledger.origin(origin).is_some_and(OriginHealth::is_closed);
+            let lane = Scan::of(Index::Ready, vec![owner, &turn.queue, origin], if probes { PROBES } else { limit });
+            let mut jobs = self.tx.scan(&lane).await?;
+            if probes {
+                // One that has met nothing bad yet says more about the server than one that may be bad itself.
+                jobs = first_by(jobs, 1, |job| (u64::from(job.failures()), job.rank));
+            }
+            candidates.extend(jobs);
         }
         Ok(candidates)
     }
@@ -474,8 +618,7 @@ impl<T: Tx> Work<'_, T> {
         let due = self.tx.scan(&Scan::of(Index::Due, vec![owner, &turn.queue], 1)).await?;
         let mut next = due.first().map(|job| job.next_attempt_at);
         for origin in &queue.origins {
-            let closed_until = self.ledger.origin(origin).and_then(|health| health.closed_until);
-            if let Some(until) = closed_until
+            if let Some(until) = self.ledger.origin(origin).and_then(OriginHealth::opens_at)
                 && self.permits(turn, origin, claimed) == 0
                 && until > self.now
                 && !self.tx.scan(&Scan::of(Index::Ready, vec![owner, &turn.queue, origin], 1)).await?.is_empty()
@@ -484,6 +627,30 @@ impl<T: Tx> Work<'_, T> {
             }
         }
         Ok(next)
+    }
+}
+
+/// Milliseconds that a readable reply asked to wait.
+fn asked_to_wait(reply: &Reply) -> Option<u64> {
+    let Reply::Status(response) = reply else { return None };
+    retry_after::parse(response.retry_after.as_deref()?, response.date.as_deref())
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a part of a day in milliseconds"
+)]
+fn part(of: u64, roll: f64) -> u64 {
+    (of as f64 * roll) as u64
+}
+
+fn doubtful() -> LastError {
+    LastError {
+        kind: ErrorKind::Withheld,
+        status: None,
+        message: "the device's clock may be wrong and no server could be asked: neither sent nor given up".to_owned(),
     }
 }
 

@@ -15,8 +15,10 @@ pub(crate) fn record(world: &mut World, call: &Call, answers: &[(JobId, bool)]) 
         if *new {
             ensure(*id == asked.new.id, Promise::Durable, || format!("{} is answered as {id}", asked.new.id))?;
             let queue = options.queue.clone().unwrap_or_default();
-            let line = options.key.clone().map(|key| (world.book.owner.clone(), queue, key));
-            world.book.accept(id, asked.content, asked.size.is_some(), line);
+            let line = options.key.clone().map(|key| (world.book.owner.clone(), queue.clone(), key));
+            let max_age = options.max_age.unwrap_or(world.config.queue_or_default(&queue).max_age);
+            let ripe_old = ripe_old(world, max_age);
+            world.book.accept(id, asked.content, asked.size.is_some(), line, ripe_old);
             world.wire.forget(id.as_str());
         } else if *id == asked.new.id {
             let known = world.book.entry(id).is_some() || world.store.borrow().outcome(id).is_some();
@@ -26,4 +28,12 @@ pub(crate) fn record(world: &mut World, call: &Call, answers: &[(JobId, bool)]) 
         }
     }
     Ok(())
+}
+
+/// When a job that is queued now may be given up for its age. A device that shows an earlier time than it
+/// is, and was never told better, makes its jobs older than they are: that nobody can know.
+fn ripe_old(world: &World, max_age: u64) -> u64 {
+    let seen = world.store.borrow().ledger().map(|ledger| ledger.seen).unwrap_or_default();
+    let unknown = world.clock.true_time().since(world.clock.device().max(seen));
+    world.clock.elapsed().saturating_add(max_age).saturating_sub(unknown)
 }

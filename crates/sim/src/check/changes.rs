@@ -2,9 +2,10 @@
 
 use shearwater_core::{
     JobId,
-    classify::Reply,
+    classify::{ErrorKind, Reply},
+    clock::PLAUSIBLE,
     job::{Job, Place, State},
-    time::unit::{DAY, SECOND},
+    time::unit::{DAY, HOUR, SECOND},
 };
 
 use super::{Cause, Checked, Hand, Promise, Violation, ensure};
@@ -112,6 +113,7 @@ fn moved(world: &mut World, cause: &Cause<'_>, before: &Job, after: &Job) -> Che
     if !after.is_live() && before.state != after.state {
         let by_reply = matches!(cause, Cause::Turn { .. });
         ensure(by_reply, Promise::Durable, || format!("{id} became {:?} by nobody's reply", after.state))?;
+        too_old(world, after)?;
         world.book.touch(id, false);
     }
     if !before.is_live() && after.is_live() {
@@ -129,6 +131,20 @@ fn moved(world: &mut World, cause: &Cause<'_>, before: &Job, after: &Job) -> Che
         world.book.touch(id, false);
     }
     Ok(())
+}
+
+/// What is given up for its age is as old as that by true time, whatever the device's clock says. What a
+/// time server corrects, and an hour by which the device may differ from the server, is believed.
+fn too_old(world: &World, job: &Job) -> Checked {
+    let expired = job.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Expired);
+    let Some(entry) = world.book.entry(&job.id).filter(|_| expired && !world.book.time_is_lost) else { return Ok(()) };
+    if entry.is_touched() || world.store.borrow().ledger().is_none_or(|ledger| ledger.doubts > 0) {
+        return Ok(());
+    }
+    let tolerated = HOUR + PLAUSIBLE * world.clock.times_set();
+    ensure(world.clock.elapsed() + tolerated >= entry.ripe_old, Promise::Durable, || {
+        format!("{} was given up {} ms too early", job.id, entry.ripe_old - world.clock.elapsed())
+    })
 }
 
 /// An attempt is counted only when somebody answered or the time limit passed, and a server that asks
@@ -185,7 +201,8 @@ fn claimed(world: &World, cause: &Cause<'_>, job: &Job) -> Checked {
     })?;
     ensure(!world.book.is_paused(&job.queue), Promise::Patient, || format!("{id} was claimed while paused"))?;
     ensure(job.queue == turn.queue, Promise::Patient, || format!("{id} was claimed by the drain of {}", turn.queue))?;
-    ensure(job.expires_at > now, Promise::Patient, || format!("{id} was claimed after it had expired"))?;
+    let wrong = world.clock.times_set() > 0;
+    ensure(job.expires_at > now || wrong, Promise::Patient, || format!("{id} was claimed after it had expired"))?;
     let waited = (job.next_attempt_at <= now && job.hold_until <= now) || world.clock.is_behind();
     ensure(waited, Promise::Patient, || {
         format!("{id} was claimed at {}, may not go before {} / {}", now.0, job.next_attempt_at.0, job.hold_until.0)

@@ -17,7 +17,7 @@ pub(super) fn turned(world: &World, turn: &Turn, turned: &Turned, quarantined: b
         format!("{} claimed of {}", turned.claimed.len(), turn.claim)
     })?;
     // Rows that went to quarantine set others free; those are for the next turn.
-    if quarantined || turned.claimed.len() == turn.claim as usize || ledger.is_paused(&turn.queue) {
+    if quarantined || turned.asks_time || turned.claimed.len() == turn.claim as usize || ledger.is_paused(&turn.queue) {
         return Ok(());
     }
     let now = world.clock.device();

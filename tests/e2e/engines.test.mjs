@@ -1,0 +1,257 @@
+// In Firefox and WebKit, which have no Background Sync: open pages are the wakes (P6, W5). Judged by the server.
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import test from "node:test";
+
+import { chromium, onEngines, others } from "./harness/engines.mjs";
+import { until } from "./harness/wait.mjs";
+
+const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
+const numbered = (count, path = "/api/sink") => Array.from({ length: count }, (_, at) => ({ url: `${path}/${at}`, body: `${at}` }));
+
+onEngines(others, (w) => {
+  const name = (text) => `${w.engine}: ${text}`;
+
+  test(name("there is no Background Sync here, and connect() says so"), async () => {
+    const page = await w.open();
+    assert.deepEqual(await page.evaluate(() => window.client.capabilities), { backgroundSync: false, periodicSync: false });
+  });
+
+  test(name("under a strict CSP without unsafe-eval, page and worker run"), async () => {
+    const page = await w.open();
+    const { policies, refused } = await page.evaluate(async () => {
+      const policies = await Promise.all([location.href, "/sw.js", "/shearwater/worker.js"].map(async (url) => (await fetch(url)).headers.get("content-security-policy")));
+      let refused;
+      try {
+        refused = new Function("return 'not refused'")();
+      } catch (error) {
+        refused = error.name;
+      }
+      return { policies, refused };
+    });
+    for (const policy of policies) assert.match(policy, /script-src 'self' 'wasm-unsafe-eval';/);
+    assert.equal(refused, "EvalError");
+    await w.acceptedOnce([await w.enqueue(page, { url: "/api/sink/csp", body: "x" })], page);
+    await w.idle(page);
+  });
+
+  test(name("queued while the server is down, the tab left open: delivered when it is back, by nobody's doing"), async () => {
+    const page = await w.open();
+    await w.server.down(true);
+    const ids = await w.enqueueAll(page, numbered(3));
+    await until("a try of each", async () => (await w.list(page)).every((job) => job.unreachable >= 1));
+    const { pending, failed } = await w.snapshot(page);
+    assert.deepEqual([pending, failed], [3, 0]);
+    await w.server.down(false);
+    await w.acceptedOnce(ids, page);
+    await w.idle(page);
+    assert.equal((await w.server.arrivals("/api/sink")).length, 3, "each was sent once");
+  });
+
+  test(name("what is due later than a worker waits for is sent on time, for the open page wakes it"), async () => {
+    const page = await w.open();
+    // The worker waits for what is due within 20 s of a wake.
+    await w.server.faults([{ path: "/api/sink", action: { status: 503, headers: { "retry-after": "21" } }, times: 1 }]);
+    const id = await w.enqueue(page, { url: "/api/sink/later", body: "x" });
+    await until("one attempt", async () => (await w.get(page, id)).attempts === 1);
+    await until("no drain", async () => !(await w.snapshot(page)).isRunning);
+    const { nextAttemptAt } = await w.get(page, id);
+    await w.acceptedOnce([id], page);
+    const [first, second] = await w.server.arrivals("/api/sink");
+    assert.ok(second.atMs >= nextAttemptAt - 5 && second.atMs - first.atMs >= 21_000, "not before it was due");
+    await w.idle(page);
+  });
+
+  test(name("queued while the server is down, the tab closed and opened again: delivered, and the page shows it"), async () => {
+    const page = await w.open();
+    await w.server.down(true);
+    const ids = await w.enqueueAll(page, numbered(5), { key: "line" });
+    await w.closeTab(page);
+    await w.server.down(false);
+    const again = await w.open();
+    const sink = await w.acceptedOnce(ids, again);
+    assert.deepEqual(sink.map(({ body }) => body), ["0", "1", "2", "3", "4"]);
+    await w.idle(again);
+    assert.deepEqual(await w.list(again), []);
+    for (const id of ids) assert.equal((await w.get(again, id)).state, "delivered");
+  });
+
+  test(name("every kind of body arrives byte for byte"), async () => {
+    const page = await w.open();
+    const size = 20_000_000;
+    const ids = await page.evaluate((size) => {
+      const large = new Uint8Array(size);
+      for (let at = 0; at < size; at += 1) large[at] = (at * 31 + (at >> 10)) & 0xff;
+      const form = new FormData();
+      form.append("text", 'Grüße\r\n"quoted"');
+      form.append("a", new File([new Uint8Array(200_000).fill(7)], 'ä "b".bin', { type: "application/octet-stream" }));
+      form.append("b", new File(["zwei"], "b.txt", { type: "text/plain" }));
+      const bytes = Uint8Array.from({ length: 256 }, (_, at) => at);
+      return window.client.enqueueAll([
+        { url: "/api/sink/text", body: "Grüße, 世界 \u{1F30A}\r\n" },
+        { url: "/api/sink/json", body: { a: [1, "é", null], b: { c: true } } },
+        { url: "/api/sink/params", body: new URLSearchParams([["a", "1 2"], ["b", "ä&="]]) },
+        { url: "/api/sink/buffer", body: bytes.buffer },
+        { url: "/api/sink/view", body: bytes.subarray(10, 20) },
+        { url: "/api/sink/blob", body: new Blob(["abc"], { type: "application/x-thing" }) },
+        new Request("/api/sink/request", { method: "PUT", body: "payload", headers: { "x-thing": "a, b" } }),
+        { url: "/api/sink/none", method: "DELETE" },
+        { url: "/api/uploads?name=large", body: new Blob([large]) },
+        { url: "/api/notes", method: "POST", body: form },
+      ]);
+    }, size);
+    for (const id of ids) await w.becomes(page, id, "delivered");
+
+    const arrivals = await w.server.arrivals();
+    assert.equal(arrivals.length, ids.length, "each was sent once");
+    assert.deepEqual(arrivals.map(({ idempotencyKey }) => idempotencyKey).sort(), [...ids].sort());
+    const of = (path) => arrivals.find((arrival) => arrival.path === `/api/sink/${path}`);
+    const bytes = Buffer.from(Array.from({ length: 256 }, (_, at) => at));
+    const expected = [
+      ["text", "Grüße, 世界 \u{1F30A}\r\n", "text/plain;charset=UTF-8"],
+      ["json", '{"a":[1,"é",null],"b":{"c":true}}', "application/json"],
+      ["params", "a=1+2&b=%C3%A4%26%3D", "application/x-www-form-urlencoded;charset=UTF-8"],
+      ["buffer", bytes, null],
+      ["view", bytes.subarray(10, 20), null],
+      ["blob", "abc", "application/x-thing"],
+      ["request", "payload", "text/plain;charset=UTF-8"],
+      ["none", "", null],
+    ];
+    for (const [path, body, contentType] of expected) {
+      const arrival = of(path);
+      assert.deepEqual([arrival.bodySha256, arrival.bodySize], [sha256(body), Buffer.byteLength(body)], path);
+      assert.equal(arrival.contentType ?? null, contentType, path);
+    }
+    assert.deepEqual([of("request").method, of("request").headers["x-thing"], of("none").method], ["PUT", "a, b", "DELETE"]);
+    const large = Buffer.alloc(size);
+    for (let at = 0; at < size; at += 1) large[at] = (at * 31 + (at >> 10)) & 0xff;
+    const [upload] = await w.server.uploads();
+    assert.deepEqual([upload.size, upload.sha256], [size, sha256(large)]);
+    const [note] = await w.server.notes();
+    assert.equal(note.text, 'Grüße\r\n"quoted"');
+    assert.deepEqual(note.attachments.map(({ size, sha256 }) => [size, sha256]), [[200_000, sha256(Buffer.alloc(200_000, 7))], [4, sha256("zwei")]]);
+  });
+
+  test(name("jobs of a key keep their order while its head fails for a time; other keys go on"), async () => {
+    const page = await w.open();
+    await w.server.faults([{ path: "/api/sink/a/0", action: { status: 503, headers: { "retry-after": "1" } }, times: 2 }]);
+    const ids = [];
+    for (let at = 0; at < 5; at += 1) {
+      for (const key of ["a", "b"]) ids.push(await w.enqueue(page, { url: `/api/sink/${key}/${at}`, body: `${at}` }, { key }));
+    }
+    const sink = await w.acceptedOnce(ids, page);
+    for (const key of ["a", "b"]) {
+      assert.deepEqual(sink.filter(({ path }) => path.startsWith(`/api/sink/${key}/`)).map(({ body }) => body), ["0", "1", "2", "3", "4"], key);
+    }
+    const firstOfA = sink.findIndex(({ path }) => path.startsWith("/api/sink/a/"));
+    const lastOfB = sink.findLastIndex(({ path }) => path.startsWith("/api/sink/b/"));
+    assert.ok(lastOfB < firstOfA, "b did not wait for a");
+    const tries = await w.server.arrivals("/api/sink/a/0");
+    assert.deepEqual(tries.map(({ status }) => status), [503, 503, 200]);
+    for (const [at, arrival] of tries.slice(1).entries()) assert.ok(arrival.atMs - tries[at].atMs >= 1_000, "Retry-After is a minimum");
+  });
+
+  test(name("three tabs call syncNow at once with 60 jobs queued and a slow server: 60 arrivals"), async () => {
+    const tabs = [await w.open(), await w.open(), await w.open()];
+    await tabs[0].evaluate(() => window.client.pause());
+    const ids = (await Promise.all(tabs.map((tab, at) => w.enqueueAll(tab, numbered(20, `/api/sink/${at}`))))).flat();
+    assert.equal((await w.server.arrivals("/api/sink")).length, 0, "paused means that nothing is sent");
+    await w.server.faults([{ path: "/api/sink", action: { delayMs: 50 } }]);
+    await Promise.all([
+      tabs[0].evaluate(() => window.client.resume()),
+      ...tabs.flatMap((tab) => [0, 1, 2].map(() => tab.evaluate(() => window.client.syncNow()))),
+    ]);
+    await w.acceptedOnce(ids, tabs[0]);
+    for (const tab of tabs) await w.idle(tab);
+    assert.equal((await w.server.arrivals("/api/sink")).length, 60);
+    assert.ok((await w.server.stats()).maxInFlight <= 6);
+  });
+
+  test(name("what the server refuses is listed with its reason; retried it arrives, discarded it is gone"), async () => {
+    const page = await w.open();
+    await w.server.faults([{ path: "/api/sink", action: { status: 422, body: "the date is missing" } }]);
+    const [retried, discarded] = await w.enqueueAll(page, numbered(2));
+    for (const id of [retried, discarded]) {
+      const { attempts, error } = await w.becomes(page, id, "failed");
+      assert.equal(attempts, 1);
+      assert.deepEqual([error.kind, error.status], ["http", 422]);
+      assert.match(error.message, /the date is missing/);
+    }
+    assert.deepEqual((await w.list(page, { state: "failed" })).map(({ id }) => id), [retried, discarded]);
+    assert.equal((await w.snapshot(page)).failed, 2);
+    await w.server.faults([]);
+    assert.equal(await page.evaluate((id) => window.client.discard(id), discarded), true);
+    assert.equal(await page.evaluate((id) => window.client.retry(id), retried), true);
+    await w.becomes(page, retried, "delivered");
+    assert.equal(await w.get(page, discarded), null);
+    await w.idle(page);
+    assert.deepEqual((await w.server.sink()).map(({ idempotencyKey }) => idempotencyKey), [retried]);
+    assert.equal((await w.server.arrivals("/api/sink")).length, 3);
+  });
+
+  test(name("all tabs show the same, from what is stored"), async () => {
+    const tabs = [await w.open(), await w.open(), await w.open()];
+    await w.server.faults([{ path: "/api/sink/bad", action: { status: 422, body: "no" } }]);
+    await tabs[0].evaluate(() => window.client.pause());
+    await w.enqueue(tabs[1], { url: "/api/sink/good", body: "x" });
+    await w.enqueue(tabs[2], { url: "/api/sink/bad", body: "x" });
+    const same = async (what, is) => {
+      for (const tab of tabs) await until(what, async () => is(await w.snapshot(tab)));
+      const [one, ...more] = await Promise.all(tabs.map((tab) => w.snapshot(tab)));
+      for (const other of more) assert.deepEqual(other, one);
+    };
+    await same("two pending, paused", ({ pending, state }) => pending === 2 && state === "paused");
+    assert.equal((await w.server.arrivals("/api/sink")).length, 0, "paused means that nothing is sent");
+    await tabs[2].evaluate(() => window.client.resume());
+    await same("one failed", ({ pending, failed, state, isRunning }) => pending === 0 && failed === 1 && state === "error" && !isRunning);
+    assert.equal((await w.server.sink()).length, 1);
+  });
+});
+
+onEngines([...others, chromium], (w) => {
+  const name = (text) => `${w.engine}: ${text}`;
+  // Fewer than the six connections that a browser has for a host: the new script has to get through.
+  const narrow = { queues: { default: { concurrency: 3 } } };
+  const isActive = (page, script) =>
+    until(`${script} to be active`, () => page.evaluate(async (script) => (await navigator.serviceWorker.getRegistration()).active.scriptURL.endsWith(script), script));
+
+  /** Twenty jobs, three of them in flight; then `script` is registered, and ten more jobs come. */
+  async function update(script) {
+    // This page is loaded before there is a worker, and so holds up none.
+    const page = await w.open({ config: narrow });
+    await w.server.faults([{ path: "/api/sink", action: { hold: true }, times: 3 }]);
+    const early = await w.enqueueAll(page, numbered(20, "/api/sink/early"));
+    await until("three held", async () => (await w.server.stats()).held === 3);
+    const late = await page.evaluate(async (worker) => {
+      window.newer = await window.connect({ worker, scope: "/" });
+      const requests = Array.from({ length: 10 }, (_, at) => ({ url: `/api/sink/late/${at}`, body: `${at}` }));
+      return [...(await window.client.enqueueAll(requests.slice(5))), ...(await window.newer.enqueueAll(requests.slice(0, 5)))];
+    }, script);
+    return { page, ids: [...early, ...late] };
+  }
+
+  test(name("a new version of the worker that comes in mid-drain waits for its end; nothing is lost or sent twice"), async () => {
+    const script = `/sw.js?config=${encodeURIComponent(JSON.stringify({ history: { max: 500 }, ...narrow }))}`;
+    const { page, ids } = await update(script);
+    await until("the new version to wait", () => page.evaluate(async () => (await navigator.serviceWorker.getRegistration()).waiting !== null));
+    await w.server.release();
+    await w.acceptedOnce(ids, page);
+    await isActive(page, script);
+    const more = await w.enqueueAll(page, numbered(5, "/api/sink/more"));
+    await w.acceptedOnce([...ids, ...more], page);
+    await w.idle(page);
+    assert.equal((await w.server.arrivals("/api/sink")).length, 35, "each was sent once");
+  });
+
+  test(name("a new version that does not wait takes over in mid-drain; the server counts each job once"), async () => {
+    const { page, ids } = await update("/engines/skips-waiting.js");
+    await isActive(page, "/engines/skips-waiting.js");
+    await w.server.release();
+    await w.acceptedOnce(ids, page);
+    await w.idle(page);
+    const more = await w.enqueueAll(page, numbered(5, "/api/sink/more"));
+    await w.acceptedOnce([...ids, ...more], page);
+    await w.idle(page);
+  });
+});

@@ -1,0 +1,225 @@
+// A real WebKitGTK on a profile of its own.
+//
+// WebKitWebDriver gives MiniBrowser an ephemeral session, of which a kill leaves nothing to start again on.
+// So MiniBrowser runs as people run it, and the pages drive themselves: the server under test also serves a
+// folder of ours, whose page takes its steps from an event stream of this process. Each step is a module in
+// that folder: the strict CSP of the tests holds, with no script but 'self' and no eval.
+
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { until } from "./wait.mjs";
+
+const MOUNT = "/drive";
+
+// What is to end with this process hangs on its exit; a signal alone would pass that by.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
+
+const PAGE = `<!doctype html>
+<html lang="en">
+  <meta charset="utf-8">
+  <title>Shearwater test page, driving itself</title>
+  <link rel="icon" href="data:,">
+  <script type="module" src="/page.mjs"></script>
+  <script type="module" src="${MOUNT}/driver.mjs"></script>
+</html>`;
+
+const DRIVER = `const { control, tab } = Object.fromEntries(new URLSearchParams(location.search));
+
+async function take(step) {
+  const answer = { step };
+  try {
+    const { default: run } = await import("${MOUNT}/" + step + ".mjs");
+    answer.value = await run();
+  } catch (error) {
+    answer.error = { name: error?.name, code: error?.code, message: String(error?.message ?? error), stack: error?.stack };
+  }
+  await fetch(control + "/answers", { method: "POST", body: JSON.stringify(answer) });
+}
+
+new EventSource(control + "/steps/" + tab).onmessage = ({ data }) => take(data);`;
+
+/** Opens the tabs, so that the browser lives on when the last of them is closed. Of another site than they are. */
+const LAUNCHER = `<!doctype html>
+<html lang="en">
+  <meta charset="utf-8">
+  <title>launcher</title>
+  <link rel="icon" href="data:,">
+  <script>new EventSource("/steps/launcher").onmessage = ({ data }) => window.open(data, "_blank", "noopener");</script>
+</html>`;
+
+let folder;
+/** Arguments for the server under test, so that it serves the page that drives itself. */
+export function webkitServerArgs() {
+  if (!folder) {
+    folder = mkdtempSync(join(tmpdir(), "shearwater-drive-"));
+    writeFileSync(join(folder, "index.html"), PAGE);
+    writeFileSync(join(folder, "driver.mjs"), DRIVER);
+    process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  }
+  return ["--static-mount", `${MOUNT}=${folder}`];
+}
+
+let display;
+/** One X server for all browsers of this process; it ends with the process. */
+function xDisplay() {
+  display ??= new Promise((resolve, reject) => {
+    const xvfb = spawn("Xvfb", ["-displayfd", "3", "-screen", "0", "800x600x24", "-nolisten", "tcp"], { stdio: ["ignore", "ignore", "ignore", "pipe"] });
+    xvfb.once("error", reject);
+    xvfb.once("exit", (code) => reject(new Error(`Xvfb ended with ${code}`)));
+    process.once("exit", () => xvfb.kill("SIGKILL"));
+    xvfb.stdio[3].once("data", (number) => {
+      xvfb.stdio[3].destroy();
+      xvfb.unref();
+      resolve(`:${String(number).trim()}`);
+    });
+  });
+  return display;
+}
+
+function miniBrowser() {
+  if (process.env.MINIBROWSER) return process.env.MINIBROWSER;
+  for (const arch of readdirSync("/usr/lib", { withFileTypes: true }).filter((entry) => entry.isDirectory())) {
+    let names = [];
+    try {
+      names = readdirSync(join("/usr/lib", arch.name));
+    } catch {
+      continue;
+    }
+    const found = names.find((name) => /^webkit2?gtk-\d/.test(name));
+    if (found) return join("/usr/lib", arch.name, found, "MiniBrowser");
+  }
+  throw new Error("there is no MiniBrowser: install libwebkit2gtk-4.1-0");
+}
+
+/** The other end of the driver's event streams. */
+async function startControl() {
+  const streams = new Map();
+  const answers = new Map();
+  const server = createServer(async (request, response) => {
+    response.setHeader("access-control-allow-origin", "*");
+    response.setHeader("cache-control", "no-store");
+    const [, what, name] = request.url.split("/");
+    if (what === "steps") {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.write(":\n\n");
+      streams.set(name, response);
+      response.once("close", () => streams.get(name) === response && streams.delete(name));
+    } else if (what === "answers") {
+      const chunks = [];
+      for await (const chunk of request) chunks.push(chunk);
+      response.end();
+      const { step, value, error } = JSON.parse(Buffer.concat(chunks));
+      const { resolve, reject } = answers.get(step) ?? {};
+      answers.delete(step);
+      if (error) reject?.(Object.assign(new Error(error.message), error));
+      else resolve?.(value);
+    } else {
+      response.writeHead(200, { "content-type": "text/html" }).end(LAUNCHER);
+    }
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${server.address().port}`,
+    ready: (name) => until(`the tab "${name}"`, () => streams.get(name)),
+    send: (name, data) => streams.get(name)?.write(`data: ${data}\n\n`),
+    answer: (step) => new Promise((resolve, reject) => answers.set(step, { resolve, reject })),
+    closed: (name) => until(`the end of the tab "${name}"`, () => !streams.has(name)),
+    stop() {
+      for (const { reject } of answers.values()) reject(new Error("the browser was ended"));
+      answers.clear();
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+let count = 0;
+
+/** Starts MiniBrowser; give `profile` to start it again where it was killed. */
+export async function startWebKit({ profile = mkdtempSync(join(tmpdir(), "shearwater-webkit-")) } = {}) {
+  const control = await startControl();
+  for (const name of ["data", "cache", "config", "run"]) mkdirSync(join(profile, name), { recursive: true, mode: 0o700 });
+  const child = spawn(
+    miniBrowser(),
+    ["--javascript-can-open-windows-automatically=true", "--enable-write-console-messages-to-stdout=true", control.url],
+    {
+      // Of a process group of its own, with its network and web processes.
+      detached: true,
+      stdio: ["ignore", process.env.VERBOSE ? "inherit" : "ignore", process.env.VERBOSE ? "inherit" : "ignore"],
+      env: {
+        ...process.env,
+        DISPLAY: await xDisplay(),
+        HOME: profile,
+        XDG_DATA_HOME: join(profile, "data"),
+        XDG_CACHE_HOME: join(profile, "cache"),
+        XDG_CONFIG_HOME: join(profile, "config"),
+        XDG_RUNTIME_DIR: join(profile, "run"),
+        GDK_BACKEND: "x11",
+        GSETTINGS_BACKEND: "memory",
+        NO_AT_BRIDGE: "1",
+        LIBGL_ALWAYS_SOFTWARE: "1",
+        WEBKIT_DISABLE_DMABUF_RENDERER: "1",
+      },
+    },
+  );
+  const gone = new Promise((resolve) => child.once("exit", resolve).once("error", resolve));
+  const killGroup = () => {
+    try {
+      process.kill(-child.pid, "SIGKILL");
+    } catch {
+      // Nothing is left of it.
+    }
+  };
+  process.once("exit", killGroup);
+  await control.ready("launcher");
+
+  const browser = {
+    profile,
+
+    /** Opens the test page and connects a client as `window.client`. */
+    async open(origin, { config, options = {} } = {}) {
+      const tab = `tab-${(count += 1)}`;
+      control.send("launcher", `${origin}${MOUNT}/?${new URLSearchParams({ control: control.url, tab })}`);
+      await control.ready(tab);
+      const page = {
+        async evaluate(run, ...args) {
+          const step = `step-${(count += 1)}`;
+          const given = args.map((arg) => (arg === undefined ? "undefined" : JSON.stringify(arg)));
+          writeFileSync(join(folder, `${step}.mjs`), `export default () => (${run})(${given.join(", ")});`);
+          const answer = control.answer(step);
+          control.send(tab, step);
+          return answer;
+        },
+        async close() {
+          page.evaluate(() => void window.close()).catch(() => {});
+          await control.closed(tab);
+        },
+      };
+      const worker = config ? `/sw.js?config=${encodeURIComponent(JSON.stringify(config))}` : "/sw.js";
+      await page.evaluate(async (options) => {
+        while (!window.ready) await new Promise((resolve) => setTimeout(resolve, 10));
+        window.client = await window.connect(options);
+      }, { worker, ...options });
+      return page;
+    },
+
+    /** The hard crash: every process of the browser at once. */
+    async kill() {
+      process.off("exit", killGroup);
+      killGroup();
+      await gone;
+      control.stop();
+    },
+
+    /** Ends it and removes its profile. */
+    async close() {
+      await browser.kill();
+      rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+    },
+  };
+  return browser;
+}

@@ -1,0 +1,76 @@
+// Head to head with workbox-background-sync, as counted by the server.
+//
+//   node tests/versus/run.mjs             three runs of what is racy; writes docs/versus.md
+//   node tests/versus/run.mjs --quick     one run of each row; fails if Shearwater lost, doubled or reordered
+//   … --only=killed                       rows whose title has this in it; writes nothing
+
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+
+import { startChromium } from "../e2e/harness/chromium.mjs";
+import { root } from "../e2e/harness/server.mjs";
+import { Arena } from "./arena.mjs";
+import { buildSite, contenders, control, versions } from "./contenders.mjs";
+import { defects, findingsOf, page, print } from "./report.mjs";
+import { controlRow, rows } from "./rows.mjs";
+
+const { values: options } = parseArgs({ options: { quick: { type: "boolean" }, only: { type: "string" }, runs: { type: "string", default: "3" } } });
+const started = Date.now();
+const site = await buildSite();
+const chromium = await startChromium();
+
+async function once(row, contender) {
+  let arena;
+  try {
+    arena = await Arena.open({ row, contender, site, chromium: row.ownBrowser ? undefined : chromium });
+    await row.run(arena);
+    await arena.everyChance();
+    return await arena.verdict();
+  } catch (error) {
+    if (process.env.VERBOSE) console.error(error);
+    return { error: String(error.message ?? error).split("\n")[0].slice(0, 300) };
+  } finally {
+    await arena?.close();
+  }
+}
+
+/** The counting is worth something only if it notices. */
+async function mustNotice() {
+  const { lost, doubled, disordered, error } = await once(controlRow, control);
+  if (error || lost !== 1 || doubled !== 1 || disordered !== 1) {
+    throw new Error(`the control lost, doubled and swapped one each; counted were ${JSON.stringify({ lost, doubled, disordered, error })}`);
+  }
+}
+
+const results = [];
+let failed = false;
+try {
+  await mustNotice();
+  for (const row of rows.filter(({ title }) => title.includes(options.only ?? ""))) {
+    const runs = Object.fromEntries(contenders.map(({ id }) => [id, []]));
+    const times = row.racy && !options.quick ? Number(options.runs) : 1;
+    const since = Date.now();
+    for (let at = 0; at < times; at += 1) {
+      for (const contender of contenders) runs[contender.id].push(await once(row, contender));
+    }
+    results.push({ row, runs });
+    process.stderr.write(`${row.title}: ${((Date.now() - since) / 1_000).toFixed(0)} s\n`);
+  }
+  const product = await chromium.browser.version();
+  console.log(`${print(results, contenders)}\n\n${findingsOf(results, contenders)}\n`);
+  const found = defects(results);
+  for (const line of found) console.log(`DEFECT of Shearwater: ${line}`);
+  for (const { row, runs } of results) {
+    for (const { id } of contenders) for (const run of runs[id]) if (run.error) console.log(`${id}, ${row.title}: ${run.error}`);
+  }
+  if (!options.quick && !options.only) {
+    writeFileSync(join(root, "docs/versus.md"), page({ results, contenders, versions: versions(), chromium: product, command: "make versus" }));
+    console.log("docs/versus.md is written.");
+  }
+  console.log(`${((Date.now() - started) / 1_000).toFixed(0)} s`);
+  failed = found.length > 0;
+} finally {
+  await chromium.kill();
+}
+process.exitCode = failed ? 1 : 0;
