@@ -213,13 +213,14 @@ onEngines([...others, chromium], (w) => {
   const name = (text) => `${w.engine}: ${text}`;
   // Fewer than the six connections that a browser has for a host: the new script has to get through.
   const narrow = { queues: { default: { concurrency: 3 } } };
-  const isActive = (page, script) =>
-    until(`${script} to be active`, () => page.evaluate(async (script) => (await navigator.serviceWorker.getRegistration()).active.scriptURL.endsWith(script), script));
+  const registration = (page) =>
+    page.evaluate(async () => {
+      const { active, waiting } = await navigator.serviceWorker.getRegistration();
+      return { active: active?.scriptURL, waiting: waiting?.scriptURL, controlled: navigator.serviceWorker.controller !== null };
+    });
 
-  /** Twenty jobs, three of them in flight; then `script` is registered, and ten more jobs come. */
-  async function update(script) {
-    // This page is loaded before there is a worker, and so holds up none.
-    const page = await w.open({ config: narrow });
+  /** Has `script` come in while three of twenty jobs are in flight, and queues ten more; answers all ids. */
+  async function update(page, script) {
     await w.server.faults([{ path: "/api/sink", action: { hold: true }, times: 3 }]);
     const early = await w.enqueueAll(page, numbered(20, "/api/sink/early"));
     await until("three held", async () => (await w.server.stats()).held === 3);
@@ -228,30 +229,37 @@ onEngines([...others, chromium], (w) => {
       const requests = Array.from({ length: 10 }, (_, at) => ({ url: `/api/sink/late/${at}`, body: `${at}` }));
       return [...(await window.client.enqueueAll(requests.slice(5))), ...(await window.newer.enqueueAll(requests.slice(0, 5)))];
     }, script);
-    return { page, ids: [...early, ...late] };
+    await until("the new version to wait for what the old one has in hand", async () => (await registration(page)).waiting?.endsWith(script));
+    return [...early, ...late];
   }
 
-  test(name("a new version of the worker that comes in mid-drain waits for its end; nothing is lost or sent twice"), async () => {
-    const script = `/sw.js?config=${encodeURIComponent(JSON.stringify({ history: { max: 500 }, ...narrow }))}`;
-    const { page, ids } = await update(script);
-    await until("the new version to wait", () => page.evaluate(async () => (await navigator.serviceWorker.getRegistration()).waiting !== null));
-    await w.server.release();
+  async function afterUpdate(page, ids, script) {
     await w.acceptedOnce(ids, page);
-    await isActive(page, script);
+    await until("the new version to be active", async () => (await registration(page)).active.endsWith(script));
     const more = await w.enqueueAll(page, numbered(5, "/api/sink/more"));
     await w.acceptedOnce([...ids, ...more], page);
     await w.idle(page);
     assert.equal((await w.server.arrivals("/api/sink")).length, 35, "each was sent once");
+  }
+
+  test(name("a new version of the worker that comes in mid-drain loses nothing and sends nothing twice"), async () => {
+    const script = `/sw.js?config=${encodeURIComponent(JSON.stringify({ history: { max: 500 }, ...narrow }))}`;
+    // Loaded before there was a worker, the page holds up none.
+    const page = await w.open({ config: narrow });
+    const ids = await update(page, script);
+    await w.server.release();
+    await afterUpdate(page, ids, script);
   });
 
-  test(name("a new version that does not wait takes over in mid-drain; the server counts each job once"), async () => {
-    const { page, ids } = await update("/engines/skips-waiting.js");
-    await isActive(page, "/engines/skips-waiting.js");
+  test(name("nor does one that takes over two open tabs as soon as it can"), async () => {
+    await w.closeTab(await w.open({ config: narrow }));
+    const [page, other] = [await w.open({ config: narrow }), await w.open({ config: narrow })];
+    assert.ok((await registration(page)).controlled);
+    const ids = await update(page, "/engines/skips-waiting.js");
+    const asked = other.evaluate(() => window.client.syncNow());
     await w.server.release();
-    await w.acceptedOnce(ids, page);
-    await w.idle(page);
-    const more = await w.enqueueAll(page, numbered(5, "/api/sink/more"));
-    await w.acceptedOnce([...ids, ...more], page);
-    await w.idle(page);
+    await asked;
+    await afterUpdate(page, ids, "/engines/skips-waiting.js");
+    await w.idle(other);
   });
 });

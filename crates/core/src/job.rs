@@ -244,9 +244,8 @@ impl Job {
         if self.next_attempt_at <= now || not_before {
             return false;
         }
-        let noted = self.last_tried_at.filter(|tried| *tried > now).unwrap_or(device);
-        self.next_attempt_at = self.next_attempt_at.min(now.after(self.next_attempt_at.since(noted)));
-        self.hold_until = self.hold_until.min(now.after(self.hold_until.since(noted)));
+        self.next_attempt_at = self.next_attempt_at.min(now.after(self.next_attempt_at.since(device)));
+        self.hold_until = self.hold_until.min(now.after(self.hold_until.since(device)));
         self.last_tried_at = self.last_tried_at.min(Some(now));
         true
     }

@@ -314,8 +314,10 @@ impl<T: Tx> Work<'_, T> {
     /// Decides which time tells what has expired; answers whether it must be asked for first.
     async fn judge_time(&mut self, turn: &Turn, owner: &str) -> Result<bool, Error> {
         if let Time::Is(time) = turn.time {
-            self.wall = time;
-            self.told = Some(time);
+            if clock::is_off(self.now, time) {
+                self.wall = time;
+            }
+            self.told = Some(self.wall);
             return Ok(false);
         }
         if !clock::may_be_ahead(self.ledger, self.now) {
