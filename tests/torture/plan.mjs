@@ -20,7 +20,7 @@ export const JOBS = "/api/sink/j/";
 
 /** A trial of one row of the matrix: `point` is one of [`POINTS`] or `random`, `way` is `stop` or `kill`. */
 export function plan(point, way, seed) {
-  const roll = dice(seed);
+  const roll = dice(`${seed} ${point} ${way}`);
   const random = point === "random";
   // Some die again while they recover.
   const deaths = random ? roll.from(2, 4) : roll.chance(0.25) ? 2 : 1;

@@ -45,7 +45,9 @@ export async function startRig(engine) {
     /** Stops the service workers, and nothing else; false if none was running. */
     async stop(page) {
       const { cdp, running } = await browser.workers(page);
-      if (running() === 0) return false;
+      // What runs is told a moment after it was asked for; a worker may also have gone by itself.
+      const alive = await until("a running worker", running, 2_000).catch(() => false);
+      if (!alive) return cdp.detach().then(() => false);
       let stopped = false;
       cdp.on("ServiceWorker.workerVersionUpdated", ({ versions }) => {
         // One that is asked something starts again at once.

@@ -7,7 +7,7 @@ import { count } from "./count.mjs";
 
 export const PATH = "/api/sink/";
 /** Nothing moves for so long, with nothing in flight: it is over. */
-const STILL_MS = 700;
+const STILL_MS = 500;
 const POLL_MS = 100;
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -77,14 +77,6 @@ export class Arena {
     return this.page.evaluate(() => window.client.syncNow().then(() => {}, () => {}));
   }
 
-  /** A `sync` event, then a "send now": one after the other, for two at once are a row of their own. */
-  async nudge() {
-    await this.sync();
-    await this.still();
-    await this.syncNow();
-    await this.still();
-  }
-
   remaining() {
     return this.page.evaluate(() => window.client.remaining());
   }
@@ -118,10 +110,10 @@ export class Arena {
   }
 
   /** The browser process dies; what the server held of it is cut off unhandled; it is started again. */
-  async killBrowser() {
+  async killBrowser(faults = []) {
     await this.chromium.kill();
     await this.server.release();
-    await this.server.faults([]);
+    await this.server.faults(faults);
     this.chromium = await startChromium({ profile: this.chromium.profile });
     await this.openPage();
   }
@@ -150,17 +142,27 @@ export class Arena {
     return last;
   }
 
+  /** A `sync` event and then, for two at once are a row of their own, a "send now". */
+  async nudge() {
+    await this.sync();
+    await this.still();
+    await this.syncNow();
+  }
+
   /** The server is well, and the library gets every occasion to deliver, until it has nothing or does nothing. */
   async everyChance() {
     await this.server.faults([]);
     await this.server.release();
     await this.still();
-    for (let round = 0; round < 2; round += 1) await this.nudge();
+    await this.nudge();
     await this.openPage();
+    await this.still();
+    await this.nudge();
     await this.still();
     const waiting = async () => (await this.remaining()).filter(({ state }) => state !== "failed" && state !== "conflict").length;
     for (let idle = 0, left = await waiting(); left > 0 && idle < 4; ) {
       await this.nudge();
+      await this.still();
       const now = await waiting();
       idle = now < left ? 0 : idle + 1;
       left = now;

@@ -2,7 +2,7 @@
 //
 //   node tests/versus/run.mjs             three runs of what is racy; writes docs/versus.md
 //   node tests/versus/run.mjs --quick     one run of each row; fails if Shearwater lost, doubled or reordered
-//   … --only=killed                       rows whose title has this in it; writes nothing
+//   … --only=killed --runs=10             rows whose title has this in it; so many runs; writes nothing
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,12 +15,11 @@ import { buildSite, contenders, control, versions } from "./contenders.mjs";
 import { defects, findingsOf, page, print } from "./report.mjs";
 import { controlRow, rows } from "./rows.mjs";
 
-const { values: options } = parseArgs({ options: { quick: { type: "boolean" }, only: { type: "string" }, runs: { type: "string", default: "3" } } });
+const { values: options } = parseArgs({ options: { quick: { type: "boolean" }, only: { type: "string" }, runs: { type: "string" } } });
 const started = Date.now();
 const site = await buildSite();
-const chromium = await startChromium();
 
-async function once(row, contender) {
+async function once(row, contender, chromium) {
   let arena;
   try {
     arena = await Arena.open({ row, contender, site, chromium: row.ownBrowser ? undefined : chromium });
@@ -36,28 +35,32 @@ async function once(row, contender) {
 }
 
 /** The counting is worth something only if it notices. */
-async function mustNotice() {
-  const { lost, doubled, disordered, error } = await once(controlRow, control);
+async function mustNotice(chromium) {
+  const { lost, doubled, disordered, error } = await once(controlRow, control, chromium);
   if (error || lost !== 1 || doubled !== 1 || disordered !== 1) {
     throw new Error(`the control lost, doubled and swapped one each; counted were ${JSON.stringify({ lost, doubled, disordered, error })}`);
   }
 }
 
-const results = [];
+const chosen = rows.filter(({ title }) => title.includes(options.only ?? ""));
+const results = chosen.map((row) => ({ row, runs: Object.fromEntries(contenders.map(({ id }) => [id, []])) }));
+
+/** All rows for one contender, in a browser of its own; the contenders run side by side. */
+async function compete(contender, chromium) {
+  for (const { row, runs } of results) {
+    const since = Date.now();
+    const times = options.runs ? Number(options.runs) : row.racy && !options.quick ? 3 : 1;
+    for (let at = 0; at < times; at += 1) runs[contender.id].push(await once(row, contender, chromium));
+    process.stderr.write(`${contender.short}  ${row.title}: ${((Date.now() - since) / 1_000).toFixed(0)} s\n`);
+  }
+}
+
+const browsers = await Promise.all(contenders.map(() => startChromium()));
 let failed = false;
 try {
-  await mustNotice();
-  for (const row of rows.filter(({ title }) => title.includes(options.only ?? ""))) {
-    const runs = Object.fromEntries(contenders.map(({ id }) => [id, []]));
-    const times = row.racy && !options.quick ? Number(options.runs) : 1;
-    const since = Date.now();
-    for (let at = 0; at < times; at += 1) {
-      for (const contender of contenders) runs[contender.id].push(await once(row, contender));
-    }
-    results.push({ row, runs });
-    process.stderr.write(`${row.title}: ${((Date.now() - since) / 1_000).toFixed(0)} s\n`);
-  }
-  const product = await chromium.browser.version();
+  await mustNotice(browsers[0]);
+  await Promise.all(contenders.map((contender, at) => compete(contender, browsers[at])));
+  const product = await browsers[0].browser.version();
   console.log(`${print(results, contenders)}\n\n${findingsOf(results, contenders)}\n`);
   const found = defects(results);
   for (const line of found) console.log(`DEFECT of Shearwater: ${line}`);
@@ -71,6 +74,6 @@ try {
   console.log(`${((Date.now() - started) / 1_000).toFixed(0)} s`);
   failed = found.length > 0;
 } finally {
-  await chromium.kill();
+  await Promise.all(browsers.map((chromium) => chromium.kill()));
 }
 process.exitCode = failed ? 1 : 0;

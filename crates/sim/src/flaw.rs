@@ -30,11 +30,13 @@ pub enum Flaw {
     DropsLedgers,
     /// Dead leases are never taken back.
     NeverRecovers,
+    /// Whatever the device's clock says is the time.
+    BelievesTheClock,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::DeletesBeforeSending,
         Self::DropsOutcomes,
         Self::DropsBodies,
@@ -47,5 +49,6 @@ impl Flaw {
         Self::IgnoresOwners,
         Self::DropsLedgers,
         Self::NeverRecovers,
+        Self::BelievesTheClock,
     ];
 }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use futures::FutureExt;
 use shearwater_core::{
     Error, JobId, Millis,
-    classify::{Reply, Response},
+    classify::{ErrorKind, Reply, Response},
     clock::Time,
     config::{OnFailure, QueueConfig, WorkerConfig},
     drain::{Budget, Command, Drain, Input, Plan, Summary},
@@ -330,7 +330,96 @@ fn a_wait_that_only_a_clock_set_back_can_explain_ends() {
     bench.settle("drain", &id, 503);
     bench.now = Millis(NOON.0 - 300 * DAY);
     assert_eq!(bench.next_wake(), Some(bench.now));
-    assert_eq!(bench.first_turn("next drain", true, 1).claimed.len(), 1);
+    let due = bench.first_turn("next drain", true, 1).next_due.expect("it waits on");
+    assert!(due.since(bench.now) <= SECOND, "as long as it would have, and no longer");
+    bench.now = due;
+    assert_eq!(bench.claim("next drain", 1), [id]);
+}
+
+#[test]
+fn a_clock_set_forward_a_year_expires_nothing_once_the_server_was_asked() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let id = bench.put(None);
+    let wrong = NOON.after(365 * DAY);
+    bench.now = wrong;
+    let asking = bench.first_turn("drain", true, 1);
+    assert!(asking.asks_time && asking.claimed.is_empty() && asking.fates.is_empty());
+    let answered = Turn { begin: Some(Begin { exclusive: true }), time: Time::Is(NOON.after(MINUTE)), ..later_turn("drain", 1) };
+    assert_eq!(bench.turn(&answered).claimed[0].id, id);
+}
+
+#[test]
+fn with_nobody_to_ask_a_job_neither_goes_nor_expires_and_the_next_wake_asks_again() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let id = bench.put(None);
+    bench.now = NOON.after(365 * DAY);
+    let unknown = Turn { begin: Some(Begin { exclusive: true }), time: Time::Unknown, ..later_turn("drain", 1) };
+    assert!(bench.turn(&unknown).claimed.is_empty());
+    assert_eq!(bench.job(&id).state, State::Pending);
+    assert!(bench.first_turn("next drain", true, 1).asks_time);
+}
+
+#[test]
+fn a_job_that_is_too_old_by_the_servers_time_expires() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let id = bench.put(None);
+    bench.now = NOON.after(8 * DAY);
+    let answered = Turn { begin: Some(Begin { exclusive: true }), time: Time::Is(bench.now), ..later_turn("drain", 1) };
+    assert!(bench.turn(&answered).claimed.is_empty());
+    assert_eq!(bench.job(&id).error.unwrap().kind, ErrorKind::Expired);
+}
+
+#[test]
+fn five_jobs_met_by_503_close_the_origin_and_its_probes_burn_no_attempt() {
+    let mut bench = Bench::new(QueueConfig { max_attempts: 1, ..QueueConfig::default() });
+    let ids: Vec<JobId> = (0..8).map(|_| bench.put(None)).collect();
+    assert_eq!(bench.first_turn("drain", true, 5).claimed.len(), 5);
+    for id in &ids[..5] {
+        bench.settle("drain", id, 503);
+    }
+    assert_eq!(bench.claim("drain", 5), [], "closed");
+    bench.now = bench.next_wake().expect("a probe");
+    assert_eq!(bench.claim("drain", 5), ids[5..6], "one probe at a time");
+    bench.settle("drain", &ids[5], 503);
+    assert_eq!((bench.job(&ids[5]).state, bench.job(&ids[5]).attempts), (State::Pending, 0));
+    bench.now = bench.now.after(MINUTE);
+    assert_eq!(bench.claim("drain", 5), ids[6..7], "one that has met nothing bad yet");
+    bench.settle("drain", &ids[6], 200);
+    assert_eq!(bench.claim("drain", 5).len(), 2, "open again");
+}
+
+#[test]
+fn retries_beyond_the_budget_are_put_off_and_first_tries_are_not() {
+    let mut bench = Bench::new(QueueConfig { concurrency: 64, ..QueueConfig::default() });
+    let ids: Vec<JobId> = (0..20).map(|_| bench.put(None)).collect();
+    bench.first_turn("drain", true, 20);
+    for id in &ids {
+        // A good reply in between, so that the origin stays open.
+        let good = bench.put(None);
+        bench.claim("drain", 1);
+        bench.settle("drain", id, 500);
+        bench.settle("drain", &good, 200);
+    }
+    bench.now = bench.now.after(MINUTE);
+    let fresh = bench.put(None);
+    let claimed = bench.claim("drain", 64);
+    assert_eq!(claimed.len(), 11, "a burst of ten, and what is new");
+    assert!(claimed.contains(&fresh));
+}
+
+#[test]
+fn an_origin_that_has_nothing_left_rests() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let first = bench.put(None);
+    bench.put(None);
+    bench.claim("drain", 1);
+    let rate_limit = Some("\"default\";r=0;t=30".to_owned());
+    let reply = Reply::Status(Response { status: 200, rate_limit, ..Response::default() });
+    let settlement = Settlement { id: first.clone(), key: first.as_str().to_owned(), reply, at: bench.now, roll: 0.5 };
+    let turned = bench.turn(&Turn { settle: vec![settlement], ..later_turn("drain", 1) });
+    assert_eq!((turned.claimed.len(), turned.next_due), (0, Some(bench.now.after(30 * SECOND))));
+    bench.now = bench.now.after(30 * SECOND);
+    assert_eq!(bench.claim("drain", 1).len(), 1);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use shearwater_core::{
     Error, JobId,
+    clock::Time,
     drain::{Command, Drain, Input, News, Plan, Summary},
     job::Job,
     store::turn::{Ripen, Settings, Turn, Turned, turn},
@@ -195,6 +196,9 @@ impl World {
             wanted.begin = None;
         }
         let (now, config) = (self.clock.device(), std::rc::Rc::clone(&self.config));
+        if self.flaw == Some(Flaw::BelievesTheClock) {
+            wanted.time = Time::Is(now);
+        }
         let queue = config.queue_or_default(&wanted.queue);
         let settings = Settings::new(&config, &queue);
         self.tally.turns += 1;

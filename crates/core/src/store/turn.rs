@@ -182,7 +182,8 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
         ledger.error = error.or(ledger.error);
     }
     let noted_long_ago = set_back || now.since(ledger.device) > clock::TOLERANCE;
-    if ledger != before || noted_long_ago || tx.quarantined() > 0 {
+    let news = told.is_some_and(|told| ledger.doubts > 0 || told.since(ledger.seen) > clock::TOLERANCE);
+    if ledger != before || noted_long_ago || news || tx.quarantined() > 0 {
         ledger.device = now;
         if let Some(told) = told {
             ledger.seen = told;

@@ -27,6 +27,7 @@ fn every_flaw_is_noticed() {
             Flaw::IgnoresOwners => &[Promise::Private],
             Flaw::DropsLedgers => &[Promise::Honest],
             Flaw::NeverRecovers => &[Promise::Live],
+            Flaw::BelievesTheClock => &[Promise::Durable],
         };
         let broken = named(flaw);
         assert!(expected.iter().any(|promise| broken.contains(promise)), "{flaw:?} broke {broken:?}");
