@@ -16,6 +16,19 @@ export async function connect(options = {}) {
   return bind(await open(options));
 }
 
+/** A job with its body as text where it is UTF-8, else in base64. */
+async function readable(job) {
+  if (job.body === undefined || job.body === null) return job;
+  const bytes = new Uint8Array(await new Response(job.body).arrayBuffer());
+  try {
+    return { ...job, body: new TextDecoder("utf-8", { fatal: true }).decode(bytes) };
+  } catch {
+    let binary = "";
+    for (const byte of bytes) binary += String.fromCharCode(byte);
+    return { ...job, body: btoa(binary), bodyEncoding: "base64" };
+  }
+}
+
 /** A plain object with bound functions: they can be handed around, as useSyncExternalStore wants it. */
 function bind(client) {
   return Object.freeze({
@@ -31,7 +44,12 @@ function bind(client) {
     syncNow: (queue) => client.syncNow(queue),
     pause: (queue) => client.pause(queue),
     resume: (queue) => client.resume(queue),
-    setOwner: (owner) => client.setOwner(owner),
+    setOwner: (owner, options) => client.setOwner(owner, options?.purge === true),
+    registerPeriodic: (tag, minInterval) => client.registerPeriodic(tag, minInterval),
+    metrics: () => client.metrics(),
+    repair: () => client.repair(),
+    compact: (options) => client.compact(options?.failed),
+    exportFailed: async (filter) => JSON.stringify(await Promise.all((await client.exportFailed(filter)).map(readable)), null, 2),
     getSnapshot: () => client.getSnapshot(),
     subscribe: (listener) => client.subscribe(listener),
     on: (event, listener) => client.on(event, listener),

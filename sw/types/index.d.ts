@@ -24,6 +24,8 @@ export interface ConnectOptions {
   syncOnOnline?: boolean;
   /** Send when the page becomes visible. Default: true. */
   syncOnVisibility?: boolean;
+  /** While jobs wait, a visible page wakes the worker this often; 0 for never. Default: 60,000. */
+  autoSyncInterval?: number;
   /** How long an answer of the worker is waited for. Default: 60,000. */
   timeout?: number;
 }
@@ -69,8 +71,9 @@ export interface EnqueueOptions {
 export type JobState = "pending" | "syncing" | "failed" | "conflict" | "blocked";
 
 export interface JobError {
-  /** `http`: see `status`. `network`: nobody answered. `interrupted`: the worker was stopped while sending. */
-  kind: "network" | "timeout" | "http" | "interrupted" | "expired" | "unsendable";
+  /** `http`: see `status`. `network`: nobody answered. `interrupted`: the worker was stopped while sending.
+   *  `withheld`: not sent, for a reason on this side (the `auth` hook failed, another owner, a clock in doubt). */
+  kind: "network" | "timeout" | "http" | "interrupted" | "expired" | "unsendable" | "withheld";
   status?: number;
   /** One sentence for people; with the beginning of the server's own explanation. */
   message: string;
@@ -157,6 +160,43 @@ export interface Events {
   progress: { done: number; total: number };
 }
 
+export interface Metrics {
+  queues: Array<{ queue: string; counts: { pending: number; syncing: number; failed: number; conflict: number; blocked: number } }>;
+  /** Delivered jobs that the history remembers; the times are of these. */
+  delivered: number;
+  /** Of all that came to an end, the share that was delivered, 0 to 1. */
+  successRate?: number;
+  /** From queueing to delivery. */
+  meanTime?: number;
+  p95Time?: number;
+  syncCount: number;
+  lastSyncAt?: number;
+  nextSyncAt?: number;
+  /** Servers in trouble, and when they are tried again. */
+  origins: Array<{ origin: string; opensAt?: number; closures: number }>;
+  quarantine: QuarantinedRow[];
+  /** Of the whole origin; null where the browser does not say. */
+  storage: { usage: number; quota: number; persisted: boolean | null } | null;
+}
+
+/** A stored row that did not parse and was put aside as it was. */
+export interface QuarantinedRow {
+  store: string;
+  id?: string;
+  reason: string;
+  at: number;
+}
+
+export interface RepairReport {
+  /** Stored jobs, of all owners. */
+  jobs: number;
+  /** Rows put aside by this repair. */
+  quarantined: number;
+  /** The counters did not agree with the rows, and do now. */
+  recounted: boolean;
+  quarantine: QuarantinedRow[];
+}
+
 export interface Client {
   readonly capabilities: Readonly<{
     /** The browser fires `sync` events, also when no page is open. */
@@ -185,7 +225,20 @@ export interface Client {
   pause(queue?: string): Promise<void>;
   resume(queue?: string): Promise<void>;
   /** Says who is signed in. Jobs are stamped with, shown to and sent for their owner only. */
-  setOwner(owner: string | null): Promise<void>;
+  /**
+   * With `purge`, everything of the owner before is removed: jobs, bodies, traces. Without, it is kept
+   * and sent when that owner is back. Call it before the session's cookies change.
+   */
+  setOwner(owner: string | null, options?: { purge?: boolean }): Promise<void>;
+  /** Has the browser fire `periodicsync`, at least `minInterval` apart: what is due is sent. */
+  registerPeriodic(tag: string, minInterval: number): Promise<"registered" | "denied" | "unsupported">;
+  metrics(): Promise<Metrics>;
+  /** Looks at every stored row: puts aside what does not parse, counts anew, takes back dead leases. */
+  repair(): Promise<RepairReport>;
+  /** Forgets traces beyond the configured history, and failed jobs last tried longer than `failed` ms ago. */
+  compact(options?: { failed?: number }): Promise<{ history: number; failed: number }>;
+  /** Failed, conflicting and blocked jobs with headers and bodies, as JSON; 100 of each unless `limit` says otherwise. */
+  exportFailed(filter?: { queue?: string; state?: JobState; limit?: number; after?: string }): Promise<string>;
   /** For `useSyncExternalStore` and its like. */
   getSnapshot(): SyncStatus;
   subscribe(listener: () => void): () => void;

@@ -9,6 +9,7 @@ export function start(config?: WorkerConfig): void;
 /** Sets a hook; the last one set counts. What it throws is contained and reported. */
 export function on<H extends keyof Hooks>(hook: H, handler: Hooks[H]): void;
 export function on(hook: `sync:${string}`, handler: (event: SyncDetail) => unknown): void;
+export function on(hook: `periodicsync:${string}`, handler: (event: { tag: string }) => unknown): void;
 
 export const version: string;
 
@@ -19,12 +20,15 @@ export interface SyncDetail {
 
 export interface Hooks {
   /**
-   * Supplies the headers that are never stored, each time a job is sent. After a 401 it is asked once
-   * more, with `refresh: true`. When it throws, the job waits and burns no attempt.
+   * Supplies the headers that are never stored, each time a job is sent. After a 401 (419, 440) it is asked
+   * once more, with `refresh: true`, while all other sends wait; what it answers then is sent. Refused
+   * again, the job is `blocked` until `setOwner` or `retry`. When it throws, the job waits and burns no attempt.
    */
   auth(job: AuthDetail): Record<string, string> | undefined | Promise<Record<string, string> | undefined>;
   /** Any `sync` event, after the queue of that name was drained. Rejects the event when it throws. */
   sync(event: SyncDetail): unknown;
+  /** Any `periodicsync` event, beside the drain of all queues. */
+  periodicsync(event: { tag: string }): unknown;
 }
 
 export interface AuthDetail {
@@ -46,8 +50,10 @@ export interface WorkerConfig {
   idempotencyOrigins?: string[];
   /** Of delivered jobs. Default: 7 days, 1,000 jobs. */
   history?: { maxAge?: number; max?: number };
-  /** So many different jobs in a row must find an origin unreachable before the rest waits. Default: 5. */
+  /** So many different jobs in a row must meet trouble (no reply, 429, 5xx …) before the rest waits and one probes. Default: 5. */
   breakerThreshold?: number;
+  /** Retries each origin gets: at once, ms for one more, and what each good reply earns. Default: 10, 1,000, 0.1. */
+  retryBudget?: { burst?: number; interval?: number; ratio?: number };
   /** Default: `"error"`. */
   logLevel?: "off" | "error" | "info" | "debug";
 }

@@ -4,7 +4,7 @@
 import * as glue from "shearwater-glue";
 
 const PROTOCOL = 1;
-const HOOKS = /^(auth|sync|sync:.+)$/;
+const HOOKS = /^(auth|(periodic)?sync(:.+)?)$/;
 /** A worker whose wasm dies this often in a row is not restarted by itself any more. */
 const MOST_RESTARTS = 3;
 
@@ -165,6 +165,15 @@ export function createShearwater(wasmUrl) {
     if (drained.value) throw new ShearwaterError("work-left", `queue "${tag}" has work left; the browser is to come again`);
   }
 
+  async function onPeriodicSync({ tag }) {
+    const current = host;
+    const handlers = ["periodicsync", `periodicsync:${tag}`].map(async (hook) => hooks.get(hook)?.({ tag }));
+    const [drained, ...handled] = await Promise.allSettled([alive(() => glue.periodic()), ...handlers]);
+    if (drained.status === "rejected") await restart(current);
+    const failed = [drained, ...handled].find((outcome) => outcome.status === "rejected");
+    if (failed) throw asError(failed.reason);
+  }
+
   async function onInstall() {
     try {
       // Checks the configuration, and leaves the wasm in Cache Storage.
@@ -198,11 +207,12 @@ export function createShearwater(wasmUrl) {
       self.addEventListener("activate", (event) => event.waitUntil(onActivate()));
       self.addEventListener("message", onMessage);
       self.addEventListener("sync", (event) => event.waitUntil(onSync(event)));
+      self.addEventListener("periodicsync", (event) => event.waitUntil(onPeriodicSync(event)));
     },
 
     on(hook, handler) {
       if (!HOOKS.test(hook)) {
-        throw new ShearwaterError("invalid-config", `there is no hook "${hook}"; there are "auth", "sync" and "sync:<tag>"`);
+        throw new ShearwaterError("invalid-config", `there is no hook "${hook}"; there are "auth", "sync", "sync:<tag>", "periodicsync" and "periodicsync:<tag>"`);
       }
       if (typeof handler !== "function") {
         throw new ShearwaterError("invalid-config", `the handler of "${hook}" is not a function`);

@@ -129,19 +129,18 @@ class Trial {
       await until("all that resolved to be told", () => this.ask("told"));
     }
     const from = Date.now();
-    const died = plan.way === "kill" ? await rig.kill().then(() => true) : await rig.stop(this.page);
-    if (died) this.deaths.push({ from, to: Date.now(), point: plan.point, way: plan.way });
-    else this.missed += 1;
+    const killed = plan.way === "kill";
+    const died = killed ? await rig.kill().then(() => true) : await rig.stop(this.page);
     await server.faults(this.rules());
     const before = (await server.arrivals(JOBS)).length;
     if (!death.late) await this.letGo();
     this.version += death.update ? 1 : 0;
-    if (plan.way === "kill") {
-      await rig.restart();
-      await this.open();
-    } else {
-      await this.wake(death.wake);
-    }
+    if (killed) await rig.restart();
+    // Until here what the dead one had sent may still arrive: its network process outlives it by a little.
+    if (died) this.deaths.push({ from, to: Date.now() });
+    else this.missed += 1;
+    if (killed) await this.open();
+    else await this.wake(death.wake);
     if (death.late) {
       await until("the next worker to send", async () => (await server.arrivals(JOBS)).length > before || (await this.ask("look")).quiet, PATIENCE);
       await this.letGo();

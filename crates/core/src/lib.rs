@@ -41,8 +41,9 @@
 //! | when it is tried again | [`backoff`], [`retry_after`], [`rate_limit`], [`origin`] |
 //! | whether the clock is right | [`clock`] |
 //! | what a transaction does | [`store`] |
+//! | when the worker is woken, and why | [`wake`] |
 //! | what happens during a wake | [`drain`] |
-//! | what page and worker say to each other | [`protocol`], [`view`] |
+//! | what page and worker say to each other | [`protocol`], [`view`], [`metrics`] |
 
 #![forbid(unsafe_code)]
 
@@ -55,6 +56,7 @@ pub mod error;
 pub mod id;
 pub mod job;
 pub mod ledger;
+pub mod metrics;
 pub mod order;
 pub mod origin;
 pub mod protocol;
@@ -64,6 +66,7 @@ pub mod retry_after;
 pub mod store;
 pub mod time;
 pub mod view;
+pub mod wake;
 pub mod wire;
 
 pub use error::{Error, ErrorCode};

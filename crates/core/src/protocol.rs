@@ -13,6 +13,7 @@ use crate::{
     request::RequestHead,
     store::{enqueue::NewJob, read::Filter},
     view::{JobView, Status, SyncResult},
+    wake::WakeReason,
     wire::{Mismatch, Value, Wire, member},
 };
 
@@ -65,25 +66,28 @@ pub enum Op {
     Pause(Option<String>),
     /// Send again. Answers null.
     Resume(Option<String>),
-    /// Say who is signed in; null for nobody. Answers null.
-    SetOwner(Option<String>),
+    /// Say who is signed in. Answers null.
+    SetOwner {
+        /// None for nobody.
+        owner: Option<String>,
+        /// Remove everything of the one before.
+        purge: bool,
+    },
+    /// Answers the [`crate::metrics::Metrics`].
+    Metrics,
+    /// Look at every row and put right what is wrong. Answers a [`crate::store::repair::Report`].
+    Repair,
+    /// Forget what is old; answers a [`crate::store::hands::Compacted`].
+    Compact {
+        /// Dead letters older than this many milliseconds, too.
+        failed: Option<u64>,
+    },
+    /// Answers the dead letters with their requests and bodies.
+    Export(Filter),
     /// Answers the [`Status`].
     Status,
     /// Something happened that makes a wake worth while. Answers null at once.
     Wake(WakeReason),
-}
-
-/// Why a page pokes the worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WakeReason {
-    /// A page was opened.
-    Load,
-    /// The browser says the network is back.
-    Online,
-    /// The page became visible.
-    Visible,
-    /// What was due at a known time is due.
-    Due,
 }
 
 /// What the worker tells every page.
@@ -115,7 +119,6 @@ pub enum Event {
     Removed(Vec<JobId>),
 }
 
-crate::names!(WakeReason { Load: "load", Online: "online", Visible: "visible", Due: "due" });
 crate::record!(strict Envelope {
     shearwater: "shearwater",
     re: "re",
@@ -137,6 +140,19 @@ struct EditOp {
     body: bool,
 }
 crate::record!(strict EditOp { id: "id", request: "request", body: "body" = false });
+
+/// The body of [`Op::SetOwner`].
+struct SetOwnerOp {
+    owner: Option<String>,
+    purge: bool,
+}
+crate::record!(strict SetOwnerOp { owner: "owner", purge: "purge" = false });
+
+/// The body of [`Op::Compact`].
+struct CompactOp {
+    failed: Option<u64>,
+}
+crate::record!(strict CompactOp { failed: "failed" });
 
 /// The body of [`Event::SyncComplete`].
 struct SyncCompleteEvent {
@@ -171,7 +187,17 @@ impl Wire for Op {
             "sync" => Self::Sync(member(value, "sync", None)?),
             "pause" => Self::Pause(member(value, "pause", None)?),
             "resume" => Self::Resume(member(value, "resume", None)?),
-            "setOwner" => Self::SetOwner(member(value, "setOwner", None)?),
+            "setOwner" => {
+                let SetOwnerOp { owner, purge } = member(value, "setOwner", None)?;
+                Self::SetOwner { owner, purge }
+            }
+            "metrics" => Self::Metrics,
+            "repair" => Self::Repair,
+            "compact" => {
+                let CompactOp { failed } = member(value, "compact", None)?;
+                Self::Compact { failed }
+            }
+            "export" => Self::Export(member(value, "export", Some(Filter::default()))?),
             "status" => Self::Status,
             "wake" => Self::Wake(member(value, "wake", None)?),
             _ => return Err(Mismatch::new("there is no such operation").within(&name)),
@@ -192,7 +218,11 @@ impl Wire for Op {
             Self::Sync(queue) => ("sync", queue.write()),
             Self::Pause(queue) => ("pause", queue.write()),
             Self::Resume(queue) => ("resume", queue.write()),
-            Self::SetOwner(owner) => ("setOwner", owner.write()),
+            Self::SetOwner { owner, purge } => ("setOwner", SetOwnerOp { owner: owner.clone(), purge: *purge }.write()),
+            Self::Metrics => return V::text("metrics"),
+            Self::Repair => return V::text("repair"),
+            Self::Compact { failed } => ("compact", CompactOp { failed: *failed }.write()),
+            Self::Export(filter) => ("export", filter.write()),
             Self::Status => return V::text("status"),
             Self::Wake(reason) => ("wake", reason.write()),
         };

@@ -1,8 +1,6 @@
 //! Reads the `Retry-After` header (RFC 9110 §10.2.3).
 
-use std::time::UNIX_EPOCH;
-
-use crate::time::unit;
+use crate::time::{Millis, unit};
 
 /// The longest wait that a server may ask for; a longer one is cut to this.
 pub const LONGEST: u64 = unit::DAY;
@@ -18,15 +16,9 @@ pub fn parse(retry_after: &str, date: Option<&str>) -> Option<u64> {
         // Too many digits for a u64 is an honest, if absurd, number of seconds.
         text.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(unit::SECOND)
     } else {
-        epoch_millis(text)?.saturating_sub(epoch_millis(date?.trim())?)
+        Millis::from_http_date(text)?.since(Millis::from_http_date(date?.trim())?)
     };
     Some(wait.min(LONGEST))
-}
-
-/// An HTTP date (RFC 9110 §5.6.7) in milliseconds since the epoch.
-pub(crate) fn epoch_millis(http_date: &str) -> Option<u64> {
-    let since_epoch = httpdate::parse_http_date(http_date).ok()?.duration_since(UNIX_EPOCH).ok()?;
-    u64::try_from(since_epoch.as_millis()).ok()
 }
 
 #[cfg(test)]

@@ -8,6 +8,13 @@ impl Millis {
     /// The largest instant that JavaScript holds exactly (2⁵³ − 1 ms).
     pub const MAX: Self = Self((1 << 53) - 1);
 
+    /// Reads an HTTP date (RFC 9110 §5.6.7).
+    #[must_use]
+    pub fn from_http_date(text: &str) -> Option<Self> {
+        let since_epoch = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+        u64::try_from(since_epoch.as_millis()).ok().map(Self)
+    }
+
     /// The instant `ms` milliseconds later, at most [`Millis::MAX`].
     #[must_use]
     pub const fn after(self, ms: u64) -> Self {

@@ -42,7 +42,7 @@ pub async fn connect(options: JsValue) -> Result<Client, JsValue> {
         if options.is_undefined() { ConnectOptions::default() } else { parse(options, "connect()", Error::invalid_config)? };
     options.check().map_err(|error| to_js(&error))?;
     let registration = worker::register(&options).await?;
-    let events = Events::new(&options.name);
+    let events = Events::new(&options.name, u64::from(options.auto_sync_interval));
     let link = Link::new(registration, options.timeout, Rc::clone(&events))?;
     let status = link.ask(Op::Status, Array::new()).await?;
     events.take_status(parse::<Status>(status, "the worker's status", Error::internal)?);
@@ -142,8 +142,42 @@ impl Client {
 
     /// Says who is signed in.
     #[wasm_bindgen(js_name = setOwner)]
-    pub fn set_owner(&self, owner: Option<String>) -> Promise {
-        self.ask(Ok(Op::SetOwner(owner)))
+    pub fn set_owner(&self, owner: Option<String>, purge: bool) -> Promise {
+        self.ask(Ok(Op::SetOwner { owner, purge }))
+    }
+
+    /// Figures about the queue, and about the disk.
+    pub fn metrics(&self) -> Promise {
+        let link = Rc::clone(&self.link);
+        promise(async move {
+            let metrics = link.ask(Op::Metrics, Array::new()).await?;
+            js::set(&metrics, "storage", &storage().await);
+            Ok(metrics)
+        })
+    }
+
+    /// Looks at every row and puts right what is wrong.
+    pub fn repair(&self) -> Promise {
+        self.ask(Ok(Op::Repair))
+    }
+
+    /// Forgets what is old.
+    pub fn compact(&self, failed: Option<f64>) -> Promise {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
+        self.ask(Ok(Op::Compact { failed: failed.map(|age| age as u64) }))
+    }
+
+    /// The dead letters with their requests and bodies.
+    #[wasm_bindgen(js_name = exportFailed)]
+    pub fn export_failed(&self, filter: JsValue) -> Promise {
+        self.ask(parse_filter(filter).map(Op::Export))
+    }
+
+    /// Has the browser wake the worker now and then, where it can.
+    #[wasm_bindgen(js_name = registerPeriodic)]
+    pub fn register_periodic(&self, tag: String, min_interval: f64) -> Promise {
+        let registration = self.link.registration().clone();
+        promise(async move { Ok(JsValue::from_str(worker::register_periodic(&registration, &tag, min_interval).await)) })
     }
 
     /// The status: the same object until something changes.
@@ -195,6 +229,18 @@ impl Client {
             Ok(parse_metadata(answer))
         })
     }
+}
+
+/// What the browser says about its disk: `usage`, `quota`, `persisted`; null where it says nothing.
+async fn storage() -> JsValue {
+    let manager = js::get(&js::global("navigator"), "storage");
+    let Ok(estimate) = js::call_method(&manager, "estimate", &[]).await else { return JsValue::NULL };
+    let storage = Object::new();
+    for name in ["usage", "quota"] {
+        js::set(&storage, name, &js::get(&estimate, name));
+    }
+    js::set(&storage, "persisted", &js::call_method(&manager, "persisted", &[]).await.unwrap_or(JsValue::NULL));
+    storage.into()
 }
 
 /// One promise for all kinds of work: each kind of future would bring machinery of its own.

@@ -7,13 +7,14 @@ use std::{
 
 use js_sys::{Array, Function, Object};
 use shearwater_bridge::{decode, encode};
-use shearwater_core::view::{Snapshot, Status};
+use shearwater_core::{
+    Millis,
+    view::{Snapshot, Status},
+    wake::{Facts, WakeReason, plan},
+};
 use wasm_bindgen::prelude::*;
 
 use crate::js::{self, BroadcastChannel};
-
-/// After one to two times this many milliseconds without news of a send, the worker is asked whether it lives.
-const SILENCE: u64 = 5_000;
 
 /// Listeners by what they listen to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +27,13 @@ pub enum Topic {
     Job(String),
 }
 
+/// Told when the worker is to be woken next, and why.
+type Planner = Box<dyn Fn(Option<(Millis, WakeReason)>)>;
+
 /// See the module.
 pub struct Events {
+    /// Milliseconds of `autoSyncInterval`.
+    interval: u64,
     listeners: RefCell<Vec<(u32, Topic, Function)>>,
     next: Cell<u32>,
     status: RefCell<Status>,
@@ -35,13 +41,14 @@ pub struct Events {
     channel: BroadcastChannel,
     listener: RefCell<Option<Closure<dyn FnMut(JsValue)>>>,
     /// Called with the time of the next wake whenever it may have changed.
-    planned: RefCell<Option<Box<dyn Fn(Option<u64>)>>>,
+    planned: RefCell<Option<Planner>>,
 }
 
 impl Events {
     /// Listens to the worker whose configuration has this name.
-    pub fn new(name: &str) -> Rc<Self> {
+    pub fn new(name: &str, interval: u64) -> Rc<Self> {
         let events = Rc::new(Self {
+            interval,
             listeners: RefCell::default(),
             next: Cell::new(0),
             status: RefCell::default(),
@@ -83,7 +90,7 @@ impl Events {
     }
 
     /// Sets who is told when the worker wants to be woken.
-    pub fn on_plan(&self, planned: impl Fn(Option<u64>) + 'static) {
+    pub fn on_plan(&self, planned: impl Fn(Option<(Millis, WakeReason)>) + 'static) {
         *self.planned.borrow_mut() = Some(Box::new(planned));
     }
 
@@ -99,7 +106,7 @@ impl Events {
     pub fn refresh(&self) {
         let online = js::get(&js::global("navigator"), "onLine").as_bool() != Some(false);
         let snapshot = Snapshot::of(self.status.borrow().clone(), online);
-        let next = wake_at(&snapshot);
+        let next = plan(now(), self.facts(&snapshot));
         let object = encode(&snapshot);
         // Options are null to JavaScript, not absent.
         for name in ["progress", "lastSyncAt", "nextSyncAt", "error"] {
@@ -115,6 +122,18 @@ impl Events {
         if differs {
             self.snapshot.replace(Object::freeze(object.unchecked_ref::<Object>()).into());
             self.emit(&Topic::Snapshot, &JsValue::UNDEFINED);
+        }
+    }
+
+    /// What the plan of the next wake follows from.
+    fn facts(&self, snapshot: &Snapshot) -> Facts {
+        Facts {
+            is_online: snapshot.is_online,
+            is_visible: js::get(&js::global("document"), "visibilityState").as_string().as_deref() != Some("hidden"),
+            is_sending: snapshot.is_running || snapshot.syncing > 0,
+            is_waiting: snapshot.pending > 0,
+            next_due: snapshot.next_sync_at,
+            interval: self.interval,
         }
     }
 
@@ -208,19 +227,10 @@ impl Events {
     }
 }
 
-/// When the worker is to be woken: when something is due, and while something is being sent and nothing
-/// is heard. A worker that was killed says no word.
+/// The wall clock.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates; dates are positive and below 2^53")]
-fn wake_at(snapshot: &Snapshot) -> Option<u64> {
-    if !snapshot.is_online {
-        // The `online` event is the wake then.
-        return None;
-    }
-    // In steps, so that a busy worker's news do not set a timer each.
-    let patience = (js_sys::Date::now() as u64 / SILENCE + 2) * SILENCE;
-    let sending = snapshot.is_running || snapshot.syncing > 0;
-    let due = snapshot.next_sync_at.map(|at| at.0);
-    if sending { Some(due.map_or(patience, |due| due.min(patience))) } else { due }
+pub fn now() -> Millis {
+    Millis(js_sys::Date::now() as u64)
 }
 
 /// A job as the app sees it: its metadata is what the app gave, not its JSON text.

@@ -105,3 +105,10 @@ pub fn call(listener: &Function, argument: &JsValue) {
         console_error("[shearwater] a listener threw:", &thrown);
     }
 }
+
+/// Calls a method by name and waits for its answer; an error where there is no such method.
+pub async fn call_method(target: &JsValue, name: &'static str, arguments: &[JsValue]) -> Result<JsValue, JsValue> {
+    let method: Function = get(target, name).dyn_into()?;
+    let answer = method.apply(target, &arguments.iter().cloned().collect())?;
+    wasm_bindgen_futures::JsFuture::from(Promise::resolve(&answer)).await
+}

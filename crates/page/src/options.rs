@@ -19,6 +19,8 @@ pub struct ConnectOptions {
     pub sync_on_online: bool,
     /// Wake it when the page becomes visible.
     pub sync_on_visibility: bool,
+    /// Milliseconds between wakes of a visible page while jobs wait; 0 for none.
+    pub auto_sync_interval: u32,
     /// Milliseconds to wait for an answer.
     pub timeout: u32,
 }
@@ -33,6 +35,7 @@ impl Default for ConnectOptions {
             sync_on_mount: true,
             sync_on_online: true,
             sync_on_visibility: true,
+            auto_sync_interval: u32::try_from(unit::MINUTE).unwrap_or(u32::MAX),
             timeout: u32::try_from(unit::MINUTE).unwrap_or(u32::MAX),
         }
     }
@@ -62,5 +65,6 @@ shearwater_core::record!(strict ConnectOptions {
     sync_on_mount: "syncOnMount" = true,
     sync_on_online: "syncOnOnline" = true,
     sync_on_visibility: "syncOnVisibility" = true,
+    auto_sync_interval: "autoSyncInterval" = Self::default().auto_sync_interval,
     timeout: "timeout" = Self::default().timeout,
 });

@@ -3,22 +3,16 @@
 use std::{cell::RefCell, rc::Rc};
 
 use js_sys::Array;
-use shearwater_core::protocol::{Op, WakeReason};
+use shearwater_core::{Millis, protocol::Op, wake::WakeReason};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 use crate::{
-    events::Events,
+    events::{Events, now},
     js::{self, EventTarget},
     link::Link,
     options::ConnectOptions,
 };
-
-/// The worker itself waits for what is due within this many milliseconds of a wake's end.
-const SOONEST: f64 = 50.0;
-
-/// Milliseconds until the worker is woken for what was due before now.
-const OVERDUE: f64 = 2_000.0;
 
 /// Timers and listeners of one client; dropped, they are gone.
 pub struct Wakes {
@@ -28,7 +22,7 @@ pub struct Wakes {
 
 #[derive(Default)]
 struct Due {
-    at: Option<u64>,
+    next: Option<(Millis, WakeReason)>,
     timer: Option<JsValue>,
     fire: Option<Closure<dyn FnMut()>>,
 }
@@ -56,14 +50,19 @@ impl Wakes {
         } else {
             wakes.listen(window.clone().unchecked_into(), "online", move || online.refresh());
         }
-        wakes.listen(window.unchecked_into(), "offline", move || offline.refresh());
+        wakes.listen(window.clone().unchecked_into(), "offline", move || offline.refresh());
+        if options.sync_on_visibility {
+            let link = Rc::clone(link);
+            wakes.listen(window.unchecked_into(), "focus", move || poke(&link, WakeReason::Focus));
+        }
         let document = js::global("document");
         if options.sync_on_visibility && document.is_object() {
-            let (link, seen) = (Rc::clone(link), document.clone());
+            let (link, seen, events) = (Rc::clone(link), document.clone(), Rc::clone(events));
             wakes.listen(document.unchecked_into(), "visibilitychange", move || {
                 if js::get(&seen, "visibilityState").as_string().as_deref() == Some("visible") {
                     poke(&link, WakeReason::Visible);
                 }
+                events.refresh();
             });
         }
         wakes.plan(link, events);
@@ -79,25 +78,26 @@ impl Wakes {
         self.listeners.push((target, event, closure));
     }
 
-    /// Sets a timer for the next thing that is due; a worker without events is asleep by then.
+    /// Sets a timer for the next wake that [`shearwater_core::wake`] plans.
     fn plan(&self, link: &Rc<Link>, events: &Rc<Events>) {
         let due = Rc::downgrade(&self._due);
         let (link, replan) = (Rc::downgrade(link), Rc::downgrade(events));
         events.on_plan(move |next| {
             let Some(due) = due.upgrade() else { return };
-            if due.borrow().at == next && due.borrow().timer.is_some() {
+            let mut state = due.borrow_mut();
+            // A worker that is looked after in vain is looked after again no sooner than was planned.
+            let stays = match (state.next, next) {
+                (Some((_, WakeReason::Watchdog)), Some((_, WakeReason::Watchdog))) => true,
+                (old, new) => old == new,
+            };
+            if stays && state.timer.is_some() {
                 return;
             }
-            let mut state = due.borrow_mut();
             if let Some(timer) = state.timer.take() {
                 js::clear_timeout(&timer);
             }
-            state.at = next;
-            let Some(at) = next else { return };
-            #[expect(clippy::cast_precision_loss, reason = "instants are below 2^53")]
-            let ahead = at as f64 - js_sys::Date::now();
-            // What was due before now was left by a wake that could not send it: no hurry.
-            let delay = if ahead < 0.0 { OVERDUE } else { (ahead + SOONEST).min(f64::from(i32::MAX)) };
+            state.next = next;
+            let Some((at, reason)) = next else { return };
             let (link, again, replan) = (link.clone(), Rc::downgrade(&due), replan.clone());
             let fire = Closure::<dyn FnMut()>::new(move || {
                 if let Some(due) = again.upgrade() {
@@ -105,14 +105,13 @@ impl Wakes {
                 }
                 if let (Some(link), Some(events)) = (link.upgrade(), replan.upgrade()) {
                     spawn_local(async move {
-                        let _ = link.ask(Op::Wake(WakeReason::Due), Array::new()).await;
+                        let _ = link.ask(Op::Wake(reason), Array::new()).await;
                         events.refresh();
                     });
                 }
             });
-            #[expect(clippy::cast_possible_truncation, reason = "clamped to i32 above")]
-            let timer = js::set_timeout(fire.as_ref().unchecked_ref(), delay as i32);
-            state.timer = Some(timer);
+            let delay = i32::try_from(at.since(now())).unwrap_or(i32::MAX);
+            state.timer = Some(js::set_timeout(fire.as_ref().unchecked_ref(), delay));
             state.fire = Some(fire);
         });
     }

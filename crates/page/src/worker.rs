@@ -126,3 +126,18 @@ impl Drop for Refusal {
         self.channel.close();
     }
 }
+
+/// Registers a periodic tag: `registered`, `denied` or `unsupported`.
+pub async fn register_periodic(registration: &JsValue, tag: &str, min_interval: f64) -> &'static str {
+    let manager = js::get(registration, "periodicSync");
+    if !manager.is_object() {
+        return "unsupported";
+    }
+    let options = js_sys::Object::new();
+    js::set(&options, "minInterval", &JsValue::from_f64(min_interval));
+    // It asks for the permission itself, which the browser grants to installed apps that are used.
+    match js::call_method(&manager, "register", &[JsValue::from_str(tag), options.into()]).await {
+        Ok(_) => "registered",
+        Err(_) => "denied",
+    }
+}

@@ -222,7 +222,7 @@ impl World {
     /// Somebody signs in.
     pub(crate) fn sign_in(&mut self, owner: &str) -> Checked {
         let (now, config) = (self.clock.device(), Rc::clone(&self.config));
-        if let Ok((_, changes)) = self.transact(async |tx| hands::set_owner(tx, now, owner, &config).await)? {
+        if let Ok((_, changes)) = self.transact(async |tx| hands::set_owner(tx, now, owner, false, &config).await)? {
             self.note(|| format!("{owner:?} signs in"));
             owner.clone_into(&mut self.book.owner);
             check::committed(self, &Cause::Hand(Hand::SignIn), &changes)?;

@@ -14,11 +14,13 @@ use shearwater_core::{
     protocol::Event,
     store::{read, turn::Ripen},
     view::SyncResult,
+    wake::WakeReason,
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use crate::{
+    auth::Auth,
     clock,
     host::Host,
     idb::Mode,
@@ -26,6 +28,9 @@ use crate::{
     runner::Running,
     store::Store,
 };
+
+/// Milliseconds between two tries of what found nobody that are owed to mere hope.
+const HOPE: u64 = 5_000;
 
 /// See the module.
 pub struct Engine {
@@ -47,6 +52,12 @@ pub struct Engine {
     tags: RefCell<Vec<String>>,
     /// The latest ledger seen, for statuses between transactions.
     pub seen: RefCell<Ledger>,
+    /// The app's credentials.
+    pub auth: Auth,
+    /// Who is signed in, as the page said last; unknown until it does.
+    pub owner: RefCell<Option<String>>,
+    /// When what found nobody was last tried for the sake of hope.
+    hoped_at: Cell<Millis>,
     resumed: Cell<bool>,
 }
 
@@ -63,6 +74,9 @@ impl Engine {
             answering: RefCell::default(),
             tags: RefCell::default(),
             seen: RefCell::default(),
+            auth: Auth::default(),
+            owner: RefCell::default(),
+            hoped_at: Cell::default(),
             resumed: Cell::new(false),
             config,
         })
@@ -135,6 +149,36 @@ impl Engine {
         if summary.again && !running.for_sync_event.get() {
             self.register(&running.queue);
         }
+    }
+
+    /// Whether `owner` is signed in, as far as this worker knows.
+    pub fn is_owner(&self, owner: &str) -> bool {
+        self.owner.borrow().as_ref().is_none_or(|current| current == owner)
+    }
+
+    /// Queues in which a wake for this reason finds something to do now; costs a look at the indexes.
+    ///
+    /// Hope that comes too often is none: a page that loses and gets the focus again and again does not
+    /// have an unreachable server tried each time.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn due(&self, reason: WakeReason) -> Result<(Vec<String>, Ripen), Error> {
+        let now = clock::now();
+        let since = now.since(self.hoped_at.get()).max(self.hoped_at.get().since(now));
+        let hopeful = reason.is_hopeful() && (since > HOPE || reason == WakeReason::Online);
+        let ripen = if hopeful { Ripen::Unreachable } else { Ripen::Nothing };
+        if hopeful {
+            self.hoped_at.set(now);
+        }
+        let queues = self
+            .store
+            .run(Mode::Read, async |db| {
+                let ledger = shearwater_core::store::ledger(db).await?;
+                read::due(db, &ledger, now, ripen).await
+            })
+            .await?;
+        Ok((queues, ripen))
     }
 
     /// Queues of the current owner that have jobs to send.

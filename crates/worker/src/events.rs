@@ -2,9 +2,12 @@
 
 use std::rc::Rc;
 
-use shearwater_core::{Error, store::turn::Ripen};
+use shearwater_core::{
+    Error,
+    store::{hands, turn::Ripen},
+};
 
-use crate::engine::Engine;
+use crate::{clock, engine::Engine, idb::Mode};
 
 /// A `sync` event: drains the queue of that name. Answers whether retryable work is left, so that the
 /// event can be rejected and the browser comes again; at its last chance the tag is registered anew.
@@ -29,6 +32,19 @@ pub async fn sync(engine: &Rc<Engine>, tag: &str, last_chance: bool) -> Result<b
         engine.register(tag);
     }
     Ok(again)
+}
+
+/// A `periodicsync` event: sends what is due, and forgets what is old.
+///
+/// # Errors
+/// What the store answers.
+pub async fn periodic(engine: &Rc<Engine>) -> Result<(), Error> {
+    engine.first_wake();
+    let queues = engine.queues().await?;
+    engine.drain_all(&queues, Ripen::Unreachable).await?;
+    let now = clock::now();
+    engine.store.run(Mode::Relaxed, async |db| hands::compact(db, now, None, &engine.config).await).await?;
+    Ok(())
 }
 
 /// The first wake of a worker, whatever its reason: recovers and drains what an earlier worker left.

@@ -4,6 +4,7 @@ use std::{cell::Cell, rc::Rc};
 
 use js_sys::{Object, Promise};
 use shearwater_core::{
+    Millis,
     classify::{Meaning, Reply, Response, status_meaning},
     config::WorkerConfig,
     job::Job,
@@ -11,30 +12,61 @@ use shearwater_core::{
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
-use crate::{clock::Timer, engine::Engine, host::Host, js};
+use crate::{
+    auth::MOST_SENDS,
+    clock::{self, Timer},
+    engine::Engine,
+    host::Host,
+    js,
+};
+
+/// Milliseconds that the question for the time may take.
+const PATIENCE: u64 = 10_000;
 
 /// Characters of an error reply that are kept for people.
 const EXCERPT: usize = 300;
 
 /// Sends a job under its queue's time limit. Never fails: whatever happens is a [`Reply`].
-///
-/// The `auth` hook supplies credentials; after a refusal it is asked once more to refresh them.
 pub async fn send(engine: &Engine, job: &Job, body: Option<&JsValue>) -> Reply {
     if job.size.is_some() && body.is_none() {
         return Reply::Unsendable("the stored body is gone; discard the job or edit it".to_owned());
     }
-    let mut refresh = false;
+    let mut supplied = None;
+    let mut sends = 0;
+    let mut refreshed = false;
     loop {
-        let credentials = match credentials(engine, job, refresh).await {
-            Ok(credentials) => credentials,
-            Err(reply) => return reply,
+        let generation = engine.auth.settled().await;
+        let credentials = match supplied.take() {
+            Some(credentials) => credentials,
+            None => match credentials(engine, job, false).await {
+                Ok(credentials) => credentials,
+                Err(reply) => return reply,
+            },
         };
+        // The hook may have taken its time.
+        if !engine.is_owner(&job.owner) {
+            return Reply::Withheld("another user is signed in; sent when its owner is".to_owned());
+        }
+        if !job.may_be_sent(clock::now()) {
+            return Reply::Withheld("the auth hook took too long".to_owned());
+        }
         let reply = attempt(engine, job, body, &credentials).await;
+        sends += 1;
         let refused = reply.status().is_some_and(|status| status_meaning(&job.request.method, status) == Meaning::Blocked);
-        if !refused || credentials.is_empty() || refresh {
+        if !refused || credentials.is_empty() || sends >= MOST_SENDS {
             return reply;
         }
-        refresh = true;
+        if let Some(_refresh) = engine.auth.begin(generation) {
+            if refreshed {
+                return reply;
+            }
+            refreshed = true;
+            match self::credentials(engine, job, true).await {
+                Ok(credentials) if credentials.is_empty() => return reply,
+                Ok(credentials) => supplied = Some(credentials),
+                Err(reply) => return reply,
+            }
+        }
     }
 }
 
@@ -60,9 +92,31 @@ async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(S
         Err(error) => {
             engine.log_error(&error.message);
             // No credentials is no reason to bother the server, nor to give up on the job.
-            Err(Reply::Unreachable)
+            Err(Reply::Withheld(error.message))
         }
     }
+}
+
+/// Asks the app's own server what time it is: whether it replied, and its `Date` (RFC 9110 §6.6.1).
+pub async fn ask_time(engine: &Engine) -> (bool, Option<Millis>) {
+    let controller = js::AbortController::new();
+    engine.host.abort_on_death(&controller);
+    let timer = Timer::start(PATIENCE, {
+        let controller = controller.clone();
+        move || controller.unchecked_into::<js::AbortController>().abort()
+    });
+    let init = Object::new();
+    js::set(&init, "method", &JsValue::from_str("HEAD"));
+    js::set(&init, "cache", &JsValue::from_str("no-store"));
+    js::set(&init, "signal", &controller.signal());
+    let response = match js::fetch(&js::get2(&js_sys::global(), "location", "href").as_string().unwrap_or_default(), &init) {
+        Ok(promise) => JsFuture::from(promise).await.ok(),
+        Err(_) => None,
+    };
+    drop(timer);
+    engine.host.release(&controller);
+    let date = response.as_ref().and_then(|response| response.unchecked_ref::<js::Response>().headers().get("date"));
+    (response.is_some(), date.and_then(|date| Millis::from_http_date(&date)))
 }
 
 async fn attempt(engine: &Engine, job: &Job, body: Option<&JsValue>, credentials: &[(String, String)]) -> Reply {

@@ -10,6 +10,7 @@
 //! every event that waits (they race against it), aborts what is being fetched, and starts a fresh
 //! instance for the next event; that one finds the dead drain's leases and takes the jobs back.
 
+mod auth;
 mod clock;
 mod codec;
 mod engine;
@@ -76,6 +77,15 @@ pub fn message(data: JsValue, reply: Function) -> Promise {
 #[wasm_bindgen]
 pub fn sync(tag: String, last_chance: bool) -> Promise {
     with_engine(async move |engine| Ok(JsValue::from(events::sync(&engine, &tag, last_chance).await.map_err(fault::to_js)?)))
+}
+
+/// Handles a `periodicsync` event: whatever is due is sent, and what is old is forgotten.
+#[wasm_bindgen]
+pub fn periodic() -> Promise {
+    with_engine(async move |engine| {
+        events::periodic(&engine).await.map_err(fault::to_js)?;
+        Ok(JsValue::UNDEFINED)
+    })
 }
 
 /// Drains whatever is there, at the start of a worker or after a panic.

@@ -7,13 +7,16 @@ use shearwater_bridge::{decode, encode};
 use shearwater_core::{
     Error, ErrorCode, JobId,
     config::check_name,
+    job::State,
     ledger::Ledger,
-    protocol::{Envelope, Event, Op, VERSION, WakeReason},
+    protocol::{Envelope, Event, Op, VERSION},
     request::RequestHead,
     store::{
+        Tx,
         enqueue::{self, NewJob},
         hands::{self, Body, Edit},
-        read,
+        read::{self, Filter},
+        repair,
         turn::Ripen,
     },
     wire::Wire,
@@ -175,18 +178,40 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
         }
         Op::Pause(queue) => pause(engine, queue, true).await,
         Op::Resume(queue) => pause(engine, queue, false).await,
-        Op::SetOwner(owner) => {
+        Op::SetOwner { owner, purge } => {
             if let Some(owner) = &owner {
                 check_name("owner", owner)?;
             }
             let owner = owner.unwrap_or_default();
             // What was claimed for the one before and is not on its way yet, is not sent any more.
+            engine.owner.replace(Some(owner.clone()));
             engine.stop(None);
-            let ((), ledger) = change(engine, async |db| hands::set_owner(db, now, &owner, config).await.map(drop)).await?;
+            let outcome = change(engine, async |db| hands::set_owner(db, now, &owner, purge, config).await.map(drop)).await;
+            let ((), ledger) = outcome.inspect_err(|_| drop(engine.owner.take()))?;
             engine.stop(None);
             let then = Then::Drain(engine.queues().await?, None);
             Ok(Done { ok: JsValue::NULL, ledger: Some(ledger), then })
         }
+        Op::Metrics => {
+            let metrics = engine.store.run(Mode::Read, async |db| read::metrics(db, now).await).await?;
+            let ok = encode(&metrics);
+            js::set(&ok, "quarantine", &engine.store.quarantine().await?);
+            Ok(Done { ok, ledger: None, then: Then::Nothing })
+        }
+        Op::Repair => {
+            let (report, ledger) = change(engine, async |db| repair::repair(db).await).await?;
+            // Dead leases are taken back by the drains that begin now.
+            let then = Then::Drain(engine.queues().await?, None);
+            let ok = encode(&report);
+            js::set(&ok, "quarantine", &engine.store.quarantine().await?);
+            Ok(Done { ok, ledger: Some(ledger), then })
+        }
+        Op::Compact { failed } => {
+            let (compacted, ledger) = change(engine, async |db| hands::compact(db, now, failed, config).await).await?;
+            let then = Then::Drain(engine.queues().await?, Some(Event::Removed(Vec::new())));
+            Ok(Done { ok: encode(&compacted), ledger: Some(ledger), then })
+        }
+        Op::Export(filter) => export(engine, filter).await,
         Op::Status => {
             let (ledger, next) = engine.outlook().await?;
             let mut status = engine.status(&ledger);
@@ -195,11 +220,7 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
             Ok(look(&status))
         }
         Op::Wake(reason) => {
-            let ripen = match reason {
-                WakeReason::Online | WakeReason::Load | WakeReason::Visible => Ripen::Unreachable,
-                WakeReason::Due => Ripen::Nothing,
-            };
-            let queues = engine.queues().await?;
+            let (queues, ripen) = engine.due(reason).await?;
             Ok(Done { ok: JsValue::NULL, ledger: None, then: Then::Wake(queues, ripen) })
         }
     }
@@ -263,6 +284,32 @@ async fn store_jobs(engine: &Rc<Engine>, jobs: Vec<NewJob>, bodies: Vec<JsValue>
     points::reach("enqueue-after").await;
     let ids: Vec<JobId> = stored.into_iter().map(|(id, _)| id).collect();
     Ok(Done { ok: encode(&ids), ledger: Some(ledger), then: Then::Drain(queues, None) })
+}
+
+/// Dead letters with their whole requests, for a person to carry elsewhere.
+async fn export(engine: &Rc<Engine>, filter: Filter) -> Result<Done, Error> {
+    let jobs = Array::new();
+    for state in [State::Failed, State::Conflict, State::Blocked].into_iter().filter(|state| filter.takes_state(*state)) {
+        let filter = Filter { state: Some(state), ..filter.clone() };
+        let page = engine
+            .store
+            .run(Mode::Read, async |db| {
+                let page = Array::new();
+                for view in read::list(db, &filter, &engine.config).await? {
+                    let Some(job) = db.job(&view.id).await? else { continue };
+                    let entry = encode(&view);
+                    js::set(&entry, "headers", &encode(&job.request.headers));
+                    js::set(&entry, "body", &db.body(&view.id).await?);
+                    page.push(&entry);
+                }
+                Ok(page)
+            })
+            .await?;
+        for job in page.iter() {
+            jobs.push(&job);
+        }
+    }
+    Ok(Done { ok: jobs.into(), ledger: None, then: Then::Nothing })
 }
 
 async fn edit(

@@ -196,6 +196,10 @@ impl Running {
                 let timer = Timer::start(until.since(clock::now()), move || this.feed(&engine, Input::Tick));
                 *self.timer.borrow_mut() = Some(timer);
             }
+            Command::AskTime => spawn_local(async move {
+                let (replied, date) = fetch::ask_time(&engine).await;
+                this.feed(&engine, Input::Time { replied, date });
+            }),
             Command::Tell(news) => {
                 self.progress.set((news.done, news.total));
                 engine.seen.replace(news.ledger.clone());

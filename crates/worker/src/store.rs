@@ -23,6 +23,9 @@ use crate::{
     migrations::{self, BY_TIME, stores},
 };
 
+/// Entries of the quarantine that are listed.
+const QUARANTINED: u32 = 100;
+
 /// The key of the ledger in `meta`.
 const LEDGER: &str = "ledger";
 
@@ -60,6 +63,25 @@ impl Store {
                 outcome => return outcome,
             }
         }
+    }
+
+    /// What lies in quarantine: where it lay, why, since when; the latest hundred.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn quarantine(&self) -> Result<JsValue, Error> {
+        let rows = self
+            .run(Mode::Read, async |db| db.tx.get_all(stores::QUARANTINE, None, &JsValue::UNDEFINED, QUARANTINED).await)
+            .await?;
+        let list = rows.iter().map(|row| {
+            let entry = js_sys::Object::new();
+            for name in ["store", "reason", "at"] {
+                js::set(&entry, name, &js::get(&row, name));
+            }
+            js::set(&entry, "id", &js::get2(&row, "row", "id"));
+            entry.into()
+        });
+        Ok(js::array(list).into())
     }
 
     async fn attempt<R>(&self, mode: Mode, work: &impl AsyncFn(&Db) -> Result<R, Error>) -> Result<R, Error> {

@@ -10,6 +10,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 
 import { until } from "./wait.mjs";
 
@@ -68,13 +69,19 @@ let display;
 function xDisplay() {
   display ??= new Promise((resolve, reject) => {
     const xvfb = spawn("Xvfb", ["-displayfd", "3", "-screen", "0", "800x600x24", "-nolisten", "tcp"], { stdio: ["ignore", "ignore", "ignore", "pipe"] });
+    const killX = () => xvfb.kill("SIGKILL");
+    process.once("exit", killX);
     xvfb.once("error", reject);
-    xvfb.once("exit", (code) => reject(new Error(`Xvfb ended with ${code}`)));
-    process.once("exit", () => xvfb.kill("SIGKILL"));
-    xvfb.stdio[3].once("data", (number) => {
-      xvfb.stdio[3].destroy();
+    xvfb.once("exit", (code) => {
+      process.off("exit", killX);
+      display = undefined;
+      reject(new Error(`Xvfb ended with ${code}`));
+    });
+    // The whole line: closing the pipe before its end is the end of Xvfb.
+    createInterface(xvfb.stdio[3]).once("line", (number) => {
+      xvfb.stdio[3].unref();
       xvfb.unref();
-      resolve(`:${String(number).trim()}`);
+      resolve(`:${number}`);
     });
   });
   return display;
@@ -115,7 +122,7 @@ async function startControl() {
       const { step, value, error } = JSON.parse(Buffer.concat(chunks));
       const { resolve, reject } = answers.get(step) ?? {};
       answers.delete(step);
-      if (error) reject?.(Object.assign(new Error(error.message), error));
+      if (error) reject?.(Object.assign(new Error(error.message), { name: error.name, code: error.code, cause: error.stack }));
       else resolve?.(value);
     } else {
       response.writeHead(200, { "content-type": "text/html" }).end(LAUNCHER);
@@ -149,7 +156,7 @@ export async function startWebKit({ profile = mkdtempSync(join(tmpdir(), "shearw
     {
       // Of a process group of its own, with its network and web processes.
       detached: true,
-      stdio: ["ignore", process.env.VERBOSE ? "inherit" : "ignore", process.env.VERBOSE ? "inherit" : "ignore"],
+      stdio: ["ignore", ...Array(2).fill(process.env.VERBOSE ? "inherit" : "ignore")],
       env: {
         ...process.env,
         DISPLAY: await xDisplay(),
@@ -175,9 +182,24 @@ export async function startWebKit({ profile = mkdtempSync(join(tmpdir(), "shearw
     }
   };
   process.once("exit", killGroup);
-  await control.ready("launcher");
+  /** The hard crash: every process of the browser at once. */
+  const kill = async () => {
+    process.off("exit", killGroup);
+    killGroup();
+    await gone;
+    control.stop();
+  };
+  try {
+    await Promise.race([
+      control.ready("launcher"),
+      gone.then((end) => Promise.reject(new Error(`MiniBrowser ended as it began: ${end}; VERBOSE=1 shows what it says`))),
+    ]);
+  } catch (error) {
+    await kill();
+    throw error;
+  }
 
-  const browser = {
+  return {
     profile,
 
     /** Opens the test page and connects a client as `window.client`. */
@@ -207,19 +229,12 @@ export async function startWebKit({ profile = mkdtempSync(join(tmpdir(), "shearw
       return page;
     },
 
-    /** The hard crash: every process of the browser at once. */
-    async kill() {
-      process.off("exit", killGroup);
-      killGroup();
-      await gone;
-      control.stop();
-    },
+    kill,
 
     /** Ends it and removes its profile. */
     async close() {
-      await browser.kill();
+      await kill();
       rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
     },
   };
-  return browser;
 }

@@ -4,6 +4,9 @@ import { bytes } from "./bytes.mjs";
 
 const work = { open: 0, untold: 0, refused: [] };
 
+/** By key, the end of the calls so far: the next call of a key begins when the one before has ended. */
+const lanes = new Map();
+
 const request = (job) => ({ url: job.path, method: "POST", body: job.kind === "blob" ? new Blob([bytes(job)]) : job.text });
 
 /**
@@ -12,11 +15,6 @@ const request = (job) => ({ url: job.path, method: "POST", body: job.kind === "b
  * the same server, for the worker may have all connections to the first one in use.
  */
 export function handOver(calls) {
-  const lanes = new Map();
-  for (const call of calls) {
-    const lane = call.key ?? `call ${call.n}`;
-    lanes.set(lane, [...(lanes.get(lane) ?? []), call]);
-  }
   work.open += calls.length;
   const acks = `http://127.0.0.1:${location.port}/api/sink/ack`;
   const store = async ({ n, key, jobs }) => {
@@ -30,7 +28,10 @@ export function handOver(calls) {
     }
     work.open -= 1;
   };
-  for (const lane of lanes.values()) lane.reduce((before, call) => before.then(() => store(call)), Promise.resolve());
+  for (const call of calls) {
+    const before = (call.key && lanes.get(call.key)) ?? Promise.resolve();
+    lanes.set(call.key, before.then(() => store(call)));
+  }
 }
 
 /** Whether all that resolved has been told. */

@@ -178,10 +178,16 @@ pub async fn pause<T: Tx>(tx: &T, queue: Option<&str>, paused: bool) -> Result<L
 /// Says who is signed in: jobs are stamped with, listed for and sent for this owner only. Their jobs
 /// that waited for a sign-in are tried again.
 ///
+/// With `purge`, everything of the owner before is removed first, what is being sent included: it may
+/// arrive, and leaves no trace here.
+///
 /// # Errors
 /// What the transaction answers.
-pub async fn set_owner<T: Tx>(tx: &T, now: Millis, owner: &str, config: &WorkerConfig) -> Result<Ledger, Error> {
+pub async fn set_owner<T: Tx>(tx: &T, now: Millis, owner: &str, purge: bool, config: &WorkerConfig) -> Result<Ledger, Error> {
     let mut ledger = load(tx).await?;
+    if purge {
+        remove_owner(tx, &mut ledger).await?;
+    }
     owner.clone_into(&mut ledger.owner);
     let queues: Vec<String> =
         ledger.own_queues().filter(|queue| queue.counts.blocked > 0).map(|queue| queue.queue.clone()).collect();
@@ -203,6 +209,81 @@ pub async fn set_owner<T: Tx>(tx: &T, now: Millis, owner: &str, config: &WorkerC
     save(tx, &mut ledger).await?;
     Ok(ledger)
 }
+
+/// Removes every job, body and trace of the current owner.
+async fn remove_owner<T: Tx>(tx: &T, ledger: &mut Ledger) -> Result<(), Error> {
+    let owner = ledger.owner.clone();
+    let queues: Vec<String> = ledger.own_queues().map(|queue| queue.queue.clone()).collect();
+    for queue in queues {
+        for state in State::ALL {
+            loop {
+                let page = tx.scan(&Scan::of(Index::State, vec![&owner, &queue, state.as_str()], PAGE)).await?;
+                if page.is_empty() {
+                    break;
+                }
+                for job in &page {
+                    tx.delete_job(&job.id)?;
+                    tx.delete_body(&job.id)?;
+                    ledger.leave(job, job.state);
+                }
+            }
+        }
+    }
+    for outcome in tx.oldest_outcomes(u32::MAX).await? {
+        if outcome.owner == owner {
+            tx.delete_outcome(&outcome.id)?;
+            ledger.history = ledger.history.saturating_sub(1);
+        }
+    }
+    Ok(())
+}
+
+/// What [`compact`] removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compacted {
+    /// Traces of delivered jobs.
+    pub history: u64,
+    /// Dead letters.
+    pub failed: u64,
+}
+
+/// Removes traces that are older than the configuration keeps them, and the current owner's dead letters
+/// that were last tried longer than `failed` milliseconds ago.
+///
+/// # Errors
+/// What the transaction answers.
+pub async fn compact<T: Tx>(tx: &T, now: Millis, failed: Option<u64>, config: &WorkerConfig) -> Result<Compacted, Error> {
+    let mut ledger = load(tx).await?;
+    let mut compacted = Compacted::default();
+    for outcome in tx.oldest_outcomes(u32::MAX).await? {
+        if now.since(outcome.delivered_at) > config.history.max_age || ledger.history > u64::from(config.history.max) {
+            tx.delete_outcome(&outcome.id)?;
+            ledger.history = ledger.history.saturating_sub(1);
+            compacted.history += 1;
+        }
+    }
+    if let Some(age) = failed {
+        let owner = ledger.owner.clone();
+        let queues: Vec<String> = ledger.own_queues().map(|queue| queue.queue.clone()).collect();
+        for queue in queues {
+            let mut after = 0;
+            loop {
+                let scan = Scan::of(Index::State, vec![&owner, &queue, State::Failed.as_str()], PAGE).from(after);
+                let page = tx.scan(&scan).await?;
+                let Some(last) = page.last() else { break };
+                after = last.seq + 1;
+                for job in page.iter().filter(|job| now.since(job.last_tried_at.unwrap_or(job.queued_at)) > age) {
+                    remove(tx, &mut ledger, job, now).await?;
+                    compacted.failed += 1;
+                }
+            }
+        }
+    }
+    save(tx, &mut ledger).await?;
+    Ok(compacted)
+}
+
+crate::record!(Compacted { history: "history", failed: "failed" });
 
 /// The current owner's job of this id, where it is not being sent; a row that had to go to quarantine
 /// instead is counted out.

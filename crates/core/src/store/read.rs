@@ -1,9 +1,18 @@
 //! Reads for the page: one job, a page of jobs, when to wake next. By index, never a full scan.
 
-use super::{Index, Scan, Tx, ledger, line};
+use super::{Index, Scan, Tx, ledger, line, turn::Ripen};
 use crate::{
-    clock, config::WorkerConfig, error::Error, id::JobId, job::State, ledger::Ledger, order::first_by, origin::OriginHealth,
-    time::Millis, view::JobView,
+    clock,
+    config::WorkerConfig,
+    error::Error,
+    id::JobId,
+    job::State,
+    ledger::{Ledger, QueueLedger},
+    metrics::Metrics,
+    order::first_by,
+    origin::OriginHealth,
+    time::Millis,
+    view::JobView,
 };
 
 /// The longest page of [`list`].
@@ -90,31 +99,64 @@ pub async fn list<T: Tx>(tx: &T, filter: &Filter, config: &WorkerConfig) -> Resu
 /// # Errors
 /// What the transaction answers.
 pub async fn next_wake<T: Tx>(tx: &T, ledger: &Ledger, now: Millis) -> Result<Option<Millis>, Error> {
+    let mut next: Option<Millis> = None;
+    for queue in ledger.own_queues() {
+        let at = next_of(tx, ledger, queue, now).await?;
+        next = [next, at].into_iter().flatten().min();
+    }
+    Ok(next)
+}
+
+/// The current owner's queues in which a drain would find something to do at `now`.
+///
+/// # Errors
+/// What the transaction answers.
+pub async fn due<T: Tx>(tx: &T, ledger: &Ledger, now: Millis, ripen: Ripen) -> Result<Vec<String>, Error> {
+    let mut queues = Vec::new();
+    for queue in ledger.own_queues() {
+        let hopeful = ripen > Ripen::Nothing && queue.counts.pending > 0;
+        if hopeful || next_of(tx, ledger, queue, now).await?.is_some_and(|at| at <= now) {
+            queues.push(queue.queue.clone());
+        }
+    }
+    Ok(queues)
+}
+
+async fn next_of<T: Tx>(tx: &T, ledger: &Ledger, queue: &QueueLedger, now: Millis) -> Result<Option<Millis>, Error> {
     let set_back = clock::was_set_back(ledger, now);
     let mut next: Option<Millis> = None;
     let mut sooner = |at: Millis| next = Some(next.map_or(at, |next| next.min(at)));
-    for queue in ledger.own_queues() {
-        if queue.counts.syncing > 0 {
-            // Whoever holds these may be dead.
-            let leased = Scan::of(Index::State, vec![&queue.owner, &queue.queue, State::Syncing.as_str()], LONGEST_PAGE);
-            tx.scan(&leased).await?.iter().for_each(|job| sooner(job.lease_ends(now).max(now)));
-        }
-        if queue.counts.pending == 0 || ledger.is_paused(&queue.queue) {
-            continue;
-        }
-        let due = tx.scan(&Scan::of(Index::Due, vec![&queue.owner, &queue.queue], 1)).await?;
-        if let Some(job) = due.first() {
-            sooner(if set_back { now } else { job.next_attempt_at });
-        }
-        for origin in &queue.origins {
-            let ready = tx.scan(&Scan::of(Index::Ready, vec![&queue.owner, &queue.queue, origin], 1)).await?;
-            if !ready.is_empty() {
-                let until = ledger.origin(origin).and_then(OriginHealth::opens_at).unwrap_or(now);
-                sooner(if set_back { now } else { until.max(now) });
-            }
+    if queue.counts.syncing > 0 {
+        // Whoever holds these may be dead.
+        let leased = Scan::of(Index::State, vec![&queue.owner, &queue.queue, State::Syncing.as_str()], LONGEST_PAGE);
+        tx.scan(&leased).await?.iter().for_each(|job| sooner(job.lease_ends(now).max(now)));
+    }
+    if queue.counts.pending == 0 || ledger.is_paused(&queue.queue) {
+        return Ok(next);
+    }
+    let due = tx.scan(&Scan::of(Index::Due, vec![&queue.owner, &queue.queue], 1)).await?;
+    if let Some(job) = due.first() {
+        sooner(if set_back { now } else { job.next_attempt_at });
+    }
+    for origin in &queue.origins {
+        let ready = tx.scan(&Scan::of(Index::Ready, vec![&queue.owner, &queue.queue, origin], 1)).await?;
+        if !ready.is_empty() {
+            let until = ledger.origin(origin).and_then(OriginHealth::opens_at).unwrap_or(now);
+            sooner(if set_back { now } else { until.max(now) });
         }
     }
     Ok(next)
+}
+
+/// The figures of the current owner.
+///
+/// # Errors
+/// What the transaction answers.
+pub async fn metrics<T: Tx>(tx: &T, now: Millis) -> Result<Metrics, Error> {
+    let ledger = ledger(tx).await?;
+    let history = tx.oldest_outcomes(u32::MAX).await?;
+    let next = next_wake(tx, &ledger, now).await?;
+    Ok(Metrics::of(&ledger, &history, next))
 }
 
 crate::record!(strict Filter {

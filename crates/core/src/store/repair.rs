@@ -3,7 +3,7 @@
 //! Runs by itself when a row had to go to quarantine or the ledger cannot be read: the only time
 //! that all rows are looked at.
 
-use super::{Tx, line};
+use super::{Tx, line, load, save};
 use crate::{
     error::Error,
     job::{Job, Place, State},
@@ -31,6 +31,44 @@ pub async fn rebuild<T: Tx>(tx: &T, old: Ledger) -> Result<Ledger, Error> {
 pub async fn count<T: Tx>(tx: &T, old: Ledger) -> Result<Ledger, Error> {
     look_at_all(tx, old, false).await
 }
+
+/// What a repair found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Jobs that are stored, of all owners.
+    pub jobs: u64,
+    /// Rows that did not parse and were put aside by this repair.
+    pub quarantined: u32,
+    /// The counters did not agree with the rows, and do now.
+    pub recounted: bool,
+}
+
+/// Looks at every row: puts aside what does not parse, counts anew, frees lines whose head is gone.
+///
+/// Dead leases are the next drain's to take back.
+///
+/// # Errors
+/// What the transaction answers; then nothing was changed.
+pub async fn repair<T: Tx>(tx: &T) -> Result<Report, Error> {
+    let before = load(tx).await?;
+    let mut after = rebuild(tx, before.clone()).await?;
+    let of = |ledger: &Ledger| {
+        let mut queues: Vec<_> =
+            ledger.queues.iter().map(|queue| (queue.queue.clone(), queue.owner.clone(), queue.counts)).collect();
+        queues.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+        queues
+    };
+    let report = Report {
+        jobs: after.queues.iter().map(|queue| queue.counts.total()).sum(),
+        quarantined: tx.quarantined(),
+        recounted: of(&before) != of(&after),
+    };
+    after.history = tx.oldest_outcomes(u32::MAX).await?.len() as u64;
+    save(tx, &mut after).await?;
+    Ok(report)
+}
+
+crate::record!(Report { jobs: "jobs", quarantined: "quarantined", recounted: "recounted" });
 
 async fn look_at_all<T: Tx>(tx: &T, old: Ledger, free_lines: bool) -> Result<Ledger, Error> {
     let mut ledger = Ledger { queues: Vec::<QueueLedger>::new(), ..old };

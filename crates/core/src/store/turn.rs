@@ -275,7 +275,7 @@ impl<T: Tx> Work<'_, T> {
             self.ledger.change_origin(&job.origin, self.now, |origin| origin.mark_well(at, &retry_budget));
         }
         if let Reply::Status(response) = &settlement.reply {
-            if let Some(date) = response.date.as_deref().and_then(retry_after::epoch_millis).map(Millis) {
+            if let Some(date) = response.date.as_deref().and_then(Millis::from_http_date) {
                 self.told = Some(if clock::is_off(at, date) { date } else { at });
             }
             // `Retry-After` outranks it.

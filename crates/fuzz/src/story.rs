@@ -1,0 +1,494 @@
+//! Plays a list of messages, replies and mishaps against the simulator's database.
+//!
+//! A story is a list. Each item is an operation as a page posts it (`"status"`, `{"retry": "…"}`), or an
+//! object with what else happens, one member or more:
+//!
+//! | member | what happens |
+//! |---|---|
+//! | `config` | the worker starts with this configuration; only as the first item |
+//! | `size` | bodies have this many bytes from now on |
+//! | `wait`, `back` | the clock goes on, or is set back, by milliseconds |
+//! | `drain` | a drain begins: `{"queue"?, "ripen"?: "unreachable" or "all", "offline"?, "locked"?}` |
+//! | `reply` | a send is answered: `{"at"?: its number, "status"?, "headers"?: [[name, value]], "roll"?}`; without a status, `"kind"` says why |
+//! | `time` | drains that asked for the time hear this, or by null that nobody answers |
+//! | `stop`, `kill` | all drains are told to stop, or are gone |
+//! | `fail` | the next transaction loses its database after so many reads |
+//! | `rot` | this row, by number, does not parse any more |
+//! | `lose` | the ledger does not parse any more |
+//! | `row`, `ledger` | this record is in the database; who put it there is not known |
+//!
+//! After each item the rows and the ledger agree, and each can be read; unless a `row` or a `ledger` was
+//! put there, with which everything is survived, and no more.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use shearwater_core::{
+    Error, ErrorCode, Millis,
+    classify::{Reply, Response},
+    config::{DEFAULT_QUEUE, WorkerConfig, check_name},
+    drain::{Budget, Command, Drain, Input, Plan},
+    job::{Job, Place, State},
+    ledger::{Counts, Ledger},
+    names,
+    protocol::Op,
+    record,
+    store::{
+        Tx,
+        enqueue::{self, NewJob},
+        hands::{self, Body, Edit},
+        ledger, read,
+        turn::{self, Ripen, Settings},
+    },
+    view::Status,
+    wire::{Value, Wire},
+};
+
+use crate::{
+    check,
+    store::{Changes, Database, Mode, SimTx},
+    value::Foreign,
+};
+
+/// Items that are played; a longer story is cut.
+const LONGEST: usize = 96;
+
+/// Drains at once.
+const MOST_DRAINS: usize = 3;
+
+/// Commands that one item can set off; more is a drain that never rests.
+const MOST_COMMANDS: usize = 20_000;
+
+/// What happens besides operations.
+struct Item {
+    size: Option<u64>,
+    wait: Option<u64>,
+    back: Option<u64>,
+    drain: Option<Begin>,
+    reply: Option<Answer>,
+    time: Option<Millis>,
+    stop: Option<bool>,
+    kill: Option<bool>,
+    fail: Option<u64>,
+    rot: Option<u32>,
+    lose: Option<bool>,
+    row: Option<Job>,
+    ledger: Option<Ledger>,
+}
+record!(Item {
+    size: "size",
+    wait: "wait",
+    back: "back",
+    drain: "drain",
+    reply: "reply",
+    time: "time",
+    stop: "stop",
+    kill: "kill",
+    fail: "fail",
+    rot: "rot",
+    lose: "lose",
+    row: "row",
+    ledger: "ledger",
+});
+
+struct Begin {
+    queue: String,
+    ripen: Wakes,
+    offline: bool,
+    locked: bool,
+}
+record!(Begin {
+    queue: "queue" = DEFAULT_QUEUE.to_owned(),
+    ripen: "ripen" = Wakes::Nothing,
+    offline: "offline" = false,
+    locked: "locked" = false,
+});
+
+enum Wakes {
+    Nothing,
+    Unreachable,
+    All,
+}
+names!(Wakes { Nothing: "nothing", Unreachable: "unreachable", All: "all" });
+
+struct Answer {
+    at: u32,
+    status: Option<u16>,
+    headers: Vec<(String, String)>,
+    kind: Kind,
+    roll: f64,
+}
+record!(Answer {
+    at: "at" = 0,
+    status: "status",
+    headers: "headers" = Vec::new(),
+    kind: "kind" = Kind::Unreachable,
+    roll: "roll" = 0.5,
+});
+
+enum Kind {
+    Opaque,
+    Unreachable,
+    TimedOut,
+    Unsendable,
+    Withheld,
+}
+names!(Kind {
+    Opaque: "opaque",
+    Unreachable: "unreachable",
+    TimedOut: "timed-out",
+    Unsendable: "unsendable",
+    Withheld: "withheld",
+});
+
+/// Plays a story.
+pub fn play(story: &Foreign) {
+    let items = story.as_list().unwrap_or_default();
+    let first = items.first().and_then(|item| item.member("config"));
+    let config = first.and_then(|config| WorkerConfig::read(&config).ok()).filter(|config| config.check().is_ok());
+    let mut world = World::new(config.unwrap_or_default());
+    for item in items.iter().take(LONGEST) {
+        world.meet(item);
+        world.carry_out_all();
+        world.check();
+    }
+}
+
+struct Running {
+    drain: Drain,
+    holder: String,
+    queue: String,
+    locked: bool,
+    wakes_at: Option<Millis>,
+    asks: bool,
+}
+
+struct World {
+    db: RefCell<Database>,
+    config: WorkerConfig,
+    now: Millis,
+    size: u64,
+    /// The next transaction breaks after so many reads.
+    fails: Option<u64>,
+    /// What is in the database was put there by the core alone.
+    honest: bool,
+    drains: Vec<Running>,
+    begun: u64,
+    /// Sends without an answer, and the drains' names.
+    sends: Vec<(String, Job)>,
+}
+
+impl World {
+    fn new(config: WorkerConfig) -> Self {
+        Self {
+            db: RefCell::default(),
+            config,
+            now: Millis(1_790_000_000_000),
+            size: 3,
+            fails: None,
+            honest: true,
+            drains: Vec::new(),
+            begun: 0,
+            sends: Vec::new(),
+        }
+    }
+
+    fn meet(&mut self, item: &Foreign) {
+        if let Ok(op) = Op::read(item) {
+            if let Err(error) = self.operate(op) {
+                let known = [ErrorCode::InvalidRequest, ErrorCode::UnknownQueue, ErrorCode::StorageUnavailable];
+                assert!(known.contains(&error.code), "{error}");
+            }
+        } else if let Ok(happening) = Item::read(item) {
+            let asked_in_vain = item.names().iter().any(|name| name == "time") && happening.time.is_none();
+            self.happen(happening, asked_in_vain);
+        }
+    }
+
+    /// As the worker's `messages` do.
+    fn operate(&mut self, op: Op) -> Result<(), Error> {
+        let (now, config) = (self.now, self.config.clone());
+        match op {
+            Op::Enqueue { jobs, repeat } => {
+                let jobs = jobs.into_iter().map(|job| self.admit(job, &config)).collect::<Result<Vec<_>, _>>()?;
+                self.write(async |tx| enqueue::enqueue(tx, now, jobs, repeat).await).map(drop)
+            }
+            Op::Get(id) => self.read(async |tx| read::get(tx, &id, &config).await).map(|view| view.iter().for_each(check::keeps)),
+            Op::List(filter) => {
+                self.read(async |tx| read::list(tx, &filter, &config).await).map(|views| views.iter().for_each(check::keeps))
+            }
+            Op::Retry(id) => self.write(async |tx| hands::retry(tx, now, &id, &config).await).map(drop),
+            Op::Discard(id) => self.write(async |tx| hands::discard(tx, now, &id).await).map(drop),
+            Op::Edit { id, request, body } => {
+                let (origin, size) = (origin(&request.url), self.size);
+                let idempotency_key = format!("edit {}", self.begun);
+                let body = if body { Body::Replace(1, size) } else { Body::Keep };
+                let edit = Edit { request, origin, body, idempotency_key };
+                self.write(async |tx| hands::edit(tx, now, &id, edit, &config).await).map(drop)
+            }
+            Op::Clear(filter) => self.write(async |tx| hands::clear(tx, now, &filter).await).map(drop),
+            Op::Sync(queue) => {
+                let queue = queue.unwrap_or_else(|| DEFAULT_QUEUE.to_owned());
+                config.queue(&queue)?;
+                self.begin(Begin { queue, ripen: Wakes::All, offline: false, locked: true });
+                Ok(())
+            }
+            Op::Pause(queue) => self.write(async |tx| hands::pause(tx, queue.as_deref(), true).await).map(drop),
+            Op::Resume(queue) => self.write(async |tx| hands::pause(tx, queue.as_deref(), false).await).map(drop),
+            Op::SetOwner(owner) => {
+                if let Some(owner) = &owner {
+                    check_name("owner", owner)?;
+                }
+                let owner = owner.unwrap_or_default();
+                self.write(async |tx| hands::set_owner(tx, now, &owner, &config).await).map(drop)
+            }
+            Op::Status => {
+                let ledger = self.read(async |tx| ledger(tx).await)?;
+                self.read(async |tx| read::next_wake(tx, &ledger, now).await)?;
+                check::keeps(&Status::of(&ledger));
+                Ok(())
+            }
+            Op::Wake(_) => {
+                let ledger = self.read(async |tx| ledger(tx).await)?;
+                for queue in ledger.own_queues() {
+                    let queue = queue.queue.clone();
+                    self.begin(Begin { queue, ripen: Wakes::Unreachable, offline: false, locked: true });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn admit(&self, job: NewJob, config: &WorkerConfig) -> Result<(enqueue::Admitted, Option<u64>), Error> {
+        let origin = origin(&job.request.url);
+        let size = shearwater_core::request::takes_body(&job.request.method).then_some(self.size);
+        Ok((enqueue::admit(job, origin, size, config)?, size.map(|_| 1)))
+    }
+
+    fn happen(&mut self, item: Item, asked_in_vain: bool) {
+        let Item { size, wait, back, drain, reply, time, stop, kill, fail, rot, lose, row, ledger } = item;
+        self.size = size.unwrap_or(self.size);
+        self.now = Millis(self.now.after(wait.unwrap_or(0)).since(Millis(back.unwrap_or(0))));
+        self.fails = fail.or(self.fails);
+        if let Some(begin) = drain {
+            self.begin(begin);
+        }
+        if let Some(answer) = reply {
+            self.reply(answer);
+        }
+        if time.is_some() || asked_in_vain {
+            for running in self.drains.iter_mut().filter(|running| running.asks) {
+                running.asks = false;
+                running.drain.handle(self.now, Input::Time { replied: time.is_some(), date: time });
+            }
+        }
+        if kill == Some(true) {
+            self.drains.clear();
+            self.sends.clear();
+        }
+        for running in &mut self.drains {
+            if stop == Some(true) {
+                running.drain.handle(self.now, Input::Stop);
+            }
+            if running.wakes_at.is_some_and(|at| at <= self.now) {
+                running.wakes_at = None;
+                running.drain.handle(self.now, Input::Tick);
+            }
+        }
+        if lose == Some(true) {
+            self.db.borrow_mut().lose_ledger();
+        }
+        if let Some(number) = rot {
+            let mut db = self.db.borrow_mut();
+            let rows = db.rows().len().max(1);
+            if let Some(id) = db.rows().keys().nth(number as usize % rows).cloned() {
+                db.corrupt(&id);
+            }
+        }
+        if row.is_some() || ledger.is_some() {
+            self.honest = false;
+            let _ = self.write(async |tx| {
+                // The simulated indexes know no names with control characters.
+                if let Some(job) = row.filter(|job| [&job.queue, &job.origin].iter().all(|name| check_name("", name).is_ok())) {
+                    tx.put_job(&job)?;
+                }
+                ledger.map_or(Ok(()), |ledger| tx.put_ledger(&ledger))
+            });
+        }
+    }
+
+    fn begin(&mut self, begin: Begin) {
+        let Begin { queue, ripen, offline, locked } = begin;
+        let ripen = match ripen {
+            Wakes::Nothing => Ripen::Nothing,
+            Wakes::Unreachable => Ripen::Unreachable,
+            Wakes::All => Ripen::All,
+        };
+        let now = self.now;
+        let mut others = self.drains.iter_mut().filter(|running| running.queue == queue);
+        if let Some(running) = others.find(|running| running.locked || locked) {
+            // The lock is held, or this browser has none.
+            running.drain.handle(now, Input::Nudge { ripen, online: !offline });
+            return;
+        }
+        if self.drains.len() < MOST_DRAINS {
+            self.begun += 1;
+            let holder = format!("drain {}", self.begun);
+            let plan = Plan {
+                queue: queue.clone(),
+                holder: holder.clone(),
+                concurrency: self.config.queue_or_default(&queue).concurrency,
+                budget: Budget::default(),
+                ripen,
+                online: !offline,
+                exclusive: locked,
+            };
+            let mut drain = Drain::new(now, plan);
+            drain.handle(now, Input::Start);
+            self.drains.push(Running { drain, holder, queue, locked, wakes_at: None, asks: false });
+        }
+    }
+
+    fn reply(&mut self, answer: Answer) {
+        let Answer { at, status, headers, kind, roll } = answer;
+        if self.sends.is_empty() {
+            return;
+        }
+        let (holder, job) = self.sends.remove(at as usize % self.sends.len());
+        let header = |wanted| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
+        let reply = match (status, kind) {
+            (Some(status), _) => Reply::Status(Response {
+                status,
+                retry_after: header("retry-after"),
+                date: header("date"),
+                rate_limit: header("ratelimit"),
+                ..Response::default()
+            }),
+            (None, Kind::Opaque) => Reply::Opaque,
+            (None, Kind::Unreachable) => Reply::Unreachable,
+            (None, Kind::TimedOut) => Reply::TimedOut,
+            (None, Kind::Unsendable) => Reply::Unsendable("no body".to_owned()),
+            (None, Kind::Withheld) => Reply::Withheld("the hook failed".to_owned()),
+        };
+        let sender = self.drains.iter_mut().find(|running| running.holder == holder);
+        if let Some(running) = sender {
+            running.drain.handle(self.now, Input::Replied { id: job.id, reply, roll: roll.clamp(0.0, 1.0 - f64::EPSILON) });
+        }
+    }
+
+    /// Does what the drains want, until they want nothing more.
+    fn carry_out_all(&mut self) {
+        for _ in 0..MOST_COMMANDS {
+            let next = self.drains.iter_mut().enumerate().find_map(|(at, running)| Some((at, running.drain.poll()?)));
+            let Some((at, command)) = next else { return };
+            match command {
+                Command::Turn(turn) => {
+                    let (now, config, breaks) = (self.now, self.config.clone(), self.fails.is_some());
+                    let queue = config.queue_or_default(&turn.queue);
+                    let settings = Settings::new(&config, &queue);
+                    let turned = self.write(async |tx| turn::turn(tx, now, &turn, settings).await);
+                    let input = match turned {
+                        Ok(turned) => Input::Turned(turned),
+                        Err(error) => {
+                            assert!(breaks, "a turn failed: {error}");
+                            Input::TurnFailed(error)
+                        }
+                    };
+                    self.feed(at, input);
+                }
+                Command::Send(job) => self.send(at, *job),
+                Command::Wait(until) => self.drains[at].wakes_at = Some(until),
+                Command::AskTime => self.drains[at].asks = true,
+                Command::Done(_) => drop(self.drains.remove(at)),
+                _ => {}
+            }
+        }
+        panic!("the drains do not rest");
+    }
+
+    fn feed(&mut self, at: usize, input: Input) {
+        let now = self.now;
+        self.drains[at].drain.handle(now, input);
+    }
+
+    fn send(&mut self, at: usize, job: Job) {
+        let holder = self.drains[at].holder.clone();
+        assert_eq!(job.state, State::Syncing, "{} is sent", job.id);
+        assert!(job.lease.as_ref().is_some_and(|lease| lease.holder == holder), "{} is sent under no lease", job.id);
+        self.sends.push((holder, job));
+    }
+
+    fn read<R>(&self, work: impl AsyncFnOnce(&SimTx<'_>) -> Result<R, Error>) -> Result<R, Error> {
+        let tx = SimTx::begin(&self.db, Mode::Read, None, None);
+        let answer = finish(work(&tx));
+        tx.abort();
+        answer
+    }
+
+    fn write<R>(&mut self, work: impl AsyncFnOnce(&SimTx<'_>) -> Result<R, Error>) -> Result<R, Error> {
+        let tx = SimTx::begin(&self.db, Mode::Write, self.fails.take(), None);
+        let answer = finish(work(&tx));
+        match answer {
+            Ok(_) => {
+                let changes = tx.commit();
+                if self.honest {
+                    self.keeps(&changes);
+                }
+            }
+            Err(_) => tx.abort(),
+        }
+        answer
+    }
+
+    /// What was written can be read, and is the same.
+    fn keeps(&self, changes: &Changes) {
+        let db = self.db.borrow();
+        changes.jobs.values().filter_map(|(_, after)| after.as_ref()).for_each(|job| check::keeps::<Job>(job));
+        changes.outcomes.iter().filter_map(|id| db.outcome(id)).for_each(check::keeps);
+        db.ledger().iter().for_each(|ledger| check::keeps::<Ledger>(ledger));
+    }
+
+    /// The ledger counts what is there, and each row is what its state says.
+    fn check(&self) {
+        let db = self.db.borrow();
+        if !self.honest {
+            return;
+        }
+        let mut counts: BTreeMap<(&str, &str), Counts> = BTreeMap::new();
+        let mut moving: BTreeMap<(&str, &str, &str), u32> = BTreeMap::new();
+        for job in db.jobs() {
+            *counts.entry((&job.queue, &job.owner)).or_default().of(job.state) += 1;
+            assert_eq!(job.state == State::Pending, job.place != Place::Out, "{job:?}");
+            assert_eq!(job.state == State::Syncing, job.lease.is_some(), "{job:?}");
+            if let Some(key) = job.key.as_deref().filter(|_| job.is_live() && job.place != Place::Behind) {
+                let moving = moving.entry((&job.owner, &job.queue, key)).or_default();
+                *moving += 1;
+                assert!(*moving == 1, "two of one line move at once: {job:?}");
+            }
+        }
+        let Some(ledger) = db.ledger() else { return };
+        for entry in &ledger.queues {
+            let recounted = counts.remove(&(entry.queue.as_str(), entry.owner.as_str())).unwrap_or_default();
+            assert_eq!(entry.counts, recounted, "{} of {:?}", entry.queue, entry.owner);
+        }
+        assert!(counts.is_empty(), "the ledger does not know of {counts:?}");
+        assert_eq!(ledger.history, db.delivered() as u64, "delivered jobs");
+    }
+}
+
+/// Runs what waits for nothing but the simulated database, which answers at once.
+fn finish<R>(work: impl Future<Output = R>) -> R {
+    match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => panic!("the simulated database never waits"),
+    }
+}
+
+/// The origin of a URL, near enough: a platform's has no control characters.
+fn origin(url: &str) -> String {
+    url.split('/').take(3).collect::<Vec<_>>().join("/").replace(char::is_control, "")
+}

@@ -1,0 +1,52 @@
+//! Reads a server's reply: the first line is the status, the others are headers.
+
+#![no_main]
+
+use fuzz::check;
+use libfuzzer_sys::fuzz_target;
+use shearwater_core::{
+    classify::{Reply, Response, meaning},
+    rate_limit, retry_after,
+};
+
+fuzz_target!(|data: &[u8]| {
+    // Header values are bytes, which `fetch` gives as one character each.
+    let head: String = data.iter().map(|byte| char::from(*byte)).collect();
+    let mut lines = head.split('\n');
+    let status = lines.next().and_then(|line| line.parse().ok()).unwrap_or(0);
+    let headers: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(':')).collect();
+    let header = |wanted: &str| {
+        let found = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    let response = Response {
+        status,
+        retry_after: header("retry-after"),
+        date: header("date"),
+        rate_limit: header("ratelimit"),
+        ..Response::default()
+    };
+
+    if let Some(text) = &response.retry_after {
+        waits(text, response.date.as_deref());
+    }
+    if let Some(text) = &response.rate_limit {
+        assert!(rate_limit::pause(text).unwrap_or(0) <= retry_after::LONGEST, "{text:?}");
+    }
+    let reply = Reply::Status(response);
+    check::keeps(&reply.last_error());
+    check::keeps(&meaning("POST", &reply, &[]));
+});
+
+/// Digits are seconds, a date counts from the reply's own, and nothing waits for longer than the longest.
+fn waits(text: &str, date: Option<&str>) {
+    let wait = retry_after::parse(text, date);
+    assert!(wait.unwrap_or(0) <= retry_after::LONGEST, "{wait:?} for {text:?}");
+    let digits = text.trim();
+    if !digits.is_empty() && digits.chars().all(|char| char.is_ascii_digit()) {
+        let seconds = digits.bytes().fold(0u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
+        assert_eq!(wait, Some(seconds.saturating_mul(1_000).min(retry_after::LONGEST)), "{text:?}");
+    } else if date.is_none() {
+        assert_eq!(wait, None, "{text:?} without a date to measure it by");
+    }
+}
