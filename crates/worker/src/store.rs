@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    pin::Pin,
     rc::Rc,
 };
 
@@ -29,6 +30,9 @@ const QUARANTINED: u32 = 100;
 /// The key of the ledger in `meta`.
 const LEDGER: &str = "ledger";
 
+/// One transaction's work.
+type Work<'w> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'w>>;
+
 /// The database of one app.
 pub struct Store {
     name: String,
@@ -53,9 +57,23 @@ impl Store {
     /// # Errors
     /// What `work` answers, then nothing is stored; or why the commit failed, then nothing is stored.
     pub async fn run<R>(&self, mode: Mode, work: impl AsyncFn(&Db) -> Result<R, Error>) -> Result<R, Error> {
+        let answer = RefCell::new(None);
+        let work = |db: Rc<Db>| -> Work<'_> {
+            Box::pin(async {
+                let db = db;
+                answer.replace(Some(work(&db).await?));
+                Ok(())
+            })
+        };
+        self.run_boxed(mode, &work).await?;
+        answer.take().ok_or_else(|| Error::internal("a transaction without an answer"))
+    }
+
+    /// The machinery of [`Store::run`], once for all kinds of work: each would bring 5 KB of it.
+    async fn run_boxed<'w>(&'w self, mode: Mode, work: &'w (dyn Fn(Rc<Db>) -> Work<'w> + 'w)) -> Result<(), Error> {
         let mut again = true;
         loop {
-            match self.attempt(mode, &work).await {
+            match self.attempt(mode, work).await {
                 Err(error) if again && error.code == ErrorCode::StorageUnavailable => {
                     again = false;
                     self.connection.take();
@@ -84,11 +102,14 @@ impl Store {
         Ok(js::array(list).into())
     }
 
-    async fn attempt<R>(&self, mode: Mode, work: &impl AsyncFn(&Db) -> Result<R, Error>) -> Result<R, Error> {
-        let db = self.begin(mode).await?;
-        let answer = work(&db).await?;
-        self.commit(db).await?;
-        Ok(answer)
+    async fn attempt<'w>(&'w self, mode: Mode, work: &'w (dyn Fn(Rc<Db>) -> Work<'w> + 'w)) -> Result<(), Error> {
+        let db = Rc::new(self.begin(mode).await?);
+        work(Rc::clone(&db)).await?;
+        // Dropped instead, it is aborted.
+        match Rc::into_inner(db) {
+            Some(db) => self.commit(db).await,
+            None => Err(Error::internal("a transaction that is still in use")),
+        }
     }
 
     async fn begin(&self, mode: Mode) -> Result<Db, Error> {

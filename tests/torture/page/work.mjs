@@ -30,7 +30,8 @@ export function handOver(calls) {
   };
   for (const call of calls) {
     const before = (call.key && lanes.get(call.key)) ?? Promise.resolve();
-    lanes.set(call.key, before.then(() => store(call)));
+    const ended = before.then(() => store(call));
+    if (call.key) lanes.set(call.key, ended);
   }
 }
 
