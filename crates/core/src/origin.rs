@@ -12,8 +12,8 @@
 //! *Trouble* is no reply, a timeout, or a status that means "later" (408, 425, 429, most of 5xx). Without
 //! the breaker, a wake with 10,000 jobs and no server would send 10,000 requests into the void and write
 //! 10,000 rows; with it, a server that comes back meets one request of each client, then what it can
-//! bear. It takes *different* jobs, so that one job that fails every time holds up nobody else. A probe
-//! tests the server and not the job: it burns no attempt.
+//! bear. It takes *different* jobs, so that one job that fails every time holds up nobody else. The
+//! probe is the job with the fewest failures, so that an outage uses up nobody's attempts.
 //!
 //! A server that says `RateLimit: …;r=0;t=30` rests for that long ([`crate::rate_limit`]).
 //!

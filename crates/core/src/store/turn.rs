@@ -222,12 +222,8 @@ impl<T: Tx> Work<'_, T> {
             return Ok(());
         };
         let config = self.settings.queue;
-        let mut meaning = meaning(&job.request.method, &settlement.reply, &config.statuses);
-        let probed = self.note_origin(&job, settlement, meaning);
-        if probed && meaning == Meaning::Retry {
-            // It was the server that was tried, not the job.
-            meaning = Meaning::Unreachable;
-        }
+        let meaning = meaning(&job.request.method, &settlement.reply, &config.statuses);
+        self.note_origin(&job, settlement, meaning);
         let ours = job.lease.as_ref().is_some_and(|lease| lease.holder == holder) && job.idempotency_key == settlement.key;
         if !ours {
             // Another drain took the lease for dead. A delivery is the truth all the same, unless the
@@ -255,14 +251,12 @@ impl<T: Tx> Work<'_, T> {
         }
     }
 
-    /// Notes what the reply says about its origin; answers whether the origin was closed, so that the send
-    /// was a probe.
-    fn note_origin(&mut self, job: &Job, settlement: &Settlement, meaning: Meaning) -> bool {
+    /// Notes what the reply says about its origin.
+    fn note_origin(&mut self, job: &Job, settlement: &Settlement, meaning: Meaning) {
         if matches!(settlement.reply, Reply::Unsendable(_) | Reply::Withheld(_)) {
-            return false;
+            return;
         }
         let Settings { queue, breaker_threshold, retry_budget, .. } = self.settings;
-        let probed = self.ledger.origin(&job.origin).is_some_and(OriginHealth::is_closed);
         let asked = asked_to_wait(&settlement.reply);
         // The clock may have been set back since the reply came.
         let at = settlement.at.min(self.now);
@@ -285,7 +279,6 @@ impl<T: Tx> Work<'_, T> {
                 self.ledger.change_origin(&job.origin, self.now, |origin| origin.rest(at.after(pause)));
             }
         }
-        probed
     }
 
     /// Keeps the length of every wait and counts it from now, for the clock was set back.
@@ -398,7 +391,8 @@ impl<T: Tx> Work<'_, T> {
         let mut hold = job.hold_until;
         if let Some(least) = asked_to_wait(&settlement.reply) {
             // All who were told the same come back over half as long again, not at once.
-            delay = least.saturating_add(delay.max(part(least / 2, settlement.roll)));
+            let spread = (least / 2).min(self.settings.queue.backoff.max);
+            delay = least.saturating_add(delay.max(part(spread, settlement.roll)));
             hold = settlement.at.min(self.now).after(least);
         }
         // The clock may have been set back since the claim; from here on the wait is to be believed.
@@ -598,7 +592,8 @@ impl<T: Tx> Work<'_, T> {
             let lane = Scan::of(Index::Ready, vec![owner, &turn.queue, origin], if probes { PROBES } else { limit });
             let mut jobs = self.tx.scan(&lane).await?;
             if probes {
-                // One that has met nothing bad yet says more about the server than one that may be bad itself.
+                // One that has met nothing bad yet says more about the server than one that may be bad itself;
+                // and no job's attempts are used up by an outage as long as there is another.
                 jobs = first_by(jobs, 1, |job| (u64::from(job.failures()), job.rank));
             }
             candidates.extend(jobs);
