@@ -2,6 +2,7 @@
 
 const COUNTS = ["lost", "doubled", "disordered"];
 const HEADINGS = { lost: "lost", doubled: "doubled", disordered: "out of order" };
+const BESIDES = { arrivals: "arrivals", listed: "listed as failed", waiting: "kept, but never sent with the server well", stale: "delivered, but still shown" };
 
 /** `2`, or `0–2` where the runs differ: the best and the worst. */
 export function spread(values) {
@@ -19,10 +20,10 @@ const cell = (result, contender, name) => {
 /** What Shearwater must never do; empty when all is well. */
 export function defects(results) {
   return results.flatMap(({ row, runs }) =>
-    runs.shearwater.flatMap((run, at) => {
+    (runs.shearwater ?? []).flatMap((run, at) => {
       const of = (what) => `${row.title}, run ${at + 1}: ${what}`;
       if (run.error) return [of(run.error)];
-      return [...COUNTS, "waiting", "stale"].filter((name) => run[name] > 0).map((name) => of(`${run[name]} ${HEADINGS[name] ?? name}`));
+      return [...COUNTS, "waiting", "stale"].filter((name) => run[name] > 0).map((name) => of(`${run[name]} ${HEADINGS[name] ?? BESIDES[name]}`));
     }),
   );
 }
@@ -47,14 +48,12 @@ export function print(results, contenders) {
 
 /** What was found besides the table's counts, per contender. */
 function findings(result, contenders) {
-  const names = ["arrivals", "listed", "waiting", "stale"];
-  const words = { arrivals: "arrivals", listed: "listed as failed", waiting: "still waiting", stale: "delivered but still shown" };
   const notes = new Set(contenders.flatMap(({ id }) => result.runs[id].flatMap((run) => Object.keys(run.notes ?? {}))));
   const each = (value) => contenders.map((contender) => `${contender.short} ${value(result.runs[contender.id])}`).join(", ");
   const lines = [];
-  for (const name of names) {
+  for (const [name, words] of Object.entries(BESIDES)) {
     if (name === "arrivals" || contenders.some(({ id }) => result.runs[id].some((run) => run[name] > 0))) {
-      lines.push(`${words[name]}: ${each((runs) => spread(runs.map((run) => run[name])))}`);
+      lines.push(`${words}: ${each((runs) => spread(runs.map((run) => run[name])))}`);
     }
   }
   for (const note of notes) {
@@ -88,8 +87,8 @@ workbox-background-sync ${versions.workbox} (npm), ${chromium}.
 
 ## How it is measured
 
-Real Chromium, real \`sync\` events, and the repository's own server, which honours \`Idempotency-Key\` and records
-every request that reaches it. Page, jobs, faults and their order in time are the same for each contender; each run
+Real Chromium; real \`sync\` events (the browser's own when a tag is registered, further ones by the devtools protocol);
+and the repository's own server, which honours \`Idempotency-Key\` and records every request that reaches it. Page, jobs, faults and their order in time are the same for each contender; each run
 has a fresh origin. A job is known by its method and URL.
 
 - **W**: Workbox as its documentation has it: \`new Queue(name)\`, \`pushRequest\`, the default \`onSync\`.

@@ -3,6 +3,7 @@
 //   node tests/versus/run.mjs             three runs of what is racy; writes docs/versus.md
 //   node tests/versus/run.mjs --quick     one run of each row; fails if Shearwater lost, doubled or reordered
 //   … --only=killed --runs=10             rows whose title has this in it; so many runs; writes nothing
+//   … --who=shearwater                    one contender only; writes nothing
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,11 +12,12 @@ import { parseArgs } from "node:util";
 import { startChromium } from "../e2e/harness/chromium.mjs";
 import { root } from "../e2e/harness/server.mjs";
 import { Arena } from "./arena.mjs";
-import { buildSite, contenders, control, versions } from "./contenders.mjs";
+import { buildSite, contenders as all, control, versions } from "./contenders.mjs";
 import { defects, findingsOf, page, print } from "./report.mjs";
 import { controlRow, rows } from "./rows.mjs";
 
-const { values: options } = parseArgs({ options: { quick: { type: "boolean" }, only: { type: "string" }, runs: { type: "string" } } });
+const { values: options } = parseArgs({ options: { quick: { type: "boolean" }, only: { type: "string" }, runs: { type: "string" }, who: { type: "string" } } });
+const contenders = all.filter(({ id }) => id === (options.who ?? id));
 const started = Date.now();
 const site = await buildSite();
 
@@ -25,7 +27,9 @@ async function once(row, contender, chromium) {
     arena = await Arena.open({ row, contender, site, chromium: row.ownBrowser ? undefined : chromium });
     await row.run(arena);
     await arena.everyChance();
-    return await arena.verdict();
+    const verdict = await arena.verdict();
+    await row.afterwards?.(arena);
+    return verdict;
   } catch (error) {
     if (process.env.VERBOSE) console.error(error);
     return { error: String(error.message ?? error).split("\n")[0].slice(0, 300) };
@@ -49,7 +53,7 @@ const results = chosen.map((row) => ({ row, runs: Object.fromEntries(contenders.
 async function compete(contender, chromium) {
   for (const { row, runs } of results) {
     const since = Date.now();
-    const times = options.runs ? Number(options.runs) : row.racy && !options.quick ? 3 : 1;
+    const times = options.runs ? Number(options.runs) : row.racy && !options.quick ? (row.runs ?? 3) : 1;
     for (let at = 0; at < times; at += 1) runs[contender.id].push(await once(row, contender, chromium));
     process.stderr.write(`${contender.short}  ${row.title}: ${((Date.now() - since) / 1_000).toFixed(0)} s\n`);
   }
@@ -67,8 +71,8 @@ try {
   for (const { row, runs } of results) {
     for (const { id } of contenders) for (const run of runs[id]) if (run.error) console.log(`${id}, ${row.title}: ${run.error}`);
   }
-  if (!options.quick && !options.only) {
-    writeFileSync(join(root, "docs/versus.md"), page({ results, contenders, versions: versions(), chromium: product, command: "make versus" }));
+  if (!options.quick && !options.only && !options.who) {
+    writeFileSync(join(root, "docs/versus.md"), page({ results, contenders, versions: versions(), chromium: product.replace(/.*\//, "Chromium "), command: "make versus" }));
     console.log("docs/versus.md is written.");
   }
   console.log(`${((Date.now() - started) / 1_000).toFixed(0)} s`);

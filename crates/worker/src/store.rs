@@ -167,12 +167,7 @@ impl Db {
     }
 
     fn quarantine(&self, store: &'static str, key: &JsValue, raw: &JsValue, reason: &str) -> Result<(), Error> {
-        let entry = js_sys::Object::new();
-        js::set(&entry, "store", &JsValue::from_str(store));
-        js::set(&entry, "row", raw);
-        js::set(&entry, "reason", &JsValue::from_str(reason));
-        js::set(&entry, "at", &js::number(clock::now().0));
-        self.tx.put(stores::QUARANTINE, &entry, None)?;
+        self.tx.put(stores::QUARANTINE, &quarantine_entry(store, raw, reason), None)?;
         self.tx.delete_key(store, key)?;
         js::console_error("[shearwater]", &["a record in \"", store, "\" does not parse and was put aside: ", reason].concat());
         Ok(())
@@ -198,6 +193,16 @@ impl Db {
             }
         }
     }
+}
+
+/// What is kept of a row that does not parse.
+pub fn quarantine_entry(store: &str, row: &JsValue, reason: &str) -> JsValue {
+    let entry = js_sys::Object::new();
+    js::set(&entry, "store", &JsValue::from_str(store));
+    js::set(&entry, "row", row);
+    js::set(&entry, "reason", &JsValue::from_str(reason));
+    js::set(&entry, "at", &js::number(clock::now().0));
+    entry.into()
 }
 
 impl Tx for Db {

@@ -1,24 +1,69 @@
 // A real Firefox on a profile of its own, driven by WebDriver BiDi.
+//
+// Started here and not by puppeteer, which after each end puts a profile's files back as they were, in the
+// middle of the next start.
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import puppeteer from "puppeteer-core";
 
 const executablePath = process.env.FIREFOX ?? "/usr/bin/firefox-esr";
 
+/** Besides what Firefox itself sets when it is driven. */
+const PREFS = {
+  "app.update.disabledForTesting": true,
+  "browser.sessionstore.resume_from_crash": false,
+  "browser.shell.checkDefaultBrowser": false,
+  "datareporting.policy.dataSubmissionEnabled": false,
+  "toolkit.startup.max_resumed_crashes": -1,
+};
+
 /** Starts Firefox; give `profile` to start it again where it was killed, and `prefs` as in about:config. */
-export async function startFirefox({ profile = mkdtempSync(join(tmpdir(), "shearwater-firefox-")), prefs } = {}) {
-  const browser = await puppeteer.launch({
-    browser: "firefox",
-    executablePath,
-    userDataDir: profile,
-    extraPrefsFirefox: prefs,
-    headless: true,
-    protocolTimeout: 120_000,
+export async function startFirefox({ profile = mkdtempSync(join(tmpdir(), "shearwater-firefox-")), prefs = {} } = {}) {
+  const lines = Object.entries({ ...PREFS, ...prefs }).map(([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});\n`);
+  writeFileSync(join(profile, "user.js"), lines.join(""));
+  const child = spawn(executablePath, ["--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0", "about:blank"], {
+    // Of a process group of its own, with its content processes.
+    detached: true,
+    stdio: ["ignore", "ignore", "pipe"],
+    env: { ...process.env, HOME: profile, MOZ_CRASHREPORTER_DISABLE: "1" },
   });
-  const child = browser.process();
-  const gone = new Promise((resolve) => child.once("exit", resolve));
+  const gone = new Promise((resolve) => child.once("exit", resolve).once("error", resolve));
+  const killGroup = () => {
+    try {
+      process.kill(-child.pid, "SIGKILL");
+    } catch {
+      // Nothing is left of it.
+    }
+  };
+  process.once("exit", killGroup);
+  /** The hard crash: every process of the browser at once. */
+  const kill = async () => {
+    process.off("exit", killGroup);
+    killGroup();
+    await gone;
+  };
+
+  let browser;
+  try {
+    const said = [];
+    const endpoint = await new Promise((resolve, reject) => {
+      createInterface(child.stderr).on("line", (line) => {
+        if (process.env.VERBOSE) console.log("  [firefox]", line);
+        said.push(line);
+        const [, url] = /WebDriver BiDi listening on (ws:\S+)/.exec(line) ?? [];
+        if (url) resolve(`${url}/session`);
+      });
+      gone.then((end) => reject(new Error(`Firefox ended as it began: ${end}\n${said.join("\n")}`)));
+    });
+    browser = await puppeteer.connect({ browserWSEndpoint: endpoint, protocol: "webDriverBiDi", protocolTimeout: 120_000 });
+  } catch (error) {
+    await kill();
+    throw error;
+  }
 
   return {
     profile,
@@ -38,16 +83,11 @@ export async function startFirefox({ profile = mkdtempSync(join(tmpdir(), "shear
       return page;
     },
 
-    /** The hard crash: puppeteer makes Firefox the leader of a process group, and all of it goes at once. */
-    async kill() {
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      process.kill(-child.pid, "SIGKILL");
-      await gone;
-    },
+    kill,
 
     /** Ends it and removes its profile. */
     async close() {
-      await this.kill();
+      await kill();
       rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
     },
   };

@@ -68,7 +68,7 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = getAll)]
     fn get_all(this: &IdbStore, range: &JsValue, limit: u32) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch)]
-    fn put(this: &IdbStore, value: &JsValue) -> Result<JsValue, JsValue>;
+    pub fn put(this: &IdbStore, value: &JsValue) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch, js_name = put)]
     fn put_at(this: &IdbStore, value: &JsValue, key: &JsValue) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch)]
@@ -93,14 +93,15 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Opens the database, creating or upgrading it by `upgrade(database, old_version)`.
+    /// Opens the database, creating or upgrading it by `upgrade(database, old_version, loss)`; `loss` is why
+    /// the browser threw away the one that was there, where it says so (Chromium does).
     ///
     /// # Errors
     /// `storage-unavailable` or `quota-exceeded`.
     pub async fn open(
         name: &str,
         version: u32,
-        upgrade: impl Fn(&IdbDatabase, u32) -> Result<(), JsValue> + 'static,
+        upgrade: impl Fn(&IdbDatabase, u32, Option<String>) -> Result<(), JsValue> + 'static,
     ) -> Result<Self, Error> {
         let factory = js::global("indexedDB");
         if !factory.is_object() {
@@ -115,8 +116,10 @@ impl Connection {
             move |event: JsValue| {
                 let old = js::get(&event, "oldVersion").as_f64().unwrap_or_default();
                 let database: IdbDatabase = js::get(&opening, "result").unchecked_into();
+                let is_lost = js::get(&event, "dataLoss").as_string().is_some_and(|loss| loss != "none");
+                let loss = is_lost.then(|| js::get(&event, "dataLossMessage").as_string().unwrap_or_default());
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "our own version numbers are small")]
-                if let Err(error) = upgrade(&database, old as u32) {
+                if let Err(error) = upgrade(&database, old as u32, loss) {
                     failed.open(error);
                     let transaction: IdbTransaction = js::get(&opening, "transaction").unchecked_into();
                     let _ = transaction.abort();

@@ -33,9 +33,9 @@ pub const BY_TIME: &str = "deliveredAt";
 ///
 /// # Errors
 /// What `IndexedDB` throws; then the upgrade is aborted and the database is as it was.
-pub fn upgrade(database: &IdbDatabase, old: u32) -> Result<(), JsValue> {
+pub fn upgrade(database: &IdbDatabase, old: u32, loss: Option<String>) -> Result<(), JsValue> {
     if old < 1 {
-        v1::apply(database)?;
+        v1::apply(database, loss)?;
     }
     Ok(())
 }

@@ -4,9 +4,9 @@ use shearwater_core::store::Index;
 use wasm_bindgen::JsValue;
 
 use super::{BY_TIME, stores};
-use crate::{idb::IdbDatabase, js};
+use crate::{idb::IdbDatabase, js, store::quarantine_entry as entry};
 
-pub(super) fn apply(database: &IdbDatabase) -> Result<(), JsValue> {
+pub(super) fn apply(database: &IdbDatabase, loss: Option<String>) -> Result<(), JsValue> {
     let jobs = database.create_object_store(stores::JOBS, &keyed_by("id"))?;
     for index in Index::ALL {
         jobs.create_index(index.as_str(), index.as_str())?;
@@ -17,7 +17,13 @@ pub(super) fn apply(database: &IdbDatabase) -> Result<(), JsValue> {
     database.create_object_store(stores::META, &JsValue::UNDEFINED)?;
     let quarantine = js_sys::Object::new();
     js::set(&quarantine, "autoIncrement", &JsValue::TRUE);
-    database.create_object_store(stores::QUARANTINE, &quarantine)?;
+    let quarantine = database.create_object_store(stores::QUARANTINE, &quarantine)?;
+    if let Some(loss) = loss {
+        // What was in it nobody can tell; that there was something is kept where people look.
+        let reason = ["the browser found the database corrupt and deleted it: ", &loss].concat();
+        js::console_error("[shearwater]", &reason);
+        quarantine.put(&entry("database", &JsValue::UNDEFINED, &reason))?;
+    }
     Ok(())
 }
 
