@@ -6,6 +6,25 @@
 /** Adds the listeners. To be called once, synchronously, at top level. A bad config fails the install. */
 export function start(config?: WorkerConfig): void;
 
+/**
+ * Takes over what another queue left behind, once each time the worker starts, before anything else is
+ * done. To be called before `start`. See `shearwater/import-workbox`.
+ */
+export function adopt(source: Source): void;
+
+/** Calls `store` with jobs under stable ids, and forgets them where they came from when that has resolved. */
+export type Source = (store: (jobs: AdoptedJob[]) => Promise<string[]>) => Promise<void>;
+
+export interface AdoptedJob {
+  /** A UUID, the same for the same job each time: what is stored already is not stored again. */
+  id: string;
+  request: { url: string; method: string; headers?: Array<[string, string]> } & Record<string, unknown>;
+  options?: Record<string, unknown>;
+  /** JSON text. */
+  metadata?: string;
+  body?: Blob | ArrayBuffer;
+}
+
 /** Sets a hook; the last one set counts. What it throws is contained and reported. */
 export function on<H extends keyof Hooks>(hook: H, handler: Hooks[H]): void;
 export function on(hook: `sync:${string}`, handler: (event: SyncDetail) => unknown): void;
@@ -89,5 +108,12 @@ export interface QueueConfig {
 
 declare global {
   /** In a classic worker, after `importScripts`. */
-  const shearwater: { start: typeof start; on: typeof on; version: string };
+  const shearwater: {
+    start: typeof start;
+    on: typeof on;
+    adopt: typeof adopt;
+    version: string;
+    /** After `importScripts("/shearwater/import-workbox.js")`. */
+    workboxQueues?: typeof import("./import-workbox.js").workboxQueues;
+  };
 }

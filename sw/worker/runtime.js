@@ -22,6 +22,7 @@ const asError = (thrown) =>
 /** Makes the two functions of the public surface; `wasmUrl` says where `worker.wasm` lies. */
 export function createShearwater(wasmUrl) {
   const hooks = new Map();
+  const sources = [];
   let config;
   let started = false;
   let host = createHost();
@@ -74,6 +75,27 @@ export function createShearwater(wasmUrl) {
       loaded = true;
     }
     glue.boot(config, host);
+    for (const source of sources.splice(0)) {
+      try {
+        await source(store);
+      } catch (thrown) {
+        // It is asked again at the next start; what it had stored by then is stored.
+        console.error("[shearwater] a source of adopt() failed:", asError(thrown).message);
+      }
+    }
+  }
+
+  /** Stores jobs with their bodies, as a page's `enqueueAll` would; resolves when they are on the disk. */
+  function store(jobs) {
+    return new Promise((resolve, reject) => {
+      const bodies = jobs.map(({ body }) => body);
+      const op = { enqueue: { jobs: jobs.map(({ body, ...job }) => job), repeat: true } };
+      glue
+        .message({ shearwater: PROTOCOL, re: crypto.randomUUID(), op, bodies }, ({ ok, error }) =>
+          error ? reject(new ShearwaterError(error.code, error.message)) : resolve(ok),
+        )
+        .catch(reject);
+    });
   }
 
   const cacheName = () => `shearwater ${self.registration?.scope ?? ""} `;
@@ -208,6 +230,12 @@ export function createShearwater(wasmUrl) {
       self.addEventListener("message", onMessage);
       self.addEventListener("sync", (event) => event.waitUntil(onSync(event)));
       self.addEventListener("periodicsync", (event) => event.waitUntil(onPeriodicSync(event)));
+    },
+
+    adopt(source) {
+      if (started) throw new ShearwaterError("invalid-config", "shearwater.adopt() is called before start()");
+      if (typeof source !== "function") throw new ShearwaterError("invalid-config", "adopt() takes a function");
+      sources.push(source);
     },
 
     on(hook, handler) {

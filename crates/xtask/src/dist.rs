@@ -40,11 +40,14 @@ pub fn build(faults: bool) -> Outcome {
     let digest = hex(&Sha256::digest(fs::read(&worker.wasm)?));
     bundle("sw/worker/classic.js", &dist.join("worker.js"), "iife", &worker.glue, &digest)?;
     bundle("sw/worker/module.js", &dist.join("worker.mjs"), "esm", &worker.glue, &digest)?;
+    bundle("sw/adapters/import-workbox-classic.js", &dist.join("import-workbox.js"), "iife", &worker.glue, &digest)?;
+    bundle("sw/adapters/import-workbox.js", &dist.join("import-workbox.mjs"), "esm", &worker.glue, &digest)?;
     bundle("sw/page/index.js", &dist.join("page.js"), "esm", &page.glue, &digest)?;
 
     for (from, to) in [
         ("sw/types/index.d.ts", "index.d.ts"),
         ("sw/types/worker.d.ts", "worker.d.ts"),
+        ("sw/types/import-workbox.d.ts", "import-workbox.d.ts"),
         ("sw/package.json", "package.json"),
         ("README.md", "README.md"),
         ("LICENSE-MIT", "LICENSE-MIT"),

@@ -20,7 +20,7 @@ export async function startServer({ dist = "dist", site = "tests/e2e/site", db, 
     join(target, "debug/shearwater-server"),
     [
       "--listen", listen, "--control", "127.0.0.1:0", "--db", path, "--fast", "--no-keep-alive",
-      "--static", join(root, site), "--static-mount", `/shearwater=${resolve(root, process.env.SHEARWATER_DIST ?? "", dist)}`,
+      "--static", resolve(root, site), "--static-mount", `/shearwater=${resolve(root, process.env.SHEARWATER_DIST ?? "", dist)}`,
       "--csp", "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' blob: data:; connect-src 'self' http://127.0.0.1:*",
       ...args,
     ],

@@ -1,0 +1,112 @@
+// Takes over what an app's workbox-background-sync left behind: its database version 3, store `requests`.
+//
+// An entry is deleted there only after it is stored here, under an id that follows from the entry: killed in
+// between, the next start finds it stored already. Entries keep their order: those of one Workbox queue
+// share a key, so that they go one at a time, as Workbox sends them. What cannot be queued stays where it is.
+
+const DATABASE = "workbox-background-sync";
+const VERSION = 3;
+const STORE = "requests";
+const PAGE = 200;
+
+/** Makes the source that `shearwater.adopt` takes. `queues` maps Workbox's queue names to ours; others keep theirs. */
+export function workboxQueues(queues = {}) {
+  return async (store) => {
+    const database = await openExisting();
+    if (!database) return;
+    try {
+      for (let after = 0; ; ) {
+        const entries = await request(
+          database.transaction(STORE).objectStore(STORE).getAll(IDBKeyRange.lowerBound(after, true), PAGE),
+        );
+        if (entries.length === 0) return;
+        after = entries.at(-1).id;
+        await takeOver(database, store, entries, queues);
+      }
+    } finally {
+      database.close();
+    }
+  };
+}
+
+async function takeOver(database, store, entries, queues) {
+  const jobs = await Promise.all(entries.map((entry) => toJob(entry, queues)));
+  let stored = entries;
+  try {
+    await store(jobs);
+  } catch (error) {
+    if (error.code !== "invalid-request" && error.code !== "unknown-queue") throw error;
+    // One that cannot be queued holds up no other.
+    stored = [];
+    for (const [at, job] of jobs.entries()) {
+      try {
+        await store([job]);
+        stored.push(entries[at]);
+      } catch (refused) {
+        console.error("[shearwater] an entry of workbox-background-sync cannot be queued and stays there:", entries[at].id, refused.message);
+      }
+    }
+  }
+  const transaction = database.transaction(STORE, "readwrite", { durability: "strict" });
+  for (const { id } of stored) transaction.objectStore(STORE).delete(id);
+  await new Promise((resolve, reject) => {
+    transaction.oncomplete = resolve;
+    transaction.onabort = () => reject(transaction.error);
+  });
+}
+
+async function toJob({ id, queueName, requestData, timestamp, metadata }, queues) {
+  const { url, method = "GET", body, mode, credentials, redirect, referrerPolicy, cache, integrity } = requestData;
+  const queue = queues[queueName] ?? queueName;
+  const bytes = body?.byteLength ?? body?.size ?? 0;
+  return {
+    id: await uuidOf([queueName, id, timestamp, url]),
+    request: {
+      url,
+      method,
+      // What the platform itself adds, and forbids scripts to set, is left out by it.
+      headers: [...new Request(url, { headers: requestData.headers }).headers],
+      ...present({ credentials, redirect, cache, integrity, referrerPolicy, mode: mode === "navigate" ? "same-origin" : mode }),
+    },
+    options: { queue, key: `workbox ${queueName}` },
+    ...(metadata === undefined ? {} : { metadata: JSON.stringify(metadata) }),
+    body: bytes > 0 ? body : undefined,
+  };
+}
+
+const present = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined && value !== ""));
+
+/** The same for the same entry, in the form of a UUID (RFC 9562 version 8). */
+async function uuidOf(parts) {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(JSON.stringify(parts)));
+  const bytes = new Uint8Array(digest, 0, 16);
+  bytes[6] = (bytes[6] & 0x0f) | 0x80;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
+
+/** Opens the database where there is one of this version, and makes none where there is not. */
+function openExisting() {
+  return new Promise((resolve, reject) => {
+    const opening = indexedDB.open(DATABASE, VERSION);
+    let absent = false;
+    opening.onupgradeneeded = () => {
+      absent = true;
+      opening.transaction.abort();
+    };
+    opening.onsuccess = () => {
+      const database = opening.result;
+      database.onversionchange = () => database.close();
+      resolve(database.objectStoreNames.contains(STORE) ? database : (database.close(), null));
+    };
+    opening.onerror = () => (absent ? resolve(null) : reject(opening.error));
+  });
+}
+
+function request(asked) {
+  return new Promise((resolve, reject) => {
+    asked.onsuccess = () => resolve(asked.result);
+    asked.onerror = () => reject(asked.error);
+  });
+}

@@ -1,0 +1,157 @@
+// What the real workbox-background-sync left behind is taken over: each request once, whole and in order.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test, { after } from "node:test";
+
+import { build } from "esbuild";
+
+import { startChromium } from "./harness/chromium.mjs";
+import { root, startServer } from "./harness/server.mjs";
+import { until } from "./harness/wait.mjs";
+
+const site = mkdtempSync(join(tmpdir(), "shearwater-workbox-"));
+writeFileSync(join(site, "index.html"), '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/page.mjs"></script>');
+writeFileSync(join(site, "page.mjs"), 'import { connect } from "/shearwater/page.js"; window.connect = connect; window.ready = true;');
+writeFileSync(
+  join(site, "new.js"),
+  `importScripts("/shearwater/worker.js", "/shearwater/import-workbox.js");
+   shearwater.adopt(shearwater.workboxQueues({ notes: "mine" }));
+   shearwater.start({ strict: true, queues: { mine: {}, photos: {} } });
+   self.addEventListener("install", () => self.skipWaiting());
+   self.addEventListener("activate", (event) => event.waitUntil(clients.claim()));`,
+);
+await build({
+  stdin: {
+    contents: `import { Queue } from "workbox-background-sync";
+      const queues = {};
+      self.addEventListener("install", () => self.skipWaiting());
+      self.addEventListener("activate", (event) => event.waitUntil(clients.claim()));
+      self.addEventListener("message", (event) => event.data.queue && event.waitUntil((async () => {
+        const { queue, url, init, metadata } = event.data;
+        // Whatever wakes it, it sends nothing: that is for the one that comes after it.
+        queues[queue] ??= new Queue(queue, { onSync: async () => { throw new Error("not now"); } });
+        await queues[queue].pushRequest({ request: new Request(url, init), metadata });
+        event.ports[0].postMessage("kept");
+      })()));`,
+    resolveDir: root,
+  },
+  bundle: true,
+  define: { "process.env.NODE_ENV": '"production"' },
+  outfile: join(site, "old.js"),
+  logLevel: "error",
+});
+
+const open = [];
+after(async () => {
+  for (const close of open.splice(0)) await close();
+});
+
+test("an app moves from Workbox to Shearwater with requests in the queue", async () => {
+  const server = await startServer({ site });
+  open.push(() => server.stop());
+  const chromium = await startChromium();
+  open.push(() => chromium.kill());
+  const page = await chromium.browser.newPage();
+  await page.goto(server.origin);
+  await page.evaluate(async () => {
+    await navigator.serviceWorker.register("/old.js");
+    await navigator.serviceWorker.ready;
+    const push = (message) =>
+      new Promise((resolve) => {
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = resolve;
+        navigator.serviceWorker.ready.then(({ active }) => active.postMessage(message, [port2]));
+      });
+    for (let at = 0; at < 10; at += 1) {
+      await push({ queue: "notes", url: `/api/sink/notes/${at}`, init: { method: "POST", body: `note ${at}`, headers: { "content-type": "text/plain", authorization: "Bearer secret" } }, metadata: { at } });
+    }
+    await push({ queue: "photos", url: "/api/sink/photo", init: { method: "PUT", body: new Uint8Array([0, 255, 128, 7]) } });
+    await push({ queue: "photos", url: "/api/sink/head", init: { method: "HEAD" } });
+    // A queue that the new configuration does not know.
+    await push({ queue: "unknown", url: "/api/sink/unknown", init: { method: "POST", body: "x" } });
+  });
+  assert.equal((await server.arrivals("/api/sink")).length, 0, "Workbox has sent nothing");
+
+  await page.evaluate(async () => {
+    window.client = await window.connect({ worker: "/new.js" });
+  });
+  const sink = await until("all that can be queued", async () => {
+    const sink = await server.sink();
+    return sink.length >= 12 && sink;
+  });
+  const notes = sink.filter(({ path }) => path.startsWith("/api/sink/notes/"));
+  assert.deepEqual(notes.map(({ body }) => body), Array.from({ length: 10 }, (_, at) => `note ${at}`), "in order, whole");
+  assert.equal(sink.length, 12);
+  const arrivals = await server.arrivals("/api/sink");
+  assert.ok(arrivals.every(({ headers }) => headers.authorization === undefined), "a credential is not replayed");
+  const photo = arrivals.find(({ path }) => path === "/api/sink/photo");
+  assert.equal(photo.bodySize, 4);
+  assert.ok(arrivals.some(({ method, path }) => method === "HEAD" && path === "/api/sink/head"));
+
+  const left = await page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const opening = indexedDB.open("workbox-background-sync");
+        opening.onsuccess = () => {
+          const all = opening.result.transaction("requests").objectStore("requests").getAll();
+          all.onsuccess = () => resolve(all.result.map(({ queueName }) => queueName));
+        };
+      }),
+  );
+  assert.deepEqual(left, ["unknown"], "what cannot be queued stays where it was");
+  await until("an empty queue", async () => (await page.evaluate(() => window.client.list())).length === 0);
+});
+
+test("killed between storing and forgetting, nothing is sent twice", async () => {
+  const server = await startServer({ site });
+  open.push(() => server.stop());
+  const chromium = await startChromium();
+  open.push(() => chromium.kill());
+  const page = await chromium.browser.newPage();
+  await page.goto(server.origin);
+  // The same entry, found again at the next start: as after a kill before it was deleted.
+  const put = () =>
+    page.evaluate(
+      (origin) =>
+        new Promise((resolve) => {
+          const opening = indexedDB.open("workbox-background-sync", 3);
+          opening.onupgradeneeded = () =>
+            opening.result.createObjectStore("requests", { autoIncrement: true, keyPath: "id" }).createIndex("queueName", "queueName");
+          opening.onsuccess = () => {
+            const transaction = opening.result.transaction("requests", "readwrite");
+            transaction.objectStore("requests").put({
+              id: 1, queueName: "photos", timestamp: 1_790_000_000_000,
+              requestData: { url: `${origin}/api/sink/once`, method: "POST", headers: {}, body: new Uint8Array([1]).buffer },
+            });
+            transaction.oncomplete = () => (opening.result.close(), resolve());
+          };
+        }),
+      server.origin,
+    );
+  await put();
+  await page.evaluate(async () => {
+    window.client = await window.connect({ worker: "/new.js" });
+  });
+  await until("the delivery", async () => (await server.sink()).length === 1);
+  await put();
+  const workers = await chromium.workers(page);
+  await workers.stop();
+  await page.evaluate(() => window.client.list());
+  await until("the entry to be forgotten", () =>
+    page.evaluate(
+      () =>
+        new Promise((resolve) => {
+          const opening = indexedDB.open("workbox-background-sync");
+          opening.onsuccess = () => {
+            const count = opening.result.transaction("requests").objectStore("requests").count();
+            count.onsuccess = () => (opening.result.close(), resolve(count.result === 0));
+          };
+        }),
+    ),
+  );
+  await page.evaluate(() => window.client.syncNow());
+  assert.equal((await server.arrivals("/api/sink")).length, 1);
+});
