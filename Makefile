@@ -5,10 +5,11 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 SEEDS ?= 20000
+KILLS ?= 200
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 XTASK := cargo run --quiet --locked -p xtask --
 
-.PHONY: help setup setup-browsers build demo test test-native test-e2e sim check package clean
+.PHONY: help setup setup-browsers build built demo test test-native test-e2e torture versus sim check package clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -18,8 +19,15 @@ setup: ## the wasm target and the npm packages of the lockfiles
 	@for part in rustfmt clippy; do rustup component list --installed | grep -q "^$$part" || { echo "set-up: adding $$part"; rustup component add $$part; }; done
 	@if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then echo "set-up: installing npm packages of the lockfile"; npm ci --no-audit --no-fund --loglevel=error; touch node_modules/.package-lock.json; fi
 
-setup-browsers: ## Chromium, by apt where it is absent
-	@command -v chromium >/dev/null || { echo "set-up: installing chromium by apt"; $(SUDO) apt-get update -qq; DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends chromium; }
+setup-browsers: ## Chromium, Firefox and WebKitGTK, by apt where they are absent
+	@missing=""; \
+	for pair in chromium:chromium firefox-esr:firefox-esr WebKitWebDriver:webkit2gtk-driver Xvfb:xvfb xauth:xauth; do \
+	  command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  echo "set-up: installing$$missing by apt"; $(SUDO) apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
 
 build: setup ## dist/, the npm package, with the size of each file
 	$(XTASK) build
@@ -34,10 +42,18 @@ test: check test-native test-e2e ## everything
 test-native: setup ## the core, the server, and a fixed number of the simulator's seeds
 	cargo test --locked --workspace --exclude shearwater-worker --exclude shearwater-page --exclude shearwater-bridge
 
-test-e2e: build setup-browsers ## in real Chromium against the real server
+test-e2e: built setup-browsers ## in real Chromium, Firefox and WebKitGTK against the real server
+	node --test --test-concurrency=1 --test-reporter=spec tests/e2e/*.test.mjs tests/package/*.test.mjs
+
+built: build # what the browser tests run on
 	$(XTASK) build --faults
 	cargo build --quiet --locked -p shearwater-server
-	node --test --test-concurrency=1 --test-reporter=spec tests/e2e/*.test.mjs tests/package/*.test.mjs
+
+torture: built setup-browsers ## kill everything everywhere: make torture KILLS=200
+	node tests/torture/run.mjs --kills $(KILLS)
+
+versus: built setup-browsers ## head-to-head with workbox-background-sync; writes docs/versus.md
+	node tests/versus/run.mjs
 
 sim: ## the simulator: make sim SEEDS=20000, or SEEDS=5..9
 	cargo run --locked --release -p shearwater-sim -- --seeds $(SEEDS)
