@@ -12,7 +12,7 @@ XTASK := cargo run --quiet --locked -p xtask --
 .PHONY: help setup setup-browsers build built demo test test-native test-e2e torture versus sim check package clean
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 setup: ## the wasm target and the npm packages of the lockfiles
 	@rustup target list --installed | grep -q '^wasm32-unknown-unknown$$' || { echo "set-up: adding the wasm32-unknown-unknown target"; rustup target add wasm32-unknown-unknown; }

@@ -26,6 +26,11 @@ impl World {
             self.later(1, 30, Event::Answered(number, Reply::Unreachable));
             return Ok(());
         }
+        if self.chance.happens(self.weather.misconduct / 16.0) {
+            let why = "the auth hook failed".to_owned();
+            self.later(1, 30, Event::Answered(number, Reply::Withheld(why)));
+            return Ok(());
+        }
         self.wire.leave(number);
         let transit = if self.chance.happens(self.weather.misconduct / 8.0) { self.chance.magnitude(100 * SECOND) } else { 0 };
         self.later(transit + 1, transit + 100, Event::Arrives(number));

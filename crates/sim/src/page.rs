@@ -16,7 +16,7 @@ use shearwater_core::{
 };
 
 use crate::{
-    check::{self, Cause, Checked, Hand},
+    check::{self, Cause, Checked, Hand, Promise},
     server::ORIGINS,
     weather::QUEUES,
     worker::CONTEXTS,
@@ -222,10 +222,18 @@ impl World {
     /// Somebody signs in.
     pub(crate) fn sign_in(&mut self, owner: &str) -> Checked {
         let (now, config) = (self.clock.device(), Rc::clone(&self.config));
-        if let Ok((_, changes)) = self.transact(async |tx| hands::set_owner(tx, now, owner, false, &config).await)? {
-            self.note(|| format!("{owner:?} signs in"));
-            owner.clone_into(&mut self.book.owner);
-            check::committed(self, &Cause::Hand(Hand::SignIn), &changes)?;
+        let purge = !self.calm && self.chance.happens(0.1);
+        if purge {
+            // As the worker does before it purges: what is claimed and not on its way is not sent.
+            (0..CONTEXTS).try_for_each(|context| self.stop(context))?;
+        }
+        if let Ok((_, changes)) = self.transact(async |tx| hands::set_owner(tx, now, owner, purge, &config).await)? {
+            self.note(|| format!("{owner:?} signs in{}", if purge { ", what was before is purged" } else { "" }));
+            let before = std::mem::replace(&mut self.book.owner, owner.to_owned());
+            let hand = if purge { Hand::Purge(&before) } else { Hand::SignIn };
+            check::committed(self, &Cause::Hand(hand), &changes)?;
+            let left = self.store.borrow().jobs().find(|job| purge && job.owner == before).map(|job| job.id.clone());
+            check::ensure(left.is_none(), Promise::Private, || format!("{left:?} of {before:?} outlived a purge"))?;
         }
         Ok(())
     }

@@ -85,6 +85,10 @@ fn left(world: &mut World, cause: &Cause<'_>, before: &Job, changes: &Changes) -
             ensure(before.owner == world.book.owner, Promise::Private, || format!("{id} was removed by another than its owner"))?;
             Fate::Removed
         }
+        Cause::Hand(Hand::Purge(owner)) => {
+            ensure(before.owner == *owner, Promise::Private, || format!("{id} of another owner was purged"))?;
+            Fate::Removed
+        }
         _ => return Err(Violation::new(Promise::Durable, format!("{id} vanished"))),
     };
     world.book.close(id, fate);
@@ -119,7 +123,7 @@ fn moved(world: &mut World, cause: &Cause<'_>, before: &Job, after: &Job) -> Che
     if !before.is_live() && after.is_live() {
         let by_hand = match cause {
             Cause::Hand(Hand::Retry(named) | Hand::Edit(named)) => *named == id,
-            Cause::Hand(Hand::SignIn) => before.state == State::Blocked && after.owner == world.book.owner,
+            Cause::Hand(Hand::SignIn | Hand::Purge(_)) => before.state == State::Blocked && after.owner == world.book.owner,
             _ => false,
         };
         ensure(by_hand, Promise::Durable, || format!("{id} was revived by nobody"))?;
@@ -155,7 +159,7 @@ fn answered(world: &World, cause: &Cause<'_>, before: &Job, after: &Job) -> Chec
         _ => None,
     };
     let reply = settlement.map(|settlement| &settlement.reply);
-    let counts = !matches!(reply, None | Some(Reply::Unreachable));
+    let counts = !matches!(reply, None | Some(Reply::Unreachable | Reply::Withheld(_)));
     ensure(after.attempts <= before.attempts + u32::from(counts), Promise::Patient, || {
         format!("{} has {} attempts after {reply:?}, had {}", after.id, after.attempts, before.attempts)
     })?;

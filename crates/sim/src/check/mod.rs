@@ -88,6 +88,8 @@ pub(crate) enum Hand<'a> {
     Clear(&'a Filter),
     Pause,
     SignIn,
+    /// Somebody signed in, and everything of this one was to go.
+    Purge(&'a str),
 }
 
 /// An error unless `holds`.
