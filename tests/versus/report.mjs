@@ -23,7 +23,8 @@ export function defects(results) {
     (runs.shearwater ?? []).flatMap((run, at) => {
       const of = (what) => `${row.title}, run ${at + 1}: ${what}`;
       if (run.error) return [of(run.error)];
-      return [...COUNTS, "waiting", "stale"].filter((name) => run[name] > 0).map((name) => of(`${run[name]} ${HEADINGS[name] ?? BESIDES[name]}`));
+      const counts = [...COUNTS, "waiting", "stale"].filter((name) => run[name] > 0).map((name) => `${run[name]} ${HEADINGS[name] ?? BESIDES[name]}`);
+      return [...counts, row.broken?.(run.notes)].filter(Boolean).map(of);
     }),
   );
 }

@@ -8,15 +8,22 @@ const always = (action) => [{ path: PATH, action }];
 const head = (action) => [{ path: PATH, bodyContains: "job 0.", action }];
 const DROPPED = { drop: "before" };
 
-/** A failing head: three replays, and how many others arrived meanwhile; then the head is well too. */
+const OTHERS = "others accepted while it failed";
+
+/** A failing head: three replays and some seconds, and how many others arrived meanwhile; then the head is well too. */
 const failingHead = (action) => async (t) => {
   await t.store(t.some(0, 10), head(action));
   for (let round = 0; round < 3; round += 1) {
     await t.sync();
     await t.still();
   }
-  t.notes["others accepted while it failed"] = (await t.server.sink(PATH)).length;
+  const others = async () => (await t.server.sink(PATH)).length;
+  await until("the others", async () => (await others()) === 9, 6_000).catch(() => {});
+  t.notes[OTHERS] = await others();
 };
+
+/** What Shearwater promises besides the counts. */
+const othersPass = ({ [OTHERS]: others }) => others < 9 && `${9 - others} of 9 independent jobs were held up by the failing one`;
 
 /** The server is well again when the jobs are too old. */
 async function tooLate(t) {
@@ -149,14 +156,17 @@ export const rows = [
   },
   {
     title: "the head cannot reach the server",
-    did: "The first job's connection is always cut, the other 9 are well, 3 replays; then all is well.",
+    did: "The first job's connection is always cut, the other 9 are well: 3 `sync` events and 6 s; then all is well.",
+    racy: true,
     run: failingHead(DROPPED),
+    broken: othersPass,
   },
   {
     title: "the head is refused with 400",
     did: "The same with the answer 400.",
     why: "a refusal counts as delivered, and there is no list of what failed",
     run: failingHead({ status: 400 }),
+    broken: othersPass,
   },
   {
     title: "a handler throws a string",
@@ -164,7 +174,11 @@ export const rows = [
     did: "The handler of the first `sync` event throws a string, in W+ an Error. Workbox's is `onSync`, which replays; Shearwater's is the `sync` hook, beside the replay.",
     async run(t) {
       await t.queue(t.some(0, 1));
-      await until("the handler to throw", () => t.page.evaluate(() => window.told.includes("thrown")));
+      const thrown = (timeout) => until("the handler to throw", () => t.page.evaluate(() => window.told.includes("thrown")), timeout);
+      const own = await thrown(15_000).catch(() => false);
+      // Seen once in many runs on a busy machine: the browser does not fire, although the tag was registered.
+      if (!own) await t.sync().then(() => thrown());
+      t.notes["the browser fired by itself"] = Boolean(own);
       await t.still();
       t.notes["the browser will come again"] = await t.decided();
       t.notes["delivered before any further event"] = (await t.server.sink(PATH)).length;

@@ -1,7 +1,9 @@
 //! Decides how long a failed job waits: exponential backoff with jitter.
 //!
-//! Full jitter is `random(0, min(max, base·factorⁿ))`, decorrelated `min(max, random(base, prev·3))`,
-//! as in the AWS Architecture Blog's "Exponential Backoff and Jitter"; equal here means ±25 %.
+//! Full jitter is `random(0, base·factorⁿ)`, decorrelated `min(max, random(base, prev·3))`, as in the AWS
+//! Architecture Blog's "Exponential Backoff and Jitter"; equal here means ±25 %. Once full jitter has grown
+//! to `max` it is `random(max/2, max)`: a fleet that waits for its server tries at an even rate by then, and
+//! a third less often, and its last job is home no later (`docs/fleet.md`).
 
 use crate::{error::Error, time::unit};
 
@@ -13,7 +15,7 @@ pub const LONGEST: u64 = 7 * unit::DAY;
 pub enum Jitter {
     /// The whole delay, give or take a quarter.
     Equal,
-    /// Anything from nothing to the whole delay.
+    /// Anything from nothing to the whole delay; from half of it once it has grown to the longest.
     #[default]
     Full,
     /// Between `base` and three times the delay before.
@@ -52,6 +54,7 @@ impl Backoff {
         let whole = (base * self.factor.powi(exponent)).min(max);
         let roll = roll.clamp(0.0, 1.0);
         let delay = match self.jitter {
+            Jitter::Full if whole >= max => max * (0.5 + 0.5 * roll),
             Jitter::Full => roll * whole,
             Jitter::Equal => (whole * (0.75 + 0.5 * roll)).min(max),
             Jitter::Decorrelated => {
@@ -111,6 +114,13 @@ mod tests {
         assert_eq!(at_most[..5], [1_000, 2_000, 4_000, 8_000, 16_000]);
         assert_eq!(at_most[11], 300_000);
         assert_eq!(backoff.delay(3, 0, 0.0), 0);
+    }
+
+    #[test]
+    fn full_jitter_at_the_cap_waits_at_least_half_of_it() {
+        let backoff = Backoff::default();
+        assert_eq!(backoff.delay(9, 0, 0.0), 0);
+        assert_eq!((backoff.delay(10, 0, 0.0), backoff.delay(10, 0, 1.0)), (150_000, 300_000));
     }
 
     #[test]

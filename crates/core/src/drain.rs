@@ -291,6 +291,7 @@ impl Drain {
         self.failed_turns = 0;
         if turned.asks_time && !self.stopping {
             self.begin = turn.as_ref().and_then(|turn| turn.begin);
+            self.ripen = self.ripen.max(turn.as_ref().map_or(Ripen::Nothing, |turn| turn.ripen));
             self.asking = true;
             self.out.push(Command::AskTime);
         }

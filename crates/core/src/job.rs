@@ -115,7 +115,7 @@ pub struct Job {
     pub attempts: u32,
     /// The job's own limit of attempts.
     pub max_attempts: Option<u32>,
-    /// Sends in a row that found nobody.
+    /// Sends that found nobody since it was queued, or since a person last retried it.
     pub unreachable: u32,
     /// Times the worker was killed with this job in hand.
     pub interruptions: u32,
@@ -256,7 +256,7 @@ impl Job {
         matches!(self.state, State::Pending | State::Syncing)
     }
 
-    /// Failures in a row, which decide the next delay.
+    /// Failures so far, which decide the next delay: a job that is not delivered has met nothing else.
     #[must_use]
     pub fn failures(&self) -> u32 {
         self.attempts.saturating_add(self.unreachable)

@@ -24,6 +24,7 @@
 //! | what people do | `page` |
 //! | what was promised, and whether it is kept | `book`, `check`, `calm` |
 //! | whether the checks can fail | [`Flaw`] |
+//! | what a server meets that comes back | [`fleet`] |
 
 #![forbid(unsafe_code)]
 
@@ -33,6 +34,7 @@ mod chance;
 mod check;
 mod clock;
 mod flaw;
+pub mod fleet;
 mod locks;
 mod network;
 mod page;

@@ -388,6 +388,21 @@ fn five_jobs_met_by_503_close_the_origin_and_one_that_is_fresh_probes_it() {
 }
 
 #[test]
+fn a_server_that_is_back_and_refuses_is_waited_for_as_patiently_as_before() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let id = bench.put(None);
+    for reply in std::iter::repeat_n(Reply::Unreachable, 12).chain([answer(503)]) {
+        assert_eq!(bench.claim("drain", 1).len(), 1);
+        let settlement = Settlement { id: id.clone(), key: id.as_str().to_owned(), reply, at: bench.now, roll: 0.5 };
+        bench.turn(&Turn { settle: vec![settlement], ..later_turn("drain", 0) });
+        bench.now = bench.job(&id).next_attempt_at;
+    }
+    let job = bench.job(&id);
+    assert_eq!(job.attempts, 1);
+    assert!(job.last_delay >= 2 * MINUTE, "{} ms, as if nothing had happened before", job.last_delay);
+}
+
+#[test]
 fn retries_beyond_the_budget_are_put_off_and_first_tries_are_not() {
     let mut bench = Bench::new(QueueConfig { concurrency: 64, ..QueueConfig::default() });
     let ids: Vec<JobId> = (0..20).map(|_| bench.put(None)).collect();

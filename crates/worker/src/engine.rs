@@ -67,7 +67,7 @@ impl Engine {
         let origin = js::get2(&js_sys::global(), "location", "origin").as_string().unwrap_or_default();
         Rc::new(Self {
             origin,
-            store: Store::new(&config.name),
+            store: Store::new(&config.name, config.log_level >= LogLevel::Error),
             channel: BroadcastChannel::new(&["shearwater:", &config.name].concat()).ok(),
             host,
             running: RefCell::default(),

@@ -4,7 +4,7 @@ use std::{cell::Cell, rc::Rc};
 
 use js_sys::{Object, Promise};
 use shearwater_core::{
-    Millis,
+    Error, Millis,
     classify::{Meaning, Reply, Response, status_meaning},
     config::WorkerConfig,
     job::Job,
@@ -16,6 +16,7 @@ use crate::{
     auth::MOST_SENDS,
     clock::{self, Timer},
     engine::Engine,
+    gate::Gate,
     host::Host,
     js,
 };
@@ -31,6 +32,9 @@ pub async fn send(engine: &Engine, job: &Job, body: Option<&JsValue>) -> Reply {
     if job.size.is_some() && body.is_none() {
         return Reply::Unsendable("the stored body is gone; discard the job or edit it".to_owned());
     }
+    if body.is_some_and(|body| !is_body(body)) {
+        return Reply::Unsendable("the stored body is no body; discard the job or edit it".to_owned());
+    }
     let mut supplied = None;
     let mut sends = 0;
     let mut refreshed = false;
@@ -39,6 +43,8 @@ pub async fn send(engine: &Engine, job: &Job, body: Option<&JsValue>) -> Reply {
         let credentials = match supplied.take() {
             Some(credentials) => credentials,
             None => match credentials(engine, job, false).await {
+                // Refreshed while the hook made up its mind: what it answers is of before.
+                Ok(_) if engine.auth.settled().await != generation => continue,
                 Ok(credentials) => credentials,
                 Err(reply) => return reply,
             },
@@ -80,7 +86,7 @@ async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(S
     let owner = if job.owner.is_empty() { JsValue::NULL } else { JsValue::from_str(&job.owner) };
     js::set(&detail, "owner", &owner);
     js::set(&detail, "refresh", &JsValue::from_bool(refresh));
-    match engine.host.hook("auth", &detail).await {
+    match hook_in_time(engine, job, detail).await {
         Ok(Some(headers)) if headers.is_object() => Ok(Object::entries(headers.unchecked_ref())
             .iter()
             .filter_map(|entry| {
@@ -95,6 +101,28 @@ async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(S
             Err(Reply::Withheld(error.message))
         }
     }
+}
+
+/// Whether this is what bodies are stored as: a `Blob` or an `ArrayBuffer`.
+fn is_body(value: &JsValue) -> bool {
+    ["size", "byteLength"].into_iter().any(|name| js::get(value, name).as_f64().is_some())
+}
+
+/// Calls the `auth` hook, and gives it up after the time that the queue has for a send.
+async fn hook_in_time(engine: &Engine, job: &Job, detail: Object) -> Result<Option<JsValue>, Error> {
+    let answer: Gate<Result<Option<JsValue>, Error>> = Gate::new();
+    let limit = engine.config.queue_or_default(&job.queue).timeout;
+    let timer = Timer::start(limit, {
+        let answer = answer.clone();
+        move || answer.open(Err(Error::internal("the app's \"auth\" hook did not answer in time")))
+    });
+    spawn_local({
+        let (host, answer) = (engine.host.clone(), answer.clone());
+        async move { answer.open(host.hook("auth", &detail).await) }
+    });
+    let answered = answer.passed().await;
+    drop(timer);
+    answered
 }
 
 /// Asks the app's own server what time it is: whether it replied, and its `Date` (RFC 9110 §6.6.1).

@@ -38,12 +38,14 @@ pub struct Store {
     name: String,
     connection: RefCell<Option<Rc<Connection>>>,
     quarantined: Cell<u64>,
+    /// Whether the console is told of what goes to quarantine.
+    tells: bool,
 }
 
 impl Store {
     /// A store that connects when it is first used.
-    pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), connection: RefCell::default(), quarantined: Cell::new(0) }
+    pub fn new(name: &str, tells: bool) -> Self {
+        Self { name: name.to_owned(), connection: RefCell::default(), quarantined: Cell::new(0), tells }
     }
 
     /// Rows moved to quarantine, or found in need of it, since this worker started.
@@ -114,7 +116,12 @@ impl Store {
 
     async fn begin(&self, mode: Mode) -> Result<Db, Error> {
         let connection = self.connect().await?;
-        Ok(Db { tx: connection.begin(&stores::ALL, mode)?, writable: mode != Mode::Read, quarantined: Cell::new(0) })
+        Ok(Db {
+            tx: connection.begin(&stores::ALL, mode)?,
+            writable: mode != Mode::Read,
+            tells: self.tells,
+            quarantined: Cell::new(0),
+        })
     }
 
     async fn commit(&self, db: Db) -> Result<(), Error> {
@@ -138,6 +145,7 @@ impl Store {
 pub struct Db {
     tx: Transaction,
     writable: bool,
+    tells: bool,
     quarantined: Cell<u32>,
 }
 
@@ -148,6 +156,27 @@ impl Db {
     /// What the transaction answers.
     pub async fn body(&self, id: &JobId) -> Result<JsValue, Error> {
         self.tx.get(stores::BODIES, id.as_str()).await
+    }
+
+    /// Removes what lies in quarantine of the current owner, bodies included.
+    ///
+    /// # Errors
+    /// What the transaction answers.
+    pub async fn purge_quarantine(&self) -> Result<(), Error> {
+        let owner = shearwater_core::store::ledger(self).await?.owner;
+        let entries = self.tx.get_all(stores::QUARANTINE, None, &JsValue::UNDEFINED, u32::MAX).await?;
+        let keys = self.tx.get_all_keys(stores::QUARANTINE).await?;
+        for (entry, key) in entries.iter().zip(keys.iter()) {
+            let row = js::get(&entry, "row");
+            // Of one that does not even say whose it is nobody can be sure.
+            if js::get(&row, "owner").as_string().is_none_or(|of| of == owner) {
+                self.tx.delete_key(stores::QUARANTINE, &key)?;
+                if let Some(id) = js::get(&row, "id").as_string() {
+                    self.tx.delete(stores::BODIES, &id)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Parses a row. One that does not parse goes to quarantine as it is; its body stays where it is.
@@ -169,7 +198,12 @@ impl Db {
     fn quarantine(&self, store: &'static str, key: &JsValue, raw: &JsValue, reason: &str) -> Result<(), Error> {
         self.tx.put(stores::QUARANTINE, &quarantine_entry(store, raw, reason), None)?;
         self.tx.delete_key(store, key)?;
-        js::console_error("[shearwater]", &["a record in \"", store, "\" does not parse and was put aside: ", reason].concat());
+        if self.tells {
+            js::console_error(
+                "[shearwater]",
+                &["a record in \"", store, "\" does not parse and was put aside: ", reason].concat(),
+            );
+        }
         Ok(())
     }
 

@@ -1,17 +1,79 @@
-// The worker of the tests. Its configuration comes by the query of its own URL.
+// The worker of the tests. Its configuration, and what is to be odd about its browser, comes by the query of
+// its own URL; pages tell it more with `tell()` of page.mjs.
+const query = new URL(self.location.href).searchParams;
+
+// ?sync=silent: a browser that takes a tag and never fires. ?sync=none: one without Background Sync.
+if (query.get("sync") === "silent") SyncManager.prototype.register = () => Promise.resolve();
+if (query.get("sync") === "none") delete ServiceWorkerRegistration.prototype.sync;
+
+// ?clock=0: a clock that `tell({ clock: offset })` sets.
+let offset = Number(query.get("clock"));
+if (query.has("clock")) {
+  const RealDate = Date;
+  self.Date = class Date extends RealDate {
+    constructor(...given) {
+      super(...(given.length ? given : [RealDate.now() + offset]));
+    }
+    static now() {
+      return RealDate.now() + offset;
+    }
+  };
+}
+
+// ?count: `tell({})` answers how many transactions of each mode were begun.
+const begun = { readonly: 0, readwrite: 0 };
+if (query.has("count")) {
+  const { transaction } = IDBDatabase.prototype;
+  IDBDatabase.prototype.transaction = function (stores, mode = "readonly", options) {
+    begun[mode] += 1;
+    return transaction.call(this, stores, mode, options);
+  };
+}
+
+// ?log: what is written to the console is told to pages, too.
+if (query.has("log")) {
+  const log = new BroadcastChannel("test:log");
+  for (const level of ["debug", "info", "log", "warn", "error"]) {
+    const write = console[level];
+    console[level] = (...given) => {
+      log.postMessage({ level, text: given.map(String).join(" ") });
+      write.apply(console, given);
+    };
+  }
+}
+
 importScripts("/shearwater/worker.js");
 
-const query = new URL(self.location.href).searchParams;
 const config = query.get("config");
 // Where the crash tests stop; see crates/worker/src/points.rs.
 self.shearwaterPoint = query.get("point");
 shearwater.start(config ? JSON.parse(config) : undefined);
 
 let token = "stale";
-shearwater.on("auth", ({ url, refresh }) => {
+// ?auth: what the hook answers is told: `tokens` by owner, whether it is held, what it throws.
+const auth = { tokens: {}, hold: false, throws: undefined };
+const asked = new BroadcastChannel("test:auth");
+const held = [];
+shearwater.on("auth", ({ id, url, owner, refresh }) => {
+  if (query.has("auth")) {
+    asked.postMessage({ id, owner, refresh });
+    if (auth.throws) throw { text: "a text", number: 7, undefined, null: null, object: { a: 1 }, error: new Error("no token") }[auth.throws];
+    if (refresh && auth.fresh) auth.tokens = { ...auth.tokens, ...auth.fresh };
+    // As it was when it was asked.
+    const answer = auth.tokens[owner ?? ""] && { authorization: `Bearer ${auth.tokens[owner ?? ""]}` };
+    return auth.hold ? new Promise((resolve) => held.push(() => resolve(answer))) : answer;
+  }
   if (!url.includes("/auth/")) return undefined;
   if (refresh) token = "fresh";
   return { authorization: `Bearer ${token}` };
+});
+
+self.addEventListener("message", ({ data, ports }) => {
+  if (typeof data?.test !== "object") return;
+  if ("clock" in data.test) offset = data.test.clock;
+  Object.assign(auth, data.test.auth);
+  if (data.test.release) for (const go of held.splice(0)) go();
+  ports[0].postMessage({ begun: { ...begun }, sync: "sync" in self.registration });
 });
 
 const told = new BroadcastChannel("test:sync");
@@ -20,3 +82,4 @@ self.addEventListener("sync", ({ tag, lastChance }) => told.postMessage({ tag, l
 shearwater.on("sync", ({ tag }) => {
   if (tag === "throws-a-string") throw "not an Error";
 });
+shearwater.on("periodicsync", ({ tag }) => told.postMessage({ periodic: tag }));

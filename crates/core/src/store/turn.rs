@@ -236,7 +236,6 @@ impl<T: Tx> Work<'_, T> {
         }
         if meaning != Meaning::Unreachable {
             job.attempts = job.attempts.saturating_add(1);
-            job.unreachable = 0;
         }
         let error = settlement.reply.last_error();
         match meaning {
@@ -385,7 +384,8 @@ impl<T: Tx> Work<'_, T> {
 
     async fn schedule(&mut self, mut job: Job, meaning: Meaning, settlement: &Settlement, error: LastError) -> Result<(), Error> {
         let (from, in_line) = (job.state, job.line);
-        job.unreachable = if meaning == Meaning::Unreachable { job.unreachable.saturating_add(1) } else { 0 };
+        // A server that is back and refuses is the same trouble: whoever waited for it begins no new stampede.
+        job.unreachable = job.unreachable.saturating_add(u32::from(meaning == Meaning::Unreachable));
         let mut delay = self.settings.queue.backoff.delay(job.failures(), job.last_delay, settlement.roll);
         job.last_delay = delay;
         let mut hold = job.hold_until;

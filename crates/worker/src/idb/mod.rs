@@ -67,6 +67,8 @@ extern "C" {
     fn get(this: &IdbStore, key: &JsValue) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch, js_name = getAll)]
     fn get_all(this: &IdbStore, range: &JsValue, limit: u32) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = getAllKeys)]
+    fn get_all_keys(this: &IdbStore) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch)]
     pub fn put(this: &IdbStore, value: &JsValue) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch, js_name = put)]

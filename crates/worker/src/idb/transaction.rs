@@ -87,6 +87,15 @@ impl Transaction {
         Ok(Request::new(request).await?.unchecked_into())
     }
 
+    /// All keys, in their order.
+    ///
+    /// # Errors
+    /// What `IndexedDB` answers.
+    pub async fn get_all_keys(&self, store: &'static str) -> Result<Array, Error> {
+        let request = self.with_store(store, IdbStore::get_all_keys)?;
+        Ok(Request::new(request).await?.unchecked_into())
+    }
+
     /// Issues a write of a value that carries its key, or of one `at` a key.
     ///
     /// # Errors
