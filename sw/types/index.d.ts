@@ -95,7 +95,7 @@ export interface Job {
   /** Attempts that the server answered, or that timed out. */
   attempts: number;
   maxAttempts?: number;
-  /** Tries in a row that found nobody. They count toward nothing; what bounds them is `maxAge`. */
+  /** Tries that found nobody. They count toward nothing; what bounds them is `maxAge`. */
   unreachable: number;
   queuedAt: number;
   lastTriedAt?: number;

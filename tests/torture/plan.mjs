@@ -13,8 +13,8 @@ export const POINTS = [...STOPPING.slice(0, 5), "arrived", "handled", ...STOPPIN
 
 export const isStopping = (point) => STOPPING.includes(point);
 
-/** Waits short enough for a test; attempts enough that only a permanent error makes a dead letter. */
-export const CONFIG = { queues: { default: { maxAttempts: 60, backoff: { base: 20, max: 150 } } } };
+/** Waits short enough for a test; attempts enough that only a permanent error makes a dead letter; a history that holds all. */
+export const CONFIG = { queues: { default: { maxAttempts: 60, backoff: { base: 20, max: 150 } } }, history: { max: 10_000 } };
 
 export const JOBS = "/api/sink/j/";
 
@@ -28,13 +28,14 @@ export function plan(point, way, seed) {
   let n = 0;
   phases.forEach((phase, at) => {
     // The last phase only recovers, but for some jobs now and then.
-    const jobs = at === deaths ? roll.pick([0, 0, 3]) : random ? roll.from(10, 60) : roll.from(1, 30);
+    const jobs = at === deaths ? roll.pick([0, 0, 3]) : random ? roll.from(40, 100) : roll.from(1, 30);
     const keys = roll.from(1, 4);
     for (let left = jobs; left > 0; n += 1) {
-      const size = Math.min(left, roll.pick([1, 1, 2, 5, 12, 30]));
+      // At random moments there is to be something that is being written.
+      const size = Math.min(left, roll.pick(random ? [1, 1, 1, 5] : [1, 1, 2, 5, 12, 30]));
       left -= size;
       const key = roll.chance(0.6) ? `key-${roll.from(1, keys)}` : null;
-      phase.push({ n, key, jobs: Array.from({ length: size }, (_, index) => job(roll, `${JOBS}${n}/${index}/`)) });
+      phase.push({ n, key, jobs: Array.from({ length: size }, (_, index) => job(roll, `${JOBS}${n}/${index}/`, random)) });
     }
   });
   const total = phases.flat().flatMap((call) => call.jobs).length;
@@ -47,7 +48,9 @@ export function plan(point, way, seed) {
       skip: random ? 0 : skipped(roll, point, phases[at]),
       // How many requests the server holds at its own points.
       width: roll.from(1, 6),
-      after: roll.from(0, 1_500),
+      // A random moment: when this part of the calls has resolved, and so many milliseconds later.
+      share: roll.from(0, 100) / 100,
+      after: roll.from(0, 60),
       // Who brings the worker back after it was stopped.
       wake: roll.pick(["sync", "sync", "syncNow", "reload", "tab"]),
       // Whether what the server still holds is let go before the next worker sends, or after.
@@ -59,8 +62,9 @@ export function plan(point, way, seed) {
   };
 }
 
-function job(roll, path) {
+function job(roll, path, large) {
   const refused = roll.chance(0.03);
+  if (large && roll.chance(0.6)) return { path, refused, kind: "bytes", seed: roll.from(1, 1e9), size: roll.from(1_000, 60_000) };
   if (roll.chance(0.7)) return { path, refused, kind: "text", text: `${path} ${"x".repeat(roll.from(0, 200))}` };
   return { path, refused, kind: "blob", seed: roll.from(1, 1e9), size: roll.pick([0, 1, 1_000, 40_000, 200_000]) };
 }

@@ -24,7 +24,11 @@ export async function startRig(engine) {
   let trials = 0;
   const forget = async () => {
     await browser.kill();
-    rmSync(browser.profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+    // Its processes outlive the first of them by a little, and write.
+    await until("the profile to be gone", () => {
+      rmSync(browser.profile, { recursive: true, force: true });
+      return true;
+    });
   };
   return {
     engine,

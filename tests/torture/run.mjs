@@ -29,6 +29,7 @@ const wanted = Number(options.kills);
 const started = Date.now();
 let kills = 0;
 let bad = 0;
+let said = started;
 
 console.log(`${options.engine}, ${wanted} kills, seed ${options.seed}`);
 try {
@@ -50,9 +51,11 @@ try {
         console.log(`!! kept: ${outcome.evidence}, profile ${rig.profile}`);
       }
       await rig.prepare({ keep: Boolean(outcome.evidence) });
-      if (options.only) break;
+      if (Date.now() - said > 20_000) {
+        said = Date.now();
+        console.log(`${kills} kills after ${Math.round((said - started) / 1000)} s, ${bad} trials with findings`);
+      }
     }
-    console.log(`${kills} kills after ${Math.round((Date.now() - started) / 1000)} s, ${bad} trials with findings`);
     if (options.only) break;
   }
 } finally {

@@ -16,10 +16,15 @@ const PATIENCE = 90_000;
 
 const workerUrl = (point, version) => `/sw.js?${new URLSearchParams({ config: JSON.stringify(CONFIG), point, version })}`;
 
+/** A trial on a server of its own; `live` carries its plan out. */
+export async function trialOn(rig, plan) {
+  const args = ["--static-mount", `/torture=${join(root, "tests/torture/page")}`, ...rig.serverArgs];
+  return new Trial(rig, plan, await startServer({ dist: "dist-test", args }));
+}
+
 /** Runs a plan; answers its findings, and how many deaths there were. `missed`: the point was never reached. */
 export async function runTrial(rig, plan) {
-  const server = await startServer({ dist: "dist-test", args: ["--static-mount", `/torture=${join(root, "tests/torture/page")}`, ...rig.serverArgs] });
-  const trial = new Trial(rig, plan, server);
+  const trial = await trialOn(rig, plan);
   let findings;
   let story;
   try {
@@ -28,21 +33,21 @@ export async function runTrial(rig, plan) {
     findings = [...trial.findings, ...judge(story)];
   } catch (error) {
     findings = [...trial.findings, { what: "stuck", detail: error.stack }];
-    story ??= await trial.remains().catch((more) => ({ error: String(more) }));
+    story = await trial.remains().catch((more) => ({ error: String(more) }));
   }
-  await trial.page?.close().catch(() => {});
-  await server.stop();
-  const outcome = { findings, deaths: trial.deaths.length, missed: trial.missed, calls: trial.handedOver.length, sends: story.arrivals?.length ?? 0 };
-  if (findings.length === 0) {
-    rmSync(dirname(server.db), { recursive: true, force: true });
-    return outcome;
-  }
+  const evidence = findings.length > 0 ? keep(trial, findings, story) : undefined;
+  await trial.end({ keep: Boolean(evidence) });
+  return { findings, evidence, deaths: trial.deaths.length, missed: trial.missed };
+}
+
+/** Writes down all there is to know about a trial that went wrong; answers where. */
+function keep({ rig, plan, server }, findings, story) {
   const folder = join(tmpdir(), "shearwater-torture");
   mkdirSync(folder, { recursive: true });
-  const evidence = join(folder, `${plan.point}-${plan.way}-${plan.seed}.json`.replaceAll(/[^\w.-]/g, "_"));
+  const evidence = join(folder, `${rig.engine}-${plan.point}-${plan.way}-${plan.seed}.json`.replaceAll(/[^\w.-]/g, "_"));
   const acks = story.acks && Object.fromEntries(story.acks);
-  writeFileSync(evidence, JSON.stringify({ findings, plan, profile: rig.profile, db: server.db, origin: server.origin, deaths: trial.deaths, ...story, acks }, null, 1));
-  return { ...outcome, evidence };
+  writeFileSync(evidence, JSON.stringify({ findings, plan, profile: rig.profile, db: server.db, origin: server.origin, ...story, acks }, null, 1));
+  return evidence;
 }
 
 class Trial {
@@ -105,12 +110,15 @@ class Trial {
 
   async handOver(calls) {
     this.handedOver.push(...calls);
+    this.openCalls = calls.length;
     if (calls.length > 0) await this.ask("handOver", calls);
   }
 
   async die(death) {
     const { rig, plan, server } = this;
     if (plan.point === "random") {
+      const open = this.openCalls * (1 - death.share);
+      await until("its share of the calls", async () => (await this.ask("open")) <= open, PATIENCE);
       await new Promise((resolve) => setTimeout(resolve, death.after));
     } else {
       let quiet = 0;
@@ -194,5 +202,11 @@ class Trial {
     const { jobs, snapshot, refused } = await this.ask("look");
     const states = await this.ask("states", [...acks.values()].flat());
     return { calls: this.handedOver, acks, kills: this.deaths, sink, arrivals, jobs, snapshot, states, refused };
+  }
+
+  async end({ keep = false } = {}) {
+    await this.page?.close().catch(() => {});
+    await this.server.stop();
+    if (!keep) rmSync(dirname(this.server.db), { recursive: true, force: true });
   }
 }

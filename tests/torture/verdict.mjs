@@ -91,7 +91,7 @@ function blockedPaths(calls) {
   return blocked;
 }
 
-const digest = (job) => createHash("sha256").update(job.kind === "blob" ? bytes(job) : job.text).digest("hex");
+const digest = (job) => createHash("sha256").update(job.kind === "text" ? job.text : bytes(job)).digest("hex");
 const brief = (job) => JSON.stringify({ state: job.state, attempts: job.attempts, error: job.error, waitingFor: job.waitingFor, nextAttemptAt: job.nextAttemptAt });
 const keysOf = (deliveries) => deliveries.map((delivery) => delivery.idempotencyKey).join(", ");
 

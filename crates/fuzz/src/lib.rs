@@ -34,14 +34,16 @@ mod flaw;
 #[path = "../../sim/src/store/mod.rs"]
 mod store;
 
-/// Declares a target that reads one value.
+/// Declares a target that reads one value, and says whether it could: what is refused is one change away
+/// from what is not, so only the latter is worth going on from.
 #[macro_export]
 macro_rules! value_target {
     (|$value:ident| $body:block) => {
         libfuzzer_sys::fuzz_target!(|data: &[u8]| -> libfuzzer_sys::Corpus {
-            let Some($value) = $crate::value::Foreign::parse(data) else { return libfuzzer_sys::Corpus::Reject };
-            $body
-            libfuzzer_sys::Corpus::Keep
+            match $crate::value::Foreign::parse(data) {
+                Some($value) if $body => libfuzzer_sys::Corpus::Keep,
+                _ => libfuzzer_sys::Corpus::Reject,
+            }
         });
         libfuzzer_sys::fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
             $crate::mutate::mutate(data, size, max_size, seed)

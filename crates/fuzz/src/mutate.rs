@@ -3,16 +3,14 @@
 //! Members travel with their names from one input to another, so the corpus is the dictionary.
 
 use libfuzzer_sys::fuzzer_mutate;
-use serde_json::{Value as Json, json};
+use serde_json::{Number, Value as Json, json};
 
 /// Changes an input in place; answers its new size.
 pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
     let mut dice = Dice::new(seed);
     let tree = data.get(..size).and_then(|text| serde_json::from_slice::<Json>(text).ok());
-    let Some(mut tree) = tree.filter(|_| !dice.one_in(8)) else { return fuzzer_mutate(data, size, max_size) };
-    for _ in 0..=dice.below(3) {
-        change(&mut tree, &mut dice);
-    }
+    let Some(mut tree) = tree.filter(|_| !dice.one_in(32)) else { return fuzzer_mutate(data, size, max_size) };
+    change(&mut tree, &mut dice);
     write(&tree, data.get_mut(..max_size).unwrap_or_default()).unwrap_or_else(|| fuzzer_mutate(data, size, max_size))
 }
 
@@ -64,22 +62,34 @@ fn change(tree: &mut Json, dice: &mut Dice) {
                 _ => items.insert(at, copy),
             }
         }
-        Json::String(text) if !dice.one_in(4) => {
-            let mut bytes = text.as_bytes().to_vec();
-            let size = bytes.len();
-            bytes.resize(size + 16, 0);
-            let size = fuzzer_mutate(&mut bytes, size, size + 16);
-            *text = String::from_utf8_lossy(&bytes[..size]).into_owned();
-        }
-        Json::Number(number) if !dice.one_in(3) => {
+        // Mostly what it was in kind, for one value of the wrong kind ends the reading.
+        Json::String(text) if !dice.one_in(8) => match copy {
+            Json::String(copy) => *text = copy,
+            _ => {
+                let mut bytes = text.as_bytes().to_vec();
+                let size = bytes.len();
+                bytes.resize(size + 16, 0);
+                let size = fuzzer_mutate(&mut bytes, size, size + 16);
+                *text = String::from_utf8_lossy(&bytes[..size]).into_owned();
+            }
+        },
+        Json::Number(number) if !dice.one_in(8) => {
             let old = number.as_i64().unwrap_or(0);
-            *number = match dice.below(4) {
-                0 => old.saturating_add(1).into(),
-                1 => old.saturating_sub(1).into(),
-                2 => old.saturating_mul(2).into(),
-                _ => dice.below(1_000).into(),
+            *number = match (dice.below(8), copy) {
+                (0, _) => old.saturating_add(1).into(),
+                (1, _) => old.saturating_sub(1).into(),
+                (2, _) => old.saturating_mul(2).into(),
+                (3 | 4, _) => {
+                    // In binary libFuzzer recognises it as what was compared, and knows with what.
+                    let mut bytes = old.to_le_bytes();
+                    fuzzer_mutate(&mut bytes, 8, 8);
+                    i64::from_le_bytes(bytes).into()
+                }
+                (_, Json::Number(copy)) => copy,
+                _ => dice.number(),
             };
         }
+        Json::Bool(switch) if !dice.one_in(8) => *switch = !*switch,
         place => *place = copy,
     }
 }
@@ -113,6 +123,7 @@ fn constant(dice: &mut Dice) -> Json {
         5 => json!(""),
         6 => json!(format!("{:08x}-0000-4000-8000-000000000000", dice.below(4))),
         7 => json!("x".repeat(1 << dice.below(10))),
+        8 => Json::Number(dice.number()),
         _ => match NUMBERS[dice.below(NUMBERS.len())] {
             whole if whole.fract() == 0.0 && whole.abs() < 1e18 => json!(whole as i64),
             other => json!(other),
@@ -166,6 +177,16 @@ impl Dice {
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((mixed ^ (mixed >> 31)) % limit.max(1) as u64) as usize
+    }
+
+    /// Any number, small ones as likely as large ones; some with a fraction.
+    fn number(&mut self) -> Number {
+        let whole = {
+            let size = 1 << self.below(54);
+            self.below(size)
+        };
+        let fraction = Number::from_f64(whole as f64 / 16.0).filter(|_| self.one_in(4));
+        fraction.unwrap_or_else(|| whole.into())
     }
 
     fn one_in(&mut self, n: usize) -> bool {

@@ -41,7 +41,7 @@ use shearwater_core::{
         Tx,
         enqueue::{self, NewJob},
         hands::{self, Body, Edit},
-        ledger, read,
+        ledger, read, repair,
         turn::{self, Ripen, Settings},
     },
     view::Status,
@@ -108,6 +108,7 @@ record!(Begin {
     locked: "locked" = false,
 });
 
+#[derive(Clone)]
 enum Wakes {
     Nothing,
     Unreachable,
@@ -145,17 +146,19 @@ names!(Kind {
     Withheld: "withheld",
 });
 
-/// Plays a story.
-pub fn play(story: &Foreign) {
+/// Plays a story; answers whether each item of it could be read.
+pub fn play(story: &Foreign) -> bool {
     let items = story.as_list().unwrap_or_default();
     let first = items.first().and_then(|item| item.member("config"));
     let config = first.and_then(|config| WorkerConfig::read(&config).ok()).filter(|config| config.check().is_ok());
     let mut world = World::new(config.unwrap_or_default());
+    let mut is_read = items.len() <= LONGEST;
     for item in items.iter().take(LONGEST) {
-        world.meet(item);
+        is_read &= world.meet(item);
         world.carry_out_all();
         world.check();
     }
+    is_read
 }
 
 struct Running {
@@ -197,16 +200,18 @@ impl World {
         }
     }
 
-    fn meet(&mut self, item: &Foreign) {
+    fn meet(&mut self, item: &Foreign) -> bool {
         if let Ok(op) = Op::read(item) {
             if let Err(error) = self.operate(op) {
                 let known = [ErrorCode::InvalidRequest, ErrorCode::UnknownQueue, ErrorCode::StorageUnavailable];
                 assert!(known.contains(&error.code), "{error}");
             }
-        } else if let Ok(happening) = Item::read(item) {
-            let asked_in_vain = item.names().iter().any(|name| name == "time") && happening.time.is_none();
-            self.happen(happening, asked_in_vain);
+            return true;
         }
+        let Ok(happening) = Item::read(item) else { return false };
+        let asked_in_vain = item.names().iter().any(|name| name == "time") && happening.time.is_none();
+        self.happen(happening, asked_in_vain);
+        true
     }
 
     /// As the worker's `messages` do.
@@ -218,7 +223,7 @@ impl World {
                 self.write(async |tx| enqueue::enqueue(tx, now, jobs, repeat).await).map(drop)
             }
             Op::Get(id) => self.read(async |tx| read::get(tx, &id, &config).await).map(|view| view.iter().for_each(check::keeps)),
-            Op::List(filter) => {
+            Op::List(filter) | Op::Export(filter) => {
                 self.read(async |tx| read::list(tx, &filter, &config).await).map(|views| views.iter().for_each(check::keeps))
             }
             Op::Retry(id) => self.write(async |tx| hands::retry(tx, now, &id, &config).await).map(drop),
@@ -239,12 +244,24 @@ impl World {
             }
             Op::Pause(queue) => self.write(async |tx| hands::pause(tx, queue.as_deref(), true).await).map(drop),
             Op::Resume(queue) => self.write(async |tx| hands::pause(tx, queue.as_deref(), false).await).map(drop),
-            Op::SetOwner(owner) => {
+            Op::SetOwner { owner, purge } => {
                 if let Some(owner) = &owner {
                     check_name("owner", owner)?;
                 }
                 let owner = owner.unwrap_or_default();
-                self.write(async |tx| hands::set_owner(tx, now, &owner, &config).await).map(drop)
+                self.write(async |tx| hands::set_owner(tx, now, &owner, purge, &config).await).map(drop)
+            }
+            Op::Metrics => self.read(async |tx| read::metrics(tx, now).await).map(|metrics| check::keeps(&metrics)),
+            Op::Repair => {
+                let report = self.write(async |tx| repair::repair(tx).await)?;
+                assert!(!(self.honest && report.recounted && report.quarantined == 0), "the counts were wrong: {report:?}");
+                check::keeps(&report);
+                Ok(())
+            }
+            Op::Compact { failed } => {
+                let compacted = self.write(async |tx| hands::compact(tx, now, failed, &config).await)?;
+                check::keeps(&compacted);
+                Ok(())
             }
             Op::Status => {
                 let ledger = self.read(async |tx| ledger(tx).await)?;
@@ -252,11 +269,14 @@ impl World {
                 check::keeps(&Status::of(&ledger));
                 Ok(())
             }
-            Op::Wake(_) => {
+            Op::Wake(reason) => {
+                let (hopeful, ripen) = match reason.is_hopeful() {
+                    true => (Wakes::Unreachable, Ripen::Unreachable),
+                    false => (Wakes::Nothing, Ripen::Nothing),
+                };
                 let ledger = self.read(async |tx| ledger(tx).await)?;
-                for queue in ledger.own_queues() {
-                    let queue = queue.queue.clone();
-                    self.begin(Begin { queue, ripen: Wakes::Unreachable, offline: false, locked: true });
+                for queue in self.read(async |tx| read::due(tx, &ledger, now, ripen).await)? {
+                    self.begin(Begin { queue, ripen: hopeful.clone(), offline: false, locked: true });
                 }
                 Ok(())
             }

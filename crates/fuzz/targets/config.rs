@@ -14,19 +14,22 @@ value_target!(|value| {
         Err(mismatch) => check::tells_its_place(&value, &mismatch),
         Ok(config) => match config.check() {
             Err(error) => assert_eq!(error.code, ErrorCode::InvalidConfig),
-            Ok(()) => {
-                assert!((1..=256).contains(&config.name.len()) && config.breaker_threshold > 0, "{config:?}");
-                for name in config.queues.iter().map(|(name, _)| name.as_str()).chain([DEFAULT_QUEUE, "another"]) {
-                    in_range(&config.queue_or_default(name));
-                    assert!(config.queue(name).is_ok() || (config.strict && name == "another"));
-                }
-            }
+            Ok(()) => in_range(&config),
         },
     }
+    WorkerConfig::read(&value).is_ok()
 });
 
 /// The ranges of the documentation, said once more.
-fn in_range(queue: &QueueConfig) {
+fn in_range(config: &WorkerConfig) {
+    assert!((1..=256).contains(&config.name.len()) && config.breaker_threshold > 0, "{config:?}");
+    for name in config.queues.iter().map(|(name, _)| name.as_str()).chain([DEFAULT_QUEUE, "another"]) {
+        queue_in_range(&config.queue_or_default(name));
+        assert!(config.queue(name).is_ok() || (config.strict && name == "another"));
+    }
+}
+
+fn queue_in_range(queue: &QueueConfig) {
     assert!((1..=1_000).contains(&queue.max_attempts), "{queue:?}");
     assert!((1..=64).contains(&queue.concurrency), "{queue:?}");
     assert!((100..=HOUR).contains(&queue.timeout), "{queue:?}");

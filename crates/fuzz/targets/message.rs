@@ -4,40 +4,70 @@
 
 use fuzz::{check, value_target};
 use shearwater_core::{
-    Error,
+    Error, Millis,
     config::{WorkerConfig, check_name},
+    metrics::Metrics,
     protocol::{Broadcast, Envelope, Op},
     request::{RequestHead, is_token},
-    store::enqueue::admit,
+    store::{enqueue::admit, hands::Compacted, repair::Report},
     view::{JobView, Snapshot, Status, SyncResult},
+    wake::{Facts, plan},
 };
 
 value_target!(|value| {
-    if let Some(envelope) = check::read::<Envelope>(&value) {
-        match envelope.op {
-            Op::Enqueue { jobs, .. } => {
-                for job in jobs {
-                    sendable(job.request.clone());
-                    if admit(job.clone(), "https://a.example".to_owned(), None, &WorkerConfig::default()).is_ok() {
-                        assert!(job.options.max_attempts != Some(0), "{job:?}");
-                        assert!(job.options.key.is_none_or(|key| check_name("key", &key).is_ok()));
-                    }
-                }
-            }
-            Op::Edit { request, .. } => sendable(request),
-            _ => {}
-        }
+    let envelope = check::read::<Envelope>(&value);
+    let status = check::read::<Status>(&value);
+    let is_read = envelope.is_some()
+        || status.is_some()
+        || check::read::<Broadcast>(&value).is_some()
+        || check::read::<JobView>(&value).is_some()
+        || check::read::<SyncResult>(&value).is_some()
+        || check::read::<Metrics>(&value).is_some()
+        || check::read::<Report>(&value).is_some()
+        || check::read::<Compacted>(&value).is_some()
+        || check::read::<Error>(&value).is_some();
+    if let Some(envelope) = envelope {
+        operation(envelope.op);
     }
-    check::read::<Broadcast>(&value);
-    check::read::<JobView>(&value);
-    check::read::<SyncResult>(&value);
-    check::read::<Error>(&value);
-    if let Some(status) = check::read::<Status>(&value) {
+    if let Some(status) = status {
+        wakes(&status);
         let snapshot = Snapshot::of(status, true);
         assert!(snapshot.progress.is_none_or(|share| (0.0..=1.0).contains(&share)), "{snapshot:?}");
         check::keeps(&snapshot);
     }
+    is_read
 });
+
+fn operation(op: Op) {
+    match op {
+        Op::Enqueue { jobs, .. } => {
+            for job in jobs {
+                sendable(job.request.clone());
+                if admit(job.clone(), "https://a.example".to_owned(), None, &WorkerConfig::default()).is_ok() {
+                    assert!(job.options.max_attempts != Some(0), "{job:?}");
+                    assert!(job.options.key.is_none_or(|key| check_name("key", &key).is_ok()));
+                }
+            }
+        }
+        Op::Edit { request, .. } => sendable(request),
+        _ => {}
+    }
+}
+
+/// Whatever the status says, the next wake is not in the past.
+fn wakes(status: &Status) {
+    let facts = Facts {
+        is_online: true,
+        is_visible: true,
+        is_sending: status.is_running,
+        is_waiting: status.pending > 0,
+        next_due: status.next_sync_at,
+        interval: status.version,
+    };
+    for now in [Millis(0), Millis(1_790_000_000_000)] {
+        assert!(plan(now, facts).is_none_or(|(at, _)| at > now), "{facts:?}");
+    }
+}
 
 /// What is admitted holds nothing that `fetch` refuses or that is a secret, and is admitted again as it is.
 fn sendable(mut request: RequestHead) {

@@ -16,20 +16,25 @@ use shearwater_core::{
 const NOW: Millis = Millis(1_790_000_000_000);
 
 value_target!(|value| {
-    if let Some(job) = check::read::<Job>(&value) {
+    let job = check::read::<Job>(&value);
+    let ledger = check::read::<Ledger>(&value);
+    let outcome = check::read::<Outcome>(&value);
+    let is_read = job.is_some() || ledger.is_some() || outcome.is_some();
+    if let Some(job) = job {
         look_at(&job);
         change(&job);
     }
-    if let Some(ledger) = check::read::<Ledger>(&value) {
+    if let Some(ledger) = ledger {
         let status = Status::of(&ledger);
         // Counts that nobody can have counted may add up to more than a number holds exactly.
         if ledger.queues.iter().all(|queue| queue.counts.total() < 1 << 40) {
             check::keeps(&status);
         }
     }
-    if let Some(outcome) = check::read::<Outcome>(&value) {
+    if let Some(outcome) = outcome {
         check::keeps(&JobView::delivered(outcome));
     }
+    is_read
 });
 
 /// All that is asked of a job.

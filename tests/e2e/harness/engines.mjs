@@ -46,9 +46,22 @@ function engineWorld(engine) {
     return browser;
   };
 
+  const stopServer = async () => {
+    if (!world.server) return;
+    await world.server.stop();
+    rmSync(dirname(world.server.db), { recursive: true, force: true });
+    world.server = null;
+  };
+
   const world = {
     engine: engine.name,
     server: null,
+
+    /** Starts the test's server, in the place of the one before. `strict`: with no CSP but the tests' own. */
+    async serve({ strict } = {}) {
+      await stopServer();
+      world.server = await startServer({ args: ["--static-mount", `/engines=${folder}`, ...engine.serverArgs({ strict })] });
+    },
 
     /** A browser that the test may kill; `profile` starts one again where it was killed. */
     async start(options) {
@@ -111,14 +124,11 @@ function engineWorld(engine) {
     },
   };
 
-  beforeEach(async () => {
-    world.server = await startServer({ args: ["--static-mount", `/engines=${folder}`, ...engine.serverArgs()] });
-  });
+  beforeEach(() => world.serve());
   afterEach(async () => {
     for (const page of pages.splice(0)) await page.close().catch(() => {});
     for (const browser of own.splice(0)) await browser.kill().catch(() => {});
-    await world.server.stop();
-    rmSync(dirname(world.server.db), { recursive: true, force: true });
+    await stopServer();
   });
   after(async () => {
     await shared?.kill();

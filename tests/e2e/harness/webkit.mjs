@@ -2,11 +2,12 @@
 //
 // WebKitWebDriver gives MiniBrowser an ephemeral session, of which a kill leaves nothing to start again on.
 // So MiniBrowser runs as people run it, and the pages drive themselves: the server under test also serves a
-// folder of ours, whose page takes its steps from an event stream of this process. Each step is a module in
-// that folder: the strict CSP of the tests holds, with no script but 'self' and no eval.
+// folder of ours, whose page takes its steps from an event stream of this process. A step is a module: no
+// page needs `eval`. It comes from this process too, for the connections to the server may all be in use by
+// what a test holds up; or, where the CSP has no script but 'self', from the folder.
 
 import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,6 +19,9 @@ const MOUNT = "/drive";
 
 // What is to end with this process hangs on its exit; a signal alone would pass that by.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
+
+/** The tests' own policy, and scripts from this process. */
+const CSP = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' http://127.0.0.1:*; img-src 'self' blob: data:; connect-src 'self' http://127.0.0.1:*";
 
 const PAGE = `<!doctype html>
 <html lang="en">
@@ -33,7 +37,7 @@ const DRIVER = `const { control, tab } = Object.fromEntries(new URLSearchParams(
 async function take(step) {
   const answer = { step };
   try {
-    const { default: run } = await import("${MOUNT}/" + step + ".mjs");
+    const { default: run } = await import(control + "/modules/" + step).catch(() => import("${MOUNT}/" + step));
     answer.value = await run();
   } catch (error) {
     answer.error = { name: error?.name, code: error?.code, message: String(error?.message ?? error), stack: error?.stack };
@@ -53,15 +57,15 @@ const LAUNCHER = `<!doctype html>
 </html>`;
 
 let folder;
-/** Arguments for the server under test, so that it serves the page that drives itself. */
-export function webkitServerArgs() {
+/** Arguments for the server under test, so that it serves the page that drives itself; `strict`: under its own CSP. */
+export function webkitServerArgs({ strict = false } = {}) {
   if (!folder) {
     folder = mkdtempSync(join(tmpdir(), "shearwater-drive-"));
     writeFileSync(join(folder, "index.html"), PAGE);
     writeFileSync(join(folder, "driver.mjs"), DRIVER);
     process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   }
-  return ["--static-mount", `${MOUNT}=${folder}`];
+  return ["--static-mount", `${MOUNT}=${folder}`, ...(strict ? [] : ["--csp", CSP])];
 }
 
 let display;
@@ -103,10 +107,11 @@ function miniBrowser() {
 }
 
 /** The other end of the driver's event streams. */
-async function startControl() {
+function startControl() {
   const streams = new Map();
   const answers = new Map();
-  const server = createServer(async (request, response) => {
+  const servers = [];
+  const handle = async (request, response) => {
     response.setHeader("access-control-allow-origin", "*");
     response.setHeader("cache-control", "no-store");
     const [, what, name] = request.url.split("/");
@@ -115,6 +120,8 @@ async function startControl() {
       response.write(":\n\n");
       streams.set(name, response);
       response.once("close", () => streams.get(name) === response && streams.delete(name));
+    } else if (what === "modules") {
+      response.writeHead(200, { "content-type": "text/javascript" }).end(readFileSync(join(folder, name)));
     } else if (what === "answers") {
       const chunks = [];
       for await (const chunk of request) chunks.push(chunk);
@@ -127,10 +134,15 @@ async function startControl() {
     } else {
       response.writeHead(200, { "content-type": "text/html" }).end(LAUNCHER);
     }
-  });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  };
   return {
-    url: `http://127.0.0.1:${server.address().port}`,
+    /** An address for one tab: a browser has six connections for each, and a stream keeps one. */
+    async address() {
+      const server = createServer(handle);
+      servers.push(server);
+      await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+      return `http://127.0.0.1:${server.address().port}`;
+    },
     ready: (name) => until(`the tab "${name}"`, () => streams.get(name)),
     send: (name, data) => streams.get(name)?.write(`data: ${data}\n\n`),
     answer: (step) => new Promise((resolve, reject) => answers.set(step, { resolve, reject })),
@@ -138,8 +150,10 @@ async function startControl() {
     stop() {
       for (const { reject } of answers.values()) reject(new Error("the browser was ended"));
       answers.clear();
-      server.close();
-      server.closeAllConnections();
+      for (const server of servers) {
+        server.close();
+        server.closeAllConnections();
+      }
     },
   };
 }
@@ -148,11 +162,11 @@ let count = 0;
 
 /** Starts MiniBrowser; give `profile` to start it again where it was killed. */
 export async function startWebKit({ profile = mkdtempSync(join(tmpdir(), "shearwater-webkit-")) } = {}) {
-  const control = await startControl();
+  const control = startControl();
   for (const name of ["data", "cache", "config", "run"]) mkdirSync(join(profile, name), { recursive: true, mode: 0o700 });
   const child = spawn(
     miniBrowser(),
-    ["--javascript-can-open-windows-automatically=true", "--enable-write-console-messages-to-stdout=true", control.url],
+    ["--javascript-can-open-windows-automatically=true", "--enable-write-console-messages-to-stdout=true", await control.address()],
     {
       // Of a process group of its own, with its network and web processes.
       detached: true,
@@ -205,13 +219,13 @@ export async function startWebKit({ profile = mkdtempSync(join(tmpdir(), "shearw
     /** Opens the test page and connects a client as `window.client`. */
     async open(origin, { config, options = {} } = {}) {
       const tab = `tab-${(count += 1)}`;
-      control.send("launcher", `${origin}${MOUNT}/?${new URLSearchParams({ control: control.url, tab })}`);
+      control.send("launcher", `${origin}${MOUNT}/?${new URLSearchParams({ control: await control.address(), tab })}`);
       await control.ready(tab);
       const page = {
         async evaluate(run, ...args) {
-          const step = `step-${(count += 1)}`;
+          const step = `step-${(count += 1)}.mjs`;
           const given = args.map((arg) => (arg === undefined ? "undefined" : JSON.stringify(arg)));
-          writeFileSync(join(folder, `${step}.mjs`), `export default () => (${run})(${given.join(", ")});`);
+          writeFileSync(join(folder, step), `export default () => (${run})(${given.join(", ")});`);
           const answer = control.answer(step);
           control.send(tab, step);
           return answer;

@@ -7,7 +7,8 @@ const work = { open: 0, untold: 0, refused: [] };
 /** By key, the end of the calls so far: the next call of a key begins when the one before has ended. */
 const lanes = new Map();
 
-const request = (job) => ({ url: job.path, method: "POST", body: job.kind === "blob" ? new Blob([bytes(job)]) : job.text });
+const body = (job) => ({ text: () => job.text, bytes: () => bytes(job), blob: () => new Blob([bytes(job)]) })[job.kind]();
+const request = (job) => ({ url: job.path, method: "POST", body: body(job) });
 
 /**
  * Hands calls over: those of one key one after the other, the others beside them. The ids of each call that
@@ -34,6 +35,9 @@ export function handOver(calls) {
     if (call.key) lanes.set(call.key, ended);
   }
 }
+
+/** How many calls have not ended yet. */
+export const open = () => work.open;
 
 /** Whether all that resolved has been told. */
 export const told = () => work.untold === 0;

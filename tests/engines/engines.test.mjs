@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import test from "node:test";
 
-import { chromium, onEngines, others } from "./harness/engines.mjs";
-import { until } from "./harness/wait.mjs";
+import { chromium, onEngines, others } from "../e2e/harness/engines.mjs";
+import { until } from "../e2e/harness/wait.mjs";
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 const numbered = (count, path = "/api/sink") => Array.from({ length: count }, (_, at) => ({ url: `${path}/${at}`, body: `${at}` }));
@@ -19,6 +19,7 @@ onEngines(others, (w) => {
   });
 
   test(name("under a strict CSP without unsafe-eval, page and worker run"), async () => {
+    await w.serve({ strict: true });
     const page = await w.open();
     const { policies, refused } = await page.evaluate(async () => {
       const policies = await Promise.all([location.href, "/sw.js", "/shearwater/worker.js"].map(async (url) => (await fetch(url)).headers.get("content-security-policy")));
@@ -34,6 +35,14 @@ onEngines(others, (w) => {
     assert.equal(refused, "EvalError");
     await w.acceptedOnce([await w.enqueue(page, { url: "/api/sink/csp", body: "x" })], page);
     await w.idle(page);
+  });
+
+  test(name("a configuration with a misspelt option fails the install, and connect() says why"), async () => {
+    const page = await w.open();
+    const worker = `/sw.js?config=${encodeURIComponent(JSON.stringify({ queues: { notes: { maxAtempts: 3 } } }))}`;
+    const { code, message } = await page.evaluate((worker) => window.connect({ worker, scope: "/elsewhere/" }).catch(({ code, message }) => ({ code, message })), worker);
+    assert.equal(code, "invalid-config", message);
+    assert.match(message, /queues\.notes\.maxAtempts/);
   });
 
   test(name("queued while the server is down, the tab left open: delivered when it is back, by nobody's doing"), async () => {
@@ -73,6 +82,7 @@ onEngines(others, (w) => {
     const sink = await w.acceptedOnce(ids, again);
     assert.deepEqual(sink.map(({ body }) => body), ["0", "1", "2", "3", "4"]);
     await w.idle(again);
+    assert.equal((await w.server.arrivals("/api/sink")).length, 5, "each was sent once");
     assert.deepEqual(await w.list(again), []);
     for (const id of ids) assert.equal((await w.get(again, id)).state, "delivered");
   });
