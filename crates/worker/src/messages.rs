@@ -227,7 +227,10 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
         }
         Op::Wake(reason) => {
             let (queues, ripen) = engine.due(reason).await?;
-            Ok(Done { ok: JsValue::NULL, ledger: None, then: Then::Wake(queues, ripen) })
+            // A drain tells at its end. Without one: what was committed last may never have been told, for
+            // its worker was stopped in between, and the page wakes because it knows no better.
+            let then = if queues.is_empty() { Then::Tell(None) } else { Then::Wake(queues, ripen) };
+            Ok(Done { ok: JsValue::NULL, ledger: None, then })
         }
     }
 }
