@@ -155,6 +155,21 @@ test("timers start again after the browser was killed: what is due then goes wit
   }
 });
 
+test("a page plans by the status it was given when it connected, should no worker ever say another word", async () => {
+  const config = wait(6_000);
+  const { page } = await stranded({ autoSyncInterval: 0 }, { config });
+  const deaf = await w.chromium.browser.newPage();
+  await deaf.goto(w.server.origin);
+  await deaf.waitForFunction("window.ready");
+  await page.close();
+  await record(deaf);
+  await deaf.evaluate(async (worker) => {
+    Object.defineProperty(BroadcastChannel.prototype, "onmessage", { set() {} });
+    window.client = await connect({ worker, syncOnMount: false, autoSyncInterval: 0 });
+  }, script(config, "&sync=silent"));
+  await until("a wake", () => deaf.evaluate(() => posted.some((op) => op.wake === "due" || op.wake === "watchdog")));
+});
+
 const burst = async (page) => {
   await page.evaluate(async () => {
     for (let at = 0; at < 34; at += 1) {

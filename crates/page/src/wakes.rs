@@ -114,6 +114,8 @@ impl Wakes {
             state.timer = Some(js::set_timeout(fire.as_ref().unchecked_ref(), delay));
             state.fire = Some(fire);
         });
+        // The status was there before the planner: should no worker say another word, this is the plan.
+        events.refresh();
     }
 }
 
