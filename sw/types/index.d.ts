@@ -215,8 +215,8 @@ export interface Client {
   retry(id: string): Promise<boolean>;
   /** Removes a job. False: too late. */
   discard(id: string): Promise<boolean>;
-  /** Changes a waiting or failed job's request, under a new idempotency key. False: too late. */
-  edit(id: string, change: RequestInput): Promise<boolean>;
+  /** Changes a waiting or failed job's request, under a new idempotency key; what is left out stays. False: too late. */
+  edit(id: string, change: Request | Partial<RequestInput>): Promise<boolean>;
   /** Removes all that match and are not being sent; answers how many. */
   clear(filter?: { queue?: string; state?: JobState }): Promise<number>;
   /** Sends now, waiting for nobody but servers that asked for it (`Retry-After`). */

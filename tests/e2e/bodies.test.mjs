@@ -143,3 +143,47 @@ test("the idempotency key is a quoted UUID, and another origin does not get it u
   assert.equal(own.headers["idempotency-key"], `"${ids[0]}"`);
   assert.equal(posts.find((arrival) => arrival.path.endsWith("other")).idempotencyKey ?? null, null);
 });
+
+test("what is queued is what was there when enqueue was called, whatever the caller does to it afterwards", async () => {
+  const page = await w.open();
+  const ids = await page.evaluate(async () => {
+    const bytes = new Uint8Array(100).fill(1);
+    const large = new Uint8Array(100_000).fill(1);
+    const object = { a: 1 };
+    const params = new URLSearchParams([["a", "1"]]);
+    const form = new FormData();
+    form.append("a", "1");
+    const bodies = [bytes.buffer, bytes, large.buffer, object, params, form];
+    const stored = bodies.map((body, at) => client.enqueue({ url: `/api/sink/${at}`, body }));
+    bytes.fill(2);
+    large.fill(2);
+    object.a = 2;
+    params.set("a", "2");
+    form.set("a", "2");
+    structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+    return Promise.all(stored);
+  });
+  for (const id of ids) await w.becomes(page, id, "delivered");
+  const arrivals = await w.server.arrivals("/api/sink");
+  const of = (at) => arrivals.find(({ path }) => path === `/api/sink/${at}`);
+  const ones = (length) => sha256(Buffer.alloc(length, 1));
+  assert.deepEqual([0, 1, 2].map((at) => of(at).bodySha256), [ones(100), ones(100), ones(100_000)]);
+  assert.deepEqual([3, 4].map((at) => of(at).bodyPreview), ['{"a":1}', "a=1"]);
+  assert.match(of(5).bodyPreview, /\r\n\r\n1\r\n/);
+});
+
+test("jobs of one key that are not awaited keep the order of the calls, whatever their bodies", async () => {
+  const page = await w.open();
+  const ids = await page.evaluate(() => {
+    const form = () => {
+      const form = new FormData();
+      form.append("file", new File([new Uint8Array(300_000)], "a.bin"));
+      return form;
+    };
+    const bodies = [form(), "1", new Blob([new Uint8Array(200_000)]), new Blob(["3"]), form(), new URLSearchParams("a=5"), "6"];
+    return Promise.all(bodies.map((body, at) => client.enqueue({ url: `/api/sink/${at}`, body }, { key: "line" })));
+  });
+  for (const id of ids) await w.becomes(page, id, "delivered");
+  const arrivals = await w.server.arrivals("/api/sink");
+  assert.deepEqual(arrivals.map(({ path }) => Number(path.at(-1))), [0, 1, 2, 3, 4, 5, 6]);
+});

@@ -226,3 +226,33 @@ test("the log: by level, with job ids, and nothing personal at any", async () =>
   assert.ok(levels.debug.lines.length > levels.info.lines.length);
   for (const id of Object.values(levels.debug.ids)) assert.ok(levels.debug.lines.some((line) => line.text.includes(id)), `${id} is not in the log`);
 });
+
+test("edit changes what it names and keeps the rest; a new body brings its content type, a new key goes with it", async () => {
+  const page = await w.open();
+  await w.server.faults([{ path: "/api/sink", action: { status: 422 }, times: 4 }]);
+  const failed = async (path) => {
+    const id = await w.enqueue(page, { url: `/api/sink/${path}`, method: "PUT", headers: { "x-thing": "kept" }, body: "text", credentials: "include" });
+    await w.becomes(page, id, "failed");
+    return id;
+  };
+  const jobs = { headers: await failed("headers"), url: await failed("url"), body: await failed("body"), none: await failed("none") };
+  const edit = (id, change) => page.evaluate((id, change) => client.edit(id, change), id, change);
+  assert.equal(await edit(jobs.headers, { headers: { "x-thing": "new", "content-type": "text/x-new" } }), true);
+  assert.equal(await edit(jobs.url, { url: "/api/sink/elsewhere" }), true);
+  assert.equal(await edit(jobs.body, { body: { a: 1 } }), true);
+  assert.equal(await edit(jobs.none, { method: "DELETE", body: null }), true);
+  for (const id of Object.values(jobs)) await w.becomes(page, id, "delivered");
+  const accepted = (await w.server.arrivals("/api/sink")).filter(({ status }) => status === 200);
+  const of = (path) => {
+    const { method, headers, bodyPreview } = accepted.find((arrival) => arrival.path === `/api/sink/${path}`);
+    return [method, headers["x-thing"], headers["content-type"] ?? null, bodyPreview ?? ""];
+  };
+  assert.deepEqual(of("headers"), ["PUT", "new", "text/x-new", "text"]);
+  assert.deepEqual(of("elsewhere"), ["PUT", "kept", "text/plain;charset=UTF-8", "text"]);
+  assert.deepEqual(of("body"), ["PUT", "kept", "application/json", '{"a":1}']);
+  assert.deepEqual(of("none"), ["DELETE", "kept", null, ""]);
+  const keys = new Set(accepted.map(({ idempotencyKey }) => idempotencyKey));
+  assert.equal(keys.size, 4);
+  for (const id of Object.values(jobs)) assert.ok(!keys.has(id), "a new payload, a new key");
+  assert.equal((await w.refused(page, "edit", jobs.url, { bogus: 1 })).code, "invalid-request");
+});

@@ -198,6 +198,24 @@ test("a purge takes along what of A's lies in quarantine", async () => {
   for (const name of ["quarantine", "bodies"]) assert.ok(!JSON.stringify(stored[name]).includes("of A"), `${name}: ${JSON.stringify(stored[name]).slice(0, 300)}`);
 });
 
+test("the hook may answer whatever Headers takes; what is no headers is not sent without them", async () => {
+  const page = await withHook({ tokens: { "": "token" } });
+  for (const as of ["headers", "map", "pairs"]) {
+    await tell(page, { auth: { as } });
+    await w.becomes(page, await w.enqueue(page, { url: `/api/sink/${as}`, body: "x" }), "delivered");
+    assert.deepEqual(await bearers(as), ["Bearer token"], as);
+  }
+  await tell(page, { auth: { as: "nonsense" } });
+  const id = await w.enqueue(page, { url: "/api/sink/nonsense", body: "x" });
+  const job = await until("an error", async () => {
+    const job = await w.get(page, id);
+    return job.state === "pending" && job.error && job;
+  });
+  assert.equal(job.error.kind, "withheld");
+  assert.match(job.error.message, /"auth" hook/);
+  assert.deepEqual(await bearers("nonsense"), []);
+});
+
 test("a sign-out without purge keeps all of A's until A is back", async () => {
   const page = await withHook({ tokens });
   const { ofA, ofB } = await fill(page, "private");
@@ -246,7 +264,7 @@ function siteData(profile) {
 }
 
 test("credentials are in no request as stored, and in no byte of the profile", async () => {
-  const names = ["Authorization", "Cookie", "Proxy-Authorization", "X-CSRF-Token", "X-CSRFToken", "X-XSRF-Token"];
+  const names = ["Authorization", "Cookie", "Proxy-Authorization", "X-CSRF-Token", "X-CSRFToken", "X-XSRF-Token", "CSRF-Token", "XSRF-Token", "RequestVerificationToken"];
   const secret = () => randomBytes(24).toString("base64url");
   const secrets = Object.fromEntries([...names, "of the hook", "after a 401", "of the cookie"].map((name) => [name, secret()]));
   const canaries = { header: secret(), body: secret() };

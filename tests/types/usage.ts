@@ -31,7 +31,7 @@ client.watch(id, (changed) => console.log(changed?.attempts));
 const { delivered } = await client.syncNow("notes");
 console.log(delivered satisfies number);
 try {
-  await client.edit(id, { url: "/other" });
+  await client.edit(id, { headers: { "x-other": "1" } });
 } catch (error) {
   if ((error as ShearwaterError).code === "quota-exceeded") stop();
 }

@@ -49,12 +49,14 @@ pub enum Op {
     Retry(JobId),
     /// Answers whether it came in time.
     Discard(JobId),
-    /// Replaces the request; `bodies[0]` is the new body where `body` says so. Answers whether it came in time.
+    /// Changes the request; `bodies[0]` is the new body where `body` says so. Answers whether it came in time.
     Edit {
         /// The job.
         id: JobId,
-        /// The whole new head.
+        /// The change; see [`RequestHead::change`].
         request: RequestHead,
+        /// Replace the headers too.
+        headers: bool,
         /// Replace the body too.
         body: bool,
     },
@@ -137,9 +139,10 @@ crate::record!(strict EnqueueOp { jobs: "jobs", repeat: "repeat" = false });
 struct EditOp {
     id: JobId,
     request: RequestHead,
+    headers: bool,
     body: bool,
 }
-crate::record!(strict EditOp { id: "id", request: "request", body: "body" = false });
+crate::record!(strict EditOp { id: "id", request: "request", headers: "headers" = false, body: "body" = false });
 
 /// The body of [`Op::SetOwner`].
 struct SetOwnerOp {
@@ -180,8 +183,8 @@ impl Wire for Op {
             "retry" => Self::Retry(member(value, "retry", None)?),
             "discard" => Self::Discard(member(value, "discard", None)?),
             "edit" => {
-                let EditOp { id, request, body } = member(value, "edit", None)?;
-                Self::Edit { id, request, body }
+                let EditOp { id, request, headers, body } = member(value, "edit", None)?;
+                Self::Edit { id, request, headers, body }
             }
             "clear" => Self::Clear(member(value, "clear", Some(Filter::default()))?),
             "sync" => Self::Sync(member(value, "sync", None)?),
@@ -211,8 +214,8 @@ impl Wire for Op {
             Self::List(filter) => ("list", filter.write()),
             Self::Retry(id) => ("retry", id.write()),
             Self::Discard(id) => ("discard", id.write()),
-            Self::Edit { id, request, body } => {
-                ("edit", EditOp { id: id.clone(), request: request.clone(), body: *body }.write())
+            Self::Edit { id, request, headers, body } => {
+                ("edit", EditOp { id: id.clone(), request: request.clone(), headers: *headers, body: *body }.write())
             }
             Self::Clear(filter) => ("clear", filter.write()),
             Self::Sync(queue) => ("sync", queue.write()),

@@ -29,7 +29,17 @@ pub struct RequestHead {
 }
 
 /// Headers that are applied when a job is sent and never stored (P4).
-const CREDENTIALS: &[&str] = &["authorization", "cookie", "proxy-authorization", "x-csrf-token", "x-csrftoken", "x-xsrf-token"];
+const CREDENTIALS: &[&str] = &[
+    "authorization",
+    "cookie",
+    "csrf-token",
+    "proxy-authorization",
+    "requestverificationtoken",
+    "x-csrf-token",
+    "x-csrftoken",
+    "x-xsrf-token",
+    "xsrf-token",
+];
 
 /// Forbidden request-headers (Fetch §2.2.2) that `fetch` would drop without a word.
 const FORBIDDEN: &[&str] = &[
@@ -100,6 +110,37 @@ impl RequestHead {
             keep
         });
         Ok(taken)
+    }
+
+    /// This head as `change` has it: an empty URL or method, and an option that is not there, stay as they are.
+    /// So do the headers unless `headers` says that these are all; those of the change take the place of
+    /// their namesakes, such as the content type of a new body.
+    pub fn change(&mut self, mut change: Self, headers: bool) {
+        if !headers {
+            let kept = std::mem::take(&mut self.headers).into_iter();
+            let renewed = |name: &str| change.headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+            let kept: Vec<_> = kept.filter(|(name, _)| !renewed(name)).collect();
+            change.headers.splice(0..0, kept);
+        }
+        self.headers = change.headers;
+        if !change.url.is_empty() {
+            self.url = change.url;
+        }
+        if !change.method.is_empty() {
+            self.method = change.method;
+        }
+        for (option, new) in [
+            (&mut self.credentials, change.credentials),
+            (&mut self.mode, change.mode),
+            (&mut self.redirect, change.redirect),
+            (&mut self.referrer_policy, change.referrer_policy),
+            (&mut self.cache, change.cache),
+            (&mut self.integrity, change.integrity),
+        ] {
+            if new.is_some() {
+                *option = new;
+            }
+        }
     }
 }
 
@@ -174,6 +215,25 @@ mod tests {
         let mut head = head("POST", &[("Authorization", "Bearer secret"), ("X-CSRF-Token", "t"), ("Accept", "*/*")]);
         assert_eq!(head.admit().unwrap(), ["authorization", "x-csrf-token"]);
         assert_eq!(head.headers, [("accept".to_owned(), "*/*".to_owned())]);
+    }
+
+    #[test]
+    fn a_change_keeps_what_it_does_not_name() {
+        let mut stored = head("PUT", &[("x-thing", "1"), ("content-type", "text/plain")]);
+        stored.credentials = Some("include".into());
+        let before = stored.clone();
+        stored.change(RequestHead::default(), false);
+        assert_eq!(stored, before);
+        let new_body =
+            RequestHead { headers: vec![("content-type".into(), "application/json".into())], ..RequestHead::default() };
+        stored.change(new_body, false);
+        assert_eq!(stored.headers, head("", &[("x-thing", "1"), ("content-type", "application/json")]).headers);
+        stored.change(
+            RequestHead { url: "https://app.example/other".into(), method: "PATCH".into(), ..RequestHead::default() },
+            true,
+        );
+        assert_eq!((stored.url.as_str(), stored.method.as_str()), ("https://app.example/other", "PATCH"));
+        assert_eq!((stored.headers, stored.credentials.as_deref()), (vec![], Some("include")));
     }
 
     #[test]

@@ -228,11 +228,12 @@ impl World {
             }
             Op::Retry(id) => self.write(async |tx| hands::retry(tx, now, &id, &config).await).map(drop),
             Op::Discard(id) => self.write(async |tx| hands::discard(tx, now, &id).await).map(drop),
-            Op::Edit { id, request, body } => {
+            Op::Edit { id, request, headers, body } => {
                 let (origin, size) = (origin(&request.url), self.size);
                 let idempotency_key = format!("edit {}", self.begun);
                 let body = if body { Body::Replace(1, size) } else { Body::Keep };
-                let edit = Edit { request, origin, body, idempotency_key };
+                let origin = (!request.url.is_empty()).then_some(origin);
+                let edit = Edit { request, headers, origin, body, idempotency_key };
                 self.write(async |tx| hands::edit(tx, now, &id, edit, &config).await).map(drop)
             }
             Op::Clear(filter) => self.write(async |tx| hands::clear(tx, now, &filter).await).map(drop),

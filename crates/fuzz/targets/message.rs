@@ -49,7 +49,11 @@ fn operation(op: Op) {
                 }
             }
         }
-        Op::Edit { request, .. } => sendable(request),
+        Op::Edit { request, .. } => {
+            let mut head = RequestHead { url: "https://a.example/".to_owned(), method: "POST".to_owned(), ..RequestHead::default() };
+            head.change(request, false);
+            sendable(head);
+        }
         _ => {}
     }
 }

@@ -15,7 +15,7 @@ use shearwater_core::{
     wire::Wire,
 };
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::future_to_promise;
+use wasm_bindgen_futures::{JsFuture, future_to_promise, spawn_local};
 
 use crate::{
     error::{invalid, to_js},
@@ -47,7 +47,7 @@ pub async fn connect(options: JsValue) -> Result<Client, JsValue> {
     let status = link.ask(Op::Status, Array::new()).await?;
     events.take_status(parse::<Status>(status, "the worker's status", Error::internal)?);
     let wakes = Wakes::new(&link, &events, &options);
-    Ok(Client { wakes: RefCell::new(Some(wakes)), link, events })
+    Ok(Client { wakes: RefCell::new(Some(wakes)), link, events, lines: Rc::default() })
 }
 
 /// A page's way to the queue. All of a page's clients, and all pages, see the same.
@@ -60,6 +60,8 @@ pub struct Client {
     link: Rc<Link>,
     events: Rc<Events>,
     wakes: RefCell<Option<Wakes>>,
+    /// The last enqueue of each key that is not answered yet, by queue and key.
+    lines: Rc<RefCell<Vec<(String, Promise)>>>,
 }
 
 #[wasm_bindgen]
@@ -75,8 +77,8 @@ impl Client {
 
     /// Stores one request; answers its job's id after the commit.
     pub fn enqueue(&self, request: JsValue, options: JsValue) -> Promise {
-        let ids = store(Rc::clone(&self.link), vec![request], options);
-        promise(async move { Ok(ids.await?.unchecked_into::<Array>().get(0)) })
+        let ids = self.store(&[request], &options);
+        promise(async move { Ok(JsFuture::from(ids).await?.unchecked_into::<Array>().get(0)) })
     }
 
     /// Stores many, all or none; answers their ids.
@@ -85,7 +87,7 @@ impl Client {
         if !Array::is_array(&requests) {
             return Promise::reject(&invalid("enqueueAll takes an array of requests"));
         }
-        promise(store(Rc::clone(&self.link), requests.unchecked_into::<Array>().iter().collect(), options))
+        self.store(&requests.unchecked_into::<Array>().to_vec(), &options)
     }
 
     /// A stored job, or the trace of a delivered one, or null.
@@ -111,11 +113,11 @@ impl Client {
     /// Replaces a job's request; false when it is too late.
     pub fn edit(&self, id: String, change: JsValue) -> Promise {
         let link = Rc::clone(&self.link);
+        let taken = job_id(&id).and_then(|id| Ok((id, request::take_change(&change)?)));
         promise(async move {
-            let id = job_id(&id)?;
-            let body = js::is_a(&change, "Request") || !js::get(&change, "body").is_undefined();
-            let taken = request::take(&change).await?;
-            link.ask(Op::Edit { id, request: taken.head, body }, Array::of1(&taken.body)).await
+            let (id, (taken, headers, body)) = taken?;
+            let bytes = taken.body.arrive().await?;
+            link.ask(Op::Edit { id, request: taken.head, headers, body }, Array::of1(&bytes)).await
         })
     }
 
@@ -218,6 +220,40 @@ impl Client {
         self.link.close();
     }
 
+    /// Stores requests, as they are at this moment.
+    fn store(&self, requests: &[JsValue], options: &JsValue) -> Promise {
+        let (link, lines) = (Rc::clone(&self.link), Rc::clone(&self.lines));
+        let taken = match take(requests, options) {
+            Ok(taken) => taken,
+            Err(error) => return Promise::reject(&error),
+        };
+        // Jobs of one key are stored one after the other: of two messages at once, the first may be lost with a
+        // dying worker, and be repeated after the second.
+        let line = taken.line();
+        let before = line.as_ref().and_then(|line| lines.borrow().iter().find(|(other, _)| other == line).cloned());
+        let stored = promise(async move {
+            if let Some((_, before)) = before {
+                // Whatever came of it.
+                let _ = JsFuture::from(before).await;
+            }
+            let bodies = Array::new();
+            for body in taken.bodies {
+                bodies.push(&body.arrive().await?);
+            }
+            link.ask(Op::Enqueue { jobs: taken.jobs, repeat: false }, bodies).await
+        });
+        if let Some(line) = line {
+            self.lines.borrow_mut().retain(|(other, _)| *other != line);
+            self.lines.borrow_mut().push((line.clone(), stored.clone()));
+            let ended = stored.clone();
+            spawn_local(async move {
+                let _ = JsFuture::from(ended.clone()).await;
+                lines.borrow_mut().retain(|(other, last)| *other != line || !Object::is(last, &ended));
+            });
+        }
+        stored
+    }
+
     /// Asks, and answers jobs as the app sees them.
     fn ask(&self, op: Result<Op, JsValue>) -> Promise {
         let link = Rc::clone(&self.link);
@@ -249,17 +285,30 @@ fn promise(work: impl Future<Output = Result<JsValue, JsValue>> + 'static) -> Pr
     future_to_promise(work)
 }
 
-async fn store(link: Rc<Link>, requests: Vec<JsValue>, options: JsValue) -> Result<JsValue, JsValue> {
-    let (options, metadata) = enqueue_options(&options)?;
-    let mut jobs = Vec::with_capacity(requests.len());
-    let bodies = Array::new();
-    for request in &requests {
-        let taken = request::take(request).await?;
+/// What an enqueue is given.
+struct Taken {
+    jobs: Vec<NewJob>,
+    bodies: Vec<request::Body>,
+}
+
+impl Taken {
+    /// The queue and the key that all of them have.
+    fn line(&self) -> Option<String> {
+        let options = &self.jobs.first()?.options;
+        Some([options.queue.as_deref().unwrap_or_default(), "\n", options.key.as_deref()?].concat())
+    }
+}
+
+fn take(requests: &[JsValue], options: &JsValue) -> Result<Taken, JsValue> {
+    let (options, metadata) = enqueue_options(options)?;
+    let (mut jobs, mut bodies) = (Vec::with_capacity(requests.len()), Vec::with_capacity(requests.len()));
+    for request in requests {
+        let taken = request::take(request)?;
         let id = job_id(&js::random_uuid())?;
         jobs.push(NewJob { id, request: taken.head, options: options.clone(), metadata: metadata.clone() });
-        bodies.push(&taken.body);
+        bodies.push(taken.body);
     }
-    link.ask(Op::Enqueue { jobs, repeat: false }, bodies).await
+    Ok(Taken { jobs, bodies })
 }
 
 fn job_id(text: &str) -> Result<JobId, JsValue> {

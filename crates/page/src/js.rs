@@ -80,8 +80,23 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = clone)]
     pub fn duplicate(this: &Readable) -> Result<Readable, JsValue>;
 
+    /// Text as UTF-8.
+    pub type TextEncoder;
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> TextEncoder;
+    /// A `Uint8Array` that is all of its buffer.
+    #[wasm_bindgen(method)]
+    pub fn encode(this: &TextEncoder, text: &js_sys::JsString) -> JsValue;
+
+    /// An `ArrayBuffer`, which may be detached.
+    pub type ArrayBuffer;
+    #[wasm_bindgen(method, catch)]
+    pub fn slice(this: &ArrayBuffer) -> Result<JsValue, JsValue>;
+
     /// `Blob`.
     pub type Blob;
+    #[wasm_bindgen(constructor, catch)]
+    pub fn new(parts: &js_sys::Array) -> Result<Blob, JsValue>;
     #[wasm_bindgen(method, getter)]
     pub fn size(this: &Blob) -> f64;
     #[wasm_bindgen(method, getter, js_name = type)]

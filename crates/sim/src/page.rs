@@ -176,7 +176,7 @@ impl World {
         let (request, origin, content, size) = self.request();
         let key = JobId::from_random(self.chance.bytes()).to_string();
         let body = size.map_or(Body::None, |size| Body::Replace(content, size));
-        let change = Edit { request, origin: origin.to_owned(), body, idempotency_key: key.clone() };
+        let change = Edit { request, headers: true, origin: Some(origin.to_owned()), body, idempotency_key: key.clone() };
         let in_time = check::hands::in_time(self, &id);
         if let Ok((job, changes)) = self.transact(async |tx| hands::edit(tx, now, &id, change, &config).await)? {
             self.note(|| format!("edit {id}: {}", job.is_some()));

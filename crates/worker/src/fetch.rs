@@ -87,13 +87,11 @@ async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(S
     js::set(&detail, "owner", &owner);
     js::set(&detail, "refresh", &JsValue::from_bool(refresh));
     match hook_in_time(engine, job, detail).await {
-        Ok(Some(headers)) if headers.is_object() => Ok(Object::entries(headers.unchecked_ref())
-            .iter()
-            .filter_map(|entry| {
-                let entry: js_sys::Array = entry.unchecked_into();
-                Some((entry.get(0).as_string()?, entry.get(1).as_string()?))
-            })
-            .collect()),
+        Ok(Some(headers)) if headers.is_object() => js::Headers::new(&headers).map(|headers| headers.pairs()).map_err(|error| {
+            let message = ["what the app's \"auth\" hook answered is no headers: ", &js::message_of(&error)].concat();
+            engine.log_error(&message);
+            Reply::Withheld(message)
+        }),
         Ok(_) => Ok(Vec::new()),
         Err(error) => {
             engine.log_error(&error.message);

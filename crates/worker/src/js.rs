@@ -63,10 +63,14 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn body(this: &Response) -> JsValue;
 
-    /// `Headers`.
+    /// `Headers`, which parses whatever `fetch` takes.
     pub type Headers;
+    #[wasm_bindgen(constructor, catch)]
+    pub fn new(init: &JsValue) -> Result<Headers, JsValue>;
     #[wasm_bindgen(method)]
     pub fn get(this: &Headers, name: &str) -> Option<String>;
+    #[wasm_bindgen(method, js_name = forEach)]
+    pub fn for_each(this: &Headers, visit: &mut dyn FnMut(String, String));
 
     /// A `BroadcastChannel`.
     pub type BroadcastChannel;
@@ -86,4 +90,13 @@ pub fn random_bytes() -> [u8; 16] {
     let mut bytes = [0; 16];
     fill_random(&mut bytes);
     bytes
+}
+
+impl Headers {
+    /// Names and values.
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        let mut pairs = Vec::new();
+        self.for_each(&mut |value, name| pairs.push((name, value)));
+        pairs
+    }
 }

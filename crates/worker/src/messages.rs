@@ -158,7 +158,10 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
             // Those behind it may go now.
             Ok(changed(job.map(|job| job.queue), ledger, Some(Event::Removed(vec![id]))))
         }
-        Op::Edit { id, request, body } => edit(engine, id, request, bodies.into_iter().next(), body).await,
+        Op::Edit { id, request, headers, body } => {
+            let bytes = bodies.into_iter().next().filter(|bytes| !bytes.is_undefined() && !bytes.is_null());
+            edit(engine, id, request, headers, body.then_some(bytes)).await
+        }
         Op::Clear(filter) => {
             let (cleared, ledger) = change(engine, async |db| hands::clear(db, now, &filter).await).await?;
             let then = Then::Drain(engine.queues().await?, Some(Event::Removed(Vec::new())));
@@ -325,23 +328,20 @@ async fn edit(
     engine: &Rc<Engine>,
     id: JobId,
     mut request: RequestHead,
-    body: Option<JsValue>,
-    replace: bool,
+    headers: bool,
+    bytes: Option<Option<JsValue>>,
 ) -> Result<Done, Error> {
-    let origin = parse_url(&mut request)?;
-    let body = match body.filter(|body| !body.is_undefined() && !body.is_null()) {
-        Some(body) => Some((body_size(&body)?, body)),
-        None => None,
-    };
+    let origin = if request.url.is_empty() { None } else { Some(parse_url(&mut request)?) };
+    let size = bytes.iter().flatten().next().map(body_size).transpose()?;
     let key = clock::unique_name();
     let now = clock::now();
     let (job, ledger) = change(engine, async |db| {
-        let body = match &body {
-            _ if !replace => Body::Keep,
-            None => Body::None,
-            Some((size, body)) => Body::Replace(body.clone(), *size),
+        let body = match &bytes {
+            None => Body::Keep,
+            Some(None) => Body::None,
+            Some(Some(bytes)) => Body::Replace(bytes.clone(), size.unwrap_or_default()),
         };
-        let edit = Edit { request: request.clone(), origin: origin.clone(), body, idempotency_key: key.clone() };
+        let edit = Edit { request: request.clone(), headers, origin: origin.clone(), body, idempotency_key: key.clone() };
         hands::edit(db, now, &id, edit, &engine.config).await
     })
     .await?;

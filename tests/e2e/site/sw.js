@@ -60,7 +60,9 @@ shearwater.on("auth", ({ id, url, owner, refresh }) => {
     if (auth.throws) throw { text: "a text", number: 7, undefined, null: null, object: { a: 1 }, error: new Error("no token") }[auth.throws];
     if (refresh && auth.fresh) auth.tokens = { ...auth.tokens, ...auth.fresh };
     // As it was when it was asked.
-    const answer = auth.tokens[owner ?? ""] && { authorization: `Bearer ${auth.tokens[owner ?? ""]}` };
+    const plain = auth.tokens[owner ?? ""] && { authorization: `Bearer ${auth.tokens[owner ?? ""]}` };
+    const as = { headers: (plain) => new Headers(plain), map: (plain) => new Map(Object.entries(plain)), pairs: Object.entries, nonsense: () => [1] };
+    const answer = auth.as && plain ? as[auth.as](plain) : plain;
     return auth.hold ? new Promise((resolve) => held.push(() => resolve(answer))) : answer;
   }
   if (!url.includes("/auth/")) return undefined;

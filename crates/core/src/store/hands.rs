@@ -68,14 +68,18 @@ pub async fn edit<T: Tx>(
     let mut ledger = load(tx).await?;
     let Some(mut job) = idle_job(tx, &mut ledger, id).await? else { return Ok(None) };
     let from = job.state;
-    let mut request = change.request;
-    request.admit()?;
-    job.request = request;
-    job.origin = change.origin;
+    job.request.change(change.request, change.headers);
+    job.request.admit()?;
+    if let Some(origin) = change.origin {
+        job.origin = origin;
+    }
     match change.body {
         Body::Keep => {}
         Body::None => {
             job.size = None;
+            if !change.headers {
+                job.request.headers.retain(|(name, _)| name != "content-type");
+            }
             tx.delete_body(id)?;
         }
         Body::Replace(body, size) => {
@@ -99,13 +103,15 @@ pub async fn edit<T: Tx>(
     Ok(Some(job))
 }
 
-/// A new request for a stored job.
+/// A change of a stored job's request.
 #[derive(Debug)]
 pub struct Edit<B> {
-    /// The whole new head.
+    /// The change of its head; see [`RequestHead::change`].
     pub request: RequestHead,
-    /// Its URL's origin.
-    pub origin: String,
+    /// Whether its headers are all.
+    pub headers: bool,
+    /// The new URL's origin, where there is a new one.
+    pub origin: Option<String>,
     /// What becomes of the body.
     pub body: Body<B>,
     /// The new idempotency key.
