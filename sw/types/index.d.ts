@@ -72,8 +72,9 @@ export type JobState = "pending" | "syncing" | "failed" | "conflict" | "blocked"
 
 export interface JobError {
   /** `http`: see `status`. `network`: nobody answered. `interrupted`: the worker was stopped while sending.
-   *  `withheld`: not sent, for a reason on this side (the `auth` hook failed, another owner, a clock in doubt). */
-  kind: "network" | "timeout" | "http" | "interrupted" | "expired" | "unsendable" | "withheld";
+   *  `withheld`: not sent, for a reason on this side (the `auth` hook failed, another owner, a clock in doubt).
+   *  `storage`, of a snapshot only: what is done could not be written, so that nothing is sent. */
+  kind: "network" | "timeout" | "http" | "interrupted" | "expired" | "unsendable" | "withheld" | "storage";
   status?: number;
   /** One sentence for people; with the beginning of the server's own explanation. */
   message: string;

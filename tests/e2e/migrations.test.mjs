@@ -69,7 +69,10 @@ for (const name of goldens) {
     const bodies = Object.fromEntries(sink.map(({ path, body }) => [path.split("/").at(-1), body]));
     assert.deepEqual([bodies.json, bodies.second], ['{"a":[1,null]}', "second"]);
     assert.ok(sink.findIndex(({ path }) => path.endsWith("json")) < sink.findIndex(({ path }) => path.endsWith("second")), "the order of their key");
-    const left = await page.evaluate(() => window.client.list());
+    const left = await until("their outcomes", async () => {
+      const left = await page.evaluate(() => window.client.list());
+      return left.length <= 3 && left;
+    });
     assert.deepEqual(left.map(({ state }) => state).sort(), ["blocked", "conflict", "failed"]);
     assert.equal(left.find(({ state }) => state === "failed").error.status, 422);
     const { quarantined } = await page.evaluate(() => window.client.repair());

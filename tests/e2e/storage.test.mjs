@@ -38,6 +38,74 @@ test("a full disk refuses the enqueue with quota-exceeded; what was stored befor
   assert.deepEqual(sink.map((entry) => entry.idempotencyKey).sort(), [small, ...stored.map((outcome) => outcome.id)].sort());
 });
 
+/** A page whose origin takes no more: jobs of ever smaller bodies, until each is refused. Answers it, and what was taken. */
+async function fullDisk() {
+  const first = await w.chromium.browser.newPage();
+  await (await w.chromium.workers(first)).fillQuota(w.server.origin, 3_000_000);
+  const page = await w.open();
+  await page.evaluate(() => client.pause());
+  const ids = await page.evaluate(async () => {
+    const taken = [];
+    for (const size of [200_000, 70_000, 6_000, 600, 0]) {
+      for (;;) {
+        const body = new Uint8Array(size);
+        for (let from = 0; from < size; from += 60_000) crypto.getRandomValues(body.subarray(from, from + 60_000));
+        const request = { url: `/api/sink/${taken.length}`, method: "POST", body: size ? body : null };
+        const outcome = await client.enqueue(request).then((id) => ({ id }), ({ code }) => ({ code }));
+        if (outcome.code && outcome.code !== "quota-exceeded") throw new Error(outcome.code);
+        if (!outcome.id) break;
+        taken.push(outcome.id);
+      }
+    }
+    return taken;
+  });
+  assert.ok(ids.length > 10, `${ids.length} jobs`);
+  assert.ok((await page.evaluate(() => keys("meta"))).includes("reserve"));
+  return { page, ids };
+}
+
+test("a full disk is worked off: each job is sent and leaves, then there is room and a reserve again", async () => {
+  const { page, ids } = await fullDisk();
+  await page.evaluate(() => client.resume());
+  await w.settled(page);
+  assert.deepEqual((await w.server.sink()).map((entry) => entry.idempotencyKey).sort(), [...ids].sort());
+  assert.equal((await w.server.arrivals("/api/sink")).length, ids.length);
+  const id = await w.enqueue(page, { url: "/api/sink/later", body: "x" });
+  await w.becomes(page, id, "delivered");
+  assert.ok((await page.evaluate(() => keys("meta"))).includes("reserve"));
+});
+
+test("on a full disk a job can be discarded, and all can be cleared", async () => {
+  const { page, ids } = await fullDisk();
+  assert.equal(await page.evaluate((id) => client.discard(id), ids[0]), true);
+  assert.equal(await page.evaluate(() => client.clear()), ids.length - 1);
+  assert.deepEqual(await w.list(page), []);
+});
+
+test("a disk so full that not even the reserve helps: syncNow and the snapshot say so, and nothing is sent", async () => {
+  const { page, ids } = await fullDisk();
+  // Somebody else has taken its room.
+  const worker = await w.chromium.workers(page);
+  await page.evaluate(() => onStore("meta", "readwrite", (meta) => meta.delete("reserve")));
+  await worker.fillQuota(w.server.origin, 100_000);
+  assert.equal((await w.refused(page, "resume")).code, "quota-exceeded");
+  assert.equal((await w.list(page)).length, Math.min(100, ids.length));
+  assert.equal((await w.server.arrivals("/api/sink")).length, 0);
+  await worker.fillQuota(w.server.origin, 50_000_000);
+  await page.evaluate(() => client.resume());
+  await worker.fillQuota(w.server.origin, 100_000);
+  const { code, resolved } = await w.refused(page, "syncNow");
+  const { error, pending, syncing } = await w.snapshot(page);
+  if (pending + syncing > 0) {
+    assert.equal(code, "quota-exceeded", JSON.stringify(resolved));
+    assert.equal(error.kind, "storage");
+  }
+  await worker.fillQuota(w.server.origin, 50_000_000);
+  await page.evaluate(() => client.syncNow());
+  await w.settled(page);
+  assert.deepEqual((await w.server.sink()).map((entry) => entry.idempotencyKey).sort(), [...ids].sort());
+});
+
 test("somebody else's upgrade or deletion does not wait for us, and the store comes back", async () => {
   const page = await w.open();
   await w.becomes(page, await w.enqueue(page, { url: "/api/sink/1", body: "x" }), "delivered");

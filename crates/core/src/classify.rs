@@ -67,6 +67,8 @@ pub enum ErrorKind {
     Unsendable,
     /// It was not sent, for a reason on this side.
     Withheld,
+    /// The drain could not write what it does; of the status only, no job has it.
+    Storage,
 }
 
 /// A job's last error, as stored and shown.
@@ -78,6 +80,14 @@ pub struct LastError {
     pub status: Option<u16>,
     /// One sentence for people.
     pub message: String,
+}
+
+impl LastError {
+    /// What ended a drain.
+    #[must_use]
+    pub fn storage(error: &crate::error::Error) -> Self {
+        Self { kind: ErrorKind::Storage, status: None, message: error.message.clone() }
+    }
 }
 
 /// What an attempt's reply means for its job.
@@ -183,7 +193,8 @@ crate::names!(ErrorKind {
     Interrupted: "interrupted",
     Expired: "expired",
     Unsendable: "unsendable",
-    Withheld: "withheld"
+    Withheld: "withheld",
+    Storage: "storage"
 });
 crate::record!(LastError { kind: "kind", status: "status", message: "message" });
 crate::names!(Meaning {

@@ -7,6 +7,7 @@ use std::{
 
 use shearwater_core::{
     Error, Millis,
+    classify::LastError,
     config::{LogLevel, WorkerConfig},
     drain::{Budget, Summary},
     job::State,
@@ -52,6 +53,8 @@ pub struct Engine {
     tags: RefCell<Vec<String>>,
     /// The latest ledger seen, for statuses between transactions.
     pub seen: RefCell<Ledger>,
+    /// Why the last turn of a drain could not be written.
+    pub trouble: RefCell<Option<LastError>>,
     /// The app's credentials.
     pub auth: Auth,
     /// Who is signed in, as the page said last; unknown until it does.
@@ -74,6 +77,7 @@ impl Engine {
             answering: RefCell::default(),
             tags: RefCell::default(),
             seen: RefCell::default(),
+            trouble: RefCell::default(),
             auth: Auth::default(),
             owner: RefCell::default(),
             hoped_at: Cell::default(),
@@ -132,11 +136,18 @@ impl Engine {
     }
 
     /// Drains these queues side by side until all that can be tried now was tried.
-    pub async fn drain_now(self: &Rc<Self>, queues: &[String]) -> SyncResult {
+    ///
+    /// # Errors
+    /// The first store failure that ended a drain.
+    pub async fn drain_now(self: &Rc<Self>, queues: &[String]) -> Result<SyncResult, Error> {
         let rests: Vec<_> = queues.iter().map(|queue| self.start(queue, Ripen::All).rested()).collect();
-        let mut total = SyncResult::default();
+        let mut total = Ok(SyncResult::default());
         for rest in rests {
-            total.add(&rest.passed().await);
+            let rested = rest.passed().await;
+            total = total.and_then(|mut total| {
+                total.add(&rested?);
+                Ok(total)
+            });
         }
         total
     }

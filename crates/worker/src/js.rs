@@ -19,6 +19,8 @@ extern "C" {
 
     #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
     fn fill_random(bytes: &mut [u8]);
+    #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
+    fn fill_random_array(bytes: &js_sys::Uint8Array);
     /// `console.error`.
     #[wasm_bindgen(js_namespace = console, js_name = error)]
     pub fn console_error(prefix: &str, text: &str);
@@ -83,6 +85,20 @@ extern "C" {
     pub type LockManager;
     #[wasm_bindgen(method, catch)]
     pub fn request(this: &LockManager, name: &str, granted: &Function) -> Result<Promise, JsValue>;
+}
+
+/// An array of `length` random bytes.
+pub fn random_array(length: u32) -> JsValue {
+    /// What `getRandomValues` fills at once (Web Cryptography §10.1.1).
+    const MOST: u32 = 65_536;
+    let bytes = js_sys::Uint8Array::new_with_length(length);
+    let mut from = 0;
+    while from < length {
+        let upto = length.min(from + MOST);
+        fill_random_array(&bytes.subarray(from, upto));
+        from = upto;
+    }
+    bytes.into()
 }
 
 /// Sixteen random bytes.

@@ -175,7 +175,7 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
                 }
                 None => engine.queues().await?,
             };
-            let result = engine.drain_now(&queues).await;
+            let result = engine.drain_now(&queues).await?;
             // The event lives on while the rest of the work does.
             Ok(Done { ok: encode(&result), ledger: Some(engine.ledger().await?), then: Then::Linger(queues) })
         }
@@ -240,9 +240,18 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
 
 /// Runs a change that a person or the app asked for: on the disk before it is answered.
 async fn change<R>(engine: &Engine, work: impl AsyncFn(&Db) -> Result<R, Error>) -> Result<(R, Ledger), Error> {
+    write(engine, Mode::Strict, work).await
+}
+
+/// Runs a change that takes in something new.
+async fn take_in<R>(engine: &Engine, work: impl AsyncFn(&Db) -> Result<R, Error>) -> Result<(R, Ledger), Error> {
+    write(engine, Mode::Intake, work).await
+}
+
+async fn write<R>(engine: &Engine, mode: Mode, work: impl AsyncFn(&Db) -> Result<R, Error>) -> Result<(R, Ledger), Error> {
     engine
         .store
-        .run(Mode::Strict, async |db| {
+        .run(mode, async |db| {
             let outcome = work(db).await?;
             Ok((outcome, shearwater_core::store::ledger(db).await?))
         })
@@ -292,7 +301,7 @@ async fn store_jobs(engine: &Rc<Engine>, jobs: Vec<NewJob>, bodies: Vec<JsValue>
     }
     points::reach("enqueue-before").await;
     let now = clock::now();
-    let (stored, ledger) = change(engine, async |db| enqueue::enqueue(db, now, admitted.clone(), repeat).await).await?;
+    let (stored, ledger) = take_in(engine, async |db| enqueue::enqueue(db, now, admitted.clone(), repeat).await).await?;
     points::reach("enqueue-after").await;
     let ids: Vec<JobId> = stored.into_iter().map(|(id, _)| id).collect();
     Ok(Done { ok: encode(&ids), ledger: Some(ledger), then: Then::Drain(queues, None) })
@@ -335,7 +344,7 @@ async fn edit(
     let size = bytes.iter().flatten().next().map(body_size).transpose()?;
     let key = clock::unique_name();
     let now = clock::now();
-    let (job, ledger) = change(engine, async |db| {
+    let (job, ledger) = take_in(engine, async |db| {
         let body = match &bytes {
             None => Body::Keep,
             Some(None) => Body::None,

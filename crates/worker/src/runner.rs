@@ -7,6 +7,7 @@ use std::{
 
 use shearwater_core::{
     Error, JobId,
+    classify::LastError,
     drain::{Command, Drain, Input, Plan, Summary},
     job::Job,
     protocol::Event,
@@ -40,7 +41,7 @@ pub struct Running {
     /// Something is being sent or about to be; not merely waited for.
     pub active: Cell<bool>,
     /// Who waits until all that can be tried now was tried, and the counts when they began to.
-    rests: RefCell<Vec<(SyncResult, Gate<SyncResult>)>>,
+    rests: RefCell<Vec<(SyncResult, Gate<Result<SyncResult, Error>>)>>,
     /// The counts of the last `sync-complete`.
     told: Cell<SyncResult>,
     /// Serves a `sync` event, which brings the browser back by being rejected.
@@ -97,7 +98,7 @@ impl Running {
             .concat(),
         );
         engine.drained(&self, &summary);
-        self.rest(&engine, summary.result).await;
+        self.rest(&engine, summary.result, summary.error.clone()).await;
         self.over.open(summary);
     }
 
@@ -137,8 +138,8 @@ impl Running {
         self.feed(engine, Input::Stop);
     }
 
-    /// Opened when all that can be tried now was tried, with what came of it since.
-    pub fn rested(&self) -> Gate<SyncResult> {
+    /// Opened when all that can be tried now was tried, with what came of it since; or with why the drain ended.
+    pub fn rested(&self) -> Gate<Result<SyncResult, Error>> {
         let before = self.drain.borrow().as_ref().map(Drain::result).unwrap_or_default();
         let gate = Gate::new();
         self.rests.borrow_mut().push((before, gate.clone()));
@@ -146,9 +147,9 @@ impl Running {
     }
 
     /// Nothing is in flight any more.
-    async fn rest(&self, engine: &Engine, result: SyncResult) {
+    async fn rest(&self, engine: &Engine, result: SyncResult, error: Option<Error>) {
         for (before, gate) in self.rests.take() {
-            gate.open(result.since(&before));
+            gate.open(error.clone().map_or(Ok(result.since(&before)), Err));
         }
         let event = self.active.replace(false).then(|| {
             let news = result.since(&self.told.replace(result));
@@ -175,9 +176,13 @@ impl Running {
         match command {
             Command::Turn(turn) => spawn_local(async move {
                 let input = match this.turn(&engine, &turn).await {
-                    Ok(turned) => Input::Turned(turned),
+                    Ok(turned) => {
+                        engine.trouble.take();
+                        Input::Turned(turned)
+                    }
                     Err(error) => {
                         engine.log_error(&error.message);
+                        engine.trouble.replace(Some(LastError::storage(&error)));
                         Input::TurnFailed(error)
                     }
                 };
@@ -209,7 +214,7 @@ impl Running {
                 }
                 engine.tell_news(*news);
             }
-            Command::Rest(result) => spawn_local(async move { this.rest(&engine, result).await }),
+            Command::Rest(result) => spawn_local(async move { this.rest(&engine, result, None).await }),
             Command::Done(summary) => {
                 self.timer.take();
                 self.finished.borrow().open(summary);

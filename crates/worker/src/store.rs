@@ -1,4 +1,17 @@
 //! The one owner of the database: connects, runs transactions, quarantines what does not parse.
+//!
+//! # A full disk
+//!
+//! To send a job it is claimed, and to discard one the ledger is written: on a disk that takes no more
+//! bytes, what is stored could neither leave nor be given up, for ever. So a reserve is laid in with the
+//! first job: a record of random bytes (zeros would be compressed), beside the ledger. A write that is
+//! refused for want of room gives it up, in a transaction that only deletes, and is tried once more.
+//! What takes in new work ([`Mode::Intake`]) never does: it is refused with `quota-exceeded`, and is not
+//! taken in before there is a reserve again, a small one at least. The larger jobs that are delivered
+//! meanwhile free their room.
+//!
+//! It has its limit: Chromium looks at what is really used every half minute only, counts the values in
+//! between and not the index entries, and so lets a burst of some hundred small jobs overshoot by more.
 
 use std::{
     cell::{Cell, RefCell},
@@ -30,6 +43,16 @@ const QUARANTINED: u32 = 100;
 /// The key of the ledger in `meta`.
 const LEDGER: &str = "ledger";
 
+/// The key of the reserve in `meta`.
+const RESERVE: &str = "reserve";
+
+/// Bytes of the reserve: what some hundred small jobs take to be claimed and settled. Chromium keeps values over
+/// 64 KiB in files of their own, whose room is there again at once.
+const RESERVED: u32 = 512 * 1024;
+
+/// Bytes of the reserve where there is no room for so much.
+const RESERVED_AT_LEAST: u32 = 96 * 1024;
+
 /// One transaction's work.
 type Work<'w> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'w>>;
 
@@ -38,6 +61,8 @@ pub struct Store {
     name: String,
     connection: RefCell<Option<Rc<Connection>>>,
     quarantined: Cell<u64>,
+    /// Whether the reserve is known to be there.
+    reserved: Cell<bool>,
     /// Whether the console is told of what goes to quarantine.
     tells: bool,
 }
@@ -45,7 +70,13 @@ pub struct Store {
 impl Store {
     /// A store that connects when it is first used.
     pub fn new(name: &str, tells: bool) -> Self {
-        Self { name: name.to_owned(), connection: RefCell::default(), quarantined: Cell::new(0), tells }
+        Self {
+            name: name.to_owned(),
+            connection: RefCell::default(),
+            quarantined: Cell::new(0),
+            reserved: Cell::new(false),
+            tells,
+        }
     }
 
     /// Rows moved to quarantine, or found in need of it, since this worker started.
@@ -74,8 +105,16 @@ impl Store {
     /// The machinery of [`Store::run`], once for all kinds of work: each would bring 5 KB of it.
     async fn run_boxed<'w>(&'w self, mode: Mode, work: &'w (dyn Fn(Rc<Db>) -> Work<'w> + 'w)) -> Result<(), Error> {
         let mut again = true;
+        let mut reserve = RESERVED;
         loop {
-            match self.attempt(mode, work).await {
+            match self.attempt(mode, work, reserve).await {
+                Err(error) if reserve == RESERVED && error.code == ErrorCode::QuotaExceeded => {
+                    reserve = RESERVED_AT_LEAST;
+                    let room = if mode == Mode::Intake { !self.reserved.get() } else { self.give_up_reserve().await };
+                    if !room {
+                        return Err(error);
+                    }
+                }
                 Err(error) if again && error.code == ErrorCode::StorageUnavailable => {
                     again = false;
                     self.connection.take();
@@ -104,14 +143,35 @@ impl Store {
         Ok(js::array(list).into())
     }
 
-    async fn attempt<'w>(&'w self, mode: Mode, work: &'w (dyn Fn(Rc<Db>) -> Work<'w> + 'w)) -> Result<(), Error> {
+    async fn attempt<'w>(&'w self, mode: Mode, work: &'w (dyn Fn(Rc<Db>) -> Work<'w> + 'w), reserve: u32) -> Result<(), Error> {
         let db = Rc::new(self.begin(mode).await?);
+        let lays_in = mode == Mode::Intake && !self.reserved.get();
+        if lays_in && !db.has_reserve().await? {
+            db.tx.put(stores::META, &js::random_array(reserve), Some(RESERVE))?;
+        }
         work(Rc::clone(&db)).await?;
         // Dropped instead, it is aborted.
         match Rc::into_inner(db) {
-            Some(db) => self.commit(db).await,
-            None => Err(Error::internal("a transaction that is still in use")),
+            Some(db) => self.commit(db).await?,
+            None => return Err(Error::internal("a transaction that is still in use")),
         }
+        if lays_in {
+            self.reserved.set(true);
+        }
+        Ok(())
+    }
+
+    /// Makes room; answers whether there was any to be made.
+    async fn give_up_reserve(&self) -> bool {
+        let given_up = async {
+            let db = self.begin(Mode::Relaxed).await?;
+            let had = db.has_reserve().await?;
+            db.tx.delete(stores::META, RESERVE)?;
+            self.commit(db).await.map(|()| had)
+        };
+        let had = given_up.await.unwrap_or(false);
+        self.reserved.set(false);
+        had
     }
 
     async fn begin(&self, mode: Mode) -> Result<Db, Error> {
@@ -137,6 +197,8 @@ impl Store {
         }
         let connection = Rc::new(Connection::open(&self.name, migrations::VERSION, migrations::upgrade).await?);
         *self.connection.borrow_mut() = Some(Rc::clone(&connection));
+        // It may be another database than before.
+        self.reserved.set(false);
         Ok(connection)
     }
 }
@@ -150,6 +212,11 @@ pub struct Db {
 }
 
 impl Db {
+    async fn has_reserve(&self) -> Result<bool, Error> {
+        let keys = self.tx.get_all_keys(stores::META).await?;
+        Ok(keys.iter().any(|key| key.as_string().as_deref() == Some(RESERVE)))
+    }
+
     /// The stored body, as it was handed over: a `Blob` or an `ArrayBuffer`.
     ///
     /// # Errors

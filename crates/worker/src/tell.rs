@@ -17,6 +17,9 @@ impl Engine {
         let mut status = Status::of(ledger);
         status.is_running = self.running.borrow().iter().any(|running| running.active.get());
         status.quarantined = self.store.quarantined();
+        if status.pending + status.syncing > 0 {
+            status.error = self.trouble.borrow().clone().or(status.error);
+        }
         for progress in self.running.borrow().iter().filter(|running| running.active.get()).map(|running| running.progress.get())
         {
             status.done += progress.0;

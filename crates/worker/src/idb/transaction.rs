@@ -18,6 +18,8 @@ pub enum Mode {
     Relaxed,
     /// Writes that are on the disk when the commit is reported.
     Strict,
+    /// As strict; takes new work in, and so leaves the reserve alone that a full disk is worked off with.
+    Intake,
 }
 
 /// A running transaction. Dropped without [`Transaction::commit`], it is aborted.
@@ -32,7 +34,7 @@ pub struct Transaction {
 impl Transaction {
     pub(super) fn begin(database: &IdbDatabase, stores: &[&str], mode: Mode) -> Result<Self, Error> {
         let options = js_sys::Object::new();
-        let durability = if mode == Mode::Strict { "strict" } else { "relaxed" };
+        let durability = if matches!(mode, Mode::Strict | Mode::Intake) { "strict" } else { "relaxed" };
         js::set(&options, "durability", &JsValue::from_str(durability));
         let names = js::array(stores.iter().map(|name| JsValue::from_str(name)));
         let access = if mode == Mode::Read { "readonly" } else { "readwrite" };
