@@ -174,6 +174,7 @@ pub struct Drain {
     deadline: Millis,
     begin: Option<Begin>,
     ripen: Ripen,
+    ripen_from: Millis,
     turning: Option<Turn>,
     failed_turns: u32,
     claimed: Vec<Job>,
@@ -205,6 +206,7 @@ impl Drain {
             deadline: now.after(plan.budget.sending),
             begin: Some(Begin { exclusive: plan.exclusive }),
             ripen: plan.ripen,
+            ripen_from: Millis(0),
             turning: None,
             failed_turns: 0,
             claimed: Vec::new(),
@@ -247,7 +249,9 @@ impl Drain {
             }
             Input::Nudge { ripen, online } => {
                 self.plan.online = online;
-                self.ripen = self.ripen.max(ripen);
+                if ripen > Ripen::Nothing {
+                    (self.ripen, self.ripen_from) = (self.ripen.max(ripen), Millis(0));
+                }
                 self.exhausted = false;
             }
             Input::Tick => {
@@ -294,6 +298,10 @@ impl Drain {
             self.ripen = self.ripen.max(turn.as_ref().map_or(Ripen::Nothing, |turn| turn.ripen));
             self.asking = true;
             self.out.push(Command::AskTime);
+        }
+        // Unless there was a new reason meanwhile, which begins anew.
+        if let (Some(from), Some(turn), Ripen::Nothing) = (turned.ripens_from, &turn, self.ripen) {
+            (self.ripen, self.ripen_from) = (turn.ripen, from);
         }
         let asked = turn.map_or(0, |turn| turn.claim);
         self.exhausted = !turned.asks_time && (turned.claimed.len() as u64) < u64::from(asked);
@@ -344,7 +352,11 @@ impl Drain {
         let Some(turn) = self.turning.take() else { return };
         self.failed_turns += 1;
         self.begin = turn.begin;
-        self.ripen = self.ripen.max(turn.ripen);
+        if self.ripen == Ripen::Nothing {
+            (self.ripen, self.ripen_from) = (turn.ripen, turn.ripen_from);
+        } else {
+            (self.ripen, self.ripen_from) = (self.ripen.max(turn.ripen), Millis(0));
+        }
         let later = std::mem::replace(&mut self.settle, turn.settle);
         self.settle.extend(later);
         self.release.extend(turn.release);
@@ -442,6 +454,7 @@ impl Drain {
             holder: self.plan.holder.clone(),
             begin: self.begin.take(),
             ripen: std::mem::take(&mut self.ripen),
+            ripen_from: std::mem::take(&mut self.ripen_from),
             time: match self.time {
                 // It was asked for at the beginning of this wake, and no wake is longer.
                 (at, Time::Is(_)) if now.since(at) > LONGEST_WAKE => Time::Unasked,

@@ -144,6 +144,7 @@ fn later_turn(holder: &str, claim: u32) -> Turn {
         holder: holder.to_owned(),
         begin: None,
         ripen: Ripen::Nothing,
+        ripen_from: Millis(0),
         settle: Vec::new(),
         release: Vec::new(),
         claim,

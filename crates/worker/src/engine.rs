@@ -53,6 +53,8 @@ pub struct Engine {
     tags: RefCell<Vec<String>>,
     /// The latest ledger seen, for statuses between transactions.
     pub seen: RefCell<Ledger>,
+    /// The time of the next wake, as pages were told last.
+    pub told: Cell<Option<Option<Millis>>>,
     /// Why the last turn of a drain could not be written.
     pub trouble: RefCell<Option<LastError>>,
     /// The app's credentials.
@@ -77,6 +79,7 @@ impl Engine {
             answering: RefCell::default(),
             tags: RefCell::default(),
             seen: RefCell::default(),
+            told: Cell::new(None),
             trouble: RefCell::default(),
             auth: Auth::default(),
             owner: RefCell::default(),
@@ -231,12 +234,19 @@ impl Engine {
     pub async fn tell_now(&self, event: Option<Event>) {
         match self.outlook().await {
             Ok((ledger, next)) => {
-                let mut status = self.status(&ledger);
-                status.next_sync_at = next;
-                self.tell(status, Vec::new(), event);
+                self.seen.replace(ledger);
+                self.tell_next(next, event);
             }
             Err(error) => self.log_error(&error.message),
         }
+    }
+
+    /// Broadcasts the status as it was seen last, and when the next wake is.
+    pub fn tell_next(&self, next: Option<Millis>, event: Option<Event>) {
+        let mut status = self.status(&self.seen.borrow());
+        status.next_sync_at = next;
+        self.told.set(Some(next));
+        self.tell(status, Vec::new(), event);
     }
 
     /// Has the browser fire a `sync` event for this queue, where it can. The request is on its way when

@@ -18,7 +18,8 @@ pub fn storage_error(error: &JsValue) -> Error {
             (ErrorCode::QuotaExceeded, "the disk or the origin's quota is full; nothing was stored: free space and try again")
         }
         "DataCloneError" => (ErrorCode::InvalidRequest, "the body cannot be stored"),
-        "ConstraintError" | "DataError" | "TypeError" => (ErrorCode::Internal, "IndexedDB refused a row"),
+        "ConstraintError" => (ErrorCode::InvalidRequest, "a job of this id is stored already"),
+        "DataError" | "TypeError" => (ErrorCode::Internal, "IndexedDB refused a row"),
         _ => (ErrorCode::StorageUnavailable, "IndexedDB cannot be used (private mode, or the browser lost its connection)"),
     };
     Error::new(code, [advice, " (", &name, ": ", &message, ")"].concat())

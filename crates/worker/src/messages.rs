@@ -82,8 +82,15 @@ pub async fn handle(engine: &Rc<Engine>, data: JsValue, reply: Function) {
     match then {
         Then::Nothing => {}
         Then::Tell(event) => engine.tell_now(event).await,
-        Then::Drain(queues, event) => {
-            engine.tell_now(event).await;
+        Then::Drain(mut queues, event) => {
+            // What can be sent now is about to be.
+            let paused = |queue: &String| engine.seen.borrow().is_paused(queue);
+            let next = if queues.iter().all(paused) { engine.told.get() } else { Some(Some(clock::now())) };
+            match next {
+                Some(next) => engine.tell_next(next, event),
+                None => engine.tell_now(event).await,
+            }
+            queues.retain(|queue| !paused(queue));
             drain(engine, &queues, Ripen::Nothing).await;
         }
         Then::Wake(queues, ripen) => drain(engine, &queues, ripen).await,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use shearwater_core::{
-    Error, JobId,
+    Error, JobId, Millis,
     classify::LastError,
     drain::{Command, Drain, Input, Plan, Summary},
     job::Job,
@@ -47,6 +47,8 @@ pub struct Running {
     /// Serves a `sync` event, which brings the browser back by being rejected.
     pub for_sync_event: Cell<bool>,
     drain: RefCell<Option<Drain>>,
+    /// The version of the ledger that the last turn left, and the next wake by it, where it held nothing.
+    outlook: Cell<Option<(u64, Option<Millis>)>>,
     /// Reasons not to wait that came before it had its lock.
     early: Cell<Ripen>,
     bodies: RefCell<Vec<(JobId, JsValue)>>,
@@ -67,6 +69,7 @@ impl Running {
             told: Cell::default(),
             for_sync_event: Cell::new(false),
             drain: RefCell::default(),
+            outlook: Cell::new(None),
             early: Cell::new(ripen),
             bodies: RefCell::default(),
             timer: RefCell::default(),
@@ -156,7 +159,11 @@ impl Running {
             Event::SyncComplete { queue: self.queue.clone(), result: news }
         });
         points::reach("status-before").await;
-        engine.tell_now(event).await;
+        match self.outlook.take() {
+            // Nobody has written since.
+            Some((version, next)) if version == engine.seen.borrow().version => engine.tell_next(next, event),
+            _ => engine.tell_now(event).await,
+        }
         points::reach("status-after").await;
     }
 
@@ -238,16 +245,15 @@ impl Running {
             .store
             .run(Mode::Relaxed, async |db| {
                 let turned = turn(db, clock::now(), request, settings).await?;
-                let mut bodies = Vec::new();
-                for job in turned.claimed.iter().filter(|job| job.size.is_some()) {
-                    let body = db.body(&job.id).await?;
-                    if !body.is_undefined() {
-                        bodies.push((job.id.clone(), body));
-                    }
-                }
+                let with_body: Vec<_> = turned.claimed.iter().filter(|job| job.size.is_some()).map(|job| &job.id).collect();
+                let found = db.bodies(&with_body).await?;
+                let bodies: Vec<_> = with_body.into_iter().cloned().zip(found).filter(|(_, body)| !body.is_undefined()).collect();
                 Ok((turned, bodies))
             })
             .await?;
+        engine.seen.replace(turned.ledger.clone());
+        let idle = turned.next_wake.filter(|_| request.in_flight.is_empty());
+        self.outlook.set(idle.map(|next| (turned.ledger.version, next)));
         if !turned.fates.is_empty() {
             points::reach("outcome-after").await;
         }

@@ -181,6 +181,7 @@ impl Store {
             writable: mode != Mode::Read,
             tells: self.tells,
             quarantined: Cell::new(0),
+            ledger: RefCell::default(),
         })
     }
 
@@ -209,12 +210,22 @@ pub struct Db {
     writable: bool,
     tells: bool,
     quarantined: Cell<u32>,
+    /// As this transaction has written it.
+    ledger: RefCell<Option<Ledger>>,
 }
 
 impl Db {
     async fn has_reserve(&self) -> Result<bool, Error> {
         let keys = self.tx.get_all_keys(stores::META).await?;
         Ok(keys.iter().any(|key| key.as_string().as_deref() == Some(RESERVE)))
+    }
+
+    /// The stored bodies of these jobs, each or undefined.
+    ///
+    /// # Errors
+    /// What the transaction answers.
+    pub async fn bodies(&self, ids: &[&JobId]) -> Result<Vec<JsValue>, Error> {
+        self.tx.get_each(stores::BODIES, ids).await
     }
 
     /// The stored body, as it was handed over: a `Blob` or an `ArrayBuffer`.
@@ -310,6 +321,10 @@ impl Tx for Db {
     type Body = JsValue;
 
     async fn ledger(&self) -> Result<Option<Ledger>, Error> {
+        let written = self.ledger.borrow().clone();
+        if written.is_some() {
+            return Ok(written);
+        }
         let raw = self.tx.get(stores::META, LEDGER).await?;
         if raw.is_undefined() {
             return Ok(None);
@@ -318,12 +333,21 @@ impl Tx for Db {
     }
 
     fn put_ledger(&self, ledger: &Ledger) -> Result<(), Error> {
-        if self.writable { self.tx.put(stores::META, &encode(ledger), Some(LEDGER)) } else { Ok(()) }
+        if self.writable {
+            self.tx.put(stores::META, &encode(ledger), Some(LEDGER))?;
+            self.ledger.replace(Some(ledger.clone()));
+        }
+        Ok(())
     }
 
     async fn job(&self, id: &JobId) -> Result<Option<Job>, Error> {
         let raw = self.tx.get(stores::JOBS, id.as_str()).await?;
         if raw.is_undefined() { Ok(None) } else { self.admit(stores::JOBS, raw) }
+    }
+
+    async fn jobs(&self, ids: &[&JobId]) -> Result<Vec<Option<Job>>, Error> {
+        let rows = self.tx.get_each(stores::JOBS, ids).await?;
+        rows.into_iter().map(|raw| if raw.is_undefined() { Ok(None) } else { self.admit(stores::JOBS, raw) }).collect()
     }
 
     async fn scan(&self, scan: &Scan<'_>) -> Result<Vec<Job>, Error> {
@@ -338,6 +362,10 @@ impl Tx for Db {
 
     fn put_job(&self, job: &Job) -> Result<(), Error> {
         if self.writable { self.tx.put(stores::JOBS, &encode_job(job), None) } else { Ok(()) }
+    }
+
+    fn add_job(&self, job: &Job) -> Result<(), Error> {
+        self.tx.add(stores::JOBS, &encode_job(job))
     }
 
     fn delete_job(&self, id: &JobId) -> Result<(), Error> {

@@ -115,12 +115,11 @@ pub fn admit(mut new: NewJob, origin: String, size: Option<u64>, config: &Worker
 
 /// Stores jobs with their bodies, and answers each one's id and whether it is new.
 ///
-/// A job whose id is already stored, or was delivered lately, is the same call repeated: it is
-/// answered and not stored again. As a call is stored whole or not at all, its first id tells, unless
-/// the page says (`repeat`) that it asks again for want of an answer: then every id is looked up.
+/// Where the page says (`repeat`) that it asks again for want of an answer, every id is looked up: a job
+/// that is already stored, or was delivered lately, is answered and not stored again.
 ///
 /// # Errors
-/// `invalid-request` when two jobs have one id; what the transaction's reads and writes answer; then nothing is stored.
+/// `invalid-request` when two jobs have one id, or one is stored already and this is no repetition; what the transaction's reads and writes answer; then nothing is stored.
 pub async fn enqueue<T: Tx>(
     tx: &T,
     now: Millis,
@@ -134,15 +133,11 @@ pub async fn enqueue<T: Tx>(
     let mut ids = Vec::with_capacity(jobs.len());
     // Lines that this very call has put a job into: no need to look again.
     let mut occupied: Vec<(String, String)> = Vec::new();
-    let mut look_up = true;
     for (admitted, body) in jobs {
         let Admitted { new, origin, size, queue, priority, max_age, aging, .. } = admitted;
-        if look_up {
-            if tx.job(&new.id).await?.is_some() || tx.outcome(&new.id).await?.is_some() {
-                ids.push((new.id, false));
-                continue;
-            }
-            look_up = repeat;
+        if repeat && (tx.job(&new.id).await?.is_some() || tx.outcome(&new.id).await?.is_some()) {
+            ids.push((new.id, false));
+            continue;
         }
         let key = new.options.key;
         let not_before = new.options.not_before.filter(|at| *at > now).unwrap_or(Millis(0));
@@ -150,7 +145,9 @@ pub async fn enqueue<T: Tx>(
         ledger.next_seq += 1;
         let clock = ledger.tick(now);
         if ledger.seen == Millis(0) {
-            (ledger.seen, ledger.device) = (now, now);
+            ledger.seen = now;
+            // What the clock said before the ledger was lost is for the next turn to wonder about.
+            ledger.device = if ledger.device == Millis::MAX { Millis::MAX } else { now };
         }
         let mut job = Job {
             v: RECORD_VERSION,
@@ -198,7 +195,7 @@ pub async fn enqueue<T: Tx>(
             None if repeat => tx.delete_body(&job.id)?,
             None => {}
         }
-        tx.put_job(&job)?;
+        tx.add_job(&job)?;
         ids.push((job.id, true));
     }
     save(tx, &mut ledger).await?;

@@ -159,12 +159,16 @@ pub trait Tx {
     fn put_ledger(&self, ledger: &Ledger) -> Result<(), Error>;
     /// The job of this id.
     async fn job(&self, id: &JobId) -> Result<Option<Job>, Error>;
+    /// The jobs of these ids, each where it is there.
+    async fn jobs(&self, ids: &[&JobId]) -> Result<Vec<Option<Job>>, Error>;
     /// Jobs in a range of an index, in its order.
     async fn scan(&self, scan: &Scan<'_>) -> Result<Vec<Job>, Error>;
     /// A page of all jobs with an id greater than `after`, in the order of ids; for [`repair`] only.
     async fn all(&self, after: Option<&JobId>, limit: u32) -> Result<Vec<Job>, Error>;
     /// Writes a job with its index entries.
     fn put_job(&self, job: &Job) -> Result<(), Error>;
+    /// Writes a job whose id is new; where it is not, here or at the commit, all fails with `invalid-request`.
+    fn add_job(&self, job: &Job) -> Result<(), Error>;
     /// Deletes a job's row.
     fn delete_job(&self, id: &JobId) -> Result<(), Error>;
     /// Stores a body.

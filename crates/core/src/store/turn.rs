@@ -22,6 +22,9 @@ use crate::{
 /// Rows moved at once where there may be many.
 const PAGE: u32 = 128;
 
+/// Pages of waiting jobs that a turn looks through to cut waits short.
+const RIPEN_PAGES: u32 = 8;
+
 /// Jobs looked at to find the best probe of a closed origin.
 const PROBES: u32 = 16;
 
@@ -73,6 +76,8 @@ pub struct Turn {
     pub begin: Option<Begin>,
     /// Whose waiting is over.
     pub ripen: Ripen,
+    /// Of those, the ones whose time comes at this instant or later; see [`Turned::ripens_from`].
+    pub ripen_from: Millis,
     /// What is known of the time.
     pub time: Time,
     /// Replies to record.
@@ -105,6 +110,10 @@ pub struct Turned {
     pub fates: Vec<Fate>,
     /// When the queue's next job may be claimed; `None` when none waits for a time.
     pub next_due: Option<Millis>,
+    /// What [`super::read::next_wake`] answers now, where this turn has looked: it has when it claimed nothing.
+    pub next_wake: Option<Option<Millis>>,
+    /// There are more whose waiting is over, from this instant on: a turn moves so many and no more.
+    pub ripens_from: Option<Millis>,
     /// Something would expire, and the clock may be wrong: nothing was claimed, and the time is to be asked for.
     pub asks_time: bool,
     /// The ledger as written.
@@ -146,8 +155,9 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
         work.forget_times().await?;
     }
     let asks_time = work.judge_time(turn, &owner).await?;
-    for settlement in &turn.settle {
-        work.settle(settlement, &turn.holder).await?;
+    let settled: Vec<&JobId> = turn.settle.iter().map(|settlement| &settlement.id).collect();
+    for (settlement, job) in turn.settle.iter().zip(tx.jobs(&settled).await?) {
+        work.settle(settlement, job, &turn.holder).await?;
     }
     for id in &turn.release {
         work.release(id, &turn.holder).await?;
@@ -161,13 +171,17 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
     }
     let mut claimed = Vec::new();
     let mut next_due = None;
+    let mut ripens_from = None;
     if !asks_time && !work.ledger.is_paused(&turn.queue) {
         if turn.ripen > Ripen::Nothing {
-            work.ripen(turn, &owner).await?;
+            ripens_from = work.ripen(turn, &owner).await?;
         }
         claimed = work.claim(turn, &owner).await?;
         next_due = work.next_due(turn, &owner, &claimed).await?;
     }
+    let looks = claimed.is_empty() && !asks_time && !set_back;
+    // Before the ledger is written, for what does not parse is put aside by looking.
+    let mut next_wake = if looks { Some(super::read::next_wake(tx, work.ledger, now).await?) } else { None };
     let (fates, wall, in_doubt, told) = (work.fates, work.wall, work.in_doubt, work.told);
     if turn.begin.is_some() && !claimed.is_empty() {
         ledger.sync_count += 1;
@@ -197,8 +211,9 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
     if tx.quarantined() > 0 && pending && !ledger.is_paused(&turn.queue) {
         // Rows that were put aside may have set others free, too late for this claim.
         next_due = Some(now);
+        next_wake = None;
     }
-    Ok(Turned { claimed, fates, next_due, asks_time, ledger })
+    Ok(Turned { claimed, fates, next_due, next_wake, ripens_from, asks_time, ledger })
 }
 
 struct Work<'a, T> {
@@ -216,8 +231,8 @@ struct Work<'a, T> {
 }
 
 impl<T: Tx> Work<'_, T> {
-    async fn settle(&mut self, settlement: &Settlement, holder: &str) -> Result<(), Error> {
-        let Some(mut job) = self.tx.job(&settlement.id).await? else {
+    async fn settle(&mut self, settlement: &Settlement, job: Option<Job>, holder: &str) -> Result<(), Error> {
+        let Some(mut job) = job else {
             self.fates.push(Fate::Late);
             return Ok(());
         };
@@ -457,6 +472,13 @@ impl<T: Tx> Work<'_, T> {
 
     async fn prune_history(&mut self) -> Result<(), Error> {
         let bounds = self.settings.history;
+        if self.ledger.history <= u64::from(bounds.max) {
+            // The oldest tells whether there is anything to do.
+            let oldest = self.tx.oldest_outcomes(1).await?;
+            if oldest.first().is_none_or(|oldest| self.in_doubt || self.wall.since(oldest.delivered_at) <= bounds.max_age) {
+                return Ok(());
+            }
+        }
         let excess = self.ledger.history.saturating_sub(u64::from(bounds.max));
         for outcome in self.tx.oldest_outcomes(PAGE.max(u32::try_from(excess).unwrap_or(u32::MAX).min(4 * PAGE))).await? {
             let too_many = self.ledger.history > u64::from(bounds.max);
@@ -469,8 +491,11 @@ impl<T: Tx> Work<'_, T> {
         Ok(())
     }
 
-    /// Cuts waits short.
-    async fn ripen(&mut self, turn: &Turn, owner: &str) -> Result<(), Error> {
+    /// Cuts waits short; answers where to go on.
+    ///
+    /// Of what found nobody no wait is longer than the longest backoff, so that a hopeful wake looks at no
+    /// more of the index, however much waits for something else.
+    async fn ripen(&mut self, turn: &Turn, owner: &str) -> Result<Option<Millis>, Error> {
         let now = self.now;
         let origins = self.ledger.queue(&turn.queue, owner).map(|queue| queue.origins.clone()).unwrap_or_default();
         for origin in origins {
@@ -478,11 +503,13 @@ impl<T: Tx> Work<'_, T> {
                 self.ledger.change_origin(&origin, now, |health| health.ripen(now));
             }
         }
-        let mut after = now.0.saturating_add(1);
-        loop {
-            let scan = Scan::of(Index::Due, vec![owner, &turn.queue], PAGE).from(after);
+        let longest = self.settings.queue.backoff.max.max(DOUBT);
+        let upto = if turn.ripen == Ripen::All { Millis::MAX } else { now.after(longest.saturating_mul(2)) };
+        let mut after = now.0.saturating_add(1).max(turn.ripen_from.0);
+        for _ in 0..RIPEN_PAGES {
+            let scan = Scan::of(Index::Due, vec![owner, &turn.queue], PAGE).from(after).upto(upto.0);
             let page = self.tx.scan(&scan).await?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else { return Ok(None) };
             // Rows with equal times beyond the page are passed over: they ripen at their own time.
             after = last.next_attempt_at.0 + 1;
             for mut job in page {
@@ -500,6 +527,7 @@ impl<T: Tx> Work<'_, T> {
                 }
             }
         }
+        Ok(Some(Millis(after)))
     }
 
     async fn claim(&mut self, turn: &Turn, owner: &str) -> Result<Vec<Job>, Error> {

@@ -200,6 +200,10 @@ impl Tx for SimTx<'_> {
         Ok(self.parse(id))
     }
 
+    async fn jobs(&self, ids: &[&JobId]) -> Result<Vec<Option<Job>>, Error> {
+        ids.iter().map(|id| self.read().map(|()| self.parse(id))).collect()
+    }
+
     async fn scan(&self, scan: &Scan<'_>) -> Result<Vec<Job>, Error> {
         self.read()?;
         if self.flaw == Some(Flaw::LosesLines) && scan.index == Index::Line {
@@ -230,6 +234,13 @@ impl Tx for SimTx<'_> {
         };
         self.note(Undo::Row(job.id.clone(), before));
         Ok(())
+    }
+
+    fn add_job(&self, job: &Job) -> Result<(), Error> {
+        if self.db.borrow().rows().contains_key(&job.id) {
+            return Err(Error::invalid_request("a job of this id is stored already"));
+        }
+        self.put_job(job)
     }
 
     fn delete_job(&self, id: &JobId) -> Result<(), Error> {

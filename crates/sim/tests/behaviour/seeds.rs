@@ -51,6 +51,7 @@ fn seeds_that_broke_a_promise_once_keep_it() {
         (314_208, 300, "a wait that a server asked for was taken for one from before the clock was set back"),
         (327_021, 300, "a notBefore that had passed held up a job when the clock was set back"),
         (16_665, 300, "a wait was noted while the clock was ahead"),
+        (4_535, 300, "a ledger was lost while the clock was set back, and an enqueue vouched for the clock"),
     ] {
         keep_all(seed, steps, what);
     }

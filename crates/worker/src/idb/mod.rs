@@ -71,6 +71,8 @@ extern "C" {
     fn get_all_keys(this: &IdbStore) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch)]
     pub fn put(this: &IdbStore, value: &JsValue) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn add(this: &IdbStore, value: &JsValue) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch, js_name = put)]
     fn put_at(this: &IdbStore, value: &JsValue, key: &JsValue) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch)]

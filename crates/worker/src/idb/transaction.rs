@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use js_sys::Array;
-use shearwater_core::{Error, ErrorCode};
+use shearwater_core::{Error, ErrorCode, JobId};
 use wasm_bindgen::prelude::*;
 
 use super::{IdbDatabase, IdbStore, IdbTransaction, Request, set_handler};
@@ -77,6 +77,23 @@ impl Transaction {
         Request::new(request).await
     }
 
+    /// The values at `keys`, each or undefined. All are asked for before the first is awaited.
+    ///
+    /// # Errors
+    /// What `IndexedDB` answers.
+    pub async fn get_each(&self, store: &'static str, keys: &[&JobId]) -> Result<Vec<JsValue>, Error> {
+        let mut requests = Vec::with_capacity(keys.len());
+        for key in keys {
+            let request = self.with_store(store, |store| store.get(&JsValue::from_str(key.as_str())))?;
+            requests.push(Request::new(request));
+        }
+        let mut values = Vec::with_capacity(requests.len());
+        for request in requests {
+            values.push(request.await?);
+        }
+        Ok(values)
+    }
+
     /// At most `limit` values of `range`, in the order of keys.
     ///
     /// # Errors
@@ -108,6 +125,14 @@ impl Transaction {
             None => store.put(value),
         })
         .map(drop)
+    }
+
+    /// Issues a write of a value whose key is new.
+    ///
+    /// # Errors
+    /// As [`Transaction::put`]; that the key is taken fails the commit.
+    pub fn add(&self, store: &'static str, value: &JsValue) -> Result<(), Error> {
+        self.with_store(store, |store| store.add(value)).map(drop)
     }
 
     /// Issues a deletion.
