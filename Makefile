@@ -6,11 +6,12 @@ SHELL := /bin/bash
 
 SEEDS ?= 20000
 KILLS ?= 200
+ENGINE ?= chromium
 FUZZ_SECONDS ?= 60
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 XTASK := cargo run --quiet --locked -p xtask --
 
-.PHONY: help setup setup-browsers build built demo test test-native test-e2e engines torture versus fleet bench fuzz sim check package clean
+.PHONY: help setup setup-browsers build built demo test test-native test-e2e engines torture versus fleet bench bench-core fuzz fuzz-smoke setup-fuzz sim check package clean
 
 help: ## what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -38,7 +39,7 @@ demo: build ## the demo PWA on its back end; prints the address to open
 	@mkdir -p .cache
 	target/debug/shearwater-server --demo --listen 127.0.0.1:$${PORT:-8080} --db .cache/demo.db --static public --static-mount /shearwater=dist
 
-test: check test-native test-e2e ## everything
+test: check test-native fuzz-smoke test-e2e ## everything
 
 test-native: setup ## the core, the server, and a fixed number of the simulator's seeds
 	cargo test --locked --workspace --exclude shearwater-worker --exclude shearwater-page --exclude shearwater-bridge
@@ -60,11 +61,21 @@ bench: built setup-browsers ## speed, beside Workbox and beside nothing; writes 
 	cargo build --quiet --locked --release -p shearwater-server
 	node tests/bench/run.mjs
 
-fuzz: ## what reads foreign input, FUZZ_SECONDS each
+bench-core: setup ## instructions that the core takes, counted by callgrind
+	@command -v valgrind >/dev/null || { echo "set-up: installing valgrind by apt"; $(SUDO) apt-get update -qq; DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends valgrind; }
+	node tests/bench/core.mjs
+
+fuzz: setup-fuzz ## what reads foreign input, FUZZ_SECONDS each
 	crates/fuzz/run.sh $(FUZZ_SECONDS)
 
-torture: built setup-browsers ## kill everything everywhere: make torture KILLS=200
-	node tests/torture/run.mjs --kills $(KILLS)
+fuzz-smoke: setup-fuzz # the same, shortly, from the seeds that are in the repository
+	FUZZ_SEED=1 crates/fuzz/run.sh 5
+
+setup-fuzz: setup # libFuzzer wants a C++ compiler
+	@command -v c++ >/dev/null || { echo "set-up: installing g++ by apt"; $(SUDO) apt-get update -qq; DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends g++; }
+
+torture: built setup-browsers ## kill everything everywhere: make torture KILLS=200 ENGINE=chromium
+	node tests/torture/run.mjs --kills $(KILLS) --engine $(ENGINE)
 
 versus: built setup-browsers ## head-to-head with workbox-background-sync; writes docs/versus.md
 	node tests/versus/run.mjs
