@@ -80,8 +80,15 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = clone)]
     pub fn duplicate(this: &Readable) -> Result<Readable, JsValue>;
 
+    /// A form.
+    pub type FormData;
+    #[wasm_bindgen(method, js_name = forEach)]
+    pub fn for_each(this: &FormData, visit: &mut dyn FnMut(JsValue, js_sys::JsString));
+
     /// `Blob`.
     pub type Blob;
+    #[wasm_bindgen(constructor, catch)]
+    pub fn new(parts: &js_sys::Array) -> Result<Blob, JsValue>;
     #[wasm_bindgen(method, getter)]
     pub fn size(this: &Blob) -> f64;
     #[wasm_bindgen(method, getter, js_name = type)]

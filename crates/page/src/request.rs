@@ -1,12 +1,13 @@
 //! Turns what `fetch` would take into what is queued: a head, and the body's bytes.
 
-use js_sys::{Array, Function, JSON, Object};
+use js_sys::{Array, Function, JSON, Object, Promise};
 use shearwater_core::request::RequestHead;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use crate::{
     error::invalid,
+    form,
     js::{self, Blob, Headers, Readable, Response, URL},
 };
 
@@ -94,6 +95,11 @@ async fn encode(body: &JsValue) -> Result<(Blob, Option<String>), JsValue> {
         let kind = Some(blob.kind()).filter(|kind| !kind.is_empty());
         return Ok((blob, kind));
     }
+    if js::is_a(body, "FormData") {
+        let (promise, kind) =
+            form::encode(body.unchecked_ref()).map_err(|error| invalid(["body: ", &js::message_of(&error)].concat()))?;
+        return Ok((arrived(promise).await?, kind));
+    }
     let json = is_plain(body);
     let body = if json {
         JSON::stringify(body).map_err(|error| invalid(["body: ", &js::message_of(&error)].concat()))?.into()
@@ -120,6 +126,10 @@ fn is_plain(body: &JsValue) -> bool {
 
 async fn read_blob(readable: &Readable) -> Result<Blob, JsValue> {
     let promise = readable.blob().map_err(|error| invalid(["body: ", &js::message_of(&error)].concat()))?;
+    arrived(promise).await
+}
+
+async fn arrived(promise: Promise) -> Result<Blob, JsValue> {
     match JsFuture::from(promise).await {
         Ok(blob) => Ok(blob.unchecked_into()),
         Err(error) => {
