@@ -51,7 +51,7 @@ built: build # what the browser tests run on
 	$(XTASK) build --faults
 	cargo build --quiet --locked -p shearwater-server
 
-engines: built setup-browsers ## in real Firefox and WebKitGTK; some of these fail still, see the README
+engines: built setup-browsers ## in real Firefox and WebKitGTK, 3 min
 	node --test --test-concurrency=1 --test-reporter=spec tests/engines/*.test.mjs
 
 fleet: ## 100,000 clients whose server comes back: docs/fleet.md and its plot

@@ -1,6 +1,9 @@
 // Bad input is normal: a typed error that says what to do, and nothing stored is harmed.
 
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import test from "node:test";
 
 import { until } from "./harness/wait.mjs";
@@ -232,4 +235,28 @@ test("a closed client settles what was asked, refuses what comes after, and wake
   });
   assert.deepEqual(codes, { codes: ["worker-unavailable", "worker-unavailable", "worker-unavailable", "worker-unavailable"], more: 0 });
   assert.equal((await w.server.arrivals("/api/sink/2")).length, 0);
+});
+
+test("a file that was removed before it is queued is refused, and so is a form that holds it", async () => {
+  const page = await w.open();
+  const folder = mkdtempSync(join(tmpdir(), "shearwater-files-"));
+  try {
+    for (const alone of [true, false]) {
+      const path = join(folder, "photo.bin");
+      writeFileSync(path, Buffer.alloc(200_000, 7));
+      const input = await page.evaluateHandle(() => Object.assign(document.createElement("input"), { type: "file" }));
+      await input.uploadFile(path);
+      rmSync(path);
+      const error = await page.evaluate((input, alone) => {
+        const form = new FormData();
+        form.append("photo", input.files[0]);
+        return client.enqueue({ url: "/api/sink/x", method: "POST", body: alone ? input.files[0] : form }).catch(({ code, message }) => ({ code, message }));
+      }, input, alone);
+      assert.equal(error.code, "invalid-request", JSON.stringify(error));
+      assert.match(error.message, /the body cannot be read/);
+    }
+    assert.deepEqual(await w.list(page), []);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

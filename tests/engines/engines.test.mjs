@@ -221,6 +221,31 @@ onEngines(others, (w) => {
 
 onEngines([...others, chromium], (w) => {
   const name = (text) => `${w.engine}: ${text}`;
+
+  test(name("a form is queued as fetch sends it, but for the boundary"), async () => {
+    const page = await w.open();
+    const id = await page.evaluate(async () => {
+      const form = new FormData();
+      form.append("", "");
+      form.append("a \"b\"\r\nc\nd\re%22;", "1\n2\r3\r\n4 \u{1F30A}\ud800");
+      form.append("same", "1");
+      form.append("same", "2");
+      form.append("file", new File(["x\ny\rz"], 'ä "b"\r\nc\nd\re%0A.txt', { type: "Text/Plain;charset=utf-8" }));
+      form.append("file", new File([], ""));
+      form.append("blob", new Blob(["zwei"]));
+      form.append("named", new Blob(["drei"], { type: "a/b" }), "c/d.e");
+      await fetch("/api/sink/fetch", { method: "POST", body: form });
+      return window.client.enqueue({ url: "/api/sink/queue", method: "POST", body: form });
+    });
+    await w.becomes(page, id, "delivered");
+    const bare = async (path) => {
+      const [{ contentType, bodyPreview }] = await w.server.arrivals(path);
+      const [, boundary] = /^multipart\/form-data; ?boundary=(\S+)$/.exec(contentType);
+      return bodyPreview.replaceAll(boundary, "boundary");
+    };
+    assert.equal(await bare("/api/sink/queue"), await bare("/api/sink/fetch"));
+  });
+
   // Fewer than the six connections that a browser has for a host: the new script has to get through.
   const narrow = { queues: { default: { concurrency: 3 } } };
   const registration = (page) =>

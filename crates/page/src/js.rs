@@ -93,6 +93,11 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     pub fn slice(this: &ArrayBuffer) -> Result<JsValue, JsValue>;
 
+    /// A form.
+    pub type FormData;
+    #[wasm_bindgen(method, js_name = forEach)]
+    pub fn for_each(this: &FormData, visit: &mut dyn FnMut(JsValue, js_sys::JsString));
+
     /// `Blob`.
     pub type Blob;
     #[wasm_bindgen(constructor, catch)]

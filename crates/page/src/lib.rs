@@ -14,6 +14,7 @@
 mod client;
 mod error;
 mod events;
+mod form;
 mod js;
 mod link;
 mod options;

@@ -7,6 +7,7 @@ use wasm_bindgen_futures::JsFuture;
 
 use crate::{
     error::invalid,
+    form,
     js::{self, Blob, Headers, Readable, Response, URL},
 };
 
@@ -174,7 +175,11 @@ fn encode(body: &JsValue) -> Result<(Body, Option<String>), JsValue> {
         // A copy: the caller may change it.
         return Ok((bytes(body.unchecked_ref::<js::ArrayBuffer>().slice()?)?, None));
     }
-    // Everything else, by the platform: forms, streams, views, search parameters.
+    if js::is_a(body, "FormData") {
+        let (promise, kind) = form::encode(body.unchecked_ref())?;
+        return Ok((Body::Coming(promise), kind));
+    }
+    // Everything else, by the platform: streams, views, search parameters.
     let response: Readable = Response::new(body)?.unchecked_into();
     let kind = response.headers().get("content-type");
     Ok((Body::Coming(read(&response)?), kind))

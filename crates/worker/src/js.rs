@@ -50,8 +50,15 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn signal(this: &AbortController) -> JsValue;
 
-    /// A fetched `Response`.
+    /// A `Blob`.
+    pub type Blob;
+
+    /// A `Response`: fetched, or around a body to be read.
     pub type Response;
+    #[wasm_bindgen(constructor, catch)]
+    pub fn new(body: &JsValue) -> Result<Response, JsValue>;
+    #[wasm_bindgen(method, catch)]
+    pub fn blob(this: &Response) -> Result<Promise, JsValue>;
     #[wasm_bindgen(method, getter)]
     pub fn status(this: &Response) -> u16;
     #[wasm_bindgen(method, getter, js_name = type)]

@@ -11,6 +11,7 @@
 //! instance for the next event; that one finds the dead drain's leases and takes the jobs back.
 
 mod auth;
+mod body;
 mod clock;
 mod codec;
 mod engine;

@@ -23,7 +23,7 @@ use shearwater_core::{
 };
 use wasm_bindgen::prelude::*;
 
-use crate::{clock, engine::Engine, gate::Gate, idb::Mode, js, points, store::Db};
+use crate::{body, clock, engine::Engine, gate::Gate, idb::Mode, js, points, store::Db};
 
 /// An answer, and what remains to be done after it.
 struct Done {
@@ -291,7 +291,10 @@ async fn store_jobs(engine: &Rc<Engine>, jobs: Vec<NewJob>, bodies: Vec<JsValue>
     let mut admitted = Vec::with_capacity(jobs.len());
     let mut queues: Vec<String> = Vec::new();
     for mut job in jobs {
-        let body = bodies.next().filter(|body| !body.is_undefined() && !body.is_null());
+        let body = match bodies.next().filter(|body| !body.is_undefined() && !body.is_null()) {
+            Some(body) => Some(body::own(body).await?),
+            None => None,
+        };
         let size = body.as_ref().map(body_size).transpose()?;
         let origin = parse_url(&mut job.request)?;
         let queue = job.options.queue.as_deref().unwrap_or(shearwater_core::config::DEFAULT_QUEUE);
@@ -348,6 +351,10 @@ async fn edit(
     bytes: Option<Option<JsValue>>,
 ) -> Result<Done, Error> {
     let origin = if request.url.is_empty() { None } else { Some(parse_url(&mut request)?) };
+    let bytes = match bytes {
+        Some(Some(bytes)) => Some(Some(body::own(bytes).await?)),
+        other => other,
+    };
     let size = bytes.iter().flatten().next().map(body_size).transpose()?;
     let key = clock::unique_name();
     let now = clock::now();
