@@ -27,13 +27,14 @@ const FEATURES: [&str; 6] = [
 /// What makes it smallest after brotli: the code that LLVM repeats costs less than what replaces it. Inlining
 /// mixes it up, and so do the passes that are skipped; each was measured. Nothing lies in the first KiB of the
 /// memory, where the stack ends.
-const OPTIMISED: [&str; 8] = [
+const OPTIMISED: [&str; 9] = [
     "-Oz",
     "--converge",
     "--one-caller-inline-max-function-size=30",
     "--skip-pass=local-cse",
     "--skip-pass=merge-similar-functions",
     "--low-memory-unused",
+    "--reorder-functions-by-name", // the same generic function of other types is much the same
     "--strip-debug",
     "--strip-producers",
 ];
@@ -90,7 +91,7 @@ fn compile(package: &str, file: &str, faults: bool, work: &Path) -> Outcome<Comp
         .web(true)?
         .omit_default_module_path(true)
         .typescript(false)
-        .remove_name_section(true)
+        .remove_name_section(false) // wasm-opt sorts by it, and strips it then
         .remove_producers_section(true)
         .generate(work)
         .map_err(|error| error.to_string())?;
