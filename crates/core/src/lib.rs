@@ -53,6 +53,7 @@ pub mod clock;
 pub mod config;
 pub mod drain;
 pub mod error;
+mod http_date;
 pub mod id;
 pub mod job;
 pub mod ledger;

@@ -3,6 +3,7 @@
 use crate::{
     job::State,
     ledger::{Counts, Ledger},
+    order::sorted,
     store::Outcome,
     time::Millis,
 };
@@ -55,8 +56,7 @@ impl Metrics {
     #[must_use]
     pub fn of(ledger: &Ledger, history: &[Outcome], next_sync_at: Option<Millis>) -> Self {
         let own = || history.iter().filter(|outcome| outcome.owner == ledger.owner);
-        let mut times: Vec<u64> = own().map(|outcome| outcome.delivered_at.since(outcome.queued_at)).collect();
-        times.sort_unstable();
+        let times = sorted(own().map(|outcome| (outcome.delivered_at.since(outcome.queued_at), 0, 0)).collect());
         let delivered = times.len() as u64;
         let mut counts = Counts::default();
         ledger.own_queues().for_each(|queue| counts.add(&queue.counts));
@@ -67,8 +67,8 @@ impl Metrics {
             queues: ledger.own_queues().map(|queue| QueueMetrics { queue: queue.queue.clone(), counts: queue.counts }).collect(),
             delivered,
             success_rate,
-            mean_time: times.iter().sum::<u64>().checked_div(delivered),
-            p95_time: times.get((times.len() * 95).div_ceil(100).saturating_sub(1)).copied(),
+            mean_time: times.iter().map(|(time, ..)| time).sum::<u64>().checked_div(delivered),
+            p95_time: times.get((times.len() * 95).div_ceil(100).saturating_sub(1)).map(|(time, ..)| *time),
             sync_count: ledger.sync_count,
             last_sync_at: ledger.last_sync_at,
             next_sync_at,

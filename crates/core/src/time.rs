@@ -1,5 +1,7 @@
 //! Instants, as milliseconds since the Unix epoch.
 
+use crate::http_date;
+
 /// An instant: milliseconds since the Unix epoch, as the shell's clock tells it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Millis(pub u64);
@@ -11,8 +13,7 @@ impl Millis {
     /// Reads an HTTP date (RFC 9110 §5.6.7).
     #[must_use]
     pub fn from_http_date(text: &str) -> Option<Self> {
-        let since_epoch = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
-        u64::try_from(since_epoch.as_millis()).ok().map(Self)
+        http_date::parse(text).map(Self)
     }
 
     /// The instant `ms` milliseconds later, at most [`Millis::MAX`].

@@ -114,19 +114,38 @@ pub trait Wire: Sized {
 /// # Errors
 /// When it is absent and must not be, or does not fit.
 pub fn member<V: Value, T: Wire>(value: &V, name: &'static str, default: Option<T>) -> Result<T, Mismatch> {
-    match value.member(name) {
-        Some(inner) => T::read(&inner).map_err(|mismatch| mismatch.within(name)),
-        None => default.or_else(T::absent).ok_or_else(|| Mismatch::new("is missing").within(name)),
-    }
+    let mut trouble = None;
+    let member = member_or(value, name, default, &mut trouble);
+    trouble.map_or(Ok(member), Err)
 }
 
 /// As [`member`], for a record that is read to its end: the first mismatch goes to `trouble`. One
 /// way out in place of one at each member keeps the readers small.
 pub fn member_or<V: Value, T: Wire>(value: &V, name: &'static str, default: Option<T>, trouble: &mut Option<Mismatch>) -> T {
-    member(value, name, default).unwrap_or_else(|mismatch| {
-        trouble.get_or_insert(mismatch);
-        T::placeholder()
-    })
+    let mismatch = match value.member(name) {
+        Some(inner) => match T::read(&inner) {
+            Ok(member) => return member,
+            Err(mismatch) => mismatch,
+        },
+        None => match default.or_else(T::absent) {
+            Some(member) => return member,
+            None => missing(),
+        },
+    };
+    note(trouble, name, mismatch);
+    T::placeholder()
+}
+
+#[cold]
+fn missing() -> Mismatch {
+    Mismatch::new("is missing")
+}
+
+#[cold]
+fn note(trouble: &mut Option<Mismatch>, name: &'static str, mismatch: Mismatch) {
+    if trouble.is_none() {
+        *trouble = Some(mismatch.within(name));
+    }
 }
 
 /// Writes a member, unless it is absent.
@@ -148,6 +167,25 @@ pub fn object<V: Value>(value: &V, known: Option<&[&str]>) -> Result<(), Mismatc
     match value.names().into_iter().find(|name| !known.contains(&name.as_str())) {
         None => Ok(()),
         Some(name) => Err(Mismatch::new(&["there is no such member; there are ", &known.join(", ")].concat()).within(&name)),
+    }
+}
+
+/// Reads a name as what it stands for.
+///
+/// # Errors
+/// When it is none of these.
+pub fn one_of<V: Value, T: Copy>(value: &V, names: &[(&str, T)]) -> Result<T, Mismatch> {
+    let text = value.as_text();
+    match names.iter().find(|(name, _)| Some(*name) == text.as_deref()) {
+        Some((_, meaning)) => Ok(*meaning),
+        None => {
+            let mut reason = "is not one of".to_owned();
+            for (name, _) in names {
+                reason.push(' ');
+                reason.push_str(name);
+            }
+            Err(Mismatch::new(&reason))
+        }
     }
 }
 
@@ -214,11 +252,7 @@ macro_rules! names {
             }
 
             fn read<V: $crate::wire::Value>(value: &V) -> Result<Self, $crate::wire::Mismatch> {
-                match value.as_text().as_deref() {
-                    Some($first_name) => Ok(Self::$first),
-                    $(Some($name) => Ok(Self::$variant),)*
-                    _ => Err($crate::wire::Mismatch::new(concat!("is not one of ", $first_name $(, " ", $name)*))),
-                }
+                $crate::wire::one_of(value, &[($first_name, Self::$first) $(, ($name, Self::$variant))*])
             }
 
             fn write<V: $crate::wire::Value>(&self) -> V {
@@ -310,7 +344,11 @@ impl Wire for String {
 
 impl<T: Wire> Wire for Vec<T> {
     fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        value.as_list().ok_or_else(|| Mismatch::new("is not a list"))?.iter().map(T::read).collect()
+        let mut items = Self::new();
+        for item in value.as_list().ok_or_else(|| Mismatch::new("is not a list"))? {
+            items.push(T::read(&item)?);
+        }
+        Ok(items)
     }
 
     fn write<V: Value>(&self) -> V {

@@ -40,6 +40,12 @@ use wasm_bindgen_futures::future_to_promise;
 use engine::Engine;
 use host::Host;
 
+/// Smaller than the standard allocator by 2 KB brotli, and as fit for a long life: it joins what is free, and
+/// takes a piece that fits about best.
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+
 thread_local! {
     static ENGINE: RefCell<Option<Rc<Engine>>> = const { RefCell::new(None) };
 }

@@ -1,6 +1,7 @@
 //! The build: wasm, glue, `dist/`, sizes. `cargo run -p xtask -- help` lists what it does.
 
 mod dist;
+mod names;
 mod run;
 mod size;
 

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use crate::Outcome;
@@ -17,4 +17,19 @@ pub fn run(program: &str, arguments: &[&str]) -> Outcome {
     let status =
         Command::new(program).args(arguments).current_dir(root()).status().map_err(|error| format!("{program}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("`{program} {}` failed", arguments.join(" ")).into()) }
+}
+
+/// As [`run`], and answers what the program prints.
+pub fn output(program: &str, arguments: &[&str]) -> Outcome<String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(root())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("{program}: {error}"))?;
+    if output.status.success() {
+        Ok(String::from_utf8(output.stdout)?)
+    } else {
+        Err(format!("`{program} {}` failed", arguments.join(" ")).into())
+    }
 }
