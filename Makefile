@@ -39,7 +39,7 @@ demo: build ## the demo PWA on its back end; prints the address to open
 	@mkdir -p .cache
 	target/debug/shearwater-server --demo --listen 127.0.0.1:$${PORT:-8080} --db .cache/demo.db --static public --static-mount /shearwater=dist
 
-test: check test-native fuzz-smoke test-e2e ## everything
+test: check test-native fuzz-smoke test-e2e engines ## everything
 
 test-native: setup ## the core, the server, and a fixed number of the simulator's seeds
 	cargo test --locked --workspace --exclude shearwater-worker --exclude shearwater-page --exclude shearwater-bridge

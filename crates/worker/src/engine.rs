@@ -22,13 +22,17 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use crate::{
     auth::Auth,
-    clock,
+    clock::{self, Timer},
+    gate::Gate,
     host::Host,
     idb::Mode,
     js::{self, BroadcastChannel},
     runner::Running,
     store::Store,
 };
+
+/// Milliseconds within which all pages hear of what one of them has stored.
+const TOLD_WITHIN: u64 = 20;
 
 /// Milliseconds between two tries of what found nobody that are owed to mere hope.
 const HOPE: u64 = 5_000;
@@ -53,6 +57,8 @@ pub struct Engine {
     tags: RefCell<Vec<String>>,
     /// The latest ledger seen, for statuses between transactions.
     pub seen: RefCell<Ledger>,
+    /// A broadcast that is about to be made.
+    soon: RefCell<Option<(Gate<()>, Timer)>>,
     /// The time of the next wake, as pages were told last.
     pub told: Cell<Option<Option<Millis>>>,
     /// Why the last turn of a drain could not be written.
@@ -79,6 +85,7 @@ impl Engine {
             answering: RefCell::default(),
             tags: RefCell::default(),
             seen: RefCell::default(),
+            soon: RefCell::default(),
             told: Cell::new(None),
             trouble: RefCell::default(),
             auth: Auth::default(),
@@ -208,6 +215,13 @@ impl Engine {
         Ok(ledger.own_queues().filter(live).map(|queue| queue.queue.clone()).collect())
     }
 
+    /// Whether a drain of `queue` has something to do, sooner or later: jobs to send or to take back.
+    pub fn has_work(&self, ledger: &Ledger, queue: &str) -> bool {
+        ledger
+            .queue(queue, &ledger.owner)
+            .is_some_and(|known| known.counts.syncing > 0 || (known.counts.pending > 0 && !ledger.is_paused(queue)))
+    }
+
     /// The ledger as stored.
     ///
     /// # Errors
@@ -247,6 +261,27 @@ impl Engine {
         status.next_sync_at = next;
         self.told.set(Some(next));
         self.tell(status, Vec::new(), event);
+    }
+
+    /// Broadcasts a change that an answer has told already to the page that asked: soon, so that a burst of
+    /// changes is one word to the other pages.
+    pub fn tell_soon(self: &Rc<Self>, next: Option<Millis>) -> Gate<()> {
+        self.told.set(Some(next));
+        let mut soon = self.soon.borrow_mut();
+        if let Some((gate, _)) = soon.as_ref() {
+            return gate.clone();
+        }
+        let gate = Gate::new();
+        let engine = Rc::clone(self);
+        let timer = Timer::start(TOLD_WITHIN, move || {
+            let ended = engine.soon.take();
+            engine.tell_next(engine.told.get().flatten(), None);
+            if let Some((gate, _)) = ended {
+                gate.open(());
+            }
+        });
+        *soon = Some((gate.clone(), timer));
+        gate
     }
 
     /// Has the browser fire a `sync` event for this queue, where it can. The request is on its way when

@@ -21,7 +21,7 @@ pub async fn sync(engine: &Rc<Engine>, tag: &str, last_chance: bool) -> Result<b
     // While it is being fired, and after it was rejected, the browser holds it.
     engine.tag_is_held(tag, true);
     let queue = [tag.to_owned()];
-    let again = if engine.queues().await?.contains(&queue[0]) {
+    let again = if engine.has_work(&engine.ledger().await?, tag) {
         engine.start(tag, Ripen::Unreachable).for_sync_event.set(true);
         engine.drain_all(&queue, Ripen::Nothing).await?
     } else {

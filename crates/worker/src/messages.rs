@@ -73,7 +73,7 @@ pub async fn handle(engine: &Rc<Engine>, data: JsValue, reply: Function) {
     };
     if let Then::Drain(queues, _) = &then {
         // Asked for before the page hears that its job is safe: it may close the moment it does.
-        for queue in queues {
+        for queue in queues.iter().filter(|queue| !engine.seen.borrow().is_paused(queue)) {
             engine.register(queue);
         }
     }
@@ -86,12 +86,17 @@ pub async fn handle(engine: &Rc<Engine>, data: JsValue, reply: Function) {
             // What can be sent now is about to be.
             let paused = |queue: &String| engine.seen.borrow().is_paused(queue);
             let next = if queues.iter().all(paused) { engine.told.get() } else { Some(Some(clock::now())) };
+            let mut soon = None;
             match next {
+                Some(next) if event.is_none() => soon = Some(engine.tell_soon(next)),
                 Some(next) => engine.tell_next(next, event),
                 None => engine.tell_now(event).await,
             }
             queues.retain(|queue| !paused(queue));
             drain(engine, &queues, Ripen::Nothing).await;
+            if let Some(told) = soon {
+                told.passed().await;
+            }
         }
         Then::Wake(queues, ripen) => drain(engine, &queues, ripen).await,
         Then::Linger(queues) => engine.linger(&queues).await,
