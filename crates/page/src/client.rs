@@ -11,6 +11,7 @@ use shearwater_core::{
         enqueue::{EnqueueOptions, NewJob},
         read::Filter,
     },
+    text::{Text, listed},
     view::Status,
     wire::Wire,
 };
@@ -197,7 +198,7 @@ impl Client {
     /// `invalid-request` for a name that does not exist.
     pub fn on(&self, event: String, listener: Function) -> Result<Function, JsValue> {
         if !EVENTS.contains(&event.as_str()) {
-            return Err(invalid(["there is no event \"", &event, "\"; there are ", &EVENTS.join(", ")].concat()));
+            return Err(invalid(["there is no event \"", &event, "\"; there are ", &listed(&EVENTS)].text()));
         }
         Ok(self.events.listen(Topic::Event(event), listener))
     }
@@ -288,5 +289,5 @@ fn enqueue_options(options: &JsValue) -> Result<(EnqueueOptions, Option<String>)
 }
 
 fn parse<T: Wire>(value: JsValue, what: &str, kind: fn(String) -> Error) -> Result<T, JsValue> {
-    T::read(&Js(value)).map_err(|mismatch| to_js(&kind([what, ": ", &mismatch.to_string()].concat())))
+    T::read(&Js(value)).map_err(|mismatch| to_js(&kind([what, ": ", &mismatch.to_string()].text())))
 }

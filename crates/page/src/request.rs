@@ -1,7 +1,10 @@
 //! Turns what `fetch` would take into what is queued: a head, and the body's bytes.
 
 use js_sys::{Array, Function, JSON, Object};
-use shearwater_core::request::RequestHead;
+use shearwater_core::{
+    request::RequestHead,
+    text::{Text, listed},
+};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
@@ -59,17 +62,17 @@ async fn take_request(request: &Readable) -> Result<Taken, JsValue> {
 async fn take_input(input: &JsValue) -> Result<Taken, JsValue> {
     for name in Object::keys(input.unchecked_ref::<Object>()).iter().filter_map(|name| name.as_string()) {
         if !FIELDS.contains(&name.as_str()) {
-            return Err(invalid(["a request has no \"", &name, "\"; it has ", &FIELDS.join(", ")].concat()));
+            return Err(invalid(["a request has no \"", &name, "\"; it has ", &listed(&FIELDS)].text()));
         }
     }
     let url = js::get(input, "url");
     let url = url.as_string().or_else(|| text(&url, "href")).ok_or_else(|| invalid("url is missing"))?;
     let base = text(&js::global("document"), "baseURI").or_else(|| text(&js::global("location"), "href")).unwrap_or_default();
     let mut head = options_of(input);
-    head.url = URL::new(&url, &base).map_err(|_| invalid(["url \"", &url, "\" is not a URL"].concat()))?.href();
+    head.url = URL::new(&url, &base).map_err(|_| invalid(["url \"", &url, "\" is not a URL"].text()))?.href();
     let headers = js::get(input, "headers");
     if !headers.is_undefined() && !headers.is_null() {
-        head.headers = pairs(&Headers::new(&headers).map_err(|error| invalid(["headers: ", &js::message_of(&error)].concat()))?);
+        head.headers = pairs(&Headers::new(&headers).map_err(|error| invalid(["headers: ", &js::message_of(&error)].text()))?);
     }
     let body = js::get(input, "body");
     let has_body = !body.is_undefined() && !body.is_null();
@@ -96,12 +99,12 @@ async fn encode(body: &JsValue) -> Result<(Blob, Option<String>), JsValue> {
     }
     let json = is_plain(body);
     let body = if json {
-        JSON::stringify(body).map_err(|error| invalid(["body: ", &js::message_of(&error)].concat()))?.into()
+        JSON::stringify(body).map_err(|error| invalid(["body: ", &js::message_of(&error)].text()))?.into()
     } else {
         body.clone()
     };
     let response: Readable =
-        Response::new(&body).map_err(|error| invalid(["body: ", &js::message_of(&error)].concat()))?.unchecked_into();
+        Response::new(&body).map_err(|error| invalid(["body: ", &js::message_of(&error)].text()))?.unchecked_into();
     let kind = if json { Some("application/json".to_owned()) } else { response.headers().get("content-type") };
     Ok((read_blob(&response).await?, kind))
 }
@@ -119,12 +122,12 @@ fn is_plain(body: &JsValue) -> bool {
 }
 
 async fn read_blob(readable: &Readable) -> Result<Blob, JsValue> {
-    let promise = readable.blob().map_err(|error| invalid(["body: ", &js::message_of(&error)].concat()))?;
+    let promise = readable.blob().map_err(|error| invalid(["body: ", &js::message_of(&error)].text()))?;
     match JsFuture::from(promise).await {
         Ok(blob) => Ok(blob.unchecked_into()),
         Err(error) => {
             let advice = "the body cannot be read; a file that was changed or removed must be chosen again: ";
-            Err(invalid([advice, &js::message_of(&error)].concat()))
+            Err(invalid([advice, &js::message_of(&error)].text()))
         }
     }
 }
@@ -135,7 +138,7 @@ async fn small(blob: Blob) -> Result<JsValue, JsValue> {
     }
     JsFuture::from(blob.array_buffer()?)
         .await
-        .map_err(|error| invalid(["the body cannot be read: ", &js::message_of(&error)].concat()))
+        .map_err(|error| invalid(["the body cannot be read: ", &js::message_of(&error)].text()))
 }
 
 fn pairs(headers: &Headers) -> Vec<(String, String)> {
@@ -173,5 +176,5 @@ pub fn metadata(value: &JsValue) -> Result<Option<String>, JsValue> {
     if value.is_instance_of::<Function>() {
         return Err(invalid("metadata is JSON"));
     }
-    JSON::stringify(value).map(|text| text.as_string()).map_err(|error| invalid(["metadata: ", &js::message_of(&error)].concat()))
+    JSON::stringify(value).map(|text| text.as_string()).map_err(|error| invalid(["metadata: ", &js::message_of(&error)].text()))
 }

@@ -13,6 +13,7 @@ use shearwater_core::{
     ledger::Ledger,
     protocol::Event,
     store::{read, turn::Ripen},
+    text::Text,
     view::SyncResult,
     wake::WakeReason,
 };
@@ -68,7 +69,7 @@ impl Engine {
         Rc::new(Self {
             origin,
             store: Store::new(&config.name, config.log_level >= LogLevel::Error),
-            channel: BroadcastChannel::new(&["shearwater:", &config.name].concat()).ok(),
+            channel: BroadcastChannel::new(&["shearwater:", &config.name].text()).ok(),
             host,
             running: RefCell::default(),
             answering: RefCell::default(),
@@ -274,7 +275,7 @@ impl Engine {
     /// Writes to the console each step of a job.
     pub fn log_debug(&self, step: &str, id: &shearwater_core::JobId) {
         if self.config.log_level >= LogLevel::Debug {
-            js::console_info("[shearwater]", &[step, " ", id.as_str()].concat());
+            js::console_info("[shearwater]", &[step, " ", id.as_str()].text());
         }
     }
 

@@ -8,6 +8,7 @@ use shearwater_core::{
     classify::{Meaning, Reply, Response, status_meaning},
     config::WorkerConfig,
     job::Job,
+    text::Text,
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
@@ -187,11 +188,8 @@ fn request_init(
     let queue = config.queue_or_default(&job.queue);
     let takes_key = job.origin == own_origin || config.idempotency_origins.contains(&job.origin);
     // A structured-field string (RFC 8941 §3.3.3); a UUID needs no escapes.
-    let key = queue
-        .idempotency
-        .header()
-        .filter(|_| takes_key)
-        .map(|name| (name.to_owned(), ["\"", &job.idempotency_key, "\""].concat()));
+    let key =
+        queue.idempotency.header().filter(|_| takes_key).map(|name| (name.to_owned(), ["\"", &job.idempotency_key, "\""].text()));
     let supplied = || credentials.iter().chain(&key);
     let stored = request.headers.iter().filter(|(name, _)| !supplied().any(|(other, _)| other.eq_ignore_ascii_case(name)));
     let pair = |(name, value): &(String, String)| js::array([JsValue::from_str(name), JsValue::from_str(value)]).into();

@@ -11,6 +11,7 @@ use shearwater_core::{
     job::Job,
     protocol::Event,
     store::turn::{Ripen, Settings, Turn, Turned, turn},
+    text::Text,
     view::SyncResult,
 };
 use wasm_bindgen::prelude::*;
@@ -74,7 +75,7 @@ impl Running {
 
     /// Waits for the queue's lock, then drains it.
     pub async fn run(self: Rc<Self>, engine: Rc<Engine>) {
-        let lock = locks::acquire(&engine.host, &["shearwater:", &engine.config.name, ":", &self.queue].concat()).await;
+        let lock = locks::acquire(&engine.host, &["shearwater:", &engine.config.name, ":", &self.queue].text()).await;
         let mut summary = self.drain_once(&engine, lock.exclusive).await;
         while self.once_more.replace(false) {
             summary = self.drain_once(&engine, lock.exclusive).await;
@@ -94,7 +95,7 @@ impl Running {
                 &summary.result.remaining.to_string(),
                 " left",
             ]
-            .concat(),
+            .text(),
         );
         engine.drained(&self, &summary);
         self.rest(&engine, summary.result).await;
