@@ -5,6 +5,7 @@ use std::{
     rc::Rc,
 };
 
+use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, Millis,
     config::{LogLevel, WorkerConfig},
@@ -18,7 +19,7 @@ use shearwater_core::{
     wake::WakeReason,
 };
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::JsFuture;
 
 use crate::{
     auth::Auth,

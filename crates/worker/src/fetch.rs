@@ -3,6 +3,7 @@
 use std::{cell::Cell, rc::Rc};
 
 use js_sys::{Object, Promise};
+use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, Millis,
     classify::{Meaning, Reply, Response, status_meaning},
@@ -11,7 +12,7 @@ use shearwater_core::{
     text::Text,
 };
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::JsFuture;
 
 use crate::{
     auth::MOST_SENDS,

@@ -32,9 +32,9 @@ mod tell;
 use std::{cell::RefCell, rc::Rc};
 
 use js_sys::{Function, Promise};
+use shearwater_bridge::future_to_promise;
 use shearwater_core::{Error, config::WorkerConfig, text::Text};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::future_to_promise;
 
 use engine::Engine;
 use host::Host;

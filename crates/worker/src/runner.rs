@@ -5,6 +5,7 @@ use std::{
     rc::Rc,
 };
 
+use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, JobId,
     drain::{Command, Drain, Input, Plan, Summary},
@@ -15,7 +16,6 @@ use shearwater_core::{
     view::SyncResult,
 };
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::spawn_local;
 
 use crate::{
     clock::{self, Timer},
