@@ -17,6 +17,8 @@
 //! "No reply" burns no attempt because a browser cannot tell "offline" from "server down": both are
 //! the same `TypeError`. What bounds such a job is its `maxAge`.
 
+use crate::text::Text;
+
 /// What came back from one send, as the shell saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
@@ -181,7 +183,7 @@ fn explain(response: &Response) -> String {
         _ => "the server refused the request",
     };
     match response.excerpt.as_deref() {
-        Some(excerpt) if !excerpt.is_empty() => [advice, ": ", excerpt].concat(),
+        Some(excerpt) if !excerpt.is_empty() => [advice, ": ", excerpt].text(),
         _ => advice.to_owned(),
     }
 }

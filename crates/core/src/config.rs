@@ -8,6 +8,7 @@ use crate::{
     classify::Meaning,
     error::{Error, ErrorCode},
     origin::RetryBudget,
+    text::Text,
     time::unit,
     wire::{self, Mismatch, Value, Wire},
 };
@@ -180,7 +181,7 @@ impl WorkerConfig {
         }
         for (name, queue) in &self.queues {
             check_name("a queue's name", name).map_err(|error| Error::invalid_config(error.message))?;
-            queue.check().map_err(|error| Error::invalid_config(["queues.", name, ".", &error.message].concat()))?;
+            queue.check().map_err(|error| Error::invalid_config(["queues.", name, ".", &error.message].text()))?;
         }
         Ok(())
     }
@@ -194,7 +195,7 @@ impl WorkerConfig {
             Some((_, config)) => Ok(config.clone()),
             None if self.strict && queue != DEFAULT_QUEUE => Err(Error::new(
                 ErrorCode::UnknownQueue,
-                ["no queue \"", queue, "\": name it in start({queues}) or drop strict: true"].concat(),
+                ["no queue \"", queue, "\": name it in start({queues}) or drop strict: true"].text(),
             )),
             None => Ok(QueueConfig::default()),
         }
@@ -245,7 +246,7 @@ impl QueueConfig {
 /// `invalid-request` when it is empty, too long or has control characters.
 pub fn check_name(what: &str, name: &str) -> Result<(), Error> {
     if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
-        return Err(Error::invalid_request([what, " is 1 to 256 bytes without control characters"].concat()));
+        return Err(Error::invalid_request([what, " is 1 to 256 bytes without control characters"].text()));
     }
     Ok(())
 }

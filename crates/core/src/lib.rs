@@ -65,6 +65,7 @@ pub mod rate_limit;
 pub mod request;
 pub mod retry_after;
 pub mod store;
+pub mod text;
 pub mod time;
 pub mod view;
 pub mod wake;

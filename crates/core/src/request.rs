@@ -1,6 +1,9 @@
 //! What can be queued: the stored form of a request, and what is refused at the door.
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    text::{Text, listed},
+};
 
 /// The largest stored header section, in bytes; servers refuse more long before.
 const LONGEST_HEADERS: usize = 64 * 1024;
@@ -82,7 +85,7 @@ impl RequestHead {
             return Err(Error::invalid_request("method is not an HTTP method (RFC 9110 token)"));
         }
         if ["CONNECT", "TRACE", "TRACK"].iter().any(|forbidden| self.method.eq_ignore_ascii_case(forbidden)) {
-            return Err(Error::invalid_request(["method ", &self.method, " is forbidden to fetch"].concat()));
+            return Err(Error::invalid_request(["method ", &self.method, " is forbidden to fetch"].text()));
         }
         check_choice("credentials", self.credentials.as_deref(), &["omit", "same-origin", "include"])?;
         check_choice("mode", self.mode.as_deref(), &["cors", "no-cors", "same-origin"])?;
@@ -158,22 +161,20 @@ pub fn is_token(text: &str) -> bool {
 
 fn check_header(name: &str, value: &str) -> Result<(), Error> {
     if !is_token(name) {
-        return Err(Error::invalid_request(["headers: \"", name, "\" is not a header name"].concat()));
+        return Err(Error::invalid_request(["headers: \"", name, "\" is not a header name"].text()));
     }
     if FORBIDDEN.contains(&name) || name.starts_with("sec-") || (name.starts_with("proxy-") && !CREDENTIALS.contains(&name)) {
-        return Err(Error::invalid_request(["headers: the browser sets \"", name, "\" itself; leave it out"].concat()));
+        return Err(Error::invalid_request(["headers: the browser sets \"", name, "\" itself; leave it out"].text()));
     }
     if value.bytes().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) || value.chars().any(|char| u32::from(char) > 0xff) {
-        return Err(Error::invalid_request(["headers: the value of \"", name, "\" cannot be sent"].concat()));
+        return Err(Error::invalid_request(["headers: the value of \"", name, "\" cannot be sent"].text()));
     }
     Ok(())
 }
 
 fn check_choice(name: &str, value: Option<&str>, choices: &[&str]) -> Result<(), Error> {
     match value {
-        Some(value) if !choices.contains(&value) => {
-            Err(Error::invalid_request([name, " is one of ", &choices.join(", ")].concat()))
-        }
+        Some(value) if !choices.contains(&value) => Err(Error::invalid_request([name, " is one of ", &listed(choices)].text())),
         _ => Ok(()),
     }
 }

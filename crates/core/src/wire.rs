@@ -9,6 +9,7 @@
 //! Unknown members are passed over in stored records, which a later version may have written, and
 //! refused in what an app or a page hands over (`strict`).
 
+use crate::text::{Text, listed};
 use std::fmt;
 
 /// A value as a shell holds it: null, true or false, number, text, list, or object.
@@ -66,7 +67,7 @@ impl Mismatch {
     /// The same, seen from the object that has the value as its member `name`.
     #[must_use]
     pub fn within(mut self, name: &str) -> Self {
-        self.0.path = if self.0.path.is_empty() { name.to_owned() } else { [name, ".", &self.0.path].concat() };
+        self.0.path = if self.0.path.is_empty() { name.to_owned() } else { [name, ".", &self.0.path].text() };
         self
     }
 }
@@ -166,7 +167,7 @@ pub fn object<V: Value>(value: &V, known: Option<&[&str]>) -> Result<(), Mismatc
     let Some(known) = known else { return Ok(()) };
     match value.names().into_iter().find(|name| !known.contains(&name.as_str())) {
         None => Ok(()),
-        Some(name) => Err(Mismatch::new(&["there is no such member; there are ", &known.join(", ")].concat()).within(&name)),
+        Some(name) => Err(Mismatch::new(&["there is no such member; there are ", &listed(known)].text()).within(&name)),
     }
 }
 

@@ -11,6 +11,7 @@ use shearwater_core::{
         enqueue::{EnqueueOptions, NewJob},
         read::Filter,
     },
+    text::{Text, listed},
     view::Status,
     wire::Wire,
 };
@@ -199,7 +200,7 @@ impl Client {
     /// `invalid-request` for a name that does not exist.
     pub fn on(&self, event: String, listener: Function) -> Result<Function, JsValue> {
         if !EVENTS.contains(&event.as_str()) {
-            return Err(invalid(["there is no event \"", &event, "\"; there are ", &EVENTS.join(", ")].concat()));
+            return Err(invalid(["there is no event \"", &event, "\"; there are ", &listed(&EVENTS)].text()));
         }
         Ok(self.events.listen(Topic::Event(event), listener))
     }
@@ -295,7 +296,7 @@ impl Taken {
     /// The queue and the key that all of them have.
     fn line(&self) -> Option<String> {
         let options = &self.jobs.first()?.options;
-        Some([options.queue.as_deref().unwrap_or_default(), "\n", options.key.as_deref()?].concat())
+        Some([options.queue.as_deref().unwrap_or_default(), "\n", options.key.as_deref()?].text())
     }
 }
 
@@ -337,5 +338,5 @@ fn enqueue_options(options: &JsValue) -> Result<(EnqueueOptions, Option<String>)
 }
 
 fn parse<T: Wire>(value: JsValue, what: &str, kind: fn(String) -> Error) -> Result<T, JsValue> {
-    T::read(&Js(value)).map_err(|mismatch| to_js(&kind([what, ": ", &mismatch.to_string()].concat())))
+    T::read(&Js(value)).map_err(|mismatch| to_js(&kind([what, ": ", &mismatch.to_string()].text())))
 }

@@ -9,6 +9,7 @@ use js_sys::{Array, Function, Object};
 use shearwater_bridge::{decode, encode};
 use shearwater_core::{
     Millis,
+    text::Text,
     view::{Snapshot, Status},
     wake::{Facts, WakeReason, plan},
 };
@@ -53,7 +54,7 @@ impl Events {
             next: Cell::new(0),
             status: RefCell::default(),
             snapshot: RefCell::new(JsValue::UNDEFINED),
-            channel: BroadcastChannel::new(&["shearwater:", name].concat()),
+            channel: BroadcastChannel::new(&["shearwater:", name].text()),
             listener: RefCell::default(),
             planned: RefCell::default(),
         });

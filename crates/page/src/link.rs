@@ -10,6 +10,7 @@ use shearwater_bridge::{decode, encode};
 use shearwater_core::{
     Error, ErrorCode,
     protocol::{Envelope, Op, VERSION},
+    text::Text,
     view::Status,
 };
 use wasm_bindgen::prelude::*;
@@ -122,7 +123,7 @@ impl Link {
         }
         match worker::active(&self.registration) {
             Some(worker) => worker.post(&message).map_err(|error| {
-                to_js(&Error::invalid_request(["this cannot be handed to the worker: ", &js::message_of(&error)].concat()))
+                to_js(&Error::invalid_request(["this cannot be handed to the worker: ", &js::message_of(&error)].text()))
             }),
             None => Err(unavailable("the service worker was unregistered; connect() again")),
         }

@@ -1,7 +1,10 @@
 //! Turns what `fetch` would take into what is queued: a head, and the body's bytes.
 
 use js_sys::{Array, Function, JSON, JsString, Object, Promise};
-use shearwater_core::request::RequestHead;
+use shearwater_core::{
+    request::RequestHead,
+    text::{Text, listed},
+};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
@@ -50,7 +53,7 @@ impl Body {
         loop {
             let bytes = JsFuture::from(coming).await.map_err(|error| {
                 let advice = "the body cannot be read; a file that was changed or removed must be chosen again: ";
-                invalid([advice, &js::message_of(&error)].concat())
+                invalid([advice, &js::message_of(&error)].text())
             })?;
             if !js::is_a(&bytes, "Blob") {
                 return Ok(bytes);
@@ -129,14 +132,14 @@ fn take_input(input: &JsValue, is_change: bool) -> Result<Taken, JsValue> {
     }
     for name in Object::keys(input.unchecked_ref::<Object>()).iter().filter_map(|name| name.as_string()) {
         if !FIELDS.contains(&name.as_str()) {
-            return Err(invalid(["a request has no \"", &name, "\"; it has ", &FIELDS.join(", ")].concat()));
+            return Err(invalid(["a request has no \"", &name, "\"; it has ", &listed(&FIELDS)].text()));
         }
     }
     let mut head = options_of(input, is_change);
     let url = js::get(input, "url");
     if let Some(url) = url.as_string().or_else(|| text(&url, "href")) {
         let base = text(&js::global("document"), "baseURI").or_else(|| text(&js::global("location"), "href")).unwrap_or_default();
-        head.url = URL::new(&url, &base).map_err(|_| invalid(["url \"", &url, "\" is not a URL"].concat()))?.href();
+        head.url = URL::new(&url, &base).map_err(|_| invalid(["url \"", &url, "\" is not a URL"].text()))?.href();
     }
     let method = text(input, "method").unwrap_or_default();
     let upper = method.to_ascii_uppercase();
@@ -218,7 +221,7 @@ fn read(readable: &Readable) -> Result<Promise, JsValue> {
 }
 
 fn refused(part: &str, error: &JsValue) -> JsValue {
-    invalid([part, ": ", &js::message_of(error)].concat())
+    invalid([part, ": ", &js::message_of(error)].text())
 }
 
 fn pairs(headers: &Headers) -> Vec<(String, String)> {
@@ -257,5 +260,5 @@ pub fn metadata(value: &JsValue) -> Result<Option<String>, JsValue> {
     if value.is_instance_of::<Function>() {
         return Err(invalid("metadata is JSON"));
     }
-    JSON::stringify(value).map(|text| text.as_string()).map_err(|error| invalid(["metadata: ", &js::message_of(&error)].concat()))
+    JSON::stringify(value).map(|text| text.as_string()).map_err(|error| invalid(["metadata: ", &js::message_of(&error)].text()))
 }

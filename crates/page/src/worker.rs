@@ -1,5 +1,6 @@
 //! Registers the service worker and waits until it is active.
 
+use shearwater_core::text::Text;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -43,7 +44,7 @@ pub async fn register(options: &ConnectOptions) -> Result<JsValue, JsValue> {
     let registered = container.register(&options.worker, &init)?;
     let registration = JsFuture::from(registered)
         .await
-        .map_err(|error| unavailable([&options.worker, " cannot be registered: ", &js::message_of(&error)].concat()))?;
+        .map_err(|error| unavailable([&options.worker, " cannot be registered: ", &js::message_of(&error)].text()))?;
     if active(&registration).is_none() {
         let newcomer = js::get(&registration, "installing");
         let newcomer = if newcomer.is_object() { newcomer } else { js::get(&registration, "waiting") };
@@ -51,7 +52,7 @@ pub async fn register(options: &ConnectOptions) -> Result<JsValue, JsValue> {
         if outcome.is_err() && active(&registration).is_none() {
             // The worker says why before it gives up; its words may come a moment after its death.
             return Err(refusal.reason().await.unwrap_or_else(|| {
-                unavailable([&options.worker, " did not install; see the console for the script's error"].concat())
+                unavailable([&options.worker, " did not install; see the console for the script's error"].text())
             }));
         }
     }

@@ -1,6 +1,6 @@
 //! What a body is stored as.
 
-use shearwater_core::Error;
+use shearwater_core::{Error, text::Text};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
@@ -21,7 +21,7 @@ pub async fn own(body: JsValue) -> Result<JsValue, Error> {
     }
     let unreadable = |error: JsValue| {
         let advice = "the body cannot be read; a file that was changed or removed must be chosen again: ";
-        Error::invalid_request([advice, &js::message_of(&error)].concat())
+        Error::invalid_request([advice, &js::message_of(&error)].text())
     };
     let reading = js::Response::new(&body).and_then(|response| response.blob()).map_err(unreadable)?;
     JsFuture::from(reading).await.map_err(unreadable)

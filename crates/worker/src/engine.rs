@@ -5,6 +5,7 @@ use std::{
     rc::Rc,
 };
 
+use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, Millis,
     classify::LastError,
@@ -14,11 +15,12 @@ use shearwater_core::{
     ledger::Ledger,
     protocol::Event,
     store::{read, turn::Ripen},
+    text::Text,
     view::SyncResult,
     wake::WakeReason,
 };
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::JsFuture;
 
 use crate::{
     auth::Auth,
@@ -79,7 +81,7 @@ impl Engine {
         Rc::new(Self {
             origin,
             store: Store::new(&config.name, config.log_level >= LogLevel::Error),
-            channel: BroadcastChannel::new(&["shearwater:", &config.name].concat()).ok(),
+            channel: BroadcastChannel::new(&["shearwater:", &config.name].text()).ok(),
             host,
             running: RefCell::default(),
             answering: RefCell::default(),
@@ -330,7 +332,7 @@ impl Engine {
     /// Writes to the console each step of a job.
     pub fn log_debug(&self, step: &str, id: &shearwater_core::JobId) {
         if self.config.log_level >= LogLevel::Debug {
-            js::console_info("[shearwater]", &[step, " ", id.as_str()].concat());
+            js::console_info("[shearwater]", &[step, " ", id.as_str()].text());
         }
     }
 

@@ -1,6 +1,6 @@
 //! Errors on their way between Rust and JavaScript, and the panic hook.
 
-use shearwater_core::{Error, ErrorCode};
+use shearwater_core::{Error, ErrorCode, text::Text};
 use wasm_bindgen::prelude::*;
 
 use crate::{host::Host, js};
@@ -22,7 +22,7 @@ pub fn storage_error(error: &JsValue) -> Error {
         "DataError" | "TypeError" => (ErrorCode::Internal, "IndexedDB refused a row"),
         _ => (ErrorCode::StorageUnavailable, "IndexedDB cannot be used (private mode, or the browser lost its connection)"),
     };
-    Error::new(code, [advice, " (", &name, ": ", &message, ")"].concat())
+    Error::new(code, [advice, " (", &name, ": ", &message, ")"].text())
 }
 
 /// Tells the host when this instance dies, and has the next call start a new one.
@@ -37,7 +37,7 @@ pub fn install_panic_hook(host: &Host) {
             .copied()
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("panic");
-        host.panicked(&[text, " at ", file, ":", &place.to_string()].concat());
+        host.panicked(&[text, " at ", file, ":", &place.to_string()].text());
         wasm_bindgen::handler::schedule_reinit();
     }));
 }

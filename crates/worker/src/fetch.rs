@@ -3,14 +3,16 @@
 use std::{cell::Cell, rc::Rc};
 
 use js_sys::{Object, Promise};
+use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, Millis,
     classify::{Meaning, Reply, Response, status_meaning},
     config::WorkerConfig,
     job::Job,
+    text::Text,
 };
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::JsFuture;
 
 use crate::{
     auth::MOST_SENDS,
@@ -88,7 +90,7 @@ async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(S
     js::set(&detail, "refresh", &JsValue::from_bool(refresh));
     match hook_in_time(engine, job, detail).await {
         Ok(Some(headers)) if headers.is_object() => js::Headers::new(&headers).map(|headers| headers.pairs()).map_err(|error| {
-            let message = ["what the app's \"auth\" hook answered is no headers: ", &js::message_of(&error)].concat();
+            let message = ["what the app's \"auth\" hook answered is no headers: ", &js::message_of(&error)].text();
             engine.log_error(&message);
             Reply::Withheld(message)
         }),
@@ -185,11 +187,8 @@ fn request_init(
     let queue = config.queue_or_default(&job.queue);
     let takes_key = job.origin == own_origin || config.idempotency_origins.contains(&job.origin);
     // A structured-field string (RFC 8941 §3.3.3); a UUID needs no escapes.
-    let key = queue
-        .idempotency
-        .header()
-        .filter(|_| takes_key)
-        .map(|name| (name.to_owned(), ["\"", &job.idempotency_key, "\""].concat()));
+    let key =
+        queue.idempotency.header().filter(|_| takes_key).map(|name| (name.to_owned(), ["\"", &job.idempotency_key, "\""].text()));
     let supplied = || credentials.iter().chain(&key);
     let stored = request.headers.iter().filter(|(name, _)| !supplied().any(|(other, _)| other.eq_ignore_ascii_case(name)));
     let pair = |(name, value): &(String, String)| js::array([JsValue::from_str(name), JsValue::from_str(value)]).into();

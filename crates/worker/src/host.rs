@@ -1,7 +1,7 @@
 //! What `sw/worker.js` provides: the app's hooks and the death notice.
 
 use js_sys::{Function, Promise};
-use shearwater_core::Error;
+use shearwater_core::{Error, text::Text};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
@@ -58,5 +58,5 @@ impl Host {
 }
 
 fn hook_error(name: &str, thrown: &JsValue) -> Error {
-    Error::internal(["the app's \"", name, "\" hook failed: ", &js::message_of(thrown)].concat())
+    Error::internal(["the app's \"", name, "\" hook failed: ", &js::message_of(thrown)].text())
 }

@@ -33,9 +33,9 @@ mod tell;
 use std::{cell::RefCell, rc::Rc};
 
 use js_sys::{Function, Promise};
-use shearwater_core::{Error, config::WorkerConfig};
+use shearwater_bridge::future_to_promise;
+use shearwater_core::{Error, config::WorkerConfig, text::Text};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::future_to_promise;
 
 use engine::Engine;
 use host::Host;
@@ -62,7 +62,7 @@ pub fn boot(config: JsValue, host: JsValue) -> Result<(), JsValue> {
         WorkerConfig::default()
     } else {
         WorkerConfig::read(&shearwater_bridge::Js(config))
-            .map_err(|mismatch| Error::invalid_config(["start(): ", &mismatch.to_string()].concat()))
+            .map_err(|mismatch| Error::invalid_config(["start(): ", &mismatch.to_string()].text()))
             .map_err(fault::to_js)?
     };
     config.check().map_err(fault::to_js)?;

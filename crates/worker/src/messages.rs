@@ -19,6 +19,7 @@ use shearwater_core::{
         repair,
         turn::Ripen,
     },
+    text::{Text, listed},
     wire::Wire,
 };
 use wasm_bindgen::prelude::*;
@@ -125,7 +126,7 @@ fn answer(re: &str, name: &'static str, value: &JsValue) -> JsValue {
 
 fn post(engine: &Engine, reply: &Function, message: &JsValue) {
     if let Err(error) = reply.call1(&JsValue::NULL, message) {
-        engine.log_error(&["a page could not be answered: ", &js::message_of(&error)].concat());
+        engine.log_error(&["a page could not be answered: ", &js::message_of(&error)].text());
     }
 }
 
@@ -144,10 +145,7 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
     let bodies: Vec<JsValue> =
         if Array::is_array(&bodies) { bodies.unchecked_into::<Array>().iter().collect() } else { Vec::new() };
     let envelope: Envelope = without_bodies(&data).map_err(|mismatch| {
-        Error::new(
-            ErrorCode::InvalidMessage,
-            ["a message that this worker does not understand: ", &mismatch.to_string()].concat(),
-        )
+        Error::new(ErrorCode::InvalidMessage, ["a message that this worker does not understand: ", &mismatch.to_string()].text())
     })?;
     let now = clock::now();
     let config = &engine.config;
@@ -309,7 +307,7 @@ async fn store_jobs(engine: &Rc<Engine>, jobs: Vec<NewJob>, bodies: Vec<JsValue>
         let job = enqueue::admit(job, origin, size, &engine.config)?;
         if !job.taken.is_empty() {
             engine.log_info(
-                &["credentials are not stored; the auth hook supplies them when sending: ", &job.taken.join(", ")].concat(),
+                &["credentials are not stored; the auth hook supplies them when sending: ", &listed(&job.taken)].text(),
             );
         }
         admitted.push((job, body));

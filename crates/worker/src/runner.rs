@@ -5,6 +5,7 @@ use std::{
     rc::Rc,
 };
 
+use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, JobId, Millis,
     classify::LastError,
@@ -12,10 +13,10 @@ use shearwater_core::{
     job::Job,
     protocol::Event,
     store::turn::{Ripen, Settings, Turn, Turned, turn},
+    text::Text,
     view::SyncResult,
 };
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::spawn_local;
 
 use crate::{
     clock::{self, Timer},
@@ -78,7 +79,7 @@ impl Running {
 
     /// Waits for the queue's lock, then drains it.
     pub async fn run(self: Rc<Self>, engine: Rc<Engine>) {
-        let lock = locks::acquire(&engine.host, &["shearwater:", &engine.config.name, ":", &self.queue].concat()).await;
+        let lock = locks::acquire(&engine.host, &["shearwater:", &engine.config.name, ":", &self.queue].text()).await;
         let mut summary = self.drain_once(&engine, lock.exclusive).await;
         while self.once_more.replace(false) {
             summary = self.drain_once(&engine, lock.exclusive).await;
@@ -98,7 +99,7 @@ impl Running {
                 &summary.result.remaining.to_string(),
                 " left",
             ]
-            .concat(),
+            .text(),
         );
         engine.drained(&self, &summary);
         self.rest(&engine, summary.result, summary.error.clone()).await;

@@ -25,6 +25,7 @@ use shearwater_core::{
     job::Job,
     ledger::Ledger,
     store::{Outcome, Scan, Tx},
+    text::Text,
     wire::Wire,
 };
 use wasm_bindgen::prelude::*;
@@ -277,10 +278,7 @@ impl Db {
         self.tx.put(stores::QUARANTINE, &quarantine_entry(store, raw, reason), None)?;
         self.tx.delete_key(store, key)?;
         if self.tells {
-            js::console_error(
-                "[shearwater]",
-                &["a record in \"", store, "\" does not parse and was put aside: ", reason].concat(),
-            );
+            js::console_error("[shearwater]", &["a record in \"", store, "\" does not parse and was put aside: ", reason].text());
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use shearwater_core::{
     ledger::Ledger,
     protocol::{Broadcast, Event, VERSION},
     store::turn::Fate,
+    text::Text,
     view::{JobView, Status},
 };
 
@@ -49,7 +50,7 @@ impl Engine {
         let broadcast = Broadcast { shearwater: VERSION, status, jobs, event };
         let posted = self.channel.as_ref().map_or(Ok(()), |channel| channel.post(&encode(&broadcast)));
         if let Err(error) = posted {
-            self.log_error(&["pages could not be told: ", &js::message_of(&error)].concat());
+            self.log_error(&["pages could not be told: ", &js::message_of(&error)].text());
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     job::{Job, Place, RECORD_VERSION, State, rank},
     order,
     request::{RequestHead, takes_body},
+    text::Text,
     time::Millis,
 };
 
@@ -94,7 +95,7 @@ pub struct Admitted {
 pub fn admit(mut new: NewJob, origin: String, size: Option<u64>, config: &WorkerConfig) -> Result<Admitted, Error> {
     let taken = new.request.admit()?;
     if size.is_some() && !takes_body(&new.request.method) {
-        return Err(Error::invalid_request([&new.request.method, " takes no body"].concat()));
+        return Err(Error::invalid_request([&new.request.method, " takes no body"].text()));
     }
     let queue = new.options.queue.clone().unwrap_or_else(|| crate::config::DEFAULT_QUEUE.to_owned());
     check_name("queue", &queue)?;

@@ -11,6 +11,7 @@ use crate::{
     job::{Job, Place, State},
     ledger::Ledger,
     request::{RequestHead, takes_body},
+    text::Text,
     time::Millis,
 };
 
@@ -88,7 +89,7 @@ pub async fn edit<T: Tx>(
         }
     }
     if job.size.is_some() && !takes_body(&job.request.method) {
-        return Err(Error::invalid_request([&job.request.method, " takes no body"].concat()));
+        return Err(Error::invalid_request([&job.request.method, " takes no body"].text()));
     }
     job.idempotency_key = change.idempotency_key;
     job.error = None;

@@ -10,8 +10,9 @@
 //! Done before the first write of each worker (2–5 ms, beside the opening of the database), it cost
 //! none in five hundred kills. Firefox and WebKit keep `IndexedDB` in SQLite and need nothing of it.
 
+use shearwater_bridge::spawn_local;
+use shearwater_core::text::Text;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::spawn_local;
 
 use super::{IdbDatabase, IdbFactory, Request};
 use crate::{gate::Gate, js};
@@ -24,7 +25,7 @@ pub(super) fn renew(factory: &IdbFactory, name: &str) -> Gate<()> {
         renewed.open(());
         return renewed;
     }
-    let name = [name, ":log"].concat();
+    let name = [name, ":log"].text();
     let (factory, done) = (factory.clone(), renewed.clone());
     spawn_local(async move {
         if let Ok(opening) = factory.open(&name, 1)

@@ -1,6 +1,6 @@
 //! Version 1: the five stores and the indexes of the jobs.
 
-use shearwater_core::store::Index;
+use shearwater_core::{store::Index, text::Text};
 use wasm_bindgen::JsValue;
 
 use super::{BY_TIME, stores};
@@ -20,7 +20,7 @@ pub(super) fn apply(database: &IdbDatabase, loss: Option<String>) -> Result<(), 
     let quarantine = database.create_object_store(stores::QUARANTINE, &quarantine)?;
     if let Some(loss) = loss {
         // What was in it nobody can tell; that there was something is kept where people look.
-        let reason = ["the browser found the database corrupt and deleted it: ", &loss].concat();
+        let reason = ["the browser found the database corrupt and deleted it: ", &loss].text();
         js::console_error("[shearwater]", &reason);
         quarantine.put(&entry("database", &JsValue::UNDEFINED, &reason))?;
     }
