@@ -9,4 +9,4 @@ mod value;
 pub use error::{error_of, message_of, name_of, with_code};
 pub use object::{array, get, get2, global, number, set};
 pub use task::{future_to_promise, spawn_local};
-pub use value::{Js, decode, encode};
+pub use value::{Js, decode, encode, parse, spell};

@@ -1,13 +1,13 @@
 //! JavaScript values as the core's [`Value`].
 
-use js_sys::{Array, Object, Reflect};
-use shearwater_core::wire::{Mismatch, Value, Wire};
+use js_sys::{Array, JSON, Object, Reflect};
+use shearwater_core::{
+    json::Json,
+    wire::{Mismatch, Value, Wire},
+};
 use wasm_bindgen::{JsCast, JsValue};
 
-use crate::{
-    names::js_name,
-    object::{array, set},
-};
+use crate::names::js_name;
 
 /// A JavaScript value.
 #[derive(Clone, Debug)]
@@ -15,7 +15,20 @@ pub struct Js(pub JsValue);
 
 /// A record or message as a plain object.
 pub fn encode<T: Wire>(value: &T) -> JsValue {
-    value.write::<Js>().0
+    parse(&Json::of(value, spell))
+}
+
+/// What a JSON text of our own making says.
+#[must_use]
+pub fn parse(json: &str) -> JsValue {
+    // What the core writes is JSON.
+    JSON::parse(json).unwrap_or(JsValue::NULL)
+}
+
+/// A number as JavaScript spells it, which is as JSON does.
+#[must_use]
+pub fn spell(number: f64) -> String {
+    JSON::stringify(&JsValue::from_f64(number)).ok().and_then(|text| text.as_string()).unwrap_or_default()
 }
 
 /// A record or message from a plain object.
@@ -27,34 +40,6 @@ pub fn decode<T: Wire>(value: &JsValue) -> Result<T, Mismatch> {
 }
 
 impl Value for Js {
-    fn null() -> Self {
-        Self(JsValue::NULL)
-    }
-
-    fn boolean(value: bool) -> Self {
-        Self(JsValue::from_bool(value))
-    }
-
-    fn number(value: f64) -> Self {
-        Self(JsValue::from_f64(value))
-    }
-
-    fn text(value: &str) -> Self {
-        Self(JsValue::from_str(value))
-    }
-
-    fn list(items: Vec<Self>) -> Self {
-        Self(array(items.into_iter().map(|item| item.0)).into())
-    }
-
-    fn object() -> Self {
-        Self(Object::new().into())
-    }
-
-    fn set(&mut self, name: &'static str, value: Self) {
-        set(&self.0, name, &value.0);
-    }
-
     fn as_boolean(&self) -> Option<bool> {
         self.0.as_bool()
     }

@@ -7,6 +7,7 @@ use crate::{
     backoff::Backoff,
     classify::Meaning,
     error::{Error, ErrorCode},
+    json::Json,
     origin::RetryBudget,
     text::Text,
     time::unit,
@@ -266,14 +267,10 @@ impl Wire for Idempotency {
         Ok(Self::Named { header: wire::member(value, "header", None)? })
     }
 
-    fn write<V: Value>(&self) -> V {
+    fn write(&self, json: &mut Json) {
         match self {
-            Self::Switch(switch) => switch.write(),
-            Self::Named { header } => {
-                let mut object = V::object();
-                object.set("header", header.write());
-                object
-            }
+            Self::Switch(switch) => json.boolean(*switch),
+            Self::Named { header } => json.object(|json| json.member("header", header)),
         }
     }
 
@@ -290,9 +287,9 @@ impl<T: Wire> Wire for Entries<T> {
         wire::entries(value).map(Self)
     }
 
-    /// Configuration is only read; as a list of pairs it can be looked at.
-    fn write<V: Value>(&self) -> V {
-        V::list(self.0.iter().map(|(name, value)| V::list(vec![V::text(name), value.write()])).collect())
+    /// Configuration is only read.
+    fn write(&self, json: &mut Json) {
+        json.null();
     }
 
     fn placeholder() -> Self {
@@ -367,8 +364,8 @@ impl Wire for QueueConfig {
     }
 
     /// Configuration is only read.
-    fn write<V: Value>(&self) -> V {
-        V::null()
+    fn write(&self, json: &mut Json) {
+        json.null();
     }
 
     fn placeholder() -> Self {

@@ -78,8 +78,8 @@ impl crate::wire::Wire for JobId {
             .ok_or_else(|| crate::wire::Mismatch::new("is not a job id, which is a lower-case UUID"))
     }
 
-    fn write<V: crate::wire::Value>(&self) -> V {
-        V::text(&self.0)
+    fn write(&self, json: &mut crate::json::Json) {
+        json.text(&self.0);
     }
 
     fn placeholder() -> Self {

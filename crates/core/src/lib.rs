@@ -56,6 +56,7 @@ pub mod error;
 mod http_date;
 pub mod id;
 pub mod job;
+pub mod json;
 pub mod ledger;
 pub mod metrics;
 pub mod order;

@@ -10,6 +10,7 @@
 
 use crate::{
     id::JobId,
+    json::Json,
     request::RequestHead,
     store::{enqueue::NewJob, read::Filter},
     view::{JobView, Status, SyncResult},
@@ -207,36 +208,64 @@ impl Wire for Op {
         })
     }
 
-    fn write<V: Value>(&self) -> V {
-        let (name, body) = match self {
-            Self::Enqueue { jobs, repeat } => ("enqueue", EnqueueOp { jobs: jobs.clone(), repeat: *repeat }.write()),
-            Self::Get(id) => ("get", id.write()),
-            Self::List(filter) => ("list", filter.write()),
-            Self::Retry(id) => ("retry", id.write()),
-            Self::Discard(id) => ("discard", id.write()),
-            Self::Edit { id, request, headers, body } => {
-                ("edit", EditOp { id: id.clone(), request: request.clone(), headers: *headers, body: *body }.write())
+    fn write(&self, json: &mut Json) {
+        match self {
+            Self::Metrics => return json.text("metrics"),
+            Self::Repair => return json.text("repair"),
+            Self::Status => return json.text("status"),
+            _ => {}
+        }
+        json.object(|json| match self {
+            Self::Enqueue { jobs, repeat } => {
+                json.name("enqueue");
+                json.object(|json| {
+                    json.member("jobs", jobs);
+                    json.member("repeat", repeat);
+                });
             }
-            Self::Clear(filter) => ("clear", filter.write()),
-            Self::Sync(queue) => ("sync", queue.write()),
-            Self::Pause(queue) => ("pause", queue.write()),
-            Self::Resume(queue) => ("resume", queue.write()),
-            Self::SetOwner { owner, purge } => ("setOwner", SetOwnerOp { owner: owner.clone(), purge: *purge }.write()),
-            Self::Metrics => return V::text("metrics"),
-            Self::Repair => return V::text("repair"),
-            Self::Compact { failed } => ("compact", CompactOp { failed: *failed }.write()),
-            Self::Export(filter) => ("export", filter.write()),
-            Self::Status => return V::text("status"),
-            Self::Wake(reason) => ("wake", reason.write()),
-        };
-        let mut object = V::object();
-        object.set(name, body);
-        object
+            Self::Get(id) => json.member("get", id),
+            Self::List(filter) => json.member("list", filter),
+            Self::Retry(id) => json.member("retry", id),
+            Self::Discard(id) => json.member("discard", id),
+            Self::Edit { id, request, headers, body } => {
+                json.name("edit");
+                json.object(|json| {
+                    json.member("id", id);
+                    json.member("request", request);
+                    json.member("headers", headers);
+                    json.member("body", body);
+                });
+            }
+            Self::Clear(filter) => json.member("clear", filter),
+            Self::Sync(queue) => named(json, "sync", queue),
+            Self::Pause(queue) => named(json, "pause", queue),
+            Self::Resume(queue) => named(json, "resume", queue),
+            Self::SetOwner { owner, purge } => {
+                json.name("setOwner");
+                json.object(|json| {
+                    json.member("owner", owner);
+                    json.member("purge", purge);
+                });
+            }
+            Self::Compact { failed } => {
+                json.name("compact");
+                json.object(|json| json.member("failed", failed));
+            }
+            Self::Export(filter) => json.member("export", filter),
+            Self::Wake(reason) => json.member("wake", reason),
+            Self::Metrics | Self::Repair | Self::Status => {}
+        });
     }
 
     fn placeholder() -> Self {
         Self::Status
     }
+}
+
+/// A member that is null where there is nothing: its name tells the operation.
+fn named(json: &mut Json, name: &'static str, queue: &Option<String>) {
+    json.name(name);
+    queue.write(json);
 }
 
 impl Wire for Event {
@@ -251,17 +280,18 @@ impl Wire for Event {
         Ok(Self::SyncComplete { queue, result })
     }
 
-    fn write<V: Value>(&self) -> V {
-        let (name, body) = match self {
-            Self::SyncStart(queue) => ("sync-start", queue.write()),
+    fn write(&self, json: &mut Json) {
+        json.object(|json| match self {
+            Self::SyncStart(queue) => json.member("sync-start", queue),
             Self::SyncComplete { queue, result } => {
-                ("sync-complete", SyncCompleteEvent { queue: queue.clone(), result: *result }.write())
+                json.name("sync-complete");
+                json.object(|json| {
+                    json.member("queue", queue);
+                    json.member("result", result);
+                });
             }
-            Self::Removed(ids) => ("removed", ids.write()),
-        };
-        let mut object = V::object();
-        object.set(name, body);
-        object
+            Self::Removed(ids) => json.member("removed", ids),
+        });
     }
 
     fn placeholder() -> Self {

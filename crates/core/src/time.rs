@@ -47,8 +47,8 @@ impl crate::wire::Wire for Millis {
         u64::read(value).map(Self)
     }
 
-    fn write<V: crate::wire::Value>(&self) -> V {
-        self.0.write()
+    fn write(&self, json: &mut crate::json::Json) {
+        json.whole(self.0);
     }
 
     fn placeholder() -> Self {

@@ -1,4 +1,4 @@
-//! Turns records and messages into plain values and back, whatever a shell's values are.
+//! Reads records and messages from plain values, whatever a shell's values are, and writes them as JSON text.
 //!
 //! The shells' values are JavaScript's; tests use JSON. Each type lists its members once, with
 //! [`record!`](crate::record) or [`names!`](crate::names), and what does not fit is told by its path:
@@ -9,26 +9,14 @@
 //! Unknown members are passed over in stored records, which a later version may have written, and
 //! refused in what an app or a page hands over (`strict`).
 
-use crate::text::{Text, listed};
+use crate::{
+    json::Json,
+    text::{Text, listed},
+};
 use std::fmt;
 
 /// A value as a shell holds it: null, true or false, number, text, list, or object.
-pub trait Value: Sized + Clone {
-    /// Null.
-    fn null() -> Self;
-    /// A truth value.
-    fn boolean(value: bool) -> Self;
-    /// A number.
-    fn number(value: f64) -> Self;
-    /// A text.
-    fn text(value: &str) -> Self;
-    /// A list.
-    fn list(items: Vec<Self>) -> Self;
-    /// An object without members.
-    fn object() -> Self;
-    /// Sets a member of an object.
-    fn set(&mut self, name: &'static str, value: Self);
-
+pub trait Value: Sized {
     /// The truth value, if it is one.
     fn as_boolean(&self) -> Option<bool>;
     /// The number, if it is one.
@@ -93,7 +81,7 @@ pub trait Wire: Sized {
     fn read<V: Value>(value: &V) -> Result<Self, Mismatch>;
 
     /// Writes it.
-    fn write<V: Value>(&self) -> V;
+    fn write(&self, json: &mut Json);
 
     /// Any value at all: what stands in a record that was found not to fit, and that nobody gets to see.
     fn placeholder() -> Self;
@@ -146,13 +134,6 @@ fn missing() -> Mismatch {
 fn note(trouble: &mut Option<Mismatch>, name: &'static str, mismatch: Mismatch) {
     if trouble.is_none() {
         *trouble = Some(mismatch.within(name));
-    }
-}
-
-/// Writes a member, unless it is absent.
-pub fn put<V: Value, T: Wire>(object: &mut V, name: &'static str, value: &T) {
-    if !value.is_absent() {
-        object.set(name, value.write());
     }
 }
 
@@ -234,10 +215,10 @@ macro_rules! record {
                 Self { $($field: $crate::wire::Wire::placeholder()),* }
             }
 
-            fn write<V: $crate::wire::Value>(&self) -> V {
-                let mut object = V::object();
-                $($crate::wire::put(&mut object, $name, &self.$field);)*
-                object
+            fn write(&self, json: &mut $crate::json::Json) {
+                json.object(|json| {
+                    $(json.member($name, &self.$field);)*
+                });
             }
         }
     };
@@ -256,8 +237,8 @@ macro_rules! names {
                 $crate::wire::one_of(value, &[($first_name, Self::$first) $(, ($name, Self::$variant))*])
             }
 
-            fn write<V: $crate::wire::Value>(&self) -> V {
-                V::text(match self { Self::$first => $first_name $(, Self::$variant => $name)* })
+            fn write(&self, json: &mut $crate::json::Json) {
+                json.text(match self { Self::$first => $first_name $(, Self::$variant => $name)* });
             }
         }
     };
@@ -268,8 +249,8 @@ impl Wire for bool {
         value.as_boolean().ok_or_else(|| Mismatch::new("is not true or false"))
     }
 
-    fn write<V: Value>(&self) -> V {
-        V::boolean(*self)
+    fn write(&self, json: &mut Json) {
+        json.boolean(*self);
     }
 
     fn placeholder() -> Self {
@@ -282,8 +263,8 @@ impl Wire for f64 {
         value.as_number().filter(|number| number.is_finite()).ok_or_else(|| Mismatch::new("is not a number"))
     }
 
-    fn write<V: Value>(&self) -> V {
-        V::number(*self)
+    fn write(&self, json: &mut Json) {
+        json.number(*self);
     }
 
     fn placeholder() -> Self {
@@ -300,9 +281,8 @@ impl Wire for u64 {
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "counts and instants are below 2^53")]
-    fn write<V: Value>(&self) -> V {
-        V::number(*self as f64)
+    fn write(&self, json: &mut Json) {
+        json.whole(*self);
     }
 
     fn placeholder() -> Self {
@@ -317,8 +297,8 @@ macro_rules! small_number {
                 Self::try_from(u64::read(value)?).map_err(|_| Mismatch::new("is too large"))
             }
 
-            fn write<V: Value>(&self) -> V {
-                u64::from(*self).write()
+            fn write(&self, json: &mut Json) {
+                json.whole(u64::from(*self));
             }
 
             fn placeholder() -> Self {
@@ -334,8 +314,8 @@ impl Wire for String {
         value.as_text().ok_or_else(|| Mismatch::new("is not a text"))
     }
 
-    fn write<V: Value>(&self) -> V {
-        V::text(self)
+    fn write(&self, json: &mut Json) {
+        json.text(self);
     }
 
     fn placeholder() -> Self {
@@ -352,8 +332,8 @@ impl<T: Wire> Wire for Vec<T> {
         Ok(items)
     }
 
-    fn write<V: Value>(&self) -> V {
-        V::list(self.iter().map(T::write).collect())
+    fn write(&self, json: &mut Json) {
+        json.list(|json| self.iter().for_each(|item| json.item(item)));
     }
 
     fn placeholder() -> Self {
@@ -369,8 +349,11 @@ impl<A: Wire, B: Wire> Wire for (A, B) {
         }
     }
 
-    fn write<V: Value>(&self) -> V {
-        V::list(vec![self.0.write(), self.1.write()])
+    fn write(&self, json: &mut Json) {
+        json.list(|json| {
+            json.item(&self.0);
+            json.item(&self.1);
+        });
     }
 
     fn placeholder() -> Self {
@@ -383,8 +366,11 @@ impl<T: Wire> Wire for Option<T> {
         T::read(value).map(Some)
     }
 
-    fn write<V: Value>(&self) -> V {
-        self.as_ref().map_or_else(V::null, T::write)
+    fn write(&self, json: &mut Json) {
+        match self {
+            Some(value) => value.write(json),
+            None => json.null(),
+        }
     }
 
     fn placeholder() -> Self {
@@ -403,39 +389,11 @@ impl<T: Wire> Wire for Option<T> {
 /// JSON as a shell's values, for tests.
 #[cfg(test)]
 pub(crate) mod json {
-    use serde_json::{Map, Value as Json};
+    use serde_json::Value as Json;
 
     use super::Value;
 
     impl Value for Json {
-        fn null() -> Self {
-            Self::Null
-        }
-
-        fn boolean(value: bool) -> Self {
-            Self::Bool(value)
-        }
-
-        fn number(value: f64) -> Self {
-            Self::from(value)
-        }
-
-        fn text(value: &str) -> Self {
-            Self::from(value)
-        }
-
-        fn list(items: Vec<Self>) -> Self {
-            Self::Array(items)
-        }
-
-        fn object() -> Self {
-            Self::Object(Map::new())
-        }
-
-        fn set(&mut self, name: &'static str, value: Self) {
-            self[name] = value;
-        }
-
         fn as_boolean(&self) -> Option<bool> {
             self.as_bool()
         }

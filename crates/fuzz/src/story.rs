@@ -108,7 +108,7 @@ record!(Begin {
     locked: "locked" = false,
 });
 
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 enum Wakes {
     Nothing,
     Unreachable,
@@ -131,6 +131,7 @@ record!(Answer {
     roll: "roll" = 0.5,
 });
 
+#[derive(Clone, Copy)]
 enum Kind {
     Opaque,
     Unreachable,

@@ -3,7 +3,7 @@
 //! What JSON cannot say is written as an object with the one member `$number`: `{"$number": "NaN"}`,
 //! `"inf"`, `"-inf"`, `"-0"`. As in JavaScript, the names of a list are its indices.
 
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 use shearwater_core::wire::Value;
 
 /// A value as a shell would meet it.
@@ -19,34 +19,6 @@ impl Foreign {
 }
 
 impl Value for Foreign {
-    fn null() -> Self {
-        Self(Json::Null)
-    }
-
-    fn boolean(value: bool) -> Self {
-        Self(Json::Bool(value))
-    }
-
-    fn number(value: f64) -> Self {
-        Self(Json::from(value))
-    }
-
-    fn text(value: &str) -> Self {
-        Self(Json::from(value))
-    }
-
-    fn list(items: Vec<Self>) -> Self {
-        Self(items.into_iter().map(|item| item.0).collect())
-    }
-
-    fn object() -> Self {
-        Self(Json::Object(Map::new()))
-    }
-
-    fn set(&mut self, name: &'static str, value: Self) {
-        self.0[name] = value.0;
-    }
-
     fn as_boolean(&self) -> Option<bool> {
         self.0.as_bool()
     }

@@ -226,8 +226,8 @@ impl crate::wire::Wire for Priority {
         level.map(Self).ok_or_else(|| crate::wire::Mismatch::new(reason))
     }
 
-    fn write<V: crate::wire::Value>(&self) -> V {
-        self.0.write()
+    fn write(&self, json: &mut crate::json::Json) {
+        self.0.write(json);
     }
 
     fn placeholder() -> Self {
