@@ -59,7 +59,7 @@ async function fullDisk() {
     }
     return taken;
   });
-  assert.ok(ids.length > 10, `${ids.length} jobs`);
+  assert.ok(ids.length >= 5, `${ids.length} jobs`);
   assert.ok((await page.evaluate(() => keys("meta"))).includes("reserve"));
   return { page, ids };
 }

@@ -14,7 +14,8 @@
 //!
 //! Replies that come while a turn is being committed are settled together by the next one (group
 //! commit). A drain claims up to twice its concurrency, so that a slot that falls free has its next
-//! job at hand; what is claimed and not sent when the time is up goes back.
+//! job at hand; what is claimed and not sent when the time is up, or when its origin is found in trouble,
+//! goes back.
 //!
 //! # What always holds
 //!
@@ -25,10 +26,11 @@
 use crate::{
     classify::Reply,
     clock::{self, Time},
-    error::Error,
+    error::{Error, ErrorCode},
     id::JobId,
     job::{Job, State},
     ledger::Ledger,
+    origin::OriginHealth,
     store::turn::{Begin, Fate, Ripen, Settlement, Turn, Turned},
     time::{Millis, unit},
     view::SyncResult,
@@ -177,6 +179,8 @@ pub struct Drain {
     ripen_from: Millis,
     turning: Option<Turn>,
     failed_turns: u32,
+    /// There was no room to write: one job at a time, which needs least, until the end of this drain.
+    tight: bool,
     claimed: Vec<Job>,
     in_flight: Vec<Flight>,
     settle: Vec<Settlement>,
@@ -209,6 +213,7 @@ impl Drain {
             ripen_from: Millis(0),
             turning: None,
             failed_turns: 0,
+            tight: false,
             claimed: Vec::new(),
             in_flight: Vec::new(),
             settle: Vec::new(),
@@ -234,7 +239,7 @@ impl Drain {
     pub fn handle(&mut self, now: Millis, input: Input) {
         match input {
             Input::Start => {}
-            Input::Turned(turned) => self.turned(turned),
+            Input::Turned(turned) => self.turned(now, turned),
             Input::TurnFailed(error) => self.turn_failed(now, error),
             Input::Replied { id, reply, roll } => {
                 // A reply to nothing that is in flight says nothing, and a drain that gave up writes nothing.
@@ -290,7 +295,7 @@ impl Drain {
         self.over
     }
 
-    fn turned(&mut self, turned: Turned) {
+    fn turned(&mut self, now: Millis, turned: Turned) {
         let turn = self.turning.take();
         self.failed_turns = 0;
         if turned.asks_time && !self.stopping {
@@ -318,6 +323,7 @@ impl Drain {
         // One that was lost, and answered while it was being claimed again, has its reply already.
         let answered = |job: &&Job| self.settle.iter().any(|reply| reply.id == job.id && reply.key == job.idempotency_key);
         self.claimed.extend(turned.claimed.iter().filter(|job| !answered(job)).cloned());
+        self.spare(now, &turned.ledger);
         if !turned.fates.is_empty() || !turned.claimed.is_empty() {
             self.out.push(Command::Tell(Box::new(News {
                 fates: turned.fates,
@@ -327,6 +333,15 @@ impl Drain {
                 total: self.done + self.result.remaining,
             })));
         }
+    }
+
+    /// Gives back what is at hand for an origin that has been found in trouble, or asked for rest, since it was
+    /// claimed.
+    fn spare(&mut self, now: Millis, ledger: &Ledger) {
+        let rests = |job: &Job| ledger.origin(&job.origin).and_then(OriginHealth::opens_at).is_some_and(|at| now < at);
+        let (spared, kept) = std::mem::take(&mut self.claimed).into_iter().partition(rests);
+        self.claimed = kept;
+        self.release.extend(Vec::<Job>::into_iter(spared).map(|job| job.id));
     }
 
     fn tally(&mut self, fate: &Fate) {
@@ -360,6 +375,7 @@ impl Drain {
         let later = std::mem::replace(&mut self.settle, turn.settle);
         self.settle.extend(later);
         self.release.extend(turn.release);
+        self.tight |= error.code == ErrorCode::QuotaExceeded;
         self.error = Some(error);
         if self.failed_turns >= MOST_FAILED_TURNS {
             // What was answered and cannot be written, and what is leased, is for the next drain.
@@ -425,7 +441,7 @@ impl Drain {
             return 0;
         }
         let held = u32::try_from(self.in_flight.len() + self.claimed.len()).unwrap_or(u32::MAX);
-        self.plan.concurrency.saturating_mul(2).saturating_sub(held)
+        if self.tight { 1_u32.saturating_sub(held) } else { self.plan.concurrency.saturating_mul(2).saturating_sub(held) }
     }
 
     fn take_turn(&mut self, now: Millis) -> bool {

@@ -288,7 +288,7 @@ impl Engine {
 
     /// Has the browser fire a `sync` event for this queue, where it can. The request is on its way when
     /// this returns.
-    pub fn register(&self, queue: &str) {
+    pub fn register(self: &Rc<Self>, queue: &str) {
         if self.tags.borrow().iter().any(|tag| tag == queue) {
             return;
         }
@@ -297,9 +297,12 @@ impl Engine {
         let Ok(promise) = register.call1(&manager, &JsValue::from_str(queue)) else { return };
         self.tags.borrow_mut().push(queue.to_owned());
         let promise: js_sys::Promise = promise.unchecked_into();
+        let (engine, queue) = (Rc::clone(self), queue.to_owned());
         spawn_local(async move {
-            // Denied, or no window is open: pages poke instead, and register by themselves.
-            let _ = JsFuture::from(promise).await;
+            if JsFuture::from(promise).await.is_err() {
+                // Denied, or no window is open: pages poke instead, and the next job asks again.
+                engine.tag_is_held(&queue, false);
+            }
         });
     }
 

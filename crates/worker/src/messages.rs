@@ -250,12 +250,24 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
 
 /// Runs a change that a person or the app asked for: on the disk before it is answered.
 async fn change<R>(engine: &Engine, work: impl AsyncFn(&Db) -> Result<R, Error>) -> Result<(R, Ledger), Error> {
-    write(engine, Mode::Strict, work).await
+    let outcome = write(engine, Mode::Strict, work).await?;
+    engine.store.note_room();
+    Ok(outcome)
 }
 
-/// Runs a change that takes in something new.
-async fn take_in<R>(engine: &Engine, work: impl AsyncFn(&Db) -> Result<R, Error>) -> Result<(R, Ledger), Error> {
-    write(engine, Mode::Intake, work).await
+/// Runs a change that takes in something new, of so many bytes; of what may be stored already, none.
+async fn take_in<R>(
+    engine: &Engine,
+    size: Option<u64>,
+    work: impl AsyncFn(&Db) -> Result<R, Error>,
+) -> Result<(R, Ledger), Error> {
+    let Some(size) = size else { return write(engine, Mode::Intake, work).await };
+    engine.store.expect_room(size)?;
+    let outcome = write(engine, Mode::Intake, work).await;
+    if outcome.as_ref().is_err_and(|error| error.code == ErrorCode::QuotaExceeded) {
+        engine.store.note_full(size);
+    }
+    outcome
 }
 
 async fn write<R>(engine: &Engine, mode: Mode, work: impl AsyncFn(&Db) -> Result<R, Error>) -> Result<(R, Ledger), Error> {
@@ -293,12 +305,14 @@ async fn store_jobs(engine: &Rc<Engine>, jobs: Vec<NewJob>, bodies: Vec<JsValue>
     let mut bodies = bodies.into_iter();
     let mut admitted = Vec::with_capacity(jobs.len());
     let mut queues: Vec<String> = Vec::new();
+    let mut total = 0;
     for mut job in jobs {
         let body = match bodies.next().filter(|body| !body.is_undefined() && !body.is_null()) {
             Some(body) => Some(body::own(body).await?),
             None => None,
         };
         let size = body.as_ref().map(body_size).transpose()?;
+        total += size.unwrap_or_default();
         let origin = parse_url(&mut job.request)?;
         let queue = job.options.queue.as_deref().unwrap_or(shearwater_core::config::DEFAULT_QUEUE);
         if !queues.iter().any(|known| known == queue) {
@@ -314,7 +328,8 @@ async fn store_jobs(engine: &Rc<Engine>, jobs: Vec<NewJob>, bodies: Vec<JsValue>
     }
     points::reach("enqueue-before").await;
     let now = clock::now();
-    let (stored, ledger) = take_in(engine, async |db| enqueue::enqueue(db, now, admitted.clone(), repeat).await).await?;
+    let (stored, ledger) =
+        take_in(engine, (!repeat).then_some(total), async |db| enqueue::enqueue(db, now, admitted.clone(), repeat).await).await?;
     points::reach("enqueue-after").await;
     let ids: Vec<JobId> = stored.into_iter().map(|(id, _)| id).collect();
     Ok(Done { ok: encode(&ids), ledger: Some(ledger), then: Then::Drain(queues, None) })
@@ -361,7 +376,7 @@ async fn edit(
     let size = bytes.iter().flatten().next().map(body_size).transpose()?;
     let key = clock::unique_name();
     let now = clock::now();
-    let (job, ledger) = take_in(engine, async |db| {
+    let (job, ledger) = take_in(engine, Some(size.unwrap_or_default()), async |db| {
         let body = match &bytes {
             None => Body::Keep,
             Some(None) => Body::None,

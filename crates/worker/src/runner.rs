@@ -256,6 +256,7 @@ impl Running {
         let idle = turned.next_wake.filter(|_| request.in_flight.is_empty());
         self.outlook.set(idle.map(|next| (turned.ledger.version, next)));
         if !turned.fates.is_empty() {
+            engine.store.note_room();
             points::reach("outcome-after").await;
         }
         if !turned.claimed.is_empty() {

@@ -11,7 +11,9 @@
 //! meanwhile free their room.
 //!
 //! It has its limit: Chromium looks at what is really used every half minute only, counts the values in
-//! between and not the index entries, and so lets a burst of some hundred small jobs overshoot by more.
+//! between and not the index entries, and so lets a burst of some hundred small jobs overshoot by more. It
+//! also writes what it refuses, takes it back by writing more, and gives the room of both back only when
+//! LevelDB compacts. So on a full disk little is tried: see [`Store::expect_room`] and `drain`'s `tight`.
 
 use std::{
     cell::{Cell, RefCell},
@@ -21,7 +23,7 @@ use std::{
 
 use shearwater_bridge::{decode, encode};
 use shearwater_core::{
-    Error, ErrorCode, JobId,
+    Error, ErrorCode, JobId, Millis,
     job::Job,
     ledger::Ledger,
     store::{Outcome, Scan, Tx},
@@ -49,7 +51,10 @@ const RESERVE: &str = "reserve";
 
 /// Bytes of the reserve: what some hundred small jobs take to be claimed and settled. Chromium keeps values over
 /// 64 KiB in files of their own, whose room is there again at once.
-const RESERVED: u32 = 512 * 1024;
+const RESERVED: u32 = 1024 * 1024;
+
+/// Milliseconds for which a store without room is believed to have none.
+const FULL_FOR: u64 = 10_000;
 
 /// Bytes of the reserve where there is no room for so much.
 const RESERVED_AT_LEAST: u32 = 96 * 1024;
@@ -64,6 +69,8 @@ pub struct Store {
     quarantined: Cell<u64>,
     /// Whether the reserve is known to be there.
     reserved: Cell<bool>,
+    /// The smallest size that was refused lately for want of room, and when.
+    full: Cell<Option<(u64, Millis)>>,
     /// Whether the console is told of what goes to quarantine.
     tells: bool,
 }
@@ -76,6 +83,7 @@ impl Store {
             connection: RefCell::default(),
             quarantined: Cell::new(0),
             reserved: Cell::new(false),
+            full: Cell::new(None),
             tells,
         }
     }
@@ -123,6 +131,33 @@ impl Store {
                 outcome => return outcome,
             }
         }
+    }
+
+    /// Refuses at once what is as large as something that found no room a moment ago. Chromium writes what it
+    /// then refuses, and takes it back by writing more: an app that asks again and again would fill with it what
+    /// room the reserve has kept.
+    ///
+    /// # Errors
+    /// `quota-exceeded`.
+    pub fn expect_room(&self, size: u64) -> Result<(), Error> {
+        match self.full.get() {
+            Some((least, at)) if size >= least && clock::now().0.abs_diff(at.0) < FULL_FOR => Err(Error::new(
+                ErrorCode::QuotaExceeded,
+                "the disk or the origin's quota is full; nothing was stored: free space and try again",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// There was no room for so many bytes.
+    pub fn note_full(&self, size: u64) {
+        let least = self.full.get().map_or(size, |(least, _)| least.min(size));
+        self.full.set(Some((least, clock::now())));
+    }
+
+    /// Something has left the store.
+    pub fn note_room(&self) {
+        self.full.set(None);
     }
 
     /// What lies in quarantine: where it lay, why, since when; the latest hundred.
