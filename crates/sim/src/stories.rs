@@ -538,3 +538,27 @@ fn a_lease_that_may_end_before_the_reply_is_given_back_unsent() {
     assert_eq!((sent(&commands), after.place), (vec![ids[1].clone()], Place::Out));
     assert!(after.lease.unwrap().until > before.until, "claimed anew before it was sent");
 }
+
+#[test]
+fn what_is_at_hand_for_an_origin_found_in_trouble_is_given_back_unsent() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let ids: Vec<_> = (0..30).map(|_| bench.put(None)).collect();
+    let sent = |commands: &[Command]| -> Vec<JobId> {
+        commands.iter().filter_map(|command| if let Command::Send(job) = command { Some(job.id.clone()) } else { None }).collect()
+    };
+    let (mut drain, commands) = bench.drain(6);
+    let mut in_flight = sent(&commands);
+    let mut troubled = 0;
+    while !in_flight.is_empty() {
+        let id = in_flight.remove(0);
+        let more = sent(&bench.feed(&mut drain, Input::Replied { id, reply: answer(503), roll: 0.5 }));
+        troubled += 1;
+        assert!(troubled <= 5 || more.is_empty(), "sent to an origin that is closed: {more:?}");
+        in_flight.extend(more);
+    }
+    // Five in trouble close it; meanwhile each that was answered had a successor.
+    assert!(troubled <= 11, "{troubled} were sent");
+    let untouched = ids.iter().filter(|id| bench.job(id).attempts == 0);
+    assert!(untouched.clone().all(|id| bench.job(id).state == State::Pending && bench.job(id).lease.is_none()));
+    assert!(untouched.count() >= 19);
+}
