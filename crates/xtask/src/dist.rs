@@ -39,8 +39,8 @@ const OPTIMISED: [&str; 9] = [
     "--strip-producers",
 ];
 
-/// Has LLVM make no copies of code by which a path might be spared a load or a sum.
-const LEAN: [&str; 2] = ["-Cllvm-args=-enable-pre=false", "-Cllvm-args=-enable-load-pre=false"];
+/// Has LLVM make no copies of code by which a path might be spared a load, and no counters of a loop's own.
+const LEAN: [&str; 3] = ["-Cllvm-args=-enable-pre=false", "-Cllvm-args=-enable-load-pre=false", "-Cllvm-args=-disable-lsr"];
 
 /// Builds `dist/`, or `dist-test/` with the messages that break things on purpose.
 pub fn build(faults: bool) -> Outcome {
