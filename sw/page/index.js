@@ -29,31 +29,16 @@ async function readable(job) {
   }
 }
 
+const METHODS = [
+  "enqueue", "enqueueAll", "get", "list", "retry", "discard", "edit", "clear", "syncNow", "pause", "resume", "setOwner",
+  "registerPeriodic", "metrics", "repair", "compact", "getSnapshot", "subscribe", "on", "watch", "close",
+];
+
 /** A plain object with bound functions: they can be handed around, as useSyncExternalStore wants it. */
 function bind(client) {
-  return Object.freeze({
-    capabilities: Object.freeze(client.capabilities()),
-    enqueue: (request, options) => client.enqueue(request, options),
-    enqueueAll: (requests, options) => client.enqueueAll(requests, options),
-    get: (id) => client.get(id),
-    list: (filter) => client.list(filter),
-    retry: (id) => client.retry(id),
-    discard: (id) => client.discard(id),
-    edit: (id, change) => client.edit(id, change),
-    clear: (filter) => client.clear(filter),
-    syncNow: (queue) => client.syncNow(queue),
-    pause: (queue) => client.pause(queue),
-    resume: (queue) => client.resume(queue),
-    setOwner: (owner, options) => client.setOwner(owner, options?.purge === true),
-    registerPeriodic: (tag, minInterval) => client.registerPeriodic(tag, minInterval),
-    metrics: () => client.metrics(),
-    repair: () => client.repair(),
-    compact: (options) => client.compact(options?.failed),
-    exportFailed: async (filter) => JSON.stringify(await Promise.all((await client.exportFailed(filter)).map(readable)), null, 2),
-    getSnapshot: () => client.getSnapshot(),
-    subscribe: (listener) => client.subscribe(listener),
-    on: (event, listener) => client.on(event, listener),
-    watch: (id, listener) => client.watch(id, listener),
-    close: () => client.close(),
-  });
+  const bound = { capabilities: Object.freeze(client.call("capabilities")) };
+  for (const method of METHODS) bound[method] = (first, second) => client.call(method, first, second);
+  bound.exportFailed = async (filter) =>
+    JSON.stringify(await Promise.all((await client.call("exportFailed", filter)).map(readable)), null, 2);
+  return Object.freeze(bound);
 }

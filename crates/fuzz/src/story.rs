@@ -220,6 +220,11 @@ impl World {
         let (now, config) = (self.now, self.config.clone());
         match op {
             Op::Enqueue { jobs, repeat } => {
+                // A page makes a new id for each job, and says so when it asks again.
+                let used = |job: &NewJob| self.db.borrow().outcome(&job.id).is_some();
+                if !repeat && jobs.iter().any(used) {
+                    return Ok(());
+                }
                 let jobs = jobs.into_iter().map(|job| self.admit(job, &config)).collect::<Result<Vec<_>, _>>()?;
                 self.write(async |tx| enqueue::enqueue(tx, now, jobs, repeat).await).map(drop)
             }

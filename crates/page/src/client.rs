@@ -67,6 +67,45 @@ pub struct Client {
 
 #[wasm_bindgen]
 impl Client {
+    /// Calls a method by its name in JavaScript, with what it was given: one way over the border for all of them,
+    /// as each would bring glue of its own.
+    ///
+    /// # Errors
+    /// What the method answers at once, rather than by its promise; `invalid-request` for arguments of other types.
+    pub fn call(&self, method: &str, first: JsValue, second: JsValue) -> Result<JsValue, JsValue> {
+        let promise = match method {
+            "enqueue" => self.enqueue(first, second),
+            "enqueueAll" => self.enqueue_all(first, second),
+            "get" => self.get(text(&first)?),
+            "list" => self.list(first),
+            "retry" => self.retry(text(&first)?),
+            "discard" => self.discard(text(&first)?),
+            "edit" => self.edit(text(&first)?, second),
+            "clear" => self.clear(first),
+            "syncNow" => self.sync_now(text_or_none(&first)?),
+            "pause" => self.pause(text_or_none(&first)?),
+            "resume" => self.resume(text_or_none(&first)?),
+            "setOwner" => self.set_owner(text_or_none(&first)?, js::get(&second, "purge").as_bool() == Some(true)),
+            "metrics" => self.metrics(),
+            "repair" => self.repair(),
+            "compact" => self.compact(js::get(&first, "failed").as_f64()),
+            "exportFailed" => self.export_failed(first),
+            "registerPeriodic" => self.register_periodic(text(&first)?, second.as_f64().unwrap_or(f64::NAN)),
+            "getSnapshot" => return Ok(self.snapshot()),
+            "capabilities" => return Ok(self.capabilities()),
+            "subscribe" => return Ok(self.subscribe(function(first)?).into()),
+            "on" => return Ok(self.on(text(&first)?, function(second)?)?.into()),
+            "watch" => return Ok(self.watch(text(&first)?, function(second)?)?.into()),
+            _ => {
+                self.close();
+                return Ok(JsValue::UNDEFINED);
+            }
+        };
+        Ok(promise.into())
+    }
+}
+
+impl Client {
     /// What the browser can do.
     pub fn capabilities(&self) -> JsValue {
         let has = |name: &'static str| JsValue::from_bool(js::get(self.link.registration(), name).is_object());
@@ -83,7 +122,6 @@ impl Client {
     }
 
     /// Stores many, all or none; answers their ids.
-    #[wasm_bindgen(js_name = enqueueAll)]
     pub fn enqueue_all(&self, requests: JsValue, options: JsValue) -> Promise {
         if !Array::is_array(&requests) {
             return Promise::reject(&invalid("enqueueAll takes an array of requests"));
@@ -128,7 +166,6 @@ impl Client {
     }
 
     /// Sends now; answers what came of it.
-    #[wasm_bindgen(js_name = syncNow)]
     pub fn sync_now(&self, queue: Option<String>) -> Promise {
         self.ask(Ok(Op::Sync(queue)))
     }
@@ -144,7 +181,6 @@ impl Client {
     }
 
     /// Says who is signed in.
-    #[wasm_bindgen(js_name = setOwner)]
     pub fn set_owner(&self, owner: Option<String>, purge: bool) -> Promise {
         self.ask(Ok(Op::SetOwner { owner, purge }))
     }
@@ -171,20 +207,17 @@ impl Client {
     }
 
     /// The dead letters with their requests and bodies.
-    #[wasm_bindgen(js_name = exportFailed)]
     pub fn export_failed(&self, filter: JsValue) -> Promise {
         self.ask(parse_filter(filter).map(Op::Export))
     }
 
     /// Has the browser wake the worker now and then, where it can.
-    #[wasm_bindgen(js_name = registerPeriodic)]
     pub fn register_periodic(&self, tag: String, min_interval: f64) -> Promise {
         let registration = self.link.registration().clone();
         promise(async move { Ok(JsValue::from_str(worker::register_periodic(&registration, &tag, min_interval).await)) })
     }
 
     /// The status: the same object until something changes.
-    #[wasm_bindgen(js_name = getSnapshot)]
     pub fn snapshot(&self) -> JsValue {
         self.events.snapshot()
     }
@@ -266,6 +299,21 @@ impl Client {
             Ok(parse_metadata(answer))
         })
     }
+}
+
+/// An argument that is a text.
+fn text(argument: &JsValue) -> Result<String, JsValue> {
+    argument.as_string().ok_or_else(|| invalid("an argument is not a text"))
+}
+
+/// An argument that is a text or not given.
+fn text_or_none(argument: &JsValue) -> Result<Option<String>, JsValue> {
+    if argument.is_undefined() || argument.is_null() { Ok(None) } else { text(argument).map(Some) }
+}
+
+/// An argument that is a function.
+fn function(argument: JsValue) -> Result<Function, JsValue> {
+    argument.dyn_into().map_err(|_| invalid("a listener is a function"))
 }
 
 /// What the browser says about its disk: `usage`, `quota`, `persisted`; null where it says nothing.
