@@ -4,9 +4,10 @@ use std::{fs, io::Write, path::Path};
 
 use crate::{Outcome, run::root};
 
-/// Brotli bytes: (what, files, at most).
-const BUDGETS: [(&str, &[&str], usize); 2] =
-    [("worker", &["worker.js", "worker.wasm"], 100 * 1024), ("page", &["page.js", "page.wasm"], 30 * 1024)];
+/// Brotli bytes: (what, files, aim, at most). What is over its aim has a budget that only ever shrinks: lower it
+/// with every saving.
+const BUDGETS: [(&str, &[&str], usize, usize); 2] =
+    [("worker", &["worker.js", "worker.wasm"], 100 * 1024, 112_500), ("page", &["page.js", "page.wasm"], 30 * 1024, 34_500)];
 
 /// Prints the table; with `check`, fails when a budget is passed.
 pub fn report(check: bool) -> Outcome {
@@ -17,12 +18,12 @@ pub fn report(check: bool) -> Outcome {
         println!("{name:<16} {raw:>9} {gzip:>9} {brotli:>9}");
     }
     let mut over = Vec::new();
-    for (what, files, limit) in BUDGETS {
+    for (what, files, aim, limit) in BUDGETS {
         let mut total = 0;
         for file in files {
             total += sizes(&dist.join(file))?.2;
         }
-        println!("{what}: {total} of at most {limit} bytes brotli");
+        println!("{what}: {total} bytes brotli; aim {aim}, at most {limit}");
         if total > limit {
             over.push(what);
         }
