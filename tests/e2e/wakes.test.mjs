@@ -170,6 +170,22 @@ test("a page plans by the status it was given when it connected, should no worke
   await until("a wake", () => deaf.evaluate(() => posted.some((op) => op.wake === "due" || op.wake === "watchdog")));
 });
 
+test("the next sync that the snapshot shows is that of what is stored: after syncNow, a hand that comes too late, and clear", async () => {
+  const page = await w.open({ options: { autoSyncInterval: 0 } });
+  await w.server.faults([{ path: "/api/sink", action: { status: 503, headers: { "retry-after": "3600" } } }]);
+  const id = await w.enqueue(page, { url: "/api/sink/x", body: "x" });
+  await until("an attempt", async () => (await w.get(page, id)).attempts === 1);
+  const { nextAttemptAt } = await w.get(page, id);
+  const shows = (at) => until(`next sync at ${at}`, async () => (await w.snapshot(page)).nextSyncAt === at, 10_000);
+  await shows(nextAttemptAt);
+  await page.evaluate(() => client.syncNow());
+  await shows(nextAttemptAt);
+  assert.equal(await page.evaluate(() => client.discard(crypto.randomUUID())), false);
+  assert.equal((await w.snapshot(page)).nextSyncAt, nextAttemptAt);
+  await page.evaluate(() => client.clear());
+  await shows(null);
+});
+
 const burst = async (page) => {
   await page.evaluate(async () => {
     for (let at = 0; at < 34; at += 1) {

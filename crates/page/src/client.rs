@@ -6,6 +6,7 @@ use js_sys::{Array, Function, Object, Promise};
 use shearwater_bridge::Js;
 use shearwater_core::{
     Error, JobId,
+    config::DEFAULT_QUEUE,
     protocol::Op,
     store::{
         enqueue::{EnqueueOptions, NewJob},
@@ -344,7 +345,7 @@ impl Taken {
     /// The queue and the key that all of them have.
     fn line(&self) -> Option<String> {
         let options = &self.jobs.first()?.options;
-        Some([options.queue.as_deref().unwrap_or_default(), "\n", options.key.as_deref()?].text())
+        Some([options.queue.as_deref().unwrap_or(DEFAULT_QUEUE), "\n", options.key.as_deref()?].text())
     }
 }
 

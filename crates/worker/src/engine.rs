@@ -217,6 +217,11 @@ impl Engine {
         Ok(ledger.own_queues().filter(live).map(|queue| queue.queue.clone()).collect())
     }
 
+    /// Whether `queue` stores and does not send, as this worker saw last.
+    pub fn is_paused(&self, queue: &str) -> bool {
+        self.seen.borrow().is_paused(queue)
+    }
+
     /// Whether a drain of `queue` has something to do, sooner or later: jobs to send or to take back.
     pub fn has_work(&self, ledger: &Ledger, queue: &str) -> bool {
         ledger

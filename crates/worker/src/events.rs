@@ -21,17 +21,20 @@ pub async fn sync(engine: &Rc<Engine>, tag: &str, last_chance: bool) -> Result<b
     // While it is being fired, and after it was rejected, the browser holds it.
     engine.tag_is_held(tag, true);
     let queue = [tag.to_owned()];
-    let again = if engine.has_work(&engine.ledger().await?, tag) {
-        engine.start(tag, Ripen::Unreachable).for_sync_event.set(true);
-        engine.drain_all(&queue, Ripen::Nothing).await?
-    } else {
-        false
+    let outcome = match engine.ledger().await {
+        Ok(ledger) if engine.has_work(&ledger, tag) => {
+            engine.start(tag, Ripen::Unreachable).for_sync_event.set(true);
+            engine.drain_all(&queue, Ripen::Nothing).await
+        }
+        other => other.map(|_| false),
     };
+    // A store that fails leaves what it holds.
+    let again = *outcome.as_ref().unwrap_or(&true);
     engine.tag_is_held(tag, again && !last_chance);
     if again && last_chance {
         engine.register(tag);
     }
-    Ok(again)
+    outcome
 }
 
 /// A `periodicsync` event: sends what is due, and forgets what is old.

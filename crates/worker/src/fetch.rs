@@ -89,11 +89,13 @@ async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(S
     js::set(&detail, "owner", &owner);
     js::set(&detail, "refresh", &JsValue::from_bool(refresh));
     match hook_in_time(engine, job, detail).await {
-        Ok(Some(headers)) if headers.is_object() => js::Headers::new(&headers).map(|headers| headers.pairs()).map_err(|error| {
-            let message = ["what the app's \"auth\" hook answered is no headers: ", &js::message_of(&error)].text();
-            engine.log_error(&message);
-            Reply::Withheld(message)
-        }),
+        Ok(Some(headers)) if headers.is_object() => {
+            js::Headers::new(&present(headers)).map(|headers| headers.pairs()).map_err(|error| {
+                let message = ["what the app's \"auth\" hook answered is no headers: ", &js::message_of(&error)].text();
+                engine.log_error(&message);
+                Reply::Withheld(message)
+            })
+        }
         Ok(_) => Ok(Vec::new()),
         Err(error) => {
             engine.log_error(&error.message);
@@ -101,6 +103,15 @@ async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(S
             Err(Reply::Withheld(error.message))
         }
     }
+}
+
+/// A plain object without the members that are undefined or null; anything else as it is.
+fn present(headers: JsValue) -> JsValue {
+    if !js::get(&headers, "forEach").is_undefined() {
+        return headers;
+    }
+    let is_there = |entry: &JsValue| !entry.unchecked_ref::<js_sys::Array>().get(1).loose_eq(&JsValue::NULL);
+    js::array(Object::entries(headers.unchecked_ref()).iter().filter(is_there)).into()
 }
 
 /// Whether this is what bodies are stored as: a `Blob` or an `ArrayBuffer`.

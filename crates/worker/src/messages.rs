@@ -1,6 +1,6 @@
 //! Answers the pages' messages.
 
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc};
 
 use js_sys::{Array, Function};
 use shearwater_bridge::{decode, encode};
@@ -40,6 +40,8 @@ enum Then {
     Tell(Option<Event>),
     /// There may be something to send in these queues, and pages are to hear of this first.
     Drain(Vec<String>, Option<Event>),
+    /// There are new jobs in these queues.
+    Stored(Vec<String>),
     /// What waits in these queues may be tried.
     Wake(Vec<String>, Ripen),
     /// The drains of these queues are to come to their end.
@@ -65,16 +67,20 @@ pub async fn handle(engine: &Rc<Engine>, data: JsValue, reply: Function) {
         Ok(Done { ok, ledger, then }) => {
             let message = answer(&re, "ok", &ok);
             if let Some(ledger) = ledger {
-                js::set(&message, "status", &encode(&engine.status(&ledger)));
+                let mut status = engine.status(&ledger);
                 engine.seen.replace(ledger);
+                // What was stored can be sent now.
+                let now = matches!(&then, Then::Stored(queues) if !queues.iter().all(|queue| engine.is_paused(queue)));
+                status.next_sync_at = if now { Some(clock::now()) } else { engine.told.get().flatten() };
+                js::set(&message, "status", &encode(&status));
             }
             (message, then)
         }
         Err(error) => (answer(&re, "error", &encode(&error)), Then::Nothing),
     };
-    if let Then::Drain(queues, _) = &then {
+    if let Then::Drain(queues, _) | Then::Stored(queues) = &then {
         // Asked for before the page hears that its job is safe: it may close the moment it does.
-        for queue in queues.iter().filter(|queue| !engine.seen.borrow().is_paused(queue)) {
+        for queue in queues.iter().filter(|queue| !engine.is_paused(queue)) {
             engine.register(queue);
         }
     }
@@ -83,20 +89,26 @@ pub async fn handle(engine: &Rc<Engine>, data: JsValue, reply: Function) {
     match then {
         Then::Nothing => {}
         Then::Tell(event) => engine.tell_now(event).await,
-        Then::Drain(mut queues, event) => {
-            // What can be sent now is about to be.
-            let paused = |queue: &String| engine.seen.borrow().is_paused(queue);
-            let next = if queues.iter().all(paused) { engine.told.get() } else { Some(Some(clock::now())) };
-            let mut soon = None;
+        Then::Stored(mut queues) => {
+            queues.retain(|queue| !engine.is_paused(queue));
+            // A job more in a queue that is paused is due no sooner than all the others.
+            let next = if queues.is_empty() { engine.told.get() } else { Some(Some(clock::now())) };
             match next {
-                Some(next) if event.is_none() => soon = Some(engine.tell_soon(next)),
-                Some(next) => engine.tell_next(next, event),
-                None => engine.tell_now(event).await,
+                Some(next) => {
+                    let told = engine.tell_soon(next);
+                    drain(engine, &queues, Ripen::Nothing).await;
+                    told.passed().await;
+                }
+                None => engine.tell_now(None).await,
             }
-            queues.retain(|queue| !paused(queue));
-            drain(engine, &queues, Ripen::Nothing).await;
-            if let Some(told) = soon {
-                told.passed().await;
+        }
+        Then::Drain(mut queues, event) => {
+            queues.retain(|queue| !engine.is_paused(queue));
+            if queues.is_empty() {
+                engine.tell_now(event).await;
+            } else {
+                engine.tell_next(Some(clock::now()), event);
+                drain(engine, &queues, Ripen::Nothing).await;
             }
         }
         Then::Wake(queues, ripen) => drain(engine, &queues, ripen).await,
@@ -328,11 +340,15 @@ async fn store_jobs(engine: &Rc<Engine>, jobs: Vec<NewJob>, bodies: Vec<JsValue>
     }
     points::reach("enqueue-before").await;
     let now = clock::now();
-    let (stored, ledger) =
-        take_in(engine, (!repeat).then_some(total), async |db| enqueue::enqueue(db, now, admitted.clone(), repeat).await).await?;
+    // A commit whose end was lost with the connection may have been one: what is run again looks first.
+    let again = Cell::new(repeat);
+    let (stored, ledger) = take_in(engine, (!repeat).then_some(total), async |db| {
+        enqueue::enqueue(db, now, admitted.clone(), again.replace(true)).await
+    })
+    .await?;
     points::reach("enqueue-after").await;
     let ids: Vec<JobId> = stored.into_iter().map(|(id, _)| id).collect();
-    Ok(Done { ok: encode(&ids), ledger: Some(ledger), then: Then::Drain(queues, None) })
+    Ok(Done { ok: encode(&ids), ledger: Some(ledger), then: Then::Stored(queues) })
 }
 
 /// Dead letters with their whole requests, for a person to carry elsewhere.

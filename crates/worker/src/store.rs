@@ -151,7 +151,8 @@ impl Store {
 
     /// There was no room for so many bytes.
     pub fn note_full(&self, size: u64) {
-        let least = self.full.get().map_or(size, |(least, _)| least.min(size));
+        let least =
+            self.full.get().filter(|(_, at)| clock::now().0.abs_diff(at.0) < FULL_FOR).map_or(size, |(least, _)| least.min(size));
         self.full.set(Some((least, clock::now())));
     }
 

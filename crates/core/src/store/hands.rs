@@ -69,7 +69,12 @@ pub async fn edit<T: Tx>(
     let mut ledger = load(tx).await?;
     let Some(mut job) = idle_job(tx, &mut ledger, id).await? else { return Ok(None) };
     let from = job.state;
+    let kept = matches!(change.body, Body::Keep).then(|| job.request.headers.clone()).unwrap_or_default();
     job.request.change(change.request, change.headers);
+    if !job.request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+        // It is the body's, and goes with it: without its boundary a form is no form.
+        job.request.headers.extend(kept.into_iter().filter(|(name, _)| name == "content-type"));
+    }
     job.request.admit()?;
     if let Some(origin) = change.origin {
         job.origin = origin;

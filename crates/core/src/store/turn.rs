@@ -498,7 +498,8 @@ impl<T: Tx> Work<'_, T> {
     async fn ripen(&mut self, turn: &Turn, owner: &str) -> Result<Option<Millis>, Error> {
         let now = self.now;
         let origins = self.ledger.queue(&turn.queue, owner).map(|queue| queue.origins.clone()).unwrap_or_default();
-        for origin in origins {
+        // Once a reason: a probe may have failed since.
+        for origin in origins.into_iter().filter(|_| turn.ripen_from == Millis(0)) {
             if self.ledger.origin(&origin).is_some() {
                 self.ledger.change_origin(&origin, now, |health| health.ripen(now));
             }
