@@ -30,18 +30,20 @@ fuzz() {
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     rate=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
     read -r coverage features inputs < <(sed -nE 's/^#.* cov: ([0-9]+) ft: ([0-9]+) corp: ([0-9]+).*/\1 \2 \3/p' "$log" | tail -1) || true
-    printf '%-8s %9s runs %7s/s  coverage %5s  features %6s  corpus %5s  ' \
+    # In one piece, for another target may print at the same time.
+    local line
+    printf -v line '%-8s %9s runs %7s/s  coverage %5s  features %6s  corpus %5s  ' \
         "$target" "${runs:-?}" "${rate:-?}" "${coverage:-?}" "${features:-?}" "${inputs:-?}"
     if ! grep -q 'inline 8-bit counters' "$log"; then
-        echo "NOT BUILT for coverage: see .cargo/config.toml"
+        echo "${line}NOT BUILT for coverage: see .cargo/config.toml"
         return 1
     elif [ $status = 0 ]; then
-        echo "no findings"
+        echo "${line}no findings"
         return
     fi
     local input
     input=$(sed -n 's/.*Test unit written to //p' "$log" | tail -1)
-    echo "FOUND ${input:-something, see $log}"
+    echo "${line}FOUND ${input:-something, see $log}"
     {
         grep -a -A3 -m1 -E '^thread .* panicked|ERROR: libFuzzer: (timeout|out-of-memory)' "$log" || tail -5 "$log"
         if [ -n "$input" ]; then
