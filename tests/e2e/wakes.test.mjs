@@ -182,6 +182,10 @@ test("the next sync that the snapshot shows is that of what is stored: after syn
   await shows(nextAttemptAt);
   assert.equal(await page.evaluate(() => client.discard(crypto.randomUUID())), false);
   assert.equal((await w.snapshot(page)).nextSyncAt, nextAttemptAt);
+  // A worker that has told nobody anything yet.
+  await (await w.chromium.workers(page)).stop();
+  assert.equal(await page.evaluate(() => client.discard(crypto.randomUUID())), false);
+  assert.equal((await w.snapshot(page)).nextSyncAt, nextAttemptAt);
   await page.evaluate(() => client.clear());
   await shows(null);
 });

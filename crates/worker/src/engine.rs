@@ -251,6 +251,14 @@ impl Engine {
             .await
     }
 
+    /// The time of the next wake: as pages were told, or, if they were not yet, as it is stored.
+    pub async fn next(&self) -> Option<Millis> {
+        match self.told.get() {
+            Some(told) => told,
+            None => self.outlook().await.ok().and_then(|(_, next)| next),
+        }
+    }
+
     /// Broadcasts the status as it is stored now.
     pub async fn tell_now(&self, event: Option<Event>) {
         match self.outlook().await {

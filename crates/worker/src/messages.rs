@@ -71,7 +71,7 @@ pub async fn handle(engine: &Rc<Engine>, data: JsValue, reply: Function) {
                 engine.seen.replace(ledger);
                 // What was stored can be sent now.
                 let now = matches!(&then, Then::Stored(queues) if !queues.iter().all(|queue| engine.is_paused(queue)));
-                status.next_sync_at = if now { Some(clock::now()) } else { engine.told.get().flatten() };
+                status.next_sync_at = if now { Some(clock::now()) } else { engine.next().await };
                 js::set(&message, "status", &encode(&status));
             }
             (message, then)
