@@ -132,7 +132,7 @@ function engineWorld(engine) {
   });
   after(async () => {
     await shared?.kill();
-    for (const profile of profiles) rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+    for (const profile of profiles) rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   });
   return world;
 }

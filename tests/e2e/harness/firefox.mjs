@@ -88,7 +88,7 @@ export async function startFirefox({ profile = mkdtempSync(join(tmpdir(), "shear
     /** Ends it and removes its profile. */
     async close() {
       await kill();
-      rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+      rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
     },
   };
 }
