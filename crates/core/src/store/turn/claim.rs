@@ -1,0 +1,196 @@
+//! What a turn sends next: whose wait is over, which job goes first, and how many an origin bears.
+
+use super::{PAGE, Ripen, Turn, Work, expired};
+use crate::{
+    classify::{ErrorKind, LastError},
+    error::Error,
+    job::{Job, Lease, Place, State},
+    order::first_by,
+    origin::OriginHealth,
+    store::{Index, Scan, Tx},
+    time::{Millis, unit},
+};
+
+/// Pages of waiting jobs that a turn looks through to cut waits short.
+const RIPEN_PAGES: u32 = 8;
+
+/// Jobs looked at to find the best probe of a closed origin.
+const PROBES: u32 = 16;
+
+/// Milliseconds that a job waits of which nobody knows whether it has expired.
+const DOUBT: u64 = 5 * unit::MINUTE;
+
+impl<T: Tx> Work<'_, T> {
+    /// Cuts waits short; answers where to go on.
+    ///
+    /// Of what found nobody no wait is longer than the longest backoff, so that a hopeful wake looks at no
+    /// more of the index, however much waits for something else.
+    pub(super) async fn ripen(&mut self, turn: &Turn, owner: &str) -> Result<Option<Millis>, Error> {
+        let now = self.now;
+        let origins = self.ledger.queue(&turn.queue, owner).map(|queue| queue.origins.clone()).unwrap_or_default();
+        // Once a reason: a probe may have failed since.
+        for origin in origins.into_iter().filter(|_| turn.ripen_from == Millis(0)) {
+            if self.ledger.origin(&origin).is_some() {
+                self.ledger.change_origin(&origin, now, |health| health.ripen(now));
+            }
+        }
+        let longest = self.settings.queue.backoff.max.max(DOUBT);
+        let upto = if turn.ripen == Ripen::All { Millis::MAX } else { now.after(longest.saturating_mul(2)) };
+        let mut after = now.0.saturating_add(1).max(turn.ripen_from.0);
+        for _ in 0..RIPEN_PAGES {
+            let scan = Scan::of(Index::Due, vec![owner, &turn.queue], PAGE).from(after).upto(upto.0);
+            let page = self.tx.scan(&scan).await?;
+            let Some(last) = page.last() else { return Ok(None) };
+            // Rows with equal times beyond the page are passed over: they ripen at their own time.
+            after = last.next_attempt_at.0 + 1;
+            for mut job in page {
+                let here = [ErrorKind::Network, ErrorKind::Withheld];
+                let found_nobody = job.error.as_ref().is_some_and(|error| here.contains(&error.kind));
+                let wanted = match turn.ripen {
+                    Ripen::Nothing => false,
+                    Ripen::Unreachable => found_nobody,
+                    Ripen::All => true,
+                };
+                if wanted && job.hold_until <= now {
+                    job.next_attempt_at = now;
+                    job.place = Place::Ready;
+                    self.tx.put_job(&job)?;
+                }
+            }
+        }
+        Ok(Some(Millis(after)))
+    }
+
+    pub(super) async fn claim(&mut self, turn: &Turn, owner: &str) -> Result<Vec<Job>, Error> {
+        let mut claimed: Vec<Job> = Vec::new();
+        let want = turn.claim as usize;
+        if want == 0 || self.ledger.queue(&turn.queue, owner).is_none() {
+            return Ok(claimed);
+        }
+        self.open_due(&turn.queue, owner).await?;
+        while claimed.len() < want {
+            let room = want - claimed.len();
+            let candidates = self.candidates(turn, owner, room, &claimed).await?;
+            if candidates.is_empty() {
+                break;
+            }
+            for mut job in first_by(candidates, room, |job| (job.rank, job.seq)) {
+                if job.expires_at <= self.wall {
+                    if self.in_doubt {
+                        self.put_off(job, self.now.after(DOUBT), Some(doubtful()))?;
+                    } else {
+                        self.bury(job, State::Failed, expired()).await?;
+                    }
+                    continue;
+                }
+                if let Err(until) = self.take_retry(&job) {
+                    self.put_off(job, until, None)?;
+                    continue;
+                }
+                job.claim(
+                    self.now,
+                    Lease {
+                        holder: turn.holder.clone(),
+                        until: self.now.after(self.settings.queue.send_limit(job.size).saturating_mul(2)),
+                    },
+                );
+                self.ledger.shift(&job, State::Pending);
+                self.tx.put_job(&job)?;
+                claimed.push(job);
+            }
+        }
+        Ok(claimed)
+    }
+
+    /// Counts a retry against its origin's budget, or says when there is room for it.
+    fn take_retry(&mut self, job: &Job) -> Result<(), Millis> {
+        let (now, budget) = (self.now, self.settings.retry_budget);
+        // A probe of a closed origin is no retry of the job; and what no server has seen is none to it.
+        if job.attempts == 0 || self.ledger.origin(&job.origin).is_some_and(OriginHealth::is_closed) {
+            return Ok(());
+        }
+        self.ledger.change_origin(&job.origin, now, |origin| origin.take_retry(now, &budget))
+    }
+
+    /// Lets a job that was ready wait.
+    fn put_off(&mut self, mut job: Job, until: Millis, error: Option<LastError>) -> Result<(), Error> {
+        job.place = Place::Due;
+        job.next_attempt_at = until;
+        // A wait of ours, should it stand behind another meanwhile.
+        job.last_delay = job.last_delay.max(1);
+        job.error = error.or(job.error);
+        self.tx.put_job(&job)
+    }
+
+    /// Makes `ready` what was `due` and whose time has come.
+    async fn open_due(&mut self, queue: &str, owner: &str) -> Result<(), Error> {
+        loop {
+            let page = self.tx.scan(&Scan::of(Index::Due, vec![owner, queue], PAGE).upto(self.now.0)).await?;
+            let full = page.len() == PAGE as usize;
+            for mut job in page {
+                job.place = Place::Ready;
+                self.tx.put_job(&job)?;
+            }
+            if !full {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The best of each origin's lane, as many as that origin permits.
+    async fn candidates(&self, turn: &Turn, owner: &str, want: usize, claimed: &[Job]) -> Result<Vec<Job>, Error> {
+        let mut candidates = Vec::new();
+        let Some(queue) = self.ledger.queue(&turn.queue, owner) else { return Ok(candidates) };
+        for origin in &queue.origins {
+            let permits = self.permits(turn, origin, claimed);
+            let limit = u32::try_from(want.min(permits)).unwrap_or(u32::MAX);
+            if limit == 0 {
+                continue;
+            }
+            let probes = self.ledger.origin(origin).is_some_and(OriginHealth::is_closed);
+            let lane = Scan::of(Index::Ready, vec![owner, &turn.queue, origin], if probes { PROBES } else { limit });
+            let mut jobs = self.tx.scan(&lane).await?;
+            if probes {
+                // One that has met nothing bad yet says more about the server than one that may be bad itself;
+                // and no job's attempts are used up by an outage as long as there is another.
+                jobs = first_by(jobs, 1, |job| (u64::from(job.failures()), job.rank));
+            }
+            candidates.extend(jobs);
+        }
+        Ok(candidates)
+    }
+
+    fn permits(&self, turn: &Turn, origin: &str, claimed: &[Job]) -> usize {
+        let in_flight = turn.in_flight.iter().filter(|(name, _)| name == origin).map(|(_, count)| *count).sum::<usize>()
+            + claimed.iter().filter(|job| job.origin == origin).count();
+        self.ledger.origin(origin).map_or(usize::MAX, |health| health.permits(self.now, in_flight))
+    }
+
+    /// When it is worth claiming again, as far as only time decides it.
+    pub(super) async fn next_due(&self, turn: &Turn, owner: &str, claimed: &[Job]) -> Result<Option<Millis>, Error> {
+        let Some(queue) = self.ledger.queue(&turn.queue, owner) else { return Ok(None) };
+        if queue.counts.pending == 0 {
+            return Ok(None);
+        }
+        let due = self.tx.scan(&Scan::of(Index::Due, vec![owner, &turn.queue], 1)).await?;
+        let mut next = due.first().map(|job| job.next_attempt_at);
+        for origin in &queue.origins {
+            if let Some(until) = self.ledger.origin(origin).and_then(OriginHealth::opens_at)
+                && self.permits(turn, origin, claimed) == 0
+                && until > self.now
+                && !self.tx.scan(&Scan::of(Index::Ready, vec![owner, &turn.queue, origin], 1)).await?.is_empty()
+            {
+                next = Some(next.map_or(until, |next| next.min(until)));
+            }
+        }
+        Ok(next)
+    }
+}
+
+fn doubtful() -> LastError {
+    LastError {
+        kind: ErrorKind::Withheld,
+        status: None,
+        message: "the device's clock may be wrong and no server could be asked: neither sent nor given up".to_owned(),
+    }
+}
