@@ -8,7 +8,7 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { createServer } from "node:tls";
 
-import { root } from "../e2e/harness/server.mjs";
+import { askOf, root } from "../e2e/harness/server.mjs";
 
 const binary = process.env.SHEARWATER_SERVER ?? join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "release/shearwater-server");
 
@@ -32,15 +32,7 @@ export async function startServer({ site, tls = false }) {
   });
   const { listen, control } = JSON.parse(line);
   const front = tls ? await startFront(new URL(listen).port) : undefined;
-  const ask = async (method, where, body) => {
-    const response = await fetch(control + where, {
-      method,
-      headers: body === undefined ? {} : { "content-type": "application/json" },
-      body: body === undefined ? undefined : JSON.stringify(body),
-    });
-    if (!response.ok) throw new Error(`${method} ${where}: ${response.status} ${await response.text()}`);
-    return response.json();
-  };
+  const ask = askOf(control);
   return {
     origin: front?.origin ?? listen.replace("127.0.0.1", "localhost"),
     faults: (rules) => ask("PUT", "/faults", { down: false, rules }),

@@ -36,12 +36,7 @@ pub struct Envelope {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
     /// Store jobs, all or none. `bodies[i]` belongs to `jobs[i]`. Answers their ids.
-    Enqueue {
-        /// The jobs.
-        jobs: Vec<NewJob>,
-        /// The page asks again for want of an answer.
-        repeat: bool,
-    },
+    Enqueue(Enqueue),
     /// Answers a [`JobView`] or null.
     Get(JobId),
     /// Answers [`JobView`]s.
@@ -51,16 +46,7 @@ pub enum Op {
     /// Answers whether it came in time.
     Discard(JobId),
     /// Changes the request; `bodies[0]` is the new body where `body` says so. Answers whether it came in time.
-    Edit {
-        /// The job.
-        id: JobId,
-        /// The change; see [`RequestHead::change`].
-        request: RequestHead,
-        /// Replace the headers too.
-        headers: bool,
-        /// Replace the body too.
-        body: bool,
-    },
+    Edit(Edit),
     /// Answers how many were removed.
     Clear(Filter),
     /// Drain now, waiting for nobody but servers that said so. Answers a [`crate::view::SyncResult`].
@@ -70,21 +56,13 @@ pub enum Op {
     /// Send again. Answers null.
     Resume(Option<String>),
     /// Say who is signed in. Answers null.
-    SetOwner {
-        /// None for nobody.
-        owner: Option<String>,
-        /// Remove everything of the one before.
-        purge: bool,
-    },
+    SetOwner(SetOwner),
     /// Answers the [`crate::metrics::Metrics`].
     Metrics,
     /// Look at every row and put right what is wrong. Answers a [`crate::store::repair::Report`].
     Repair,
     /// Forget what is old; answers a [`crate::store::hands::Compacted`].
-    Compact {
-        /// Dead letters older than this many milliseconds, too.
-        failed: Option<u64>,
-    },
+    Compact(Compact),
     /// Answers the dead letters with their requests and bodies.
     Export(Filter),
     /// Answers the [`Status`].
@@ -112,12 +90,7 @@ pub enum Event {
     /// A drain of this queue began.
     SyncStart(String),
     /// A drain of this queue ended.
-    SyncComplete {
-        /// The queue.
-        queue: String,
-        /// What it did.
-        result: SyncResult,
-    },
+    SyncComplete(SyncComplete),
     /// Jobs were removed by hand.
     Removed(Vec<JobId>),
 }
@@ -130,40 +103,56 @@ crate::record!(strict Envelope {
 crate::record!(Broadcast { shearwater: "shearwater", status: "status", jobs: "jobs", event: "event" });
 
 /// The body of [`Op::Enqueue`].
-struct EnqueueOp {
-    jobs: Vec<NewJob>,
-    repeat: bool,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enqueue {
+    /// The jobs.
+    pub jobs: Vec<NewJob>,
+    /// The page asks again for want of an answer.
+    pub repeat: bool,
 }
-crate::record!(strict EnqueueOp { jobs: "jobs", repeat: "repeat" = false });
+crate::record!(strict Enqueue { jobs: "jobs", repeat: "repeat" = false });
 
 /// The body of [`Op::Edit`].
-struct EditOp {
-    id: JobId,
-    request: RequestHead,
-    headers: bool,
-    body: bool,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// The job.
+    pub id: JobId,
+    /// The change; see [`RequestHead::change`].
+    pub request: RequestHead,
+    /// Replace the headers too.
+    pub headers: bool,
+    /// Replace the body too.
+    pub body: bool,
 }
-crate::record!(strict EditOp { id: "id", request: "request", headers: "headers" = false, body: "body" = false });
+crate::record!(strict Edit { id: "id", request: "request", headers: "headers" = false, body: "body" = false });
 
 /// The body of [`Op::SetOwner`].
-struct SetOwnerOp {
-    owner: Option<String>,
-    purge: bool,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetOwner {
+    /// None for nobody.
+    pub owner: Option<String>,
+    /// Remove everything of the one before.
+    pub purge: bool,
 }
-crate::record!(strict SetOwnerOp { owner: "owner", purge: "purge" = false });
+crate::record!(strict SetOwner { owner: "owner", purge: "purge" = false });
 
 /// The body of [`Op::Compact`].
-struct CompactOp {
-    failed: Option<u64>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compact {
+    /// Dead letters older than this many milliseconds, too.
+    pub failed: Option<u64>,
 }
-crate::record!(strict CompactOp { failed: "failed" });
+crate::record!(strict Compact { failed: "failed" });
 
 /// The body of [`Event::SyncComplete`].
-struct SyncCompleteEvent {
-    queue: String,
-    result: SyncResult,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncComplete {
+    /// The queue.
+    pub queue: String,
+    /// What it did.
+    pub result: SyncResult,
 }
-crate::record!(SyncCompleteEvent { queue: "queue", result: "result" });
+crate::record!(SyncComplete { queue: "queue", result: "result" });
 
 /// An operation is `{"its-name": its body}`, or its name alone where there is no body.
 impl Wire for Op {
@@ -175,32 +164,20 @@ impl Wire for Op {
             _ => return Err(Mismatch::new("is not one operation")),
         };
         Ok(match name.as_str() {
-            "enqueue" => {
-                let EnqueueOp { jobs, repeat } = member(value, "enqueue", None)?;
-                Self::Enqueue { jobs, repeat }
-            }
+            "enqueue" => Self::Enqueue(member(value, "enqueue", None)?),
             "get" => Self::Get(member(value, "get", None)?),
             "list" => Self::List(member(value, "list", Some(Filter::default()))?),
             "retry" => Self::Retry(member(value, "retry", None)?),
             "discard" => Self::Discard(member(value, "discard", None)?),
-            "edit" => {
-                let EditOp { id, request, headers, body } = member(value, "edit", None)?;
-                Self::Edit { id, request, headers, body }
-            }
+            "edit" => Self::Edit(member(value, "edit", None)?),
             "clear" => Self::Clear(member(value, "clear", Some(Filter::default()))?),
             "sync" => Self::Sync(member(value, "sync", None)?),
             "pause" => Self::Pause(member(value, "pause", None)?),
             "resume" => Self::Resume(member(value, "resume", None)?),
-            "setOwner" => {
-                let SetOwnerOp { owner, purge } = member(value, "setOwner", None)?;
-                Self::SetOwner { owner, purge }
-            }
+            "setOwner" => Self::SetOwner(member(value, "setOwner", None)?),
             "metrics" => Self::Metrics,
             "repair" => Self::Repair,
-            "compact" => {
-                let CompactOp { failed } = member(value, "compact", None)?;
-                Self::Compact { failed }
-            }
+            "compact" => Self::Compact(member(value, "compact", None)?),
             "export" => Self::Export(member(value, "export", Some(Filter::default()))?),
             "status" => Self::Status,
             "wake" => Self::Wake(member(value, "wake", None)?),
@@ -216,41 +193,18 @@ impl Wire for Op {
             _ => {}
         }
         json.object(|json| match self {
-            Self::Enqueue { jobs, repeat } => {
-                json.name("enqueue");
-                json.object(|json| {
-                    json.member("jobs", jobs);
-                    json.member("repeat", repeat);
-                });
-            }
+            Self::Enqueue(jobs) => json.member("enqueue", jobs),
             Self::Get(id) => json.member("get", id),
             Self::List(filter) => json.member("list", filter),
             Self::Retry(id) => json.member("retry", id),
             Self::Discard(id) => json.member("discard", id),
-            Self::Edit { id, request, headers, body } => {
-                json.name("edit");
-                json.object(|json| {
-                    json.member("id", id);
-                    json.member("request", request);
-                    json.member("headers", headers);
-                    json.member("body", body);
-                });
-            }
+            Self::Edit(change) => json.member("edit", change),
             Self::Clear(filter) => json.member("clear", filter),
             Self::Sync(queue) => named(json, "sync", queue),
             Self::Pause(queue) => named(json, "pause", queue),
             Self::Resume(queue) => named(json, "resume", queue),
-            Self::SetOwner { owner, purge } => {
-                json.name("setOwner");
-                json.object(|json| {
-                    json.member("owner", owner);
-                    json.member("purge", purge);
-                });
-            }
-            Self::Compact { failed } => {
-                json.name("compact");
-                json.object(|json| json.member("failed", failed));
-            }
+            Self::SetOwner(owner) => json.member("setOwner", owner),
+            Self::Compact(which) => json.member("compact", which),
             Self::Export(filter) => json.member("export", filter),
             Self::Wake(reason) => json.member("wake", reason),
             Self::Metrics | Self::Repair | Self::Status => {}
@@ -276,20 +230,13 @@ impl Wire for Event {
         if let Some(ids) = value.member("removed") {
             return Vec::read(&ids).map(Self::Removed);
         }
-        let SyncCompleteEvent { queue, result } = member(value, "sync-complete", None)?;
-        Ok(Self::SyncComplete { queue, result })
+        member(value, "sync-complete", None).map(Self::SyncComplete)
     }
 
     fn write(&self, json: &mut Json) {
         json.object(|json| match self {
             Self::SyncStart(queue) => json.member("sync-start", queue),
-            Self::SyncComplete { queue, result } => {
-                json.name("sync-complete");
-                json.object(|json| {
-                    json.member("queue", queue);
-                    json.member("result", result);
-                });
-            }
+            Self::SyncComplete(done) => json.member("sync-complete", done),
             Self::Removed(ids) => json.member("removed", ids),
         });
     }

@@ -35,7 +35,7 @@ use shearwater_core::{
     job::{Job, Place, State},
     ledger::{Counts, Ledger},
     names,
-    protocol::Op,
+    protocol::{self, Op},
     record,
     store::{
         Tx,
@@ -219,7 +219,7 @@ impl World {
     fn operate(&mut self, op: Op) -> Result<(), Error> {
         let (now, config) = (self.now, self.config.clone());
         match op {
-            Op::Enqueue { jobs, repeat } => {
+            Op::Enqueue(protocol::Enqueue { jobs, repeat }) => {
                 // A page makes a new id for each job, and says so when it asks again.
                 let used = |job: &NewJob| self.db.borrow().outcome(&job.id).is_some();
                 if !repeat && jobs.iter().any(used) {
@@ -234,7 +234,7 @@ impl World {
             }
             Op::Retry(id) => self.write(async |tx| hands::retry(tx, now, &id, &config).await).map(drop),
             Op::Discard(id) => self.write(async |tx| hands::discard(tx, now, &id).await).map(drop),
-            Op::Edit { id, request, headers, body } => {
+            Op::Edit(protocol::Edit { id, request, headers, body }) => {
                 let (origin, size) = (origin(&request.url), self.size);
                 let idempotency_key = format!("edit {}", self.begun);
                 let body = if body { Body::Replace(1, size) } else { Body::Keep };
@@ -251,7 +251,7 @@ impl World {
             }
             Op::Pause(queue) => self.write(async |tx| hands::pause(tx, queue.as_deref(), true).await).map(drop),
             Op::Resume(queue) => self.write(async |tx| hands::pause(tx, queue.as_deref(), false).await).map(drop),
-            Op::SetOwner { owner, purge } => {
+            Op::SetOwner(protocol::SetOwner { owner, purge }) => {
                 if let Some(owner) = &owner {
                     check_name("owner", owner)?;
                 }
@@ -265,7 +265,7 @@ impl World {
                 check::keeps(&report);
                 Ok(())
             }
-            Op::Compact { failed } => {
+            Op::Compact(protocol::Compact { failed }) => {
                 let compacted = self.write(async |tx| hands::compact(tx, now, failed, &config).await)?;
                 check::keeps(&compacted);
                 Ok(())

@@ -7,7 +7,7 @@ use shearwater_core::{
     Error, Millis,
     config::{WorkerConfig, check_name},
     metrics::Metrics,
-    protocol::{Broadcast, Envelope, Op},
+    protocol::{self, Broadcast, Envelope, Op},
     request::{RequestHead, is_token},
     store::{enqueue::admit, hands::Compacted, repair::Report},
     view::{JobView, Snapshot, Status, SyncResult},
@@ -40,7 +40,7 @@ value_target!(|value| {
 
 fn operation(op: Op) {
     match op {
-        Op::Enqueue { jobs, .. } => {
+        Op::Enqueue(protocol::Enqueue { jobs, .. }) => {
             for job in jobs {
                 sendable(job.request.clone());
                 if admit(job.clone(), "https://a.example".to_owned(), None, &WorkerConfig::default()).is_ok() {
@@ -49,7 +49,7 @@ fn operation(op: Op) {
                 }
             }
         }
-        Op::Edit { request, .. } => {
+        Op::Edit(protocol::Edit { request, .. }) => {
             let mut head = RequestHead { url: "https://a.example/".to_owned(), method: "POST".to_owned(), ..RequestHead::default() };
             head.change(request, false);
             sendable(head);

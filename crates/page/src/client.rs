@@ -7,7 +7,7 @@ use shearwater_bridge::Js;
 use shearwater_core::{
     Error, JobId,
     config::DEFAULT_QUEUE,
-    protocol::Op,
+    protocol::{self, Op},
     store::{
         enqueue::{EnqueueOptions, NewJob},
         read::Filter,
@@ -157,7 +157,7 @@ impl Client {
         promise(async move {
             let (id, (taken, headers, body)) = taken?;
             let bytes = taken.body.arrive().await?;
-            link.ask(Op::Edit { id, request: taken.head, headers, body }, Array::of1(&bytes)).await
+            link.ask(Op::Edit(protocol::Edit { id, request: taken.head, headers, body }), Array::of1(&bytes)).await
         })
     }
 
@@ -183,7 +183,7 @@ impl Client {
 
     /// Says who is signed in.
     pub fn set_owner(&self, owner: Option<String>, purge: bool) -> Promise {
-        self.ask(Ok(Op::SetOwner { owner, purge }))
+        self.ask(Ok(Op::SetOwner(protocol::SetOwner { owner, purge })))
     }
 
     /// Figures about the queue, and about the disk.
@@ -204,7 +204,7 @@ impl Client {
     /// Forgets what is old.
     pub fn compact(&self, failed: Option<f64>) -> Promise {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
-        self.ask(Ok(Op::Compact { failed: failed.map(|age| age as u64) }))
+        self.ask(Ok(Op::Compact(protocol::Compact { failed: failed.map(|age| age as u64) })))
     }
 
     /// The dead letters with their requests and bodies.
@@ -275,7 +275,7 @@ impl Client {
             for body in taken.bodies {
                 bodies.push(&body.arrive().await?);
             }
-            link.ask(Op::Enqueue { jobs: taken.jobs, repeat: false }, bodies).await
+            link.ask(Op::Enqueue(protocol::Enqueue { jobs: taken.jobs, repeat: false }), bodies).await
         });
         if let Some(line) = line {
             self.lines.borrow_mut().retain(|(other, _)| *other != line);

@@ -95,8 +95,8 @@ impl Link {
             self.take(&re);
             return Err(error);
         }
-        if let Op::Enqueue { repeat, .. } = &mut envelope.op {
-            *repeat = true;
+        if let Op::Enqueue(enqueue) = &mut envelope.op {
+            enqueue.repeat = true;
         }
         let repeater = self.repeat(envelope, bodies, endless);
         let outcome = JsFuture::from(promise).await;

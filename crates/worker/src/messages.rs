@@ -9,7 +9,7 @@ use shearwater_core::{
     config::check_name,
     job::State,
     ledger::Ledger,
-    protocol::{Envelope, Event, Op, VERSION},
+    protocol::{self, Envelope, Event, Op, VERSION},
     request::RequestHead,
     store::{
         Tx,
@@ -162,7 +162,7 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
     let now = clock::now();
     let config = &engine.config;
     match envelope.op {
-        Op::Enqueue { jobs, repeat } => store_jobs(engine, jobs, bodies, repeat).await,
+        Op::Enqueue(protocol::Enqueue { jobs, repeat }) => store_jobs(engine, jobs, bodies, repeat).await,
         Op::Get(id) => {
             let job = engine.store.run(Mode::Read, async |db| read::get(db, &id, config).await).await?;
             Ok(look(&job))
@@ -180,7 +180,7 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
             // Those behind it may go now.
             Ok(changed(job.map(|job| job.queue), ledger, Some(Event::Removed(vec![id]))))
         }
-        Op::Edit { id, request, headers, body } => {
+        Op::Edit(protocol::Edit { id, request, headers, body }) => {
             let bytes = bodies.into_iter().next().filter(|bytes| !bytes.is_undefined() && !bytes.is_null());
             edit(engine, id, request, headers, body.then_some(bytes)).await
         }
@@ -203,7 +203,7 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
         }
         Op::Pause(queue) => pause(engine, queue, true).await,
         Op::Resume(queue) => pause(engine, queue, false).await,
-        Op::SetOwner { owner, purge } => {
+        Op::SetOwner(protocol::SetOwner { owner, purge }) => {
             if let Some(owner) = &owner {
                 check_name("owner", owner)?;
             }
@@ -237,7 +237,7 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
             js::set(&ok, "quarantine", &engine.store.quarantine().await?);
             Ok(Done { ok, ledger: Some(ledger), then })
         }
-        Op::Compact { failed } => {
+        Op::Compact(protocol::Compact { failed }) => {
             let (compacted, ledger) = change(engine, async |db| hands::compact(db, now, failed, config).await).await?;
             let then = Then::Drain(engine.queues().await?, Some(Event::Removed(Vec::new())));
             Ok(Done { ok: encode(&compacted), ledger: Some(ledger), then })

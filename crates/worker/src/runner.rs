@@ -11,7 +11,7 @@ use shearwater_core::{
     classify::LastError,
     drain::{Command, Drain, Input, Plan, Summary},
     job::Job,
-    protocol::Event,
+    protocol::{Event, SyncComplete},
     store::turn::{Ripen, Settings, Turn, Turned, turn},
     text::Text,
     view::SyncResult,
@@ -157,7 +157,7 @@ impl Running {
         }
         let event = self.active.replace(false).then(|| {
             let news = result.since(&self.told.replace(result));
-            Event::SyncComplete { queue: self.queue.clone(), result: news }
+            Event::SyncComplete(SyncComplete { queue: self.queue.clone(), result: news })
         });
         points::reach("status-before").await;
         match self.outlook.take() {

@@ -9,6 +9,17 @@ import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("../../..", import.meta.url));
 
+/** Asks a server's control surface. */
+export const askOf = (control) => async (method, where, body) => {
+  const response = await fetch(control + where, {
+    method,
+    headers: body === undefined ? {} : { "content-type": "application/json" },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  if (!response.ok) throw new Error(`${method} ${where}: ${response.status} ${await response.text()}`);
+  return response.json();
+};
+
 /**
  * Starts the server on free ports; `dist` is served at /shearwater, `site` at /. `SHEARWATER_DIST` names a
  * folder that holds `dist` and `dist-test`, to test a build other than the one in this tree.
@@ -31,15 +42,7 @@ export async function startServer({ dist = "dist", site = "tests/e2e/site", db, 
     child.once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
   });
   const { listen: listening, control } = JSON.parse(line);
-  const ask = async (method, where, body) => {
-    const response = await fetch(control + where, {
-      method,
-      headers: body === undefined ? {} : { "content-type": "application/json" },
-      body: body === undefined ? undefined : JSON.stringify(body),
-    });
-    if (!response.ok) throw new Error(`${method} ${where}: ${response.status} ${await response.text()}`);
-    return response.json();
-  };
+  const ask = askOf(control);
   return {
     // A secure context by name as well as by number; the name keeps cookies and origins readable.
     origin: listening.replace("127.0.0.1", "localhost"),
