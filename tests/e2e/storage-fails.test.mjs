@@ -154,7 +154,8 @@ test("quota exceeded in the middle of enqueueAll: none of it is stored, and a sm
   assert.equal(answers[1].ids?.length, 3, JSON.stringify(answers[1]));
   const ids = [before, ...answers[1].ids];
   assert.deepEqual((await w.list(page)).map((job) => job.id), ids);
-  assert.deepEqual((await page.evaluate(() => keys("bodies"))).sort(), [...ids].sort());
+  // The three share a record.
+  assert.deepEqual((await page.evaluate(() => keys("bodies"))).sort(), [before, `left ${ids[1]}`, `pack ${ids[1]}`].sort());
   assert.equal((await w.snapshot(page)).pending, 4);
   await page.evaluate(() => client.resume());
   await w.settled(page);
@@ -174,7 +175,8 @@ for (const [store, garble] of [
   test(`garbage in "${store}" (${String(garble).slice(String(garble).indexOf("=>") + 3)}): the rest is delivered, nothing hangs`, async () => {
     const page = await w.open();
     await page.evaluate(() => client.pause());
-    const ids = await many(page, 4);
+    const ids = [];
+    for (let at = 0; at < 4; at += 1) ids.push(...(await many(page, 1)));
     await page.evaluate(garble, ids[0]);
     await page.evaluate(() => client.metrics());
     await page.evaluate(() => client.resume());

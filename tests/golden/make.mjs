@@ -28,6 +28,7 @@ try {
     await window.client.enqueue({ url: "/api/sink/second", body: "second" }, { key: "line", maxAge });
     await window.client.enqueue({ url: "/api/sink/photo", method: "PUT", body: new Blob([new Uint8Array([0, 1, 255])], { type: "image/png" }) }, { queue: "photos", maxAge });
     await window.client.enqueue({ url: "/api/sink/get" }, { notBefore: 1_000, maxAge });
+    await window.client.enqueueAll(["a", "bb", "ccc"].map((body) => ({ url: `/api/sink/pack/${body}`, body })), { maxAge });
     await window.client.pause("photos");
   });
   await until("tries that found nobody", async () => (await page.evaluate(() => window.client.list({ state: "pending" }))).some((job) => job.unreachable > 0));

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The version written into each row; see the migrations of the store.
-pub const RECORD_VERSION: u32 = 1;
+pub const RECORD_VERSION: u32 = 2;
 
 /// A job that the worker was killed under this often is not tried again by itself.
 pub const MOST_INTERRUPTIONS: u32 = 50;
@@ -72,6 +72,15 @@ pub struct Lease {
     pub until: Millis,
 }
 
+/// Where a small body lies that shares a record with others; see [`crate::store`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packed {
+    /// The pack: the id of the job whose body is its first.
+    pub pack: JobId,
+    /// Bytes before it.
+    pub at: u64,
+}
+
 /// A queued job: one row of the `jobs` store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
@@ -97,6 +106,8 @@ pub struct Job {
     pub request: RequestHead,
     /// The body's size in bytes; `None` when there is none.
     pub size: Option<u64>,
+    /// Where the body lies, unless it has a record of its own.
+    pub packed: Option<Packed>,
     /// The value of the idempotency header, without its quotes.
     pub idempotency_key: String,
     /// The app's own data, as JSON text.
@@ -266,6 +277,7 @@ impl Job {
 crate::names!(State { Pending: "pending", Syncing: "syncing", Failed: "failed", Conflict: "conflict", Blocked: "blocked" });
 crate::names!(Place { Ready: "ready", Due: "due", Behind: "behind", Out: "out" });
 crate::record!(Lease { holder: "holder", until: "until" });
+crate::record!(Packed { pack: "pack", at: "at" });
 crate::record!(Job {
     v: "v",
     id: "id",
@@ -278,6 +290,7 @@ crate::record!(Job {
     rank: "rank",
     request: "request",
     size: "size",
+    packed: "packed",
     idempotency_key: "idempotencyKey",
     metadata: "metadata",
     state: "state",

@@ -12,6 +12,8 @@ pub enum Flaw {
     DropsOutcomes,
     /// Bodies are not written.
     DropsBodies,
+    /// Of a record that jobs share, more are counted out than have left.
+    MiscountsPacks,
     /// An aborted transaction is taken for a committed one.
     TakesAbortsForCommits,
     /// The server does not honour the idempotency key.
@@ -36,10 +38,11 @@ pub enum Flaw {
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::DeletesBeforeSending,
         Self::DropsOutcomes,
         Self::DropsBodies,
+        Self::MiscountsPacks,
         Self::TakesAbortsForCommits,
         Self::ServerForgetsKeys,
         Self::MakesKeysWhenSending,

@@ -222,7 +222,7 @@ impl World {
             for job in heard.iter().flat_map(|turned| &turned.claimed) {
                 // One that was claimed before and given back may have been edited since.
                 run.bodies.remove(&job.id);
-                run.bodies.extend(store.body(&job.id).map(|body| (job.id.clone(), body)));
+                run.bodies.extend(store.body(job).map(|body| (job.id.clone(), body)));
             }
         }
         drop(store);

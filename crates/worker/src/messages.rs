@@ -364,7 +364,7 @@ async fn export(engine: &Rc<Engine>, filter: Filter) -> Result<Done, Error> {
                     let Some(job) = db.job(&view.id).await? else { continue };
                     let entry = encode(&view);
                     js::set(&entry, "headers", &encode(&job.request.headers));
-                    js::set(&entry, "body", &db.body(&view.id).await?);
+                    js::set(&entry, "body", &db.bodies(&[&job]).await?.pop().unwrap_or_default());
                     page.push(&entry);
                 }
                 Ok(page)

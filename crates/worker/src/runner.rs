@@ -246,9 +246,10 @@ impl Running {
             .store
             .run(Mode::Relaxed, async |db| {
                 let turned = turn(db, clock::now(), request, settings).await?;
-                let with_body: Vec<_> = turned.claimed.iter().filter(|job| job.size.is_some()).map(|job| &job.id).collect();
-                let found = db.bodies(&with_body).await?;
-                let bodies: Vec<_> = with_body.into_iter().cloned().zip(found).filter(|(_, body)| !body.is_undefined()).collect();
+                let with_body: Vec<_> = turned.claimed.iter().filter(|job| job.size.is_some()).collect();
+                let found = db.bodies(&with_body).await?.into_iter();
+                let bodies: Vec<_> =
+                    with_body.iter().map(|job| job.id.clone()).zip(found).filter(|(_, body)| !body.is_undefined()).collect();
                 Ok((turned, bodies))
             })
             .await?;

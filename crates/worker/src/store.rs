@@ -26,7 +26,7 @@ use shearwater_core::{
     Error, ErrorCode, JobId, Millis,
     job::Job,
     ledger::Ledger,
-    store::{Outcome, Scan, Tx},
+    store::{Outcome, Scan, Tx, bodies::Leaving},
     text::Text,
     wire::Wire,
 };
@@ -257,20 +257,25 @@ impl Db {
         Ok(keys.iter().any(|key| key.as_string().as_deref() == Some(RESERVE)))
     }
 
-    /// The stored bodies of these jobs, each or undefined.
+    /// The stored bodies of these jobs, a `Blob` or an `ArrayBuffer` each; undefined where what is stored is not
+    /// that.
     ///
     /// # Errors
     /// What the transaction answers.
-    pub async fn bodies(&self, ids: &[&JobId]) -> Result<Vec<JsValue>, Error> {
-        self.tx.get_each(stores::BODIES, ids).await
-    }
-
-    /// The stored body, as it was handed over: a `Blob` or an `ArrayBuffer`.
-    ///
-    /// # Errors
-    /// What the transaction answers.
-    pub async fn body(&self, id: &JobId) -> Result<JsValue, Error> {
-        self.tx.get(stores::BODIES, id.as_str()).await
+    pub async fn bodies(&self, jobs: &[&Job]) -> Result<Vec<JsValue>, Error> {
+        let own = |job: &&&Job| job.packed.is_none();
+        let pack_of = |job: &&Job| job.packed.as_ref().map(|packed| pack_key(&packed.pack));
+        let mut keys: Vec<String> = jobs.iter().filter(own).map(|job| job.id.as_str().to_owned()).collect();
+        keys.extend(jobs.iter().filter_map(pack_of));
+        keys.sort_unstable();
+        keys.dedup();
+        let found = self.tx.get_each(stores::BODIES, &keys).await?;
+        let at = |key: &str| keys.iter().position(|known| known == key).and_then(|at| found.get(at)).cloned().unwrap_or_default();
+        let body = |job: &&Job| match &job.packed {
+            Some(packed) => part(&at(&pack_key(&packed.pack)), packed.at, job.size.unwrap_or_default()),
+            None => at(job.id.as_str()),
+        };
+        Ok(jobs.iter().map(body).collect())
     }
 
     /// Removes what lies in quarantine of the current owner, bodies included.
@@ -281,6 +286,7 @@ impl Db {
         let owner = shearwater_core::store::ledger(self).await?.owner;
         let entries = self.tx.get_all(stores::QUARANTINE, None, &JsValue::UNDEFINED, u32::MAX).await?;
         let keys = self.tx.get_all_keys(stores::QUARANTINE).await?;
+        let mut leaving = Leaving::default();
         for (entry, key) in entries.iter().zip(keys.iter()) {
             let row = js::get(&entry, "row");
             // Of one that does not even say whose it is nobody can be sure.
@@ -289,9 +295,12 @@ impl Db {
                 if let Some(id) = js::get(&row, "id").as_string() {
                     self.tx.delete(stores::BODIES, &id)?;
                 }
+                if let Ok(pack) = decode(&js::get2(&row, "packed", "pack")) {
+                    leaving.part_of(&pack);
+                }
             }
         }
-        Ok(())
+        leaving.count_out(self).await
     }
 
     /// Parses a row. One that does not parse goes to quarantine as it is; its body stays where it is.
@@ -341,6 +350,26 @@ impl Db {
     }
 }
 
+/// The key of a pack's bytes.
+fn pack_key(pack: &JobId) -> String {
+    ["pack ", pack.as_str()].text()
+}
+
+/// The key of a pack's count.
+fn left_key(pack: &JobId) -> String {
+    ["left ", pack.as_str()].text()
+}
+
+/// A body out of a pack's bytes; undefined where they do not hold it.
+fn part(pack: &JsValue, at: u64, size: u64) -> JsValue {
+    let number = |at: u64| u32::try_from(at).unwrap_or(u32::MAX);
+    let (from, end) = (number(at), number(at.saturating_add(size)));
+    match pack.dyn_ref::<js_sys::ArrayBuffer>() {
+        Some(bytes) if end <= bytes.byte_length() => bytes.slice_with_end(from, end).into(),
+        _ => JsValue::UNDEFINED,
+    }
+}
+
 /// What is kept of a row that does not parse.
 pub fn quarantine_entry(store: &str, row: &JsValue, reason: &str) -> JsValue {
     let entry = js_sys::Object::new();
@@ -380,7 +409,8 @@ impl Tx for Db {
     }
 
     async fn jobs(&self, ids: &[&JobId]) -> Result<Vec<Option<Job>>, Error> {
-        let rows = self.tx.get_each(stores::JOBS, ids).await?;
+        let keys: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
+        let rows = self.tx.get_each(stores::JOBS, &keys).await?;
         rows.into_iter().map(|raw| if raw.is_undefined() { Ok(None) } else { self.admit(stores::JOBS, raw) }).collect()
     }
 
@@ -399,7 +429,7 @@ impl Tx for Db {
     }
 
     fn add_job(&self, job: &Job) -> Result<(), Error> {
-        self.tx.add(stores::JOBS, &encode_job(job))
+        self.tx.add(stores::JOBS, &encode_job(job), None)
     }
 
     fn delete_job(&self, id: &JobId) -> Result<(), Error> {
@@ -408,6 +438,38 @@ impl Tx for Db {
 
     fn put_body(&self, id: &JobId, body: &JsValue) -> Result<(), Error> {
         self.tx.put(stores::BODIES, body, Some(id.as_str()))
+    }
+
+    fn add_pack(&self, pack: &JobId, bodies: &[(u64, &JsValue)]) -> Result<(), Error> {
+        let (mut parts, mut total) = (Vec::with_capacity(bodies.len()), 0);
+        for (at, body) in bodies {
+            // Of anything else this would make an empty array.
+            if !body.is_instance_of::<js_sys::ArrayBuffer>() {
+                return Err(Error::internal("a small body that is no ArrayBuffer"));
+            }
+            let part = js_sys::Uint8Array::new(body);
+            let at = u32::try_from(*at).unwrap_or(u32::MAX);
+            total = at.saturating_add(part.length());
+            parts.push((at, part));
+        }
+        let bytes = js_sys::Uint8Array::new_with_length(total);
+        for (at, part) in parts {
+            bytes.set(&part, at);
+        }
+        self.tx.add(stores::BODIES, &bytes.buffer(), Some(&pack_key(pack)))?;
+        self.put_pack_left(pack, u32::try_from(bodies.len()).unwrap_or(u32::MAX))
+    }
+
+    async fn pack_left(&self, pack: &JobId) -> Result<Option<u32>, Error> {
+        Ok(decode(&self.tx.get(stores::BODIES, &left_key(pack)).await?).ok())
+    }
+
+    fn put_pack_left(&self, pack: &JobId, left: u32) -> Result<(), Error> {
+        if left > 0 {
+            return self.tx.put(stores::BODIES, &js::number(u64::from(left)), Some(&left_key(pack)));
+        }
+        self.tx.delete(stores::BODIES, &pack_key(pack))?;
+        self.tx.delete(stores::BODIES, &left_key(pack))
     }
 
     fn delete_body(&self, id: &JobId) -> Result<(), Error> {

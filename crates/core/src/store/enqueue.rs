@@ -1,6 +1,6 @@
 //! Stores new jobs: all of a call, or none.
 
-use super::{Tx, line, load, save};
+use super::{Tx, bodies, line, load, save};
 use crate::{
     config::{WorkerConfig, check_name},
     error::Error,
@@ -86,6 +86,18 @@ pub struct Admitted {
     pub taken: Vec<String>,
 }
 
+impl Admitted {
+    /// The job's id.
+    pub(super) fn id(&self) -> &JobId {
+        &self.new.id
+    }
+
+    /// The body's length in bytes.
+    pub(super) fn size(&self) -> Option<u64> {
+        self.size
+    }
+}
+
 /// Checks everything about a job that can be checked before a transaction is opened.
 ///
 /// `origin` is that of the request's URL and `size` its body's length in bytes, as the shell knows them.
@@ -132,9 +144,11 @@ pub async fn enqueue<T: Tx>(
     }
     let mut ledger = load(tx).await?;
     let mut ids = Vec::with_capacity(jobs.len());
+    // What is asked for again may be there in part, under the name that a pack would have.
+    let places = if repeat { vec![None; jobs.len()] } else { bodies::pack(tx, &jobs)? };
     // Lines that this very call has put a job into: no need to look again.
     let mut occupied: Vec<(String, String)> = Vec::new();
-    for (admitted, body) in jobs {
+    for ((admitted, body), packed) in jobs.into_iter().zip(places) {
         let Admitted { new, origin, size, queue, priority, max_age, aging, .. } = admitted;
         if repeat && (tx.job(&new.id).await?.is_some() || tx.outcome(&new.id).await?.is_some()) {
             ids.push((new.id, false));
@@ -164,6 +178,7 @@ pub async fn enqueue<T: Tx>(
             rank: rank(clock, priority, aging),
             request: new.request,
             size,
+            packed,
             metadata: new.metadata,
             state: State::Pending,
             place: Place::Ready,
@@ -191,10 +206,10 @@ pub async fn enqueue<T: Tx>(
         }
         ledger.enter(&job);
         match &body {
-            Some(body) => tx.put_body(&job.id, body)?,
+            Some(body) if job.packed.is_none() => tx.put_body(&job.id, body)?,
             // A row of this id that went to quarantine may have left one.
             None if repeat => tx.delete_body(&job.id)?,
-            None => {}
+            _ => {}
         }
         tx.add_job(&job)?;
         ids.push((job.id, true));

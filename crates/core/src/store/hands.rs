@@ -3,7 +3,7 @@
 //! Each answers whether it came in time. A job that is being sent cannot be taken back: whether it
 //! arrived is not known yet, so the answer is "too late" and its outcome will tell.
 
-use super::{Index, Scan, Tx, line, load, read::Filter, save};
+use super::{Index, Scan, Tx, bodies::Leaving, line, load, read::Filter, save};
 use crate::{
     config::WorkerConfig,
     error::Error,
@@ -49,7 +49,9 @@ pub async fn retry<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfig
 pub async fn discard<T: Tx>(tx: &T, now: Millis, id: &JobId) -> Result<Option<Job>, Error> {
     let mut ledger = load(tx).await?;
     let Some(job) = idle_job(tx, &mut ledger, id).await? else { return Ok(None) };
-    remove(tx, &mut ledger, &job, now).await?;
+    let mut leaving = Leaving::default();
+    remove(tx, &mut ledger, &mut leaving, &job, now).await?;
+    leaving.count_out(tx).await?;
     save(tx, &mut ledger).await?;
     Ok(Some(job))
 }
@@ -79,14 +81,17 @@ pub async fn edit<T: Tx>(
     if let Some(origin) = change.origin {
         job.origin = origin;
     }
+    let mut leaving = Leaving::default();
+    if !matches!(change.body, Body::Keep) {
+        leaving.body(tx, &job)?;
+        (job.size, job.packed) = (None, None);
+    }
     match change.body {
         Body::Keep => {}
         Body::None => {
-            job.size = None;
             if !change.headers {
                 job.request.headers.retain(|(name, _)| name != "content-type");
             }
-            tx.delete_body(id)?;
         }
         Body::Replace(body, size) => {
             job.size = Some(size);
@@ -96,6 +101,7 @@ pub async fn edit<T: Tx>(
     if job.size.is_some() && !takes_body(&job.request.method) {
         return Err(Error::invalid_request([&job.request.method, " takes no body"].text()));
     }
+    leaving.count_out(tx).await?;
     job.idempotency_key = change.idempotency_key;
     job.error = None;
     if from != State::Pending {
@@ -144,7 +150,7 @@ pub async fn clear<T: Tx>(tx: &T, now: Millis, filter: &Filter) -> Result<u32, E
     let owner = ledger.owner.clone();
     let queues: Vec<String> =
         ledger.own_queues().map(|queue| queue.queue.clone()).filter(|queue| filter.takes_queue(queue)).collect();
-    let mut cleared = 0;
+    let (mut cleared, mut leaving) = (0, Leaving::default());
     for queue in queues {
         for state in State::ALL.into_iter().filter(|state| *state != State::Syncing && filter.takes_state(*state)) {
             loop {
@@ -153,12 +159,13 @@ pub async fn clear<T: Tx>(tx: &T, now: Millis, filter: &Filter) -> Result<u32, E
                     break;
                 }
                 for job in &page {
-                    remove(tx, &mut ledger, job, now).await?;
+                    remove(tx, &mut ledger, &mut leaving, job, now).await?;
                     cleared += 1;
                 }
             }
         }
     }
+    leaving.count_out(tx).await?;
     save(tx, &mut ledger).await?;
     Ok(cleared)
 }
@@ -224,7 +231,7 @@ pub async fn set_owner<T: Tx>(tx: &T, now: Millis, owner: &str, purge: bool, con
 
 /// Removes every job, body and trace of the current owner.
 async fn remove_owner<T: Tx>(tx: &T, ledger: &mut Ledger) -> Result<(), Error> {
-    let owner = ledger.owner.clone();
+    let (owner, mut leaving) = (ledger.owner.clone(), Leaving::default());
     let queues: Vec<String> = ledger.own_queues().map(|queue| queue.queue.clone()).collect();
     for queue in queues {
         for state in State::ALL {
@@ -235,12 +242,13 @@ async fn remove_owner<T: Tx>(tx: &T, ledger: &mut Ledger) -> Result<(), Error> {
                 }
                 for job in &page {
                     tx.delete_job(&job.id)?;
-                    tx.delete_body(&job.id)?;
+                    leaving.body(tx, job)?;
                     ledger.leave(job, job.state);
                 }
             }
         }
     }
+    leaving.count_out(tx).await?;
     for outcome in tx.oldest_outcomes(u32::MAX).await? {
         if outcome.owner == owner {
             tx.delete_outcome(&outcome.id)?;
@@ -275,6 +283,7 @@ pub async fn compact<T: Tx>(tx: &T, now: Millis, failed: Option<u64>, config: &W
         }
     }
     if let Some(age) = failed {
+        let mut leaving = Leaving::default();
         let owner = ledger.owner.clone();
         let queues: Vec<String> = ledger.own_queues().map(|queue| queue.queue.clone()).collect();
         for queue in queues {
@@ -285,11 +294,12 @@ pub async fn compact<T: Tx>(tx: &T, now: Millis, failed: Option<u64>, config: &W
                 let Some(last) = page.last() else { break };
                 after = last.seq + 1;
                 for job in page.iter().filter(|job| now.since(job.last_tried_at.unwrap_or(job.queued_at)) > age) {
-                    remove(tx, &mut ledger, job, now).await?;
+                    remove(tx, &mut ledger, &mut leaving, job, now).await?;
                     compacted.failed += 1;
                 }
             }
         }
+        leaving.count_out(tx).await?;
     }
     save(tx, &mut ledger).await?;
     Ok(compacted)
@@ -307,9 +317,9 @@ async fn idle_job<T: Tx>(tx: &T, ledger: &mut Ledger, id: &JobId) -> Result<Opti
     Ok(job)
 }
 
-async fn remove<T: Tx>(tx: &T, ledger: &mut Ledger, job: &Job, now: Millis) -> Result<(), Error> {
+async fn remove<T: Tx>(tx: &T, ledger: &mut Ledger, leaving: &mut Leaving, job: &Job, now: Millis) -> Result<(), Error> {
     tx.delete_job(&job.id)?;
-    tx.delete_body(&job.id)?;
+    leaving.body(tx, job)?;
     ledger.leave(job, job.state);
     if job.line {
         let moved = matches!(job.place, Place::Ready | Place::Due);

@@ -10,10 +10,12 @@
 //! |---|---|---|
 //! | `jobs` | `id` | one [`Job`] a row, with the entries of [`Index`] |
 //! | `bodies` | `id` | the body's bytes, loaded only to be sent |
+//! | `bodies` | `pack <id>`, `left <id>` | a *pack*: small bodies of one call behind one another, and how many jobs still need it |
 //! | `history` | `id` | one [`Outcome`] a delivered job, bounded |
 //! | `meta` | name | the [`Ledger`] |
 //! | `quarantine` | auto | rows that did not parse, as they were |
 
+pub mod bodies;
 pub mod enqueue;
 pub mod hands;
 mod line;
@@ -171,9 +173,16 @@ pub trait Tx {
     fn add_job(&self, job: &Job) -> Result<(), Error>;
     /// Deletes a job's row.
     fn delete_job(&self, id: &JobId) -> Result<(), Error>;
-    /// Stores a body.
+    /// Stores a body in a record of its own.
     fn put_body(&self, id: &JobId, body: &Self::Body) -> Result<(), Error>;
-    /// Deletes a body.
+    /// Stores bodies, each with the bytes before it, as a pack that so many jobs need; where one of its name is
+    /// there, here or at the commit, all fails with `invalid-request`.
+    fn add_pack(&self, pack: &JobId, bodies: &[(u64, &Self::Body)]) -> Result<(), Error>;
+    /// How many jobs need a pack.
+    async fn pack_left(&self, pack: &JobId) -> Result<Option<u32>, Error>;
+    /// Writes how many jobs need a pack; deletes it when there are none.
+    fn put_pack_left(&self, pack: &JobId, left: u32) -> Result<(), Error>;
+    /// Deletes a body that has a record of its own.
     fn delete_body(&self, id: &JobId) -> Result<(), Error>;
     /// The history's entry for this job.
     async fn outcome(&self, id: &JobId) -> Result<Option<Outcome>, Error>;

@@ -7,7 +7,7 @@
 
 mod claim;
 
-use super::{Index, Outcome, Scan, Tx, line, load, save};
+use super::{Index, Outcome, Scan, Tx, bodies::Leaving, line, load, save};
 use crate::{
     classify::{ErrorKind, LastError, Meaning, Reply, meaning},
     clock::{self, Time},
@@ -143,7 +143,17 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
     let before = ledger.clone();
     let owner = ledger.owner.clone();
     let set_back = clock::was_set_back(&ledger, now);
-    let mut work = Work { tx, now, wall: now, in_doubt: false, told: None, settings, ledger: &mut ledger, fates: Vec::new() };
+    let mut work = Work {
+        tx,
+        now,
+        wall: now,
+        in_doubt: false,
+        told: None,
+        settings,
+        ledger: &mut ledger,
+        fates: Vec::new(),
+        leaving: Leaving::default(),
+    };
     if set_back {
         work.forget_times().await?;
     }
@@ -162,6 +172,7 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
         }
         work.prune_history().await?;
     }
+    std::mem::take(&mut work.leaving).count_out(tx).await?;
     let mut claimed = Vec::new();
     let mut next_due = None;
     let mut ripens_from = None;
@@ -221,6 +232,7 @@ struct Work<'a, T> {
     settings: Settings<'a>,
     ledger: &'a mut Ledger,
     fates: Vec<Fate>,
+    leaving: Leaving,
 }
 
 impl<T: Tx> Work<'_, T> {
@@ -343,9 +355,7 @@ impl<T: Tx> Work<'_, T> {
 
     async fn deliver(&mut self, job: Job, settlement: &Settlement) -> Result<(), Error> {
         self.tx.delete_job(&job.id)?;
-        if job.size.is_some() {
-            self.tx.delete_body(&job.id)?;
-        }
+        self.leaving.body(self.tx, &job)?;
         self.ledger.leave(&job, job.state);
         if job.line {
             line::promote_next(self.tx, &job, job.state == State::Syncing, self.now).await?;

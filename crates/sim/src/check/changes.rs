@@ -48,7 +48,7 @@ fn as_accepted(world: &World, job: &Job) -> Checked {
     ensure(entry.key == job.idempotency_key, Promise::Once, || {
         format!("{} has the key {}, was {}", job.id, job.idempotency_key, entry.key)
     })?;
-    let body = world.store.borrow().body(&job.id);
+    let body = world.store.borrow().body(job);
     ensure(body == entry.body.then_some(entry.content), Promise::Durable, || format!("the body of {} is {body:?}", job.id))?;
     ensure(entry.body == job.size.is_some(), Promise::Durable, || format!("{} has the size {:?}", job.id, job.size))
 }

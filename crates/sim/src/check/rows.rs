@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use shearwater_core::{
+    JobId,
     job::{Job, Place, State},
     ledger::Counts,
 };
@@ -20,6 +21,15 @@ pub(super) fn check(world: &World) -> Checked {
         let extra = stored.keys().find(|id| !promised.contains_key(id));
         ensure(extra.is_none(), Promise::Durable, || format!("{extra:?} is stored and was refused"))?;
     }
+    let mut shares: BTreeMap<&JobId, u32> = BTreeMap::new();
+    for packed in store.jobs().chain(store.quarantine()).filter_map(|job| job.packed.as_ref()) {
+        *shares.entry(&packed.pack).or_default() += 1;
+    }
+    ensure(
+        store.packs().iter().map(|(id, pack)| (id, pack.left)).eq(shares.iter().map(|(id, parts)| (*id, *parts))),
+        Promise::Durable,
+        || format!("packs are kept for {:?}, needed by {shares:?}", store.packs()),
+    )?;
     let mut counts: BTreeMap<(&str, &str), Counts> = BTreeMap::new();
     let mut lines: BTreeMap<(&str, &str, &str), Vec<&Job>> = BTreeMap::new();
     for job in store.jobs() {

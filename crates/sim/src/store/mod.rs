@@ -28,16 +28,26 @@ pub(crate) struct Row {
     pub(crate) corrupt: bool,
 }
 
+/// Small bodies that share a record.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pack {
+    /// By the bytes before each.
+    bodies: BTreeMap<u64, u64>,
+    /// How many jobs need it still.
+    pub(crate) left: u32,
+}
+
 /// Everything that is stored.
 #[derive(Default)]
 pub(crate) struct Database {
     rows: BTreeMap<JobId, Row>,
     indexes: [BTreeMap<Vec<u8>, JobId>; Index::ALL.len()],
     bodies: BTreeMap<JobId, u64>,
+    packs: BTreeMap<JobId, Pack>,
     history: BTreeMap<JobId, Outcome>,
     by_delivery: BTreeSet<(Millis, JobId)>,
     ledger: Option<Ledger>,
-    quarantine: u64,
+    quarantine: Vec<Rc<Job>>,
     /// Committed transactions that wrote anything.
     commits: u64,
 }
@@ -55,8 +65,20 @@ impl Database {
         self.rows.get(id).map(|row| &*row.job)
     }
 
-    pub(crate) fn body(&self, id: &JobId) -> Option<u64> {
-        self.bodies.get(id).copied()
+    pub(crate) fn body(&self, job: &Job) -> Option<u64> {
+        match &job.packed {
+            Some(packed) => self.packs.get(&packed.pack)?.bodies.get(&packed.at).copied(),
+            None => self.bodies.get(&job.id).copied(),
+        }
+    }
+
+    pub(crate) fn packs(&self) -> &BTreeMap<JobId, Pack> {
+        &self.packs
+    }
+
+    /// Rows that were put aside.
+    pub(crate) fn quarantine(&self) -> impl Iterator<Item = &Job> {
+        self.quarantine.iter().map(|job| &**job)
     }
 
     pub(crate) fn bodies(&self) -> impl Iterator<Item = &JobId> {
@@ -121,6 +143,13 @@ impl Database {
         match row {
             Some(row) => drop(self.put_row(row)),
             None => drop(self.remove_row(id)),
+        }
+    }
+
+    fn set_pack(&mut self, id: &JobId, pack: Option<Pack>) -> Option<Pack> {
+        match pack {
+            Some(pack) => self.packs.insert(id.clone(), pack),
+            None => self.packs.remove(id),
         }
     }
 

@@ -17,7 +17,7 @@ use shearwater_core::{
     store::{Index, Outcome, Scan, Tx},
 };
 
-use super::{Database, Row};
+use super::{Database, Pack, Row};
 use crate::flaw::Flaw;
 
 /// A job's row before a transaction and after it.
@@ -42,6 +42,7 @@ pub(crate) enum Mode {
 enum Undo {
     Row(JobId, Option<Row>),
     Body(JobId, Option<u64>),
+    Pack(JobId, Option<Pack>),
     Outcome(JobId, Option<Outcome>),
     Ledger(Box<Option<Ledger>>),
     Quarantine(JobId),
@@ -92,7 +93,7 @@ impl<'a> SimTx<'a> {
                 }
                 Undo::Quarantine(id) => changes.quarantined.push(id),
                 Undo::Outcome(id, None) if db.history.contains_key(&id) => changes.outcomes.push(id),
-                Undo::Outcome(..) | Undo::Body(..) | Undo::Ledger(_) => {}
+                Undo::Outcome(..) | Undo::Body(..) | Undo::Pack(..) | Undo::Ledger(_) => {}
             }
         }
         changes
@@ -108,7 +109,8 @@ impl<'a> SimTx<'a> {
                 Undo::Body(id, None) => drop(db.bodies.remove(&id)),
                 Undo::Outcome(id, before) => drop(db.set_outcome(&id, before)),
                 Undo::Ledger(before) => db.ledger = *before,
-                Undo::Quarantine(_) => db.quarantine -= 1,
+                Undo::Pack(id, before) => drop(db.set_pack(&id, before)),
+                Undo::Quarantine(_) => drop(db.quarantine.pop()),
             }
         }
     }
@@ -122,6 +124,11 @@ impl<'a> SimTx<'a> {
             }
             None => Ok(()),
         }
+    }
+
+    fn set_pack(&self, id: &JobId, pack: Option<Pack>) {
+        let before = self.db.borrow_mut().set_pack(id, pack);
+        self.note(Undo::Pack(id.clone(), before));
     }
 
     fn write(&self) -> Result<(), Error> {
@@ -147,7 +154,7 @@ impl<'a> SimTx<'a> {
         }
         let mut db = self.db.borrow_mut();
         db.remove_row(id);
-        db.quarantine += 1;
+        db.quarantine.push(Rc::clone(&row.job));
         self.note(Undo::Row(id.clone(), Some(row)));
         self.note(Undo::Quarantine(id.clone()));
         None
@@ -257,6 +264,29 @@ impl Tx for SimTx<'_> {
         }
         let before = self.db.borrow_mut().bodies.insert(id.clone(), *body);
         self.note(Undo::Body(id.clone(), before));
+        Ok(())
+    }
+
+    fn add_pack(&self, pack: &JobId, bodies: &[(u64, &u64)]) -> Result<(), Error> {
+        self.write()?;
+        if self.db.borrow().packs.contains_key(pack) {
+            return Err(Error::invalid_request("a pack of this name is stored already"));
+        }
+        let left = u32::try_from(bodies.len()).unwrap_or(u32::MAX);
+        self.set_pack(pack, Some(Pack { bodies: bodies.iter().map(|(at, body)| (*at, **body)).collect(), left }));
+        Ok(())
+    }
+
+    async fn pack_left(&self, pack: &JobId) -> Result<Option<u32>, Error> {
+        self.read()?;
+        Ok(self.db.borrow().packs.get(pack).map(|pack| pack.left))
+    }
+
+    fn put_pack_left(&self, pack: &JobId, left: u32) -> Result<(), Error> {
+        self.write()?;
+        let left = if self.flaw == Some(Flaw::MiscountsPacks) { left.saturating_sub(1) } else { left };
+        let changed = self.db.borrow().packs.get(pack).filter(|_| left > 0).map(|pack| Pack { left, ..pack.clone() });
+        self.set_pack(pack, changed);
         Ok(())
     }
 

@@ -17,7 +17,7 @@ fn named(flaw: Flaw) -> Vec<Promise> {
 fn every_flaw_is_noticed() {
     for flaw in Flaw::ALL {
         let expected: &[Promise] = match flaw {
-            Flaw::DeletesBeforeSending | Flaw::DropsOutcomes | Flaw::DropsBodies => &[Promise::Durable],
+            Flaw::DeletesBeforeSending | Flaw::DropsOutcomes | Flaw::DropsBodies | Flaw::MiscountsPacks => &[Promise::Durable],
             Flaw::TakesAbortsForCommits => &[Promise::Durable, Promise::Leased],
             Flaw::ServerForgetsKeys => &[Promise::Once],
             Flaw::MakesKeysWhenSending => &[Promise::Once],

@@ -73,6 +73,8 @@ extern "C" {
     pub fn put(this: &IdbStore, value: &JsValue) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch)]
     fn add(this: &IdbStore, value: &JsValue) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = add)]
+    fn add_at(this: &IdbStore, value: &JsValue, key: &JsValue) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch, js_name = put)]
     fn put_at(this: &IdbStore, value: &JsValue, key: &JsValue) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch)]

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use js_sys::Array;
-use shearwater_core::{Error, ErrorCode, JobId};
+use shearwater_core::{Error, ErrorCode};
 use wasm_bindgen::prelude::*;
 
 use super::{IdbDatabase, IdbStore, IdbTransaction, Request, set_handler};
@@ -81,10 +81,10 @@ impl Transaction {
     ///
     /// # Errors
     /// What `IndexedDB` answers.
-    pub async fn get_each(&self, store: &'static str, keys: &[&JobId]) -> Result<Vec<JsValue>, Error> {
+    pub async fn get_each(&self, store: &'static str, keys: &[impl AsRef<str>]) -> Result<Vec<JsValue>, Error> {
         let mut requests = Vec::with_capacity(keys.len());
         for key in keys {
-            let request = self.with_store(store, |store| store.get(&JsValue::from_str(key.as_str())))?;
+            let request = self.with_store(store, |store| store.get(&JsValue::from_str(key.as_ref())))?;
             requests.push(Request::new(request));
         }
         let mut values = Vec::with_capacity(requests.len());
@@ -127,12 +127,16 @@ impl Transaction {
         .map(drop)
     }
 
-    /// Issues a write of a value whose key is new.
+    /// Issues a write of a value whose key is new: one that it carries, or one that it is stored `at`.
     ///
     /// # Errors
     /// As [`Transaction::put`]; that the key is taken fails the commit.
-    pub fn add(&self, store: &'static str, value: &JsValue) -> Result<(), Error> {
-        self.with_store(store, |store| store.add(value)).map(drop)
+    pub fn add(&self, store: &'static str, value: &JsValue, at: Option<&str>) -> Result<(), Error> {
+        self.with_store(store, |store| match at {
+            Some(key) => store.add_at(value, &JsValue::from_str(key)),
+            None => store.add(value),
+        })
+        .map(drop)
     }
 
     /// Issues a deletion.

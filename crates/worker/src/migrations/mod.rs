@@ -1,13 +1,14 @@
 //! The schema of the database, one file per step. Steps only add; none drops a store.
 
 mod v1;
+mod v2;
 
 use wasm_bindgen::JsValue;
 
 use crate::idb::IdbDatabase;
 
 /// The version that this code reads and writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The stores; see `shearwater_core::store`.
 pub mod stores {
