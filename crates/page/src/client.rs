@@ -45,7 +45,7 @@ pub async fn connect(options: JsValue) -> Result<Client, JsValue> {
     options.check().map_err(|error| to_js(&error))?;
     let registration = worker::register(&options).await?;
     let events = Events::new(&options.name, u64::from(options.auto_sync_interval));
-    let link = Link::new(registration, options.timeout, Rc::clone(&events))?;
+    let link = Link::new(registration, options.timeout, Rc::clone(&events));
     let status = link.ask(Op::Status, Array::new()).await?;
     events.take_status(parse::<Status>(status, "the worker's status", Error::internal)?);
     let wakes = Wakes::new(&link, &events, &options);

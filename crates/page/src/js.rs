@@ -31,16 +31,23 @@ extern "C" {
     pub type Container;
     #[wasm_bindgen(method, catch)]
     pub fn register(this: &Container, url: &str, options: &JsValue) -> Result<Promise, JsValue>;
-    #[wasm_bindgen(method, js_name = startMessages)]
-    pub fn start_messages(this: &Container);
 
     /// A `ServiceWorker`.
     #[derive(Clone)]
     pub type ServiceWorker;
     #[wasm_bindgen(method, catch, js_name = postMessage)]
-    pub fn post(this: &ServiceWorker, message: &JsValue) -> Result<(), JsValue>;
+    pub fn post(this: &ServiceWorker, message: &JsValue, ports: &js_sys::Array) -> Result<(), JsValue>;
     #[wasm_bindgen(method, getter)]
     pub fn state(this: &ServiceWorker) -> String;
+
+    /// A `MessageChannel`.
+    pub type MessageChannel;
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> MessageChannel;
+    /// A `MessagePort`.
+    pub type MessagePort;
+    #[wasm_bindgen(method)]
+    pub fn close(this: &MessagePort);
 
     /// A `BroadcastChannel`.
     #[derive(Clone)]

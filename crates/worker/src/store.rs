@@ -263,19 +263,26 @@ impl Db {
     /// # Errors
     /// What the transaction answers.
     pub async fn bodies(&self, jobs: &[&Job]) -> Result<Vec<JsValue>, Error> {
-        let own = |job: &&&Job| job.packed.is_none();
-        let pack_of = |job: &&Job| job.packed.as_ref().map(|packed| pack_key(&packed.pack));
-        let mut keys: Vec<String> = jobs.iter().filter(own).map(|job| job.id.as_str().to_owned()).collect();
-        keys.extend(jobs.iter().filter_map(pack_of));
-        keys.sort_unstable();
-        keys.dedup();
+        let mut keys: Vec<String> = Vec::new();
+        let mut places = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let key = job.packed.as_ref().map_or_else(|| job.id.as_str().to_owned(), |packed| pack_key(&packed.pack));
+            // Those of one pack mostly come one after the other.
+            if keys.last() != Some(&key) {
+                keys.push(key);
+            }
+            places.push(keys.len() - 1);
+        }
         let found = self.tx.get_each(stores::BODIES, &keys).await?;
-        let at = |key: &str| keys.iter().position(|known| known == key).and_then(|at| found.get(at)).cloned().unwrap_or_default();
-        let body = |job: &&Job| match &job.packed {
-            Some(packed) => part(&at(&pack_key(&packed.pack)), packed.at, job.size.unwrap_or_default()),
-            None => at(job.id.as_str()),
-        };
-        Ok(jobs.iter().map(body).collect())
+        let mut bodies = Vec::with_capacity(jobs.len());
+        for (job, at) in jobs.iter().zip(places) {
+            let stored = found.get(at).cloned().unwrap_or_default();
+            bodies.push(match &job.packed {
+                Some(packed) => part(&stored, packed.at, job.size.unwrap_or_default()),
+                None => stored,
+            });
+        }
+        Ok(bodies)
     }
 
     /// Removes what lies in quarantine of the current owner, bodies included.
