@@ -153,6 +153,7 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
         ledger: &mut ledger,
         fates: Vec::new(),
         leaving: Leaving::default(),
+        first_due: None,
     };
     if set_back {
         work.forget_times().await?;
@@ -170,7 +171,9 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
         if !work.in_doubt {
             work.expire(&turn.queue, &owner).await?;
         }
-        work.prune_history().await?;
+        if work.ledger.history > 0 {
+            work.prune_history().await?;
+        }
     }
     std::mem::take(&mut work.leaving).count_out(tx).await?;
     let mut claimed = Vec::new();
@@ -233,6 +236,8 @@ struct Work<'a, T> {
     ledger: &'a mut Ledger,
     fates: Vec<Fate>,
     leaving: Leaving,
+    /// When the first is due of those that wait for their time; `None` where nobody has looked.
+    first_due: Option<Millis>,
 }
 
 impl<T: Tx> Work<'_, T> {

@@ -67,10 +67,12 @@ impl<T: Tx> Work<'_, T> {
         if want == 0 || self.ledger.queue(&turn.queue, owner).is_none() {
             return Ok(claimed);
         }
-        self.open_due(&turn.queue, owner).await?;
-        while claimed.len() < want {
+        self.first_due = self.open_due(&turn.queue, owner).await?;
+        let mut more = true;
+        while more && claimed.len() < want {
             let room = want - claimed.len();
-            let candidates = self.candidates(turn, owner, room, &claimed).await?;
+            let candidates;
+            (candidates, more) = self.candidates(turn, owner, room, &claimed).await?;
             if candidates.is_empty() {
                 break;
             }
@@ -80,6 +82,8 @@ impl<T: Tx> Work<'_, T> {
                         self.put_off(job, self.now.after(DOUBT), Some(doubtful()))?;
                     } else {
                         self.bury(job, State::Failed, expired()).await?;
+                        // Who stood behind it may be ready now, or due.
+                        (more, self.first_due) = (true, None);
                     }
                     continue;
                 }
@@ -119,11 +123,18 @@ impl<T: Tx> Work<'_, T> {
         // A wait of ours, should it stand behind another meanwhile.
         job.last_delay = job.last_delay.max(1);
         job.error = error.or(job.error);
+        self.first_due = self.first_due.map(|first| first.min(until));
         self.tx.put_job(&job)
     }
 
-    /// Makes `ready` what was `due` and whose time has come.
-    async fn open_due(&mut self, queue: &str, owner: &str) -> Result<(), Error> {
+    /// Makes `ready` what was `due` and whose time has come; where there was none such, answers the time of the
+    /// first that is due, the end of all times when nobody is.
+    async fn open_due(&mut self, queue: &str, owner: &str) -> Result<Option<Millis>, Error> {
+        let first = self.tx.scan(&Scan::of(Index::Due, vec![owner, queue], 1)).await?;
+        let first = first.first().map_or(Millis::MAX, |job| job.next_attempt_at);
+        if first > self.now {
+            return Ok(Some(first));
+        }
         loop {
             let page = self.tx.scan(&Scan::of(Index::Due, vec![owner, queue], PAGE).upto(self.now.0)).await?;
             let full = page.len() == PAGE as usize;
@@ -132,15 +143,15 @@ impl<T: Tx> Work<'_, T> {
                 self.tx.put_job(&job)?;
             }
             if !full {
-                return Ok(());
+                return Ok(None);
             }
         }
     }
 
-    /// The best of each origin's lane, as many as that origin permits.
-    async fn candidates(&self, turn: &Turn, owner: &str, want: usize, claimed: &[Job]) -> Result<Vec<Job>, Error> {
-        let mut candidates = Vec::new();
-        let Some(queue) = self.ledger.queue(&turn.queue, owner) else { return Ok(candidates) };
+    /// The best of each origin's lane, as many as that origin permits, and whether there may be more.
+    async fn candidates(&self, turn: &Turn, owner: &str, want: usize, claimed: &[Job]) -> Result<(Vec<Job>, bool), Error> {
+        let (mut candidates, mut more) = (Vec::new(), false);
+        let Some(queue) = self.ledger.queue(&turn.queue, owner) else { return Ok((candidates, more)) };
         for origin in &queue.origins {
             let permits = self.permits(turn, origin, claimed);
             let limit = u32::try_from(want.min(permits)).unwrap_or(u32::MAX);
@@ -150,6 +161,7 @@ impl<T: Tx> Work<'_, T> {
             let probes = self.ledger.origin(origin).is_some_and(OriginHealth::is_closed);
             let lane = Scan::of(Index::Ready, vec![owner, &turn.queue, origin], if probes { PROBES } else { limit });
             let mut jobs = self.tx.scan(&lane).await?;
+            more |= jobs.len() >= lane.limit as usize || probes;
             if probes {
                 // One that has met nothing bad yet says more about the server than one that may be bad itself;
                 // and no job's attempts are used up by an outage as long as there is another.
@@ -157,7 +169,8 @@ impl<T: Tx> Work<'_, T> {
             }
             candidates.extend(jobs);
         }
-        Ok(candidates)
+        more |= candidates.len() > want;
+        Ok((candidates, more))
     }
 
     fn permits(&self, turn: &Turn, origin: &str, claimed: &[Job]) -> usize {
@@ -172,8 +185,13 @@ impl<T: Tx> Work<'_, T> {
         if queue.counts.pending == 0 {
             return Ok(None);
         }
-        let due = self.tx.scan(&Scan::of(Index::Due, vec![owner, &turn.queue], 1)).await?;
-        let mut next = due.first().map(|job| job.next_attempt_at);
+        let mut next = match self.first_due {
+            Some(first) => Some(first).filter(|first| *first < Millis::MAX),
+            None => {
+                let due = self.tx.scan(&Scan::of(Index::Due, vec![owner, &turn.queue], 1)).await?;
+                due.first().map(|job| job.next_attempt_at)
+            }
+        };
         for origin in &queue.origins {
             if let Some(until) = self.ledger.origin(origin).and_then(OriginHealth::opens_at)
                 && self.permits(turn, origin, claimed) == 0
