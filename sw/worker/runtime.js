@@ -3,6 +3,8 @@
 
 import * as glue from "shearwater-glue";
 
+import { open, renewLog } from "./database.js";
+
 const PROTOCOL = 1;
 const HOOKS = /^(auth|(periodic)?sync(:.+)?)$/;
 /** A worker whose wasm dies this often in a row is not restarted by itself any more. */
@@ -71,6 +73,10 @@ export function createShearwater(wasmUrl) {
 
   async function load() {
     if (!loaded) {
+      const name = config?.name ?? "shearwater";
+      // None of them is waited for here; where there is no IndexedDB, the wasm says so.
+      host.renewed = renewLog(name).catch(() => {});
+      host.opened = open(name).catch(() => {});
       await glue.default({ module_or_path: await compile() });
       loaded = true;
     }

@@ -29,6 +29,7 @@ use crate::{
     host::Host,
     idb::Mode,
     js::{self, BroadcastChannel},
+    locks::Asked,
     runner::Running,
     store::Store,
 };
@@ -80,7 +81,7 @@ impl Engine {
         let origin = js::get2(&js_sys::global(), "location", "origin").as_string().unwrap_or_default();
         Rc::new(Self {
             origin,
-            store: Store::new(&config.name, config.log_level >= LogLevel::Error),
+            store: Store::new(&config.name, config.log_level >= LogLevel::Error, host.database()),
             channel: BroadcastChannel::new(&["shearwater:", &config.name].text()).ok(),
             host,
             running: RefCell::default(),
@@ -105,11 +106,17 @@ impl Engine {
 
     /// Starts to drain one queue, or joins the drain that is at work on it.
     pub fn start(self: &Rc<Self>, queue: &str, ripen: Ripen) -> Rc<Running> {
+        self.start_by(queue, ripen, None)
+    }
+
+    /// As [`Engine::start`]; the queue's lock may have been asked for already.
+    pub fn start_by(self: &Rc<Self>, queue: &str, ripen: Ripen, lock: Option<Asked>) -> Rc<Running> {
         let existing = self.running.borrow().iter().find(|running| running.queue == queue).cloned();
         existing.inspect(|running| running.nudge(self, ripen)).unwrap_or_else(|| {
             let running = Running::new(queue, ripen);
             self.running.borrow_mut().push(Rc::clone(&running));
-            spawn_local(Rc::clone(&running).run(Rc::clone(self)));
+            let lock = lock.unwrap_or_else(|| Running::lock(self, queue));
+            spawn_local(Rc::clone(&running).run(Rc::clone(self), lock));
             running
         })
     }

@@ -7,7 +7,7 @@ use shearwater_core::{
     store::{hands, turn::Ripen},
 };
 
-use crate::{clock, engine::Engine, idb::Mode};
+use crate::{clock, engine::Engine, idb::Mode, runner::Running};
 
 /// A `sync` event: drains the queue of that name. Answers whether retryable work is left, so that the
 /// event can be rejected and the browser comes again; at its last chance the tag is registered anew.
@@ -21,9 +21,11 @@ pub async fn sync(engine: &Rc<Engine>, tag: &str, last_chance: bool) -> Result<b
     // While it is being fired, and after it was rejected, the browser holds it.
     engine.tag_is_held(tag, true);
     let queue = [tag.to_owned()];
+    // It comes while the store is looked at.
+    let lock = Running::lock(engine, tag);
     let outcome = match engine.ledger().await {
         Ok(ledger) if engine.has_work(&ledger, tag) => {
-            engine.start(tag, Ripen::Unreachable).for_sync_event.set(true);
+            engine.start_by(tag, Ripen::Unreachable, Some(lock)).for_sync_event.set(true);
             engine.drain_all(&queue, Ripen::Nothing).await
         }
         other => other.map(|_| false),

@@ -17,6 +17,12 @@ impl Host {
         Self(host)
     }
 
+    /// The database, if the script has opened it already, and when it may be written to; see `sw/worker/database.js`.
+    pub fn database(&self) -> (Option<Promise>, Option<Promise>) {
+        let promise = |name| js::get(&self.0, name).dyn_into().ok();
+        (promise("opened"), promise("renewed"))
+    }
+
     /// This instance is dead.
     pub fn panicked(&self, text: &str) {
         let _ = self.call("panicked", &[JsValue::from_str(text)]);

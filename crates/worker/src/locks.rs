@@ -25,17 +25,32 @@ impl Drop for Held {
     }
 }
 
-/// Waits for the lock of this name. Where the browser has none, leases alone keep drains apart.
-pub async fn acquire(host: &Host, name: &str) -> Held {
+/// A lock that was asked for; dropped, it is not wanted any more.
+pub struct Asked {
+    held: Held,
+    granted: Gate<bool>,
+}
+
+impl Asked {
+    /// Waits for it.
+    pub async fn granted(mut self) -> Held {
+        self.held.exclusive = self.granted.passed().await;
+        self.held
+    }
+}
+
+/// Asks for the lock of this name. Where the browser has none, leases alone keep drains apart.
+pub fn ask(host: &Host, name: &str) -> Asked {
+    let granted: Gate<bool> = Gate::new();
     let manager = js::get2(&js_sys::global(), "navigator", "locks");
     if !manager.is_object() {
-        return Held { release: None, exclusive: false };
+        granted.open(false);
+        return Asked { held: Held { release: None, exclusive: false }, granted };
     }
     let manager: LockManager = manager.unchecked_into();
     let mut release = None;
     let hold = Promise::new(&mut |resolve, _| release = Some(resolve));
     let hold = host.until_death(&hold);
-    let granted: Gate<bool> = Gate::new();
     let callback = Closure::once_into_js({
         let granted = granted.clone();
         move |_lock: JsValue| -> Promise {
@@ -55,6 +70,5 @@ pub async fn acquire(host: &Host, name: &str) -> Held {
         }
         Err(_) => granted.open(false),
     }
-    let exclusive = granted.passed().await;
-    Held { release, exclusive }
+    Asked { held: Held { release, exclusive: false }, granted }
 }

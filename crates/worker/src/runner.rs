@@ -77,9 +77,14 @@ impl Running {
         })
     }
 
+    /// Asks for the lock of this queue.
+    pub fn lock(engine: &Engine, queue: &str) -> locks::Asked {
+        locks::ask(&engine.host, &["shearwater:", &engine.config.name, ":", queue].text())
+    }
+
     /// Waits for the queue's lock, then drains it.
-    pub async fn run(self: Rc<Self>, engine: Rc<Engine>) {
-        let lock = locks::acquire(&engine.host, &["shearwater:", &engine.config.name, ":", &self.queue].text()).await;
+    pub async fn run(self: Rc<Self>, engine: Rc<Engine>, lock: locks::Asked) {
+        let lock = lock.granted().await;
         let mut summary = self.drain_once(&engine, lock.exclusive).await;
         while self.once_more.replace(false) {
             summary = self.drain_once(&engine, lock.exclusive).await;

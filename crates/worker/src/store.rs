@@ -21,6 +21,7 @@ use std::{
     rc::Rc,
 };
 
+use js_sys::Promise;
 use shearwater_bridge::{decode, encode};
 use shearwater_core::{
     Error, ErrorCode, JobId, Millis,
@@ -31,6 +32,7 @@ use shearwater_core::{
     wire::Wire,
 };
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
 
 use crate::{
     clock,
@@ -66,6 +68,10 @@ type Work<'w> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'w>>;
 pub struct Store {
     name: String,
     connection: RefCell<Option<Rc<Connection>>>,
+    /// What was opened while the wasm was loaded, to be used once.
+    opened: Cell<Option<Promise>>,
+    /// To be waited for before the first write.
+    renewed: RefCell<Option<Promise>>,
     quarantined: Cell<u64>,
     /// Whether the reserve is known to be there.
     reserved: Cell<bool>,
@@ -77,10 +83,12 @@ pub struct Store {
 
 impl Store {
     /// A store that connects when it is first used.
-    pub fn new(name: &str, tells: bool) -> Self {
+    pub fn new(name: &str, tells: bool, (opened, renewed): (Option<Promise>, Option<Promise>)) -> Self {
         Self {
             name: name.to_owned(),
             connection: RefCell::default(),
+            opened: Cell::new(opened),
+            renewed: RefCell::new(renewed),
             quarantined: Cell::new(0),
             reserved: Cell::new(false),
             full: Cell::new(None),
@@ -213,6 +221,13 @@ impl Store {
 
     async fn begin(&self, mode: Mode) -> Result<Db, Error> {
         let connection = self.connect().await?;
+        let renewed = self.renewed.borrow().clone();
+        if mode != Mode::Read
+            && let Some(renewed) = renewed
+        {
+            let _ = JsFuture::from(renewed).await;
+            self.renewed.take();
+        }
         Ok(Db {
             tx: connection.begin(&stores::ALL, mode)?,
             writable: mode != Mode::Read,
@@ -233,7 +248,8 @@ impl Store {
         if let Some(connection) = self.connection.borrow().as_ref().filter(|connection| !connection.is_lost()) {
             return Ok(Rc::clone(connection));
         }
-        let connection = Rc::new(Connection::open(&self.name, migrations::VERSION, migrations::upgrade).await?);
+        let connection =
+            Rc::new(Connection::open(&self.name, migrations::VERSION, self.opened.take(), migrations::upgrade).await?);
         *self.connection.borrow_mut() = Some(Rc::clone(&connection));
         // It may be another database than before.
         self.reserved.set(false);

@@ -3,7 +3,7 @@
 //! - A transaction's end is listened for from its beginning, so that it cannot be missed; an abort is
 //!   an error, with the reason's name.
 //! - The write behind an acknowledged enqueue is `strict`; others are `relaxed`.
-//! - Before the first write, Chromium is made to begin a fresh log; see `log`.
+//! - Before the first write, Chromium is made to begin a fresh log; see `sw/worker/database.js`.
 //! - The connection closes on `versionchange`, so that nobody's upgrade waits for us, and says when
 //!   the browser has closed it.
 //!
@@ -11,15 +11,15 @@
 //! the connection's `close` and `versionchange` events, and its builder deletes every store that it
 //! is not told of, which is not to happen to anybody's jobs.
 
-mod log;
 mod request;
 mod transaction;
 
 use std::{cell::Cell, rc::Rc};
 
-use js_sys::Function;
+use js_sys::{Function, Promise};
 use shearwater_core::{Error, ErrorCode};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
 
 use crate::{fault::storage_error, gate::Gate, js};
 
@@ -32,8 +32,6 @@ extern "C" {
     type IdbFactory;
     #[wasm_bindgen(method, catch)]
     fn open(this: &IdbFactory, name: &str, version: u32) -> Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = deleteDatabase)]
-    fn delete_database(this: &IdbFactory, name: &str) -> Result<JsValue, JsValue>;
 
     /// An `IDBDatabase`.
     #[derive(Clone)]
@@ -100,13 +98,15 @@ pub struct Connection {
 
 impl Connection {
     /// Opens the database, creating or upgrading it by `upgrade(database, old_version, loss)`; `loss` is why
-    /// the browser threw away the one that was there, where it says so (Chromium does).
+    /// the browser threw away the one that was there, where it says so (Chromium does). One that is `opened` already
+    /// is used if it is that and of this version.
     ///
     /// # Errors
     /// `storage-unavailable` or `quota-exceeded`.
     pub async fn open(
         name: &str,
         version: u32,
+        opened: Option<Promise>,
         upgrade: impl Fn(&IdbDatabase, u32, Option<String>) -> Result<(), JsValue> + 'static,
     ) -> Result<Self, Error> {
         let factory = js::global("indexedDB");
@@ -114,7 +114,19 @@ impl Connection {
             return Err(Error::new(ErrorCode::StorageUnavailable, "there is no IndexedDB in this context"));
         }
         let factory = factory.unchecked_into::<IdbFactory>();
-        let renewed = log::renew(&factory, name);
+        let database = match opened {
+            Some(opened) => JsFuture::from(opened).await.ok(),
+            None => None,
+        };
+        if let Some(database) = database.filter(JsValue::is_object) {
+            let is_ours = js::get(&database, "name").as_string().as_deref() == Some(name)
+                && js::get(&database, "version").as_f64() == Some(f64::from(version));
+            let database: IdbDatabase = database.unchecked_into();
+            if is_ours {
+                return Ok(Self::of(database));
+            }
+            database.close();
+        }
         let opening = factory.open(name, version).map_err(|error| storage_error(&error))?;
         let failed: Gate<JsValue> = Gate::new();
         let on_upgrade = Closure::<dyn FnMut(JsValue)>::new({
@@ -135,8 +147,10 @@ impl Connection {
         js::set(&opening, "onupgradeneeded", on_upgrade.as_ref());
         let opened = Request::new(opening.clone()).await;
         js::set(&opening, "onupgradeneeded", &JsValue::NULL);
-        let database: IdbDatabase = opened?.unchecked_into();
-        renewed.passed().await;
+        Ok(Self::of(opened?.unchecked_into()))
+    }
+
+    fn of(database: IdbDatabase) -> Self {
         let lost = Rc::new(Cell::new(false));
         let on_end = Closure::<dyn FnMut()>::new({
             let (lost, database) = (Rc::clone(&lost), database.clone());
@@ -147,7 +161,7 @@ impl Connection {
         });
         js::set(&database, "onversionchange", on_end.as_ref());
         js::set(&database, "onclose", on_end.as_ref());
-        Ok(Self { database, lost, _on_end: on_end })
+        Self { database, lost, _on_end: on_end }
     }
 
     /// Whether the browser, or somebody's upgrade, has ended it.
