@@ -47,6 +47,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod apart;
 pub mod backoff;
 pub mod classify;
 pub mod clock;

@@ -6,6 +6,7 @@ use js_sys::{Array, Function};
 use shearwater_bridge::{decode, encode};
 use shearwater_core::{
     Error, ErrorCode, JobId,
+    apart::apart,
     config::check_name,
     job::State,
     ledger::Ledger,
@@ -161,103 +162,110 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
     })?;
     let now = clock::now();
     let config = &engine.config;
-    match envelope.op {
-        Op::Enqueue(protocol::Enqueue { jobs, repeat }) => store_jobs(engine, jobs, bodies, repeat).await,
-        Op::Get(id) => {
+    // One at a time is what a message needs of these.
+    let work = match envelope.op {
+        Op::Enqueue(protocol::Enqueue { jobs, repeat }) => apart(store_jobs(engine, jobs, bodies, repeat)),
+        Op::Get(id) => apart(async move {
             let job = engine.store.run(Mode::Read, async |db| read::get(db, &id, config).await).await?;
             Ok(look(&job))
-        }
-        Op::List(filter) => {
+        }),
+        Op::List(filter) => apart(async move {
             let jobs = engine.store.run(Mode::Read, async |db| read::list(db, &filter, config).await).await?;
             Ok(look(&jobs))
-        }
-        Op::Retry(id) => {
+        }),
+        Op::Retry(id) => apart(async move {
             let (job, ledger) = change(engine, async |db| hands::retry(db, now, &id, config).await).await?;
             Ok(changed(job.map(|job| job.queue), ledger, None))
-        }
-        Op::Discard(id) => {
+        }),
+        Op::Discard(id) => apart(async move {
             let (job, ledger) = change(engine, async |db| hands::discard(db, now, &id).await).await?;
             // Those behind it may go now.
             Ok(changed(job.map(|job| job.queue), ledger, Some(Event::Removed(vec![id]))))
-        }
+        }),
         Op::Edit(protocol::Edit { id, request, headers, body }) => {
             let bytes = bodies.into_iter().next().filter(|bytes| !bytes.is_undefined() && !bytes.is_null());
-            edit(engine, id, request, headers, body.then_some(bytes)).await
+            apart(edit(engine, id, request, headers, body.then_some(bytes)))
         }
-        Op::Clear(filter) => {
+        Op::Clear(filter) => apart(async move {
             let (cleared, ledger) = change(engine, async |db| hands::clear(db, now, &filter).await).await?;
             let then = Then::Drain(engine.queues().await?, Some(Event::Removed(Vec::new())));
             Ok(Done { ok: encode(&cleared), ledger: Some(ledger), then })
-        }
-        Op::Sync(queue) => {
-            let queues = match queue {
-                Some(queue) => {
-                    config.queue(&queue)?;
-                    vec![queue]
-                }
-                None => engine.queues().await?,
-            };
-            let result = engine.drain_now(&queues).await?;
-            // The event lives on while the rest of the work does.
-            Ok(Done { ok: encode(&result), ledger: Some(engine.ledger().await?), then: Then::Linger(queues) })
-        }
-        Op::Pause(queue) => pause(engine, queue, true).await,
-        Op::Resume(queue) => pause(engine, queue, false).await,
-        Op::SetOwner(protocol::SetOwner { owner, purge }) => {
-            if let Some(owner) = &owner {
-                check_name("owner", owner)?;
-            }
-            let owner = owner.unwrap_or_default();
-            // What was claimed for the one before and is not on its way yet, is not sent any more.
-            engine.owner.replace(Some(owner.clone()));
-            engine.stop(None);
-            let outcome = change(engine, async |db| {
-                if purge {
-                    db.purge_quarantine().await?;
-                }
-                hands::set_owner(db, now, &owner, purge, config).await.map(drop)
-            })
-            .await;
-            let ((), ledger) = outcome.inspect_err(|_| drop(engine.owner.take()))?;
-            engine.stop(None);
-            let then = Then::Drain(engine.queues().await?, None);
-            Ok(Done { ok: JsValue::NULL, ledger: Some(ledger), then })
-        }
-        Op::Metrics => {
+        }),
+        Op::Sync(queue) => apart(sync(engine, queue)),
+        Op::Pause(queue) => apart(pause(engine, queue, true)),
+        Op::Resume(queue) => apart(pause(engine, queue, false)),
+        Op::SetOwner(protocol::SetOwner { owner, purge }) => apart(set_owner(engine, owner, purge)),
+        Op::Metrics => apart(async move {
             let metrics = engine.store.run(Mode::Read, async |db| read::metrics(db, now).await).await?;
             let ok = encode(&metrics);
             js::set(&ok, "quarantine", &engine.store.quarantine().await?);
             Ok(Done { ok, ledger: None, then: Then::Nothing })
-        }
-        Op::Repair => {
+        }),
+        Op::Repair => apart(async move {
             let (report, ledger) = change(engine, async |db| repair::repair(db).await).await?;
             // Dead leases are taken back by the drains that begin now.
             let then = Then::Drain(engine.queues().await?, None);
             let ok = encode(&report);
             js::set(&ok, "quarantine", &engine.store.quarantine().await?);
             Ok(Done { ok, ledger: Some(ledger), then })
-        }
-        Op::Compact(protocol::Compact { failed }) => {
+        }),
+        Op::Compact(protocol::Compact { failed }) => apart(async move {
             let (compacted, ledger) = change(engine, async |db| hands::compact(db, now, failed, config).await).await?;
             let then = Then::Drain(engine.queues().await?, Some(Event::Removed(Vec::new())));
             Ok(Done { ok: encode(&compacted), ledger: Some(ledger), then })
-        }
-        Op::Export(filter) => export(engine, filter).await,
-        Op::Status => {
+        }),
+        Op::Export(filter) => apart(export(engine, filter)),
+        Op::Status => apart(async move {
             let (ledger, next) = engine.outlook().await?;
             let mut status = engine.status(&ledger);
             status.next_sync_at = next;
             engine.seen.replace(ledger);
             Ok(look(&status))
-        }
-        Op::Wake(reason) => {
+        }),
+        Op::Wake(reason) => apart(async move {
             let (queues, ripen) = engine.due(reason).await?;
             // A drain tells at its end. Without one: what was committed last may never have been told, for
             // its worker was stopped in between, and the page wakes because it knows no better.
             let then = if queues.is_empty() { Then::Tell(None) } else { Then::Wake(queues, ripen) };
             Ok(Done { ok: JsValue::NULL, ledger: None, then })
+        }),
+    };
+    work.await
+}
+
+/// Drains a queue, or all, until all that can be tried now was tried.
+async fn sync(engine: &Rc<Engine>, queue: Option<String>) -> Result<Done, Error> {
+    let queues = match queue {
+        Some(queue) => {
+            engine.config.queue(&queue)?;
+            vec![queue]
         }
+        None => engine.queues().await?,
+    };
+    let result = engine.drain_now(&queues).await?;
+    // The event lives on while the rest of the work does.
+    Ok(Done { ok: encode(&result), ledger: Some(engine.ledger().await?), then: Then::Linger(queues) })
+}
+
+async fn set_owner(engine: &Rc<Engine>, owner: Option<String>, purge: bool) -> Result<Done, Error> {
+    if let Some(owner) = &owner {
+        check_name("owner", owner)?;
     }
+    let (owner, now) = (owner.unwrap_or_default(), clock::now());
+    // What was claimed for the one before and is not on its way yet, is not sent any more.
+    engine.owner.replace(Some(owner.clone()));
+    engine.stop(None);
+    let outcome = change(engine, async |db| {
+        if purge {
+            db.purge_quarantine().await?;
+        }
+        hands::set_owner(db, now, &owner, purge, &engine.config).await.map(drop)
+    })
+    .await;
+    let ((), ledger) = outcome.inspect_err(|_| drop(engine.owner.take()))?;
+    engine.stop(None);
+    let then = Then::Drain(engine.queues().await?, None);
+    Ok(Done { ok: JsValue::NULL, ledger: Some(ledger), then })
 }
 
 /// Runs a change that a person or the app asked for: on the disk before it is answered.

@@ -9,6 +9,7 @@ mod claim;
 
 use super::{Index, Outcome, Scan, Tx, bodies::Leaving, line, load, save};
 use crate::{
+    apart::apart,
     classify::{ErrorKind, LastError, Meaning, Reply, meaning},
     clock::{self, Time},
     config::{HistoryConfig, QueueConfig, WorkerConfig},
@@ -156,23 +157,23 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
         first_due: None,
     };
     if set_back {
-        work.forget_times().await?;
+        apart(work.forget_times()).await?;
     }
-    let asks_time = work.judge_time(turn, &owner).await?;
+    let asks_time = apart(work.judge_time(turn, &owner)).await?;
     let settled: Vec<&JobId> = turn.settle.iter().map(|settlement| &settlement.id).collect();
     for (settlement, job) in turn.settle.iter().zip(tx.jobs(&settled).await?) {
-        work.settle(settlement, job, &turn.holder).await?;
+        apart(work.settle(settlement, job, &turn.holder)).await?;
     }
     for id in &turn.release {
-        work.release(id, &turn.holder).await?;
+        apart(work.release(id, &turn.holder)).await?;
     }
     if let Some(begin) = turn.begin {
-        work.recover(turn, begin, &owner).await?;
+        apart(work.recover(turn, begin, &owner)).await?;
         if !work.in_doubt {
-            work.expire(&turn.queue, &owner).await?;
+            apart(work.expire(&turn.queue, &owner)).await?;
         }
         if work.ledger.history > 0 {
-            work.prune_history().await?;
+            apart(work.prune_history()).await?;
         }
     }
     std::mem::take(&mut work.leaving).count_out(tx).await?;
@@ -181,14 +182,14 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
     let mut ripens_from = None;
     if !asks_time && !work.ledger.is_paused(&turn.queue) {
         if turn.ripen > Ripen::Nothing {
-            ripens_from = work.ripen(turn, &owner).await?;
+            ripens_from = apart(work.ripen(turn, &owner)).await?;
         }
-        claimed = work.claim(turn, &owner).await?;
+        claimed = apart(work.claim(turn, &owner)).await?;
         next_due = work.next_due(turn, &owner, &claimed).await?;
     }
     let looks = claimed.is_empty() && !asks_time && !set_back;
     // Before the ledger is written, for what does not parse is put aside by looking.
-    let mut next_wake = if looks { Some(super::read::next_wake(tx, work.ledger, now).await?) } else { None };
+    let mut next_wake = if looks { Some(apart(super::read::next_wake(tx, work.ledger, now)).await?) } else { None };
     let (fates, wall, in_doubt, told) = (work.fates, work.wall, work.in_doubt, work.told);
     if turn.begin.is_some() && !claimed.is_empty() {
         ledger.sync_count += 1;
