@@ -100,7 +100,7 @@ test("an upgrade by another while jobs are being sent does not wait for us; thei
   await page.evaluate(
     () =>
       new Promise((resolve, reject) => {
-        const opening = indexedDB.open("shearwater", 2);
+        const opening = indexedDB.open("shearwater", 99);
         opening.onsuccess = () => resolve(opening.result.close());
         opening.onerror = () => reject(opening.error);
       }),

@@ -342,6 +342,11 @@ impl Db {
         }
     }
 
+    /// The job that this row is, where it is one.
+    fn admit_job(&self, raw: JsValue) -> Result<Option<Job>, Error> {
+        if raw.is_undefined() { Ok(None) } else { self.admit(stores::JOBS, raw) }
+    }
+
     fn quarantine(&self, store: &'static str, key: &JsValue, raw: &JsValue, reason: &str) -> Result<(), Error> {
         self.tx.put(stores::QUARANTINE, &quarantine_entry(store, raw, reason), None)?;
         self.tx.delete_key(store, key)?;
@@ -428,13 +433,17 @@ impl Tx for Db {
 
     async fn job(&self, id: &JobId) -> Result<Option<Job>, Error> {
         let raw = self.tx.get(stores::JOBS, id.as_str()).await?;
-        if raw.is_undefined() { Ok(None) } else { self.admit(stores::JOBS, raw) }
+        self.admit_job(raw)
     }
 
     async fn jobs(&self, ids: &[&JobId]) -> Result<Vec<Option<Job>>, Error> {
         let keys: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
         let rows = self.tx.get_each(stores::JOBS, &keys).await?;
-        rows.into_iter().map(|raw| if raw.is_undefined() { Ok(None) } else { self.admit(stores::JOBS, raw) }).collect()
+        let mut jobs = Vec::with_capacity(rows.len());
+        for raw in rows {
+            jobs.push(self.admit_job(raw)?);
+        }
+        Ok(jobs)
     }
 
     async fn scan(&self, scan: &Scan<'_>) -> Result<Vec<Job>, Error> {

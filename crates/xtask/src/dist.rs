@@ -27,7 +27,7 @@ const FEATURES: [&str; 6] = [
 /// What makes it smallest after brotli: the code that LLVM repeats costs less than what replaces it. Inlining
 /// mixes it up, and so do the passes that are skipped; each was measured. Nothing lies in the first KiB of the
 /// memory, where the stack ends.
-const OPTIMISED: [&str; 9] = [
+const OPTIMISED: [&str; 10] = [
     "-Oz",
     "--converge",
     "--one-caller-inline-max-function-size=30",
@@ -35,6 +35,7 @@ const OPTIMISED: [&str; 9] = [
     "--skip-pass=merge-similar-functions",
     "--low-memory-unused",
     "--reorder-functions-by-name", // the same generic function of other types is much the same
+    "--reorder-locals",
     "--strip-debug",
     "--strip-producers",
 ];
