@@ -8,6 +8,7 @@ import { join, resolve } from "node:path";
 
 import { root } from "../e2e/harness/server.mjs";
 import { plot } from "./plot.mjs";
+import { explain } from "./reasons.mjs";
 import { median, range, show } from "./stats.mjs";
 
 const verdict = ({ met }) => (met === undefined ? "" : met ? "met" : "missed");
@@ -65,7 +66,7 @@ ${browsers.join(", ")}, ${cpus().length} × ${cpus()[0].model.trim()}. **Only ra
 
 ${table(["row", "measure", "ratio of medians", "is", "aim", ""], ["---", "---", "---", "--:", "--:", "---"], aims.map((aim) => [aim.row, aim.title, aim.what, value(aim), aim.aim, verdict(aim)]))}
 
-## Medians
+${explain(measures) && `## Why some are missed, and what comes next\n\n${explain(measures)}\n\n`}## Medians
 
 Of ${bench.runs} runs (F5: 9; F6: 9 or 27 samples in one run), each in a fresh origin; the spread is from the best to the worst.
 
@@ -80,7 +81,8 @@ page's own, from the call to the promise, unless another is named. Each drain is
 - **Peers.** *Workbox*: \`new Queue(name)\`; a message from the page, \`pushRequest\` in the worker, an answer; it registers a
   \`sync\` each time as it always does, and its \`onSync\` does nothing until the drain is measured (\`replayRequests\`).
   *Shearwater*: \`pause()\` in place of that; then \`enqueue\`, \`enqueueAll\`, \`resume\` + \`syncNow\`. *Plain IndexedDB*: the same message,
-  one \`put\` a job into one store without an index. *Plain fetch*: the requests come by message and are sent from
+  one \`put\` a job into one store without an index; *our records*: the rows, index entries, packs and ledger that Shearwater
+  writes for them, by forty lines of JavaScript that check nothing and read nothing. *Plain fetch*: the requests come by message and are sent from
   the worker, so many at once, replies read to the end, nothing stored.
 - **Durability.** Shearwater acknowledges after a \`strict\` commit, Workbox after a \`relaxed\` one. Rows say at which
   durability all peers were: \`IDBDatabase.prototype.transaction\` is patched in the workers to that effect.
@@ -95,7 +97,7 @@ page's own, from the call to the promise, unless another is named. Each drain is
 - **F6** One origin filled further and further by \`enqueueAll\` of 1,000. Deliveries: the time between the 12th and the 60th
   of a drain at latency 0. "Nothing due": all jobs have a \`notBefore\` of tomorrow, a hundred the same one; a sync event is
   measured to its end.
-- **F7** \`Runtime.getHeapUsage\` (heap, embedder heap, array buffers) of the worker every 50 ms, after a collection at each
+- **F7** Ten rounds: ${bench.memory.blobs} blobs of 5 MB in the first, a fifth of it in the others. \`Runtime.getHeapUsage\` (heap, embedder heap, array buffers) of the worker every 50 ms, after a collection at each
   round's end; wasm memory from \`WebAssembly.Memory\`. Blobs live in the browser's process and are not in it.
 - **F8** The devtools' \`TaskDuration\` in thread time; \`longtask\` entries. The changes are the worker's own status message,
   repeated 167 times a second with other counts, with a subscriber that takes the snapshot.

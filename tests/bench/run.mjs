@@ -4,7 +4,7 @@
 //   … --rows F1,F3                         some rows; prints, writes nothing
 //   … --quick                              few runs and few jobs, to see that it works; writes nothing
 //   … --runs 9 --jobs 500 --no-firefox     as it says
-//   … --lengths 100,1000 --blobs 200       for F6 and F7
+//   … --lengths 100,1000 --blobs 40        for F6 and F7
 //   … --out /tmp                           writes there, whatever was run
 
 import { spawnSync } from "node:child_process";
@@ -45,7 +45,7 @@ const bench = {
   runs: Number(given.runs ?? (quick ? 2 : 5)),
   jobs: Number(given.jobs ?? (quick ? 200 : 1_000)),
   lengths: (given.lengths ?? (quick ? "100,1000" : "100,1000,10000,100000")).split(",").map(Number),
-  memory: { blobs: Number(given.blobs ?? (quick ? 10 : 40)), blobBytes: 5 * 1_048_576, rounds: quick ? 2 : 10 },
+  memory: { blobs: Number(given.blobs ?? (quick ? 10 : 200)), blobBytes: 5 * 1_048_576, rounds: quick ? 2 : 10 },
 };
 
 const rows = { F1: enqueueOne, F2: enqueueMany, F3: drain, F5: coldStart, F6: growth, F7: memory, F8: pageCost, F9: bytes };

@@ -11,7 +11,7 @@ use wasm_bindgen_cli_support::Bindgen;
 
 use crate::{
     Outcome, names,
-    run::{output, root, run},
+    run::{output, root, run, run_with},
 };
 
 /// The wasm features that every browser of the last years has; named, because wasm-opt knows no target.
@@ -91,7 +91,7 @@ fn compile(package: &str, file: &str, faults: bool, work: &Path) -> Outcome<Comp
     }
     arguments.push("--");
     arguments.extend(LEAN);
-    run("cargo", &arguments)?;
+    run_with("cargo", &arguments, &[("CARGO_ENCODED_RUSTFLAGS", &nameless())])?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let raw = target.join("wasm32-unknown-unknown/wasm").join(format!("{file}.wasm"));
     Bindgen::new()
@@ -109,6 +109,13 @@ fn compile(package: &str, file: &str, faults: bool, work: &Path) -> Outcome<Comp
     let glue = work.join(format!("{file}.js"));
     fs::write(&glue, names::shorten(&fs::read_to_string(&glue)?, &renamed)?)?;
     Ok(Compiled { wasm, glue })
+}
+
+/// Has panics of a dependency name its file without the folder of the machine that built it.
+fn nameless() -> String {
+    let home = |name| std::env::var_os(name).map(PathBuf::from);
+    let cargo = home("CARGO_HOME").or_else(|| home("HOME").map(|home| home.join(".cargo"))).unwrap_or_default();
+    format!("--remap-path-prefix={}=cargo", cargo.display())
 }
 
 /// Runs `wasm-opt`; answers what it prints.

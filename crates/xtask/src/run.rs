@@ -14,8 +14,14 @@ pub fn root() -> PathBuf {
 
 /// Runs `program` in the workspace's root.
 pub fn run(program: &str, arguments: &[&str]) -> Outcome {
-    let status =
-        Command::new(program).args(arguments).current_dir(root()).status().map_err(|error| format!("{program}: {error}"))?;
+    run_with(program, arguments, &[])
+}
+
+/// As [`run`], in an environment with these besides.
+pub fn run_with(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Outcome {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(root()).envs(environment.iter().copied());
+    let status = command.status().map_err(|error| format!("{program}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("`{program} {}` failed", arguments.join(" ")).into()) }
 }
 

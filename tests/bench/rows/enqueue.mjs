@@ -8,6 +8,7 @@ const peers = (durability) => [
   { who: "Shearwater", peer: "shearwater", query: durability === "strict" ? {} : { durability } },
   { who: "Workbox", peer: "workbox", query: { hold: 1, ...(durability === "strict" && { durability }) } },
   { who: "plain IndexedDB", peer: "plain", query: { durability } },
+  { who: "plain IndexedDB, our records", peer: "plain", query: { durability, records: 1 } },
 ];
 
 export async function enqueueOne(bench) {
@@ -25,6 +26,7 @@ export async function enqueueOne(bench) {
       new Measure(`F1${bench.mark}`, `enqueue, one right after the other, ${durability}`, "ms", results)
         .faster("Shearwater", "Workbox", aims ? 2 : undefined)
         .within("Shearwater", "plain IndexedDB", aims ? 1.3 : undefined)
+        .within("Shearwater", "plain IndexedDB, our records")
         .faster("plain IndexedDB", "Workbox"),
       new Measure(`F1${bench.mark}`, `enqueue, 30 ms between, ${durability}`, "ms", [...spaced].map(([who, samples]) => ({ who, samples })))
         .faster("Shearwater", "Workbox")
@@ -36,13 +38,14 @@ export async function enqueueOne(bench) {
 
 export async function enqueueMany(bench) {
   const jobs = bench.jobs;
-  const [shearwater, workbox, plain] = peers("strict");
+  const [shearwater, workbox, plain, records] = peers("strict");
   const all = [
     shearwater,
     workbox,
     { ...workbox, who: "Workbox, all at once", options: { atOnce: true } },
     { who: "Workbox, relaxed", peer: "workbox", query: { hold: 1 } },
     plain,
+    records,
   ];
   const results = await compete(bench, all, bench.runs, ({ page }) => page.evaluate((jobs) => window.manyAtOnce(jobs), jobs));
   return [
@@ -51,6 +54,8 @@ export async function enqueueMany(bench) {
       .faster("Shearwater", "Workbox, all at once")
       .faster("Shearwater", "Workbox, relaxed")
       .within("Shearwater", "plain IndexedDB", bench.mark ? undefined : 1.5)
+      .within("Shearwater", "plain IndexedDB, our records")
+      .within("plain IndexedDB, our records", "plain IndexedDB")
       .faster("plain IndexedDB", "Workbox"),
   ];
 }

@@ -1,11 +1,12 @@
 // F8: what the page's main thread pays. F9: what is shipped.
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { brotliCompressSync } from "node:zlib";
 
 import { root } from "../../e2e/harness/server.mjs";
 import { once } from "../arena.mjs";
+import { crates } from "../crates.mjs";
 import { Measure } from "../stats.mjs";
 
 const PER_SECOND = 10_000 / 60;
@@ -76,7 +77,14 @@ export function bytes(bench) {
   const size = (path) => brotliCompressSync(readFileSync(path)).length / 1_024;
   const dist = (...names) => names.map((name) => size(join(resolve(root, process.env.SHEARWATER_DIST ?? ""), "dist", name))).reduce((a, b) => a + b);
   const [worker, page] = [dist("worker.js", "worker.wasm"), dist("page.js", "page.wasm")];
+  // As the compiler left it: wasm-opt makes a tenth less of it, and takes the names away.
+  const named = (part) => join(root, `target/xtask/release/shearwater_${part}_bg.wasm`);
+  const costs = ["worker", "page"].filter((part) => existsSync(named(part))).map((part) => {
+    const peers = crates(named(part)).slice(0, 10).map(([who, size]) => ({ who, samples: [size / 1_024] }));
+    return new Measure("F9", `code of the ${part}'s wasm by crate, before wasm-opt and brotli`, "KiB", peers);
+  });
   return [
+    ...costs,
     new Measure("F9", "bytes shipped, brotli", "KiB", [
       { who: "Shearwater, worker", samples: [worker] },
       { who: "Shearwater, page", samples: [page] },
