@@ -10,14 +10,22 @@ const settled = (request) =>
     };
   });
 
-/** Opens the database. One that is yet to be made is left to the wasm, which has the schema; so is an upgrade. */
+/**
+ * Opens the database: `{database, loss}`. One that is yet to be made, or upgraded, is left to the wasm, which has the
+ * schema. `loss` is why the browser deleted the one that was there: Chromium says so to who asks first, and to
+ * nobody else.
+ */
 export async function open(name) {
   const opening = indexedDB.open(name);
-  opening.onupgradeneeded = () => opening.transaction.abort();
+  let loss;
+  opening.onupgradeneeded = ({ dataLoss, dataLossMessage }) => {
+    if (dataLoss && dataLoss !== "none") loss = dataLossMessage ?? "";
+    opening.transaction.abort();
+  };
   const database = await settled(opening);
   // Until the wasm has its own way of hearing of it.
   if (database) database.onversionchange = () => database.close();
-  return database;
+  return { database, loss };
 }
 
 /**

@@ -31,6 +31,9 @@ export function createShearwater(wasmUrl) {
   let booting = null;
   let loaded = false;
   let restarts = 0;
+  let opened;
+  let renewed;
+  const databaseName = () => config?.name ?? "shearwater";
 
   /** What the wasm may ask of the script; one for each life of the module. */
   function createHost() {
@@ -41,6 +44,12 @@ export function createShearwater(wasmUrl) {
     return {
       death,
       dead: false,
+      /** Settles when the database, opened now, may be written to: at first by the renewal that is on its way. */
+      renewed() {
+        const first = renewed;
+        renewed = undefined;
+        return first ?? renewLog(databaseName()).catch(() => {});
+      },
       hook(name, detail) {
         return hooks.get(name)?.(detail);
       },
@@ -73,10 +82,10 @@ export function createShearwater(wasmUrl) {
 
   async function load() {
     if (!loaded) {
-      const name = config?.name ?? "shearwater";
-      // None of them is waited for here; where there is no IndexedDB, the wasm says so.
-      host.renewed = renewLog(name).catch(() => {});
-      host.opened = open(name).catch(() => {});
+      // Neither is waited for here; where there is no IndexedDB, the wasm says so. This one first, see there.
+      opened ??= open(databaseName()).catch(() => {});
+      host.opened = opened;
+      renewed ??= renewLog(databaseName()).catch(() => {});
       await glue.default({ module_or_path: await compile() });
       loaded = true;
     }

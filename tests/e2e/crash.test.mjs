@@ -1,6 +1,8 @@
 // Killed anywhere: the worker stopped and the browser process killed, in mid-flight (P1, P2).
 
 import assert from "node:assert/strict";
+import { readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import test, { after, afterEach, before } from "node:test";
 
 import { startChromium as launch } from "./harness/chromium.mjs";
@@ -159,4 +161,23 @@ test("ten kills in a row, with forty jobs of four keys: each arrives once and ea
     assert.deepEqual(order, [...order].sort((a, b) => a - b), `key ${key}`);
   }
   await chromium.close();
+});
+
+test("the browser finds its store corrupt and deletes it: the quarantine says so, and what comes then works", async () => {
+  let chromium = await startChromium();
+  let page = await chromium.open(server.origin);
+  await page.evaluate(() => window.client.pause());
+  await enqueue(page, 2);
+  await chromium.kill();
+  const folder = join(chromium.profile, "Default/IndexedDB");
+  const [store] = readdirSync(folder).filter((name) => name.endsWith(".indexeddb.leveldb"));
+  for (const name of readdirSync(join(folder, store)).filter((name) => name.startsWith("MANIFEST"))) writeFileSync(join(folder, store, name), "garbage");
+  chromium = await startChromium({ profile: chromium.profile });
+  page = await chromium.open(server.origin);
+  assert.deepEqual(await page.evaluate(() => window.client.list()), []);
+  const [entry] = (await page.evaluate(() => window.client.metrics())).quarantine;
+  assert.equal(entry.store, "database");
+  assert.match(entry.reason, /corrupt/);
+  const id = await page.evaluate(() => window.client.enqueue({ url: "/api/sink/after", body: "after" }));
+  await until("what comes then", async () => (await page.evaluate((id) => window.client.get(id), id))?.state === "delivered");
 });

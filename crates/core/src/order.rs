@@ -24,9 +24,14 @@ pub fn first_by(jobs: Vec<Job>, limit: usize, key: impl Fn(&Job) -> (u64, u64)) 
 /// Whether two of these numbers are the same.
 #[must_use]
 pub fn has_twins(numbers: impl Iterator<Item = u128>) -> bool {
+    by_number(numbers).windows(2).any(|pair| matches!(pair, [(a, b, _), (c, d, _)] if (a, b) == (c, d)))
+}
+
+/// The halves of these numbers in ascending order, and which each was.
+#[must_use]
+pub fn by_number(numbers: impl Iterator<Item = u128>) -> Vec<(u64, u64, usize)> {
     #[expect(clippy::cast_possible_truncation, reason = "the two halves of a UUID")]
-    let halves = numbers.map(|number| ((number >> 64) as u64, number as u64, 0)).collect();
-    sorted(halves).windows(2).any(|pair| matches!(pair, [a, b] if a == b))
+    sorted(numbers.enumerate().map(|(at, number)| ((number >> 64) as u64, number as u64, at)).collect())
 }
 
 /// In ascending order.

@@ -6,9 +6,6 @@ use wasm_bindgen_futures::JsFuture;
 
 use crate::js;
 
-/// A `Blob` of fewer bytes becomes an `ArrayBuffer`, which may share a record with others.
-const SMALL: f64 = 65_536.0;
-
 /// A body that holds its bytes itself, for the database.
 ///
 /// `WebKit` writes a stored `Blob` that is a part of another, or has such a part in it, as the *whole* of that
@@ -26,8 +23,6 @@ pub async fn own(body: JsValue) -> Result<JsValue, Error> {
         let advice = "the body cannot be read; a file that was changed or removed must be chosen again: ";
         Error::invalid_request([advice, &js::message_of(&error)].text())
     };
-    let is_small = js::get(&body, "size").as_f64().is_some_and(|size| size < SMALL);
-    let read = |response: js::Response| if is_small { response.array_buffer() } else { response.blob() };
-    let reading = js::Response::new(&body).and_then(read).map_err(unreadable)?;
+    let reading = js::Response::new(&body).and_then(|response| response.blob()).map_err(unreadable)?;
     JsFuture::from(reading).await.map_err(unreadable)
 }

@@ -81,7 +81,7 @@ impl Engine {
         let origin = js::get2(&js_sys::global(), "location", "origin").as_string().unwrap_or_default();
         Rc::new(Self {
             origin,
-            store: Store::new(&config.name, config.log_level >= LogLevel::Error, host.database()),
+            store: Store::new(&config.name, config.log_level >= LogLevel::Error, host.clone()),
             channel: BroadcastChannel::new(&["shearwater:", &config.name].text()).ok(),
             host,
             running: RefCell::default(),

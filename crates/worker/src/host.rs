@@ -17,10 +17,14 @@ impl Host {
         Self(host)
     }
 
-    /// The database, if the script has opened it already, and when it may be written to; see `sw/worker/database.js`.
-    pub fn database(&self) -> (Option<Promise>, Option<Promise>) {
-        let promise = |name| js::get(&self.0, name).dyn_into().ok();
-        (promise("opened"), promise("renewed"))
+    /// The database, if the script is opening it already: a promise of `{database, loss}`; see `sw/worker/database.js`.
+    pub fn opened(&self) -> Option<Promise> {
+        js::get(&self.0, "opened").dyn_into().ok()
+    }
+
+    /// When the database, opened now, may be written to.
+    pub fn renewed(&self) -> Promise {
+        Promise::resolve(&self.call("renewed", &[]).unwrap_or_default())
     }
 
     /// This instance is dead.

@@ -255,13 +255,7 @@ async fn set_owner(engine: &Rc<Engine>, owner: Option<String>, purge: bool) -> R
     // What was claimed for the one before and is not on its way yet, is not sent any more.
     engine.owner.replace(Some(owner.clone()));
     engine.stop(None);
-    let outcome = change(engine, async |db| {
-        if purge {
-            db.purge_quarantine().await?;
-        }
-        hands::set_owner(db, now, &owner, purge, &engine.config).await.map(drop)
-    })
-    .await;
+    let outcome = change(engine, async |db| hands::set_owner(db, now, &owner, purge, &engine.config).await.map(drop)).await;
     let ((), ledger) = outcome.inspect_err(|_| drop(engine.owner.take()))?;
     engine.stop(None);
     let then = Then::Drain(engine.queues().await?, None);

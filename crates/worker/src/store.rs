@@ -27,7 +27,7 @@ use shearwater_core::{
     Error, ErrorCode, JobId, Millis,
     job::Job,
     ledger::Ledger,
-    store::{Outcome, Scan, Tx, bodies::Leaving},
+    store::{Outcome, Scan, Tx},
     text::Text,
     wire::Wire,
 };
@@ -37,10 +37,15 @@ use wasm_bindgen_futures::JsFuture;
 use crate::{
     clock,
     codec::encode_job,
+    host::Host,
     idb::{self, Connection, Mode, Transaction},
     js,
     migrations::{self, BY_TIME, stores},
 };
+
+/// What the keys of packs begin with, and what they all come before.
+const PACK: &str = "pack ";
+const PACK_END: &str = "pack!";
 
 /// Entries of the quarantine that are listed.
 const QUARANTINED: u32 = 100;
@@ -68,6 +73,7 @@ type Work<'w> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'w>>;
 pub struct Store {
     name: String,
     connection: RefCell<Option<Rc<Connection>>>,
+    host: Host,
     /// What was opened while the wasm was loaded, to be used once.
     opened: Cell<Option<Promise>>,
     /// To be waited for before the first write.
@@ -83,12 +89,13 @@ pub struct Store {
 
 impl Store {
     /// A store that connects when it is first used.
-    pub fn new(name: &str, tells: bool, (opened, renewed): (Option<Promise>, Option<Promise>)) -> Self {
+    pub fn new(name: &str, tells: bool, host: Host) -> Self {
         Self {
             name: name.to_owned(),
             connection: RefCell::default(),
-            opened: Cell::new(opened),
-            renewed: RefCell::new(renewed),
+            opened: Cell::new(host.opened()),
+            renewed: RefCell::default(),
+            host,
             quarantined: Cell::new(0),
             reserved: Cell::new(false),
             full: Cell::new(None),
@@ -248,8 +255,10 @@ impl Store {
         if let Some(connection) = self.connection.borrow().as_ref().filter(|connection| !connection.is_lost()) {
             return Ok(Rc::clone(connection));
         }
-        let connection =
-            Rc::new(Connection::open(&self.name, migrations::VERSION, self.opened.take(), migrations::upgrade).await?);
+        // A new one each time: the browser's own store may have been started anew.
+        self.renewed.replace(Some(self.host.renewed()));
+        let opened = self.opened.take();
+        let connection = Rc::new(Connection::open(&self.name, migrations::VERSION, opened, migrations::upgrade).await?);
         *self.connection.borrow_mut() = Some(Rc::clone(&connection));
         // It may be another database than before.
         self.reserved.set(false);
@@ -269,7 +278,7 @@ pub struct Db {
 
 impl Db {
     async fn has_reserve(&self) -> Result<bool, Error> {
-        let keys = self.tx.get_all_keys(stores::META).await?;
+        let keys = self.tx.get_all_keys(stores::META, &JsValue::UNDEFINED).await?;
         Ok(keys.iter().any(|key| key.as_string().as_deref() == Some(RESERVE)))
     }
 
@@ -299,31 +308,6 @@ impl Db {
             });
         }
         Ok(bodies)
-    }
-
-    /// Removes what lies in quarantine of the current owner, bodies included.
-    ///
-    /// # Errors
-    /// What the transaction answers.
-    pub async fn purge_quarantine(&self) -> Result<(), Error> {
-        let owner = shearwater_core::store::ledger(self).await?.owner;
-        let entries = self.tx.get_all(stores::QUARANTINE, None, &JsValue::UNDEFINED, u32::MAX).await?;
-        let keys = self.tx.get_all_keys(stores::QUARANTINE).await?;
-        let mut leaving = Leaving::default();
-        for (entry, key) in entries.iter().zip(keys.iter()) {
-            let row = js::get(&entry, "row");
-            // Of one that does not even say whose it is nobody can be sure.
-            if js::get(&row, "owner").as_string().is_none_or(|of| of == owner) {
-                self.tx.delete_key(stores::QUARANTINE, &key)?;
-                if let Some(id) = js::get(&row, "id").as_string() {
-                    self.tx.delete(stores::BODIES, &id)?;
-                }
-                if let Ok(pack) = decode(&js::get2(&row, "packed", "pack")) {
-                    leaving.part_of(&pack);
-                }
-            }
-        }
-        leaving.count_out(self).await
     }
 
     /// Parses a row. One that does not parse goes to quarantine as it is; its body stays where it is.
@@ -380,7 +364,7 @@ impl Db {
 
 /// The key of a pack's bytes.
 fn pack_key(pack: &JobId) -> String {
-    ["pack ", pack.as_str()].text()
+    [PACK, pack.as_str()].text()
 }
 
 /// The key of a pack's count.
@@ -475,10 +459,6 @@ impl Tx for Db {
     fn add_pack(&self, pack: &JobId, bodies: &[(u64, &JsValue)]) -> Result<(), Error> {
         let (mut parts, mut total) = (Vec::with_capacity(bodies.len()), 0);
         for (at, body) in bodies {
-            // Of anything else this would make an empty array.
-            if !body.is_instance_of::<js_sys::ArrayBuffer>() {
-                return Err(Error::internal("a small body that is no ArrayBuffer"));
-            }
             let part = js_sys::Uint8Array::new(body);
             let at = u32::try_from(*at).unwrap_or(u32::MAX);
             total = at.saturating_add(part.length());
@@ -492,8 +472,38 @@ impl Tx for Db {
         self.put_pack_left(pack, u32::try_from(bodies.len()).unwrap_or(u32::MAX))
     }
 
-    async fn pack_left(&self, pack: &JobId) -> Result<Option<u32>, Error> {
-        Ok(decode(&self.tx.get(stores::BODIES, &left_key(pack)).await?).ok())
+    fn may_share(body: &JsValue) -> bool {
+        body.is_instance_of::<js_sys::ArrayBuffer>()
+    }
+
+    async fn packs_left(&self, packs: &[&JobId]) -> Result<Vec<Option<u32>>, Error> {
+        let keys: Vec<String> = packs.iter().map(|pack| left_key(pack)).collect();
+        Ok(self.tx.get_each(stores::BODIES, &keys).await?.iter().map(|left| decode(left).ok()).collect())
+    }
+
+    async fn packs(&self) -> Result<Vec<JobId>, Error> {
+        let keys = self.tx.get_all_keys(stores::BODIES, &idb::between(PACK, PACK_END)?).await?;
+        Ok(keys.iter().filter_map(|key| JobId::parse(key.as_string()?.strip_prefix(PACK)?).ok()).collect())
+    }
+
+    async fn packs_aside(&self) -> Result<Vec<JobId>, Error> {
+        let entries = self.tx.get_all(stores::QUARANTINE, None, &JsValue::UNDEFINED, u32::MAX).await?;
+        Ok(entries.iter().filter_map(|entry| decode(&js::get(&js::get2(&entry, "row", "packed"), "pack")).ok()).collect())
+    }
+
+    async fn purge_quarantine(&self, owner: &str) -> Result<Vec<JobId>, Error> {
+        let entries = self.tx.get_all(stores::QUARANTINE, None, &JsValue::UNDEFINED, u32::MAX).await?;
+        let keys = self.tx.get_all_keys(stores::QUARANTINE, &JsValue::UNDEFINED).await?;
+        let mut ids = Vec::new();
+        for (entry, key) in entries.iter().zip(keys.iter()) {
+            let row = js::get(&entry, "row");
+            // Of one that does not even say whose it is nobody can be sure.
+            if js::get(&row, "owner").as_string().is_none_or(|of| of == owner) {
+                self.tx.delete_key(stores::QUARANTINE, &key)?;
+                ids.extend(decode(&js::get(&row, "id")));
+            }
+        }
+        Ok(ids)
     }
 
     fn put_pack_left(&self, pack: &JobId, left: u32) -> Result<(), Error> {

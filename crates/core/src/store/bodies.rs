@@ -5,7 +5,8 @@
 //! *packs*. A pack is written once and never changed; beside it stands how many jobs still need it, and the
 //! transaction in which the last of them leaves, or gets another body, deletes both.
 //!
-//! A job that is put aside because its row does not parse needs its bytes still. A pack is never larger than a
+//! A job that is put aside because its row does not parse needs its bytes still. What is said beside a pack may get
+//! lost; `repair` counts anew, and so does the purge of an owner, after which nothing of theirs is to be left. A pack is never larger than a
 //! small file, so what one dead letter keeps from being deleted is bounded.
 
 use super::{Tx, enqueue::Admitted};
@@ -13,6 +14,7 @@ use crate::{
     error::Error,
     id::JobId,
     job::{Job, Packed},
+    order::by_number,
 };
 
 /// The largest body that shares a record, in bytes.
@@ -21,13 +23,17 @@ const SMALL: u64 = 4 * 1024;
 /// Bytes of a pack at most. All of it is read to send one of its jobs; Chromium keeps values over 64 KiB in files.
 const PACK: u64 = 32 * 1024;
 
+/// Rows looked at in one page.
+const PAGE: u32 = 256;
+
 /// Lays the small bodies of new jobs together; answers where each lies, for those that are.
 pub(super) fn pack<T: Tx>(tx: &T, jobs: &[(Admitted, Option<T::Body>)]) -> Result<Vec<Option<Packed>>, Error> {
     let mut places = vec![None; jobs.len()];
     let small: Vec<_> = (places.iter_mut().zip(jobs))
         .filter_map(|(place, (job, body))| {
             let size = job.size().filter(|size| (1..=SMALL).contains(size))?;
-            Some((place, job.id(), size, body.as_ref()?))
+            let body = body.as_ref().filter(|body| T::may_share(body))?;
+            Some((place, job.id(), size, body))
         })
         .collect();
     let mut small = small.into_iter().peekable();
@@ -48,39 +54,70 @@ pub(super) fn pack<T: Tx>(tx: &T, jobs: &[(Admitted, Option<T::Body>)]) -> Resul
     Ok(places)
 }
 
-/// What is needed no more by the end of a transaction: the packs, and by how many jobs.
+/// What is needed no more by the end of a transaction: for each job that leaves, its pack.
 #[derive(Debug, Default)]
-pub struct Leaving(Vec<(JobId, u32)>);
+pub(super) struct Leaving(Vec<JobId>);
 
 impl Leaving {
     /// The body of `job` goes.
     pub(super) fn body<T: Tx>(&mut self, tx: &T, job: &Job) -> Result<(), Error> {
         match &job.packed {
-            Some(packed) => self.part_of(&packed.pack),
+            Some(packed) => self.0.push(packed.pack.clone()),
             None if job.size.is_some() => tx.delete_body(&job.id)?,
             None => {}
         }
         Ok(())
     }
 
-    /// One job needs this pack no more.
-    pub fn part_of(&mut self, pack: &JobId) {
-        match self.0.iter_mut().find(|(known, _)| known == pack) {
-            Some((_, parts)) => *parts += 1,
-            None => self.0.push((pack.clone(), 1)),
+    /// Counts them out. A pack whose count is lost stays until [`recount`]: nobody knows who needs it.
+    pub(super) async fn count_out<T: Tx>(self, tx: &T) -> Result<(), Error> {
+        if self.0.is_empty() {
+            return Ok(());
         }
-    }
-
-    /// Counts them out. A pack whose count is lost stays: nobody knows who needs it.
-    ///
-    /// # Errors
-    /// What the transaction answers.
-    pub async fn count_out<T: Tx>(self, tx: &T) -> Result<(), Error> {
-        for (pack, parts) in self.0 {
-            if let Some(left) = tx.pack_left(&pack).await? {
-                tx.put_pack_left(&pack, left.saturating_sub(parts))?;
+        let mut packs: Vec<(&JobId, u32)> = Vec::new();
+        for (.., at) in by_number(self.0.iter().map(JobId::as_number)) {
+            let Some(pack) = self.0.get(at) else { continue };
+            match packs.last_mut() {
+                Some((last, parts)) if *last == pack => *parts += 1,
+                _ => packs.push((pack, 1)),
+            }
+        }
+        let ids: Vec<&JobId> = packs.iter().map(|(pack, _)| *pack).collect();
+        for ((pack, parts), left) in packs.iter().zip(tx.packs_left(&ids).await?) {
+            if let Some(left) = left {
+                tx.put_pack_left(pack, left.saturating_sub(*parts))?;
             }
         }
         Ok(())
     }
+}
+
+/// Counts anew who needs each pack, and deletes those that nobody does. Looks at every row, where there are packs.
+///
+/// # Errors
+/// What the transaction answers.
+pub(super) async fn recount<T: Tx>(tx: &T) -> Result<(), Error> {
+    let packs = tx.packs().await?;
+    if packs.is_empty() {
+        return Ok(());
+    }
+    let mut left = vec![0_u32; packs.len()];
+    let mut needed = |pack: &JobId| {
+        if let Some(left) = packs.binary_search(pack).ok().and_then(|at| left.get_mut(at)) {
+            *left += 1;
+        }
+    };
+    let mut after = None;
+    loop {
+        let page = tx.all(after.as_ref(), PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id.clone());
+        page.iter().filter_map(|job| job.packed.as_ref()).for_each(|packed| needed(&packed.pack));
+    }
+    // After those that were put aside just now.
+    tx.packs_aside().await?.iter().for_each(needed);
+    for (pack, left) in packs.iter().zip(left) {
+        tx.put_pack_left(pack, left)?;
+    }
+    Ok(())
 }

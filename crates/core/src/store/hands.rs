@@ -3,7 +3,13 @@
 //! Each answers whether it came in time. A job that is being sent cannot be taken back: whether it
 //! arrived is not known yet, so the answer is "too late" and its outcome will tell.
 
-use super::{Index, Scan, Tx, bodies::Leaving, line, load, read::Filter, save};
+use super::{
+    Index, Scan, Tx,
+    bodies::{self, Leaving},
+    line, load,
+    read::Filter,
+    save,
+};
 use crate::{
     config::WorkerConfig,
     error::Error,
@@ -231,24 +237,28 @@ pub async fn set_owner<T: Tx>(tx: &T, now: Millis, owner: &str, purge: bool, con
 
 /// Removes every job, body and trace of the current owner.
 async fn remove_owner<T: Tx>(tx: &T, ledger: &mut Ledger) -> Result<(), Error> {
-    let (owner, mut leaving) = (ledger.owner.clone(), Leaving::default());
-    let queues: Vec<String> = ledger.own_queues().map(|queue| queue.queue.clone()).collect();
-    for queue in queues {
-        for state in State::ALL {
-            loop {
-                let page = tx.scan(&Scan::of(Index::State, vec![&owner, &queue, state.as_str()], PAGE)).await?;
-                if page.is_empty() {
-                    break;
-                }
-                for job in &page {
-                    tx.delete_job(&job.id)?;
-                    leaving.body(tx, job)?;
-                    ledger.leave(job, job.state);
-                }
-            }
+    let (owner, mut after) = (ledger.owner.clone(), None);
+    // All rows, by no index: one that does not parse may stand in none.
+    loop {
+        let page = tx.all(after.as_ref(), PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id.clone());
+        for job in page.iter().filter(|job| job.owner == owner) {
+            tx.delete_job(&job.id)?;
+            tx.delete_body(&job.id)?;
+            ledger.leave(job, job.state);
         }
     }
-    leaving.count_out(tx).await?;
+    // What did not parse has been put aside by now.
+    let aside = tx.purge_quarantine(&owner).await?;
+    let ids: Vec<&JobId> = aside.iter().collect();
+    for (id, again) in aside.iter().zip(tx.jobs(&ids).await?) {
+        // The page may have asked for it again when another was signed in: then the body is theirs.
+        if again.is_none() {
+            tx.delete_body(id)?;
+        }
+    }
+    bodies::recount(tx).await?;
     for outcome in tx.oldest_outcomes(u32::MAX).await? {
         if outcome.owner == owner {
             tx.delete_outcome(&outcome.id)?;

@@ -15,7 +15,7 @@
 //! | `meta` | name | the [`Ledger`] |
 //! | `quarantine` | auto | rows that did not parse, as they were |
 
-pub mod bodies;
+mod bodies;
 pub mod enqueue;
 pub mod hands;
 mod line;
@@ -178,8 +178,14 @@ pub trait Tx {
     /// Stores bodies, each with the bytes before it, as a pack that so many jobs need; where one of its name is
     /// there, here or at the commit, all fails with `invalid-request`.
     fn add_pack(&self, pack: &JobId, bodies: &[(u64, &Self::Body)]) -> Result<(), Error>;
-    /// How many jobs need a pack.
-    async fn pack_left(&self, pack: &JobId) -> Result<Option<u32>, Error>;
+    /// Whether a body, a small one, may share a record: its bytes are at hand, and all that is to be known of it.
+    fn may_share(body: &Self::Body) -> bool;
+    /// How many jobs need each of these packs.
+    async fn packs_left(&self, packs: &[&JobId]) -> Result<Vec<Option<u32>>, Error>;
+    /// All packs, in the order of their ids.
+    async fn packs(&self) -> Result<Vec<JobId>, Error>;
+    /// The pack of each row in quarantine that names one.
+    async fn packs_aside(&self) -> Result<Vec<JobId>, Error>;
     /// Writes how many jobs need a pack; deletes it when there are none.
     fn put_pack_left(&self, pack: &JobId, left: u32) -> Result<(), Error>;
     /// Deletes a body that has a record of its own.
@@ -192,6 +198,8 @@ pub trait Tx {
     fn put_outcome(&self, outcome: &Outcome) -> Result<(), Error>;
     /// Deletes an entry of the history.
     fn delete_outcome(&self, id: &JobId) -> Result<(), Error>;
+    /// Deletes what lies in quarantine of this owner, or of nobody knows whom; answers of which jobs it was.
+    async fn purge_quarantine(&self, owner: &str) -> Result<Vec<JobId>, Error>;
     /// Rows moved to quarantine by this transaction so far.
     fn quarantined(&self) -> u32;
 }

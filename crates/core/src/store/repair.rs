@@ -3,7 +3,7 @@
 //! Runs by itself when a row had to go to quarantine or the ledger cannot be read: the only time
 //! that all rows are looked at.
 
-use super::{Tx, line, load, save};
+use super::{Tx, bodies, line, load, save};
 use crate::{
     error::Error,
     job::{Job, Place, State},
@@ -43,7 +43,8 @@ pub struct Report {
     pub recounted: bool,
 }
 
-/// Looks at every row: puts aside what does not parse, counts anew, frees lines whose head is gone.
+/// Looks at every row: puts aside what does not parse, counts anew, frees lines whose head is gone, deletes records of
+/// bodies that nobody needs.
 ///
 /// Dead leases are the next drain's to take back.
 ///
@@ -62,6 +63,7 @@ pub async fn repair<T: Tx>(tx: &T) -> Result<Report, Error> {
         quarantined: tx.quarantined(),
         recounted: !agreed,
     };
+    bodies::recount(tx).await?;
     after.history = tx.oldest_outcomes(u32::MAX).await?.len() as u64;
     save(tx, &mut after).await?;
     Ok(report)

@@ -46,6 +46,7 @@ enum Undo {
     Outcome(JobId, Option<Outcome>),
     Ledger(Box<Option<Ledger>>),
     Quarantine(JobId),
+    Purge(Vec<Rc<Job>>),
 }
 
 /// One transaction.
@@ -93,7 +94,7 @@ impl<'a> SimTx<'a> {
                 }
                 Undo::Quarantine(id) => changes.quarantined.push(id),
                 Undo::Outcome(id, None) if db.history.contains_key(&id) => changes.outcomes.push(id),
-                Undo::Outcome(..) | Undo::Body(..) | Undo::Pack(..) | Undo::Ledger(_) => {}
+                Undo::Outcome(..) | Undo::Body(..) | Undo::Pack(..) | Undo::Purge(_) | Undo::Ledger(_) => {}
             }
         }
         changes
@@ -110,6 +111,7 @@ impl<'a> SimTx<'a> {
                 Undo::Outcome(id, before) => drop(db.set_outcome(&id, before)),
                 Undo::Ledger(before) => db.ledger = *before,
                 Undo::Pack(id, before) => drop(db.set_pack(&id, before)),
+                Undo::Purge(before) => db.quarantine = before,
                 Undo::Quarantine(_) => drop(db.quarantine.pop()),
             }
         }
@@ -277,9 +279,34 @@ impl Tx for SimTx<'_> {
         Ok(())
     }
 
-    async fn pack_left(&self, pack: &JobId) -> Result<Option<u32>, Error> {
+    fn may_share(_: &u64) -> bool {
+        true
+    }
+
+    async fn packs_left(&self, packs: &[&JobId]) -> Result<Vec<Option<u32>>, Error> {
         self.read()?;
-        Ok(self.db.borrow().packs.get(pack).map(|pack| pack.left))
+        let db = self.db.borrow();
+        Ok(packs.iter().map(|pack| db.packs.get(*pack).map(|pack| pack.left)).collect())
+    }
+
+    async fn packs(&self) -> Result<Vec<JobId>, Error> {
+        self.read()?;
+        Ok(self.db.borrow().packs.keys().cloned().collect())
+    }
+
+    async fn packs_aside(&self) -> Result<Vec<JobId>, Error> {
+        self.read()?;
+        Ok(self.db.borrow().quarantine().filter_map(|job| Some(job.packed.as_ref()?.pack.clone())).collect())
+    }
+
+    async fn purge_quarantine(&self, owner: &str) -> Result<Vec<JobId>, Error> {
+        self.read()?;
+        self.write()?;
+        let before = self.db.borrow().quarantine.clone();
+        self.db.borrow_mut().quarantine.retain(|job| job.owner != owner);
+        let ids = before.iter().filter(|job| job.owner == owner).map(|job| job.id.clone()).collect();
+        self.note(Undo::Purge(before));
+        Ok(ids)
     }
 
     fn put_pack_left(&self, pack: &JobId, left: u32) -> Result<(), Error> {

@@ -52,6 +52,7 @@ fn seeds_that_broke_a_promise_once_keep_it() {
         (327_021, 300, "a notBefore that had passed held up a job when the clock was set back"),
         (16_665, 300, "a wait was noted while the clock was ahead"),
         (4_535, 300, "a ledger was lost while the clock was set back, and an enqueue vouched for the clock"),
+        (100_002, 5_000, "a purge took the body of a job along that another had queued again"),
     ] {
         keep_all(seed, steps, what);
     }

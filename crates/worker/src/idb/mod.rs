@@ -66,7 +66,7 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = getAll)]
     fn get_all(this: &IdbStore, range: &JsValue, limit: u32) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch, js_name = getAllKeys)]
-    fn get_all_keys(this: &IdbStore) -> Result<JsValue, JsValue>;
+    fn get_all_keys(this: &IdbStore, range: &JsValue) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch)]
     pub fn put(this: &IdbStore, value: &JsValue) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch)]
@@ -114,11 +114,14 @@ impl Connection {
             return Err(Error::new(ErrorCode::StorageUnavailable, "there is no IndexedDB in this context"));
         }
         let factory = factory.unchecked_into::<IdbFactory>();
-        let database = match opened {
-            Some(opened) => JsFuture::from(opened).await.ok(),
-            None => None,
+        let opened = match opened {
+            Some(opened) => JsFuture::from(opened).await.unwrap_or_default(),
+            None => JsValue::UNDEFINED,
         };
-        if let Some(database) = database.filter(JsValue::is_object) {
+        // The browser says it once, to whom asks first.
+        let lost_before = js::get(&opened, "loss").as_string();
+        let database = js::get(&opened, "database");
+        if database.is_object() {
             let is_ours = js::get(&database, "name").as_string().as_deref() == Some(name)
                 && js::get(&database, "version").as_f64() == Some(f64::from(version));
             let database: IdbDatabase = database.unchecked_into();
@@ -136,6 +139,7 @@ impl Connection {
                 let database: IdbDatabase = js::get(&opening, "result").unchecked_into();
                 let is_lost = js::get(&event, "dataLoss").as_string().is_some_and(|loss| loss != "none");
                 let loss = is_lost.then(|| js::get(&event, "dataLossMessage").as_string().unwrap_or_default());
+                let loss = loss.or_else(|| lost_before.clone());
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "our own version numbers are small")]
                 if let Err(error) = upgrade(&database, old as u32, loss) {
                     failed.open(error);
@@ -197,6 +201,11 @@ pub fn range(texts: &[&str], from: u64, upto: u64) -> Result<JsValue, Error> {
     // An array sorts after every number: the key is above all those that go on with a number.
     upper.push(&js::array([]));
     bound(&with(from), &upper).map_err(|error| storage_error(&error))
+}
+
+/// All keys from `lower` to `upper`.
+pub fn between(lower: &str, upper: &str) -> Result<JsValue, Error> {
+    bound(&JsValue::from_str(lower), &JsValue::from_str(upper)).map_err(|error| storage_error(&error))
 }
 
 /// All keys above `key`.

@@ -106,12 +106,12 @@ impl Transaction {
         Ok(Request::new(request).await?.unchecked_into())
     }
 
-    /// All keys, in their order.
+    /// All keys of `range`, in their order.
     ///
     /// # Errors
     /// What `IndexedDB` answers.
-    pub async fn get_all_keys(&self, store: &'static str) -> Result<Array, Error> {
-        let request = self.with_store(store, IdbStore::get_all_keys)?;
+    pub async fn get_all_keys(&self, store: &'static str, range: &JsValue) -> Result<Array, Error> {
+        let request = self.with_store(store, |store| store.get_all_keys(range))?;
         Ok(Request::new(request).await?.unchecked_into())
     }
 

@@ -1,0 +1,42 @@
+// What an app's own queue held is handed over by `adopt()`, as it is.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test, { after } from "node:test";
+
+import { startChromium } from "./harness/chromium.mjs";
+import { startServer } from "./harness/server.mjs";
+import { until } from "./harness/wait.mjs";
+
+const site = mkdtempSync(join(tmpdir(), "shearwater-adopt-"));
+writeFileSync(join(site, "index.html"), '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/page.mjs"></script>');
+writeFileSync(join(site, "page.mjs"), 'import { connect } from "/shearwater/page.js"; window.connect = connect; window.ready = true;');
+writeFileSync(
+  join(site, "sw.js"),
+  `importScripts("/shearwater/worker.js");
+   shearwater.adopt((store) => store([0, 1, 10, 5_000, 70_000].map((size, at) => ({
+     id: "00000000-0000-4000-8000-00000000000" + at,
+     request: { url: self.location.origin + "/api/sink/" + size, method: "POST", headers: [] },
+     body: new Blob([new Uint8Array(size).fill(at)], { type: "image/png" }),
+   }))));
+   shearwater.start();`,
+);
+const open = [];
+after(async () => {
+  for (const close of open.splice(0)) await close();
+});
+
+test("blobs of every size arrive whole, with the type that they have, and once however often the worker starts", async () => {
+  const server = await startServer({ site });
+  const chromium = await startChromium();
+  open.push(() => chromium.close(), () => server.stop());
+  const page = await chromium.open(server.origin);
+  await until("all of them", async () => (await server.sink()).length === 5);
+  const driven = await chromium.workers(page);
+  await driven.stop();
+  await page.evaluate(() => window.client.metrics());
+  const arrivals = (await server.arrivals("/api/sink")).sort((a, b) => a.bodySize - b.bodySize);
+  assert.deepEqual(arrivals.map(({ bodySize, contentType }) => [bodySize, contentType]), [0, 1, 10, 5_000, 70_000].map((size) => [size, "image/png"]));
+});
