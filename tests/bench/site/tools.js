@@ -32,7 +32,8 @@ ExtendableEvent.prototype.waitUntil = function (promise) {
 const { instantiate } = WebAssembly;
 WebAssembly.instantiate = async (...given) => {
   const made = await instantiate(...given);
-  self.wasmMemory = (made.instance ?? made).exports.memory;
+  // The build has shortened its name.
+  self.wasmMemory = Object.values((made.instance ?? made).exports).find((thing) => thing instanceof WebAssembly.Memory);
   return made;
 };
 

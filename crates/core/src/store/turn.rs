@@ -25,6 +25,9 @@ use crate::{
 /// Rows moved at once where there may be many.
 const PAGE: u32 = 128;
 
+/// How many turns of a drain at work there are to one that sweeps.
+const SWEPT_EACH: u64 = 16;
+
 /// Whose waiting a wake cuts short.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ripen {
@@ -186,6 +189,9 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
         }
         claimed = apart(work.claim(turn, &owner)).await?;
         next_due = work.next_due(turn, &owner, &claimed).await?;
+    }
+    if !turn.settle.is_empty() && (claimed.is_empty() || work.ledger.version.is_multiple_of(SWEPT_EACH)) {
+        apart(work.sweep(&turn.queue, &owner)).await?;
     }
     let looks = claimed.is_empty() && !asks_time && !set_back;
     // Before the ledger is written, for what does not parse is put aside by looking.
@@ -477,6 +483,19 @@ impl<T: Tx> Work<'_, T> {
                 return Ok(());
             }
         }
+    }
+
+    /// Has the browser clear away what rows that went have left in front of those that stayed.
+    ///
+    /// Chromium leaves the index entries of a row that was changed or deleted where they are. Who scans in order to
+    /// write removes those that it meets; who only reads passes over them, each time: 5,000 delivered jobs made
+    /// `list` five times as slow. Claiming sweeps its own indexes; these are scanned by nobody else who writes.
+    async fn sweep(&mut self, queue: &str, owner: &str) -> Result<(), Error> {
+        for state in [State::Pending, State::Syncing] {
+            self.tx.scan(&Scan::of(Index::State, vec![owner, queue, state.as_str()], 1)).await?;
+        }
+        self.tx.scan(&Scan::of(Index::Expiry, vec![owner, queue], 1)).await?;
+        Ok(())
     }
 
     async fn prune_history(&mut self) -> Result<(), Error> {
