@@ -66,8 +66,8 @@ of it lies in LevelDB's memory, at 100,000 each row comes out of one of its file
       const by = (part) => find("F9", `code of the ${part}`)?.peers.slice(0, 4).map(({ who, samples }) => `${who} ${show(samples[0])}`).join(", ");
       return `By crate, KiB before wasm-opt and brotli: the worker ${by("worker")}; the page ${by("page")}. What could be taken away has been (link-time
 optimisation, names, allocator, serde, dates, sorting, formatting of numbers: CHANGELOG); what is left is the engine itself,
-as state machines of \`async\` functions. Next: what a person's hand or a repair needs (list, export, edit, compact, repair: about a
-fifth of the worker) as a second module, loaded when it is first asked for; the page's part without futures.`;
+as state machines of \`async\` functions. Next: what a person's hand or a repair needs (list, export, edit, compact, repair: by
+the names of its functions about a fifth of the worker) as a second module, loaded when it is first asked for; the page's part without futures.`;
     },
   },
 ];
