@@ -34,6 +34,11 @@ test("blobs of every size arrive whole, with the type that they have, and once h
   open.push(() => chromium.close(), () => server.stop());
   const page = await chromium.open(server.origin);
   await until("all of them", async () => (await server.sink()).length === 5);
+  // What was answered is written too: a worker that is stopped before sends again, under the same key.
+  await until("their outcomes", async () => {
+    const { pending, syncing, isRunning } = await page.evaluate(() => window.client.getSnapshot());
+    return pending + syncing === 0 && !isRunning;
+  });
   const driven = await chromium.workers(page);
   await driven.stop();
   await page.evaluate(() => window.client.metrics());
