@@ -132,7 +132,13 @@ function engineWorld(engine) {
   });
   after(async () => {
     await shared?.kill();
-    for (const profile of profiles) rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+    for (const profile of profiles) {
+      try {
+        rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+      } catch {
+        // A killed browser's last process may still write into it. It lies where temporary files do.
+      }
+    }
   });
   return world;
 }
