@@ -44,6 +44,8 @@ try {
       const indexes = [...store.indexNames].map((index) => ({ name: index, keyPath: store.index(index).keyPath }));
       const rows = [];
       for (const [at, value] of values.entries()) {
+        // Random bytes, laid in anew by whoever finds none.
+        if (keys[at] === "reserve") continue;
         const binary = value instanceof Blob || value instanceof ArrayBuffer;
         rows.push({ key: keys[at], ...(binary ? { base64: await base64(value), type: value.type } : { value }) });
       }
