@@ -6,8 +6,8 @@
 //! transaction in which the last of them leaves, or gets another body, deletes both.
 //!
 //! A job that is put aside because its row does not parse needs its bytes still. What is said beside a pack may get
-//! lost; `repair` counts anew, and so does the purge of an owner, after which nothing of theirs is to be left. A pack is never larger than a
-//! small file, so what one dead letter keeps from being deleted is bounded.
+//! lost; `repair` counts anew, and so does the purge of an owner, after which nothing of theirs is to be left. A pack
+//! is never larger than a small file, so what one dead letter keeps from being deleted is bounded.
 
 use super::{Tx, enqueue::Admitted};
 use crate::{
