@@ -30,7 +30,7 @@ async function readable(job) {
 }
 
 const METHODS = [
-  "enqueue", "enqueueAll", "get", "list", "retry", "discard", "edit", "clear", "syncNow", "pause", "resume", "setOwner",
+  "enqueue", "enqueueAll", "get", "list", "retry", "discard", "cancel", "edit", "clear", "syncNow", "pause", "resume", "setOwner",
   "registerPeriodic", "metrics", "repair", "compact", "getSnapshot", "subscribe", "on", "watch", "close",
 ];
 

@@ -6,7 +6,7 @@ import * as glue from "shearwater-glue";
 import { open, renewLog } from "./database.js";
 
 const PROTOCOL = 1;
-const HOOKS = /^(auth|(periodic)?sync(:.+)?)$/;
+const HOOKS = /^(auth|delivered|(periodic)?sync(:.+)?)$/;
 /** A worker whose wasm dies this often in a row is not restarted by itself any more. */
 const MOST_RESTARTS = 3;
 
@@ -52,6 +52,12 @@ export function createShearwater(wasmUrl) {
       },
       hook(name, detail) {
         return hooks.get(name)?.(detail);
+      },
+      hasHook(name) {
+        return hooks.has(name);
+      },
+      authOrigins() {
+        return null;
       },
       adopt(controller) {
         adopted.add(controller);

@@ -1,9 +1,9 @@
 //! JavaScript values as the core's [`Value`].
 
-use js_sys::{Array, JSON, Object, Reflect};
+use js_sys::{Array, JSON, JsString, Object, Reflect};
 use shearwater_core::{
     json::Json,
-    wire::{Mismatch, Value, Wire},
+    wire::{LONGEST_LIST, LONGEST_STRING, Mismatch, Value, Wire},
 };
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -49,11 +49,13 @@ impl Value for Js {
     }
 
     fn as_text(&self) -> Option<String> {
-        self.0.as_string()
+        let text = self.0.dyn_ref::<JsString>()?;
+        (text.length() <= LONGEST_STRING).then(|| self.0.as_string())?
     }
 
     fn as_list(&self) -> Option<Vec<Self>> {
-        Array::is_array(&self.0).then(|| self.0.unchecked_ref::<Array>().iter().map(Self).collect())
+        let list = Array::is_array(&self.0).then(|| self.0.unchecked_ref::<Array>())?;
+        (list.length() <= LONGEST_LIST).then(|| list.iter().map(Self).collect())
     }
 
     fn is_object(&self) -> bool {
@@ -64,7 +66,8 @@ impl Value for Js {
         if !self.0.is_object() {
             return Vec::new();
         }
-        Object::keys(self.0.unchecked_ref::<Object>()).iter().filter_map(|name| name.as_string()).collect()
+        let names = Object::keys(self.0.unchecked_ref::<Object>());
+        names.iter().take(LONGEST_LIST as usize).filter_map(|name| name.as_string()).collect()
     }
 
     fn member(&self, name: &'static str) -> Option<Self> {

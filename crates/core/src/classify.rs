@@ -2,9 +2,12 @@
 //!
 //! | reply | meaning |
 //! |---|---|
-//! | 2xx; opaque (`no-cors`, `redirect: "manual"`) | delivered (an opaque one "unknown": no more can be known) |
+//! | 2xx; opaque (`no-cors`) | delivered (an opaque one "unknown": no more can be known) |
+//! | 2xx that is not what the queue's `expect` says | not delivered: a captive portal burns no attempt, anything else does |
 //! | `DELETE` answered 404 or 410 | delivered: what was to go is gone |
-//! | no reply (offline, refused, cut off) | unreachable: tried again, burns no attempt |
+//! | a redirect that is not followed (`redirect: "manual"`, or the `auth` hook supplied headers) | failed, or what `statuses` says of 302 |
+//! | no reply (offline, refused, cut off), 511 | unreachable: tried again, burns no attempt |
+//! | a reply that CORS hides | retry: burns an attempt, for the server may have acted |
 //! | not sent: the `auth` hook failed, the owner changed | as unreachable, and says nothing about the server |
 //! | timeout, 408, 425, 429, 5xx but 501, 505, 507 | retry: burns an attempt |
 //! | 401, 419, 440 | blocked until signed in |
@@ -17,7 +20,13 @@
 //! "No reply" burns no attempt because a browser cannot tell "offline" from "server down": both are
 //! the same `TypeError`. What bounds such a job is its `maxAge`.
 
-use crate::text::Text;
+use crate::{
+    config::{Expect, QueueConfig},
+    text::Text,
+};
+
+/// The status whose override decides about a redirect: the platform does not tell which one it was.
+const REDIRECT: u16 = 302;
 
 /// What came back from one send, as the shell saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +35,13 @@ pub enum Reply {
     Status(Response),
     /// An opaque response: the server answered, no more is known.
     Opaque,
-    /// No response: offline, refused, reset, or blocked by CORS.
+    /// No response: offline, refused, or reset.
     Unreachable,
+    /// A response that the browser does not show us, for a reason other than the network: CORS, a redirect loop,
+    /// an integrity mismatch. The server may have acted. The reason, for people.
+    Hidden(String),
+    /// A redirect that was not followed. Why not, for people.
+    Redirected(String),
     /// Our own time limit passed.
     TimedOut,
     /// The request could not be built from what is stored (a missing body, a header that the browser refuses).
@@ -47,8 +61,23 @@ pub struct Response {
     pub date: Option<String>,
     /// `RateLimit`, as sent.
     pub rate_limit: Option<String>,
+    /// `Content-Type`, as sent.
+    pub content_type: Option<String>,
+    /// Whether the response was reached by following a redirect.
+    pub redirected: bool,
     /// The beginning of a textual error body, for people to read.
     pub excerpt: Option<String>,
+    /// What the queue's `response` setting asks to keep of a delivery.
+    pub kept: Option<KeptResponse>,
+}
+
+/// What is kept of the response to a delivered job, where the queue asks for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeptResponse {
+    /// The headers that the configuration names and the response has.
+    pub headers: Vec<(String, String)>,
+    /// The body as text, at most 64 KiB of it.
+    pub body: Option<String>,
 }
 
 /// Why the last attempt did not deliver.
@@ -69,6 +98,14 @@ pub enum ErrorKind {
     Unsendable,
     /// It was not sent, for a reason on this side.
     Withheld,
+    /// The response is hidden from us (CORS, a redirect loop, an integrity mismatch); the server may have acted.
+    Hidden,
+    /// The server redirects, and the redirect is not followed.
+    Redirected,
+    /// A success that is not what the queue's `expect` says.
+    Unexpected,
+    /// A person cancelled it while it was being sent; whether it arrived is not known.
+    Cancelled,
     /// The drain could not write what it does; of the status only, no job has it.
     Storage,
 }
@@ -119,32 +156,64 @@ pub fn status_meaning(method: &str, status: u16) -> Meaning {
         409 | 412 => Meaning::Conflict,
         408 | 425 | 429 => Meaning::Retry,
         501 | 505 | 507 => Meaning::Failed,
+        // RFC 6585 §6: a captive portal answered in the server's place.
+        511 => Meaning::Unreachable,
         500..=599 => Meaning::Retry,
         _ => Meaning::Failed,
     }
 }
 
-/// What a reply means, given a queue's overrides as `(status, meaning)`.
+/// What a reply means in a queue.
 #[must_use]
-pub fn meaning(method: &str, reply: &Reply, overrides: &[(u16, Meaning)]) -> Meaning {
+pub fn meaning(method: &str, reply: &Reply, queue: &QueueConfig) -> Meaning {
+    let overridden = |status: u16| queue.statuses.iter().find(|(other, _)| *other == status).map(|(_, meaning)| *meaning);
     match reply {
         Reply::Opaque => Meaning::Delivered,
         Reply::Unreachable | Reply::Withheld(_) => Meaning::Unreachable,
-        Reply::TimedOut => Meaning::Retry,
+        Reply::TimedOut | Reply::Hidden(_) => Meaning::Retry,
         Reply::Unsendable(_) => Meaning::Failed,
-        Reply::Status(response) => overrides.iter().find(|(status, _)| *status == response.status).map_or_else(
-            // The first request under this key is still running at the server (draft
-            // Idempotency-Key §2.6): it says when to come back.
-            || {
+        Reply::Redirected(_) => overridden(REDIRECT).unwrap_or(Meaning::Failed),
+        Reply::Status(response) => {
+            let meaning = overridden(response.status).unwrap_or_else(|| {
+                // The first request under this key is still running at the server (draft
+                // Idempotency-Key §2.6): it says when to come back.
                 if response.status == 409 && response.retry_after.is_some() {
                     Meaning::Retry
                 } else {
                     status_meaning(method, response.status)
                 }
-            },
-            |(_, meaning)| *meaning,
-        ),
+            });
+            match queue.expect.as_ref().and_then(|expect| surprise(expect, response)) {
+                Some(_) if meaning == Meaning::Delivered => {
+                    if is_portal(response) {
+                        Meaning::Unreachable
+                    } else {
+                        Meaning::Retry
+                    }
+                }
+                _ => meaning,
+            }
+        }
     }
+}
+
+/// How a success differs from what the queue expects, for people.
+fn surprise(expect: &Expect, response: &Response) -> Option<String> {
+    let kind = response.content_type.as_deref().unwrap_or("no content type");
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if expect.redirected.is_some_and(|redirected| redirected != response.redirected) {
+        return Some(if response.redirected { "it was redirected" } else { "it was not redirected" }.to_owned());
+    }
+    if !expect.status.is_empty() && !expect.status.contains(&response.status) {
+        return Some(["its status is ", &response.status.to_string()].text());
+    }
+    let wanted = expect.content_type.as_deref()?;
+    (!essence.eq_ignore_ascii_case(wanted)).then(|| ["it is ", essence].text())
+}
+
+/// Whether an unexpected success looks like the sign-in page of a captive portal or of the app itself.
+fn is_portal(response: &Response) -> bool {
+    response.redirected || response.content_type.as_deref().is_some_and(|kind| kind.starts_with("text/html"))
 }
 
 impl Reply {
@@ -157,16 +226,41 @@ impl Reply {
         }
     }
 
+    /// Whether a server is known to have sent it: it was reached.
+    #[must_use]
+    pub fn reached_somebody(&self) -> bool {
+        matches!(self, Self::Status(_) | Self::Opaque | Self::Hidden(_) | Self::Redirected(_))
+    }
+
+    /// Whether it may mean that its server is in trouble; the circuit breaker decides.
+    #[must_use]
+    pub fn is_trouble(&self) -> bool {
+        match self {
+            Self::Unreachable | Self::TimedOut => true,
+            Self::Status(response) => matches!(response.status, 408 | 425 | 429 | 500..),
+            _ => false,
+        }
+    }
+
     /// The error to store with the job.
     #[must_use]
-    pub fn last_error(&self) -> LastError {
+    pub fn last_error(&self, queue: &QueueConfig) -> LastError {
+        let unexpected = |response: &Response| {
+            let success = status_meaning("", response.status) == Meaning::Delivered;
+            queue.expect.as_ref().filter(|_| success).and_then(|expect| surprise(expect, response))
+        };
         let (kind, message) = match self {
             Self::Unreachable => (ErrorKind::Network, "the server could not be reached".to_owned()),
             Self::TimedOut => (ErrorKind::Timeout, "the server did not answer in time".to_owned()),
             Self::Unsendable(why) => (ErrorKind::Unsendable, why.clone()),
             Self::Withheld(why) => (ErrorKind::Withheld, why.clone()),
+            Self::Hidden(why) => (ErrorKind::Hidden, why.clone()),
+            Self::Redirected(why) => (ErrorKind::Redirected, why.clone()),
             Self::Opaque => (ErrorKind::Http, String::new()),
-            Self::Status(response) => (ErrorKind::Http, explain(response)),
+            Self::Status(response) => match unexpected(response) {
+                Some(how) => (ErrorKind::Unexpected, ["the response is not what the queue's `expect` says: ", &how].text()),
+                None => (ErrorKind::Http, explain(response)),
+            },
         };
         LastError { kind, status: self.status(), message }
     }
@@ -178,6 +272,7 @@ fn explain(response: &Response) -> String {
         409 | 412 => "the server's state has changed since",
         428 => "the server needs If-Match",
         429 => "the server asks to slow down",
+        511 => "a captive portal wants a sign-in before it lets anything through",
         507 => "the server is out of storage; retry by hand when it has room",
         500..=599 => "the server failed",
         _ => "the server refused the request",
@@ -196,8 +291,13 @@ crate::names!(ErrorKind {
     Expired: "expired",
     Unsendable: "unsendable",
     Withheld: "withheld",
+    Hidden: "hidden",
+    Redirected: "redirected",
+    Unexpected: "unexpected",
+    Cancelled: "cancelled",
     Storage: "storage"
 });
+crate::record!(KeptResponse { headers: "headers" = Vec::new(), body: "body" });
 crate::record!(LastError { kind: "kind", status: "status", message: "message" });
 crate::names!(Meaning {
     Delivered: "deliver",
@@ -216,7 +316,8 @@ mod tests {
     fn every_status_of_the_table() {
         let table: &[(Meaning, &[u16])] = &[
             (Meaning::Delivered, &[200, 201, 202, 204, 207, 299]),
-            (Meaning::Retry, &[408, 425, 429, 500, 502, 503, 504, 506, 508, 511, 599]),
+            (Meaning::Retry, &[408, 425, 429, 500, 502, 503, 504, 506, 508, 599]),
+            (Meaning::Unreachable, &[511]),
             (Meaning::Blocked, &[401, 419, 440]),
             (Meaning::Conflict, &[409, 412]),
             (Meaning::Failed, &[300, 304, 400, 402, 403, 404, 405, 410, 413, 415, 422, 428, 451, 501, 505, 507, 600, 999]),
@@ -238,7 +339,7 @@ mod tests {
     #[test]
     fn a_queue_overrides_single_statuses_only() {
         let reply = |status| Reply::Status(Response { status, ..Response::default() });
-        let overrides = [(404, Meaning::Retry), (503, Meaning::Failed)];
+        let overrides = QueueConfig { statuses: vec![(404, Meaning::Retry), (503, Meaning::Failed)], ..QueueConfig::default() };
         assert_eq!(meaning("POST", &reply(404), &overrides), Meaning::Retry);
         assert_eq!(meaning("POST", &reply(503), &overrides), Meaning::Failed);
         assert_eq!(meaning("POST", &reply(502), &overrides), Meaning::Retry);
@@ -249,13 +350,53 @@ mod tests {
         let reply = |retry_after: Option<&str>| {
             Reply::Status(Response { status: 409, retry_after: retry_after.map(str::to_owned), ..Response::default() })
         };
-        assert_eq!(meaning("POST", &reply(Some("1")), &[]), Meaning::Retry);
-        assert_eq!(meaning("POST", &reply(None), &[]), Meaning::Conflict);
+        assert_eq!(meaning("POST", &reply(Some("1")), &QueueConfig::default()), Meaning::Retry);
+        assert_eq!(meaning("POST", &reply(None), &QueueConfig::default()), Meaning::Conflict);
     }
 
     #[test]
     fn text_that_speaks_of_a_status_decides_nothing() {
         let response = Response { status: 503, excerpt: Some("error 400: bad request".into()), ..Response::default() };
-        assert_eq!(meaning("POST", &Reply::Status(response), &[]), Meaning::Retry);
+        assert_eq!(meaning("POST", &Reply::Status(response), &QueueConfig::default()), Meaning::Retry);
+    }
+
+    #[test]
+    fn a_captive_portal_is_no_delivery_and_no_attempt() {
+        let queue = QueueConfig {
+            expect: Some(Expect { content_type: Some("application/json".into()), redirected: Some(false), ..Expect::default() }),
+            ..QueueConfig::default()
+        };
+        let reply = |status, kind: &str, redirected| {
+            Reply::Status(Response { status, content_type: Some(kind.into()), redirected, ..Response::default() })
+        };
+        let of = |reply: &Reply| meaning("POST", reply, &queue);
+        assert_eq!(of(&reply(200, "application/JSON; charset=utf-8", false)), Meaning::Delivered);
+        assert_eq!(of(&reply(200, "text/html", false)), Meaning::Unreachable);
+        assert_eq!(of(&reply(200, "application/json", true)), Meaning::Unreachable);
+        assert_eq!(of(&reply(200, "text/plain", false)), Meaning::Retry);
+        assert_eq!(of(&reply(422, "text/html", false)), Meaning::Failed, "a refusal is one, whatever it looks like");
+        assert_eq!(reply(200, "text/html", false).last_error(&queue).kind, ErrorKind::Unexpected);
+        assert_eq!(meaning("POST", &reply(200, "text/html", true), &QueueConfig::default()), Meaning::Delivered);
+    }
+
+    #[test]
+    fn an_expected_status_is_one_of_those_named() {
+        let queue =
+            QueueConfig { expect: Some(Expect { status: vec![201, 202], ..Expect::default() }), ..QueueConfig::default() };
+        let of = |status| meaning("POST", &Reply::Status(Response { status, ..Response::default() }), &queue);
+        assert_eq!([of(201), of(202), of(200)], [Meaning::Delivered, Meaning::Delivered, Meaning::Retry]);
+    }
+
+    #[test]
+    fn a_redirect_that_is_not_followed_fails_unless_the_queue_says_otherwise() {
+        let reply = Reply::Redirected("why".into());
+        assert_eq!(meaning("POST", &reply, &QueueConfig::default()), Meaning::Failed);
+        let queue = QueueConfig { statuses: vec![(302, Meaning::Blocked)], ..QueueConfig::default() };
+        assert_eq!(meaning("POST", &reply, &queue), Meaning::Blocked);
+    }
+
+    #[test]
+    fn a_reply_that_cors_hides_counts_as_an_attempt() {
+        assert_eq!(meaning("POST", &Reply::Hidden("CORS".into()), &QueueConfig::default()), Meaning::Retry);
     }
 }

@@ -37,6 +37,8 @@ pub struct WorkerConfig {
     pub breaker_threshold: u32,
     /// How many retries each origin gets.
     pub retry_budget: RetryBudget,
+    /// Name parts of headers and URL parameters that are credentials, besides those of [`crate::credentials`].
+    pub credentials: Vec<String>,
     /// What is logged to the console.
     pub log_level: LogLevel,
 }
@@ -51,6 +53,7 @@ impl Default for WorkerConfig {
             history: HistoryConfig::default(),
             breaker_threshold: 5,
             retry_budget: RetryBudget::default(),
+            credentials: Vec::new(),
             log_level: LogLevel::default(),
         }
     }
@@ -116,6 +119,30 @@ pub struct QueueConfig {
     pub idempotency: Idempotency,
     /// Milliseconds of waiting that raise a job by one priority level.
     pub aging: u64,
+    /// What a success has to look like to be taken for a delivery.
+    pub expect: Option<Expect>,
+    /// What is kept of the response to a delivered job.
+    pub response: Option<KeepResponse>,
+}
+
+/// What tells a delivery from the page of a captive portal, or from a login page reached by a redirect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expect {
+    /// One of these statuses; any success where there are none.
+    pub status: Vec<u16>,
+    /// This media type, without parameters.
+    pub content_type: Option<String>,
+    /// Whether it was reached by following a redirect.
+    pub redirected: Option<bool>,
+}
+
+/// What is kept of the response to a delivered job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeepResponse {
+    /// These headers.
+    pub headers: Vec<String>,
+    /// The body as text, up to 64 KiB.
+    pub body: bool,
 }
 
 impl Default for QueueConfig {
@@ -130,6 +157,8 @@ impl Default for QueueConfig {
             statuses: Vec::new(),
             idempotency: Idempotency::default(),
             aging: unit::HOUR,
+            expect: None,
+            response: None,
         }
     }
 }
@@ -179,6 +208,9 @@ impl WorkerConfig {
             return Err(Error::invalid_config(
                 "retryBudget: burst is at least 1, interval at most one hour (3600000 ms), ratio 0 to 1",
             ));
+        }
+        if self.credentials.iter().any(|part| crate::credentials::normalised(part).len() < 3) {
+            return Err(Error::invalid_config("credentials: each name part has at least three letters or digits"));
         }
         for (name, queue) in &self.queues {
             check_name("a queue's name", name).map_err(|error| Error::invalid_config(error.message))?;
@@ -237,6 +269,11 @@ impl QueueConfig {
         {
             return Err(Error::invalid_config("idempotency.header is not a header name (RFC 9110 token)"));
         }
+        if let Some(keep) = &self.response
+            && keep.headers.iter().any(|name| !crate::request::is_token(name))
+        {
+            return Err(Error::invalid_config("response.headers: not all are header names (RFC 9110 token)"));
+        }
         self.backoff.check()
     }
 }
@@ -258,6 +295,36 @@ crate::record!(strict HistoryConfig {
     max_age: "maxAge" = Self::default().max_age,
     max: "max" = Self::default().max,
 });
+crate::record!(strict KeepResponse { headers: "headers" = Vec::new(), body: "body" = false });
+impl Wire for Expect {
+    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
+        wire::object(value, Some(&["status", "contentType", "redirected"]))?;
+        let status = match value.member("status") {
+            None => Vec::new(),
+            Some(status) => u16::read(&status)
+                .map(|status| vec![status])
+                .or_else(|_| Vec::<u16>::read(&status))
+                .map_err(|_| Mismatch::new("is not a status or an array of statuses").within("status"))?,
+        };
+        if status.iter().any(|status| !(200..300).contains(status)) {
+            return Err(Mismatch::new("only a success (200 to 299) can be expected; see `statuses`").within("status"));
+        }
+        Ok(Self {
+            status,
+            content_type: wire::member(value, "contentType", Some(None))?,
+            redirected: wire::member(value, "redirected", Some(None))?,
+        })
+    }
+
+    /// Configuration is only read.
+    fn write(&self, json: &mut Json) {
+        json.null();
+    }
+
+    fn placeholder() -> Self {
+        Self::default()
+    }
+}
 impl Wire for Idempotency {
     fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
         if let Some(switch) = value.as_boolean() {
@@ -313,7 +380,17 @@ impl WorkerConfig {
     pub fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
         wire::object(
             value,
-            Some(&["name", "strict", "queues", "idempotencyOrigins", "history", "breakerThreshold", "retryBudget", "logLevel"]),
+            Some(&[
+                "name",
+                "strict",
+                "queues",
+                "idempotencyOrigins",
+                "history",
+                "breakerThreshold",
+                "retryBudget",
+                "credentials",
+                "logLevel",
+            ]),
         )?;
         let default = Self::default();
         let mut trouble = None;
@@ -325,6 +402,7 @@ impl WorkerConfig {
             history: wire::member_or(value, "history", Some(default.history), &mut trouble),
             breaker_threshold: wire::member_or(value, "breakerThreshold", Some(default.breaker_threshold), &mut trouble),
             retry_budget: wire::member_or(value, "retryBudget", Some(default.retry_budget), &mut trouble),
+            credentials: wire::member_or(value, "credentials", Some(default.credentials), &mut trouble),
             log_level: wire::member_or(value, "logLevel", Some(default.log_level), &mut trouble),
         };
         trouble.map_or(Ok(config), Err)
@@ -345,6 +423,8 @@ impl Wire for QueueConfig {
                 "statuses",
                 "idempotency",
                 "aging",
+                "expect",
+                "response",
             ]),
         )?;
         let default = Self::default();
@@ -359,6 +439,8 @@ impl Wire for QueueConfig {
             statuses: statuses(wire::member_or(value, "statuses", Some(Entries(Vec::new())), &mut trouble))?,
             idempotency: wire::member_or(value, "idempotency", Some(default.idempotency), &mut trouble),
             aging: wire::member_or(value, "aging", Some(default.aging), &mut trouble),
+            expect: wire::member_or(value, "expect", Some(default.expect), &mut trouble),
+            response: wire::member_or(value, "response", Some(default.response), &mut trouble),
         };
         trouble.map_or(Ok(config), Err)
     }
@@ -407,6 +489,10 @@ mod tests {
             (r#"{"queues": {"a": {"backoff": {"base": 10, "max": 5}}}}"#, "backoff.max"),
             (r#"{"queues": {"a": {"statuses": {"9999": "retry"}}}}"#, "statuses"),
             (r#"{"queues": {"a": {"idempotency": {"header": "a b"}}}}"#, "idempotency.header"),
+            (r#"{"queues": {"a": {"expect": {"status": 404}}}}"#, "expect.status"),
+            (r#"{"queues": {"a": {"expect": {"contenttype": "x"}}}}"#, "expect.contenttype"),
+            (r#"{"queues": {"a": {"response": {"headers": ["a b"]}}}}"#, "response.headers"),
+            (r#"{"credentials": ["-"]}"#, "credentials"),
             (r#"{"name": ""}"#, "name"),
         ] {
             let error = parse(json).unwrap_err();
@@ -425,5 +511,13 @@ mod tests {
     #[test]
     fn a_max_age_of_nothing_stays_nothing() {
         assert_eq!(parse(r#"{"queues": {"a": {"maxAge": 0}}}"#).unwrap().queue("a").unwrap().max_age, 0);
+    }
+
+    #[test]
+    fn an_expectation_takes_one_status_or_several() {
+        let status = |json: &str| parse(json).unwrap().queue("a").unwrap().expect.unwrap().status;
+        assert_eq!(status(r#"{"queues": {"a": {"expect": {"status": 201}}}}"#), [201]);
+        assert_eq!(status(r#"{"queues": {"a": {"expect": {"status": [200, 201]}}}}"#), [200, 201]);
+        assert_eq!(status(r#"{"queues": {"a": {"expect": {"redirected": false}}}}"#), [0_u16; 0]);
     }
 }

@@ -17,9 +17,25 @@
 //! job at hand; what is claimed and not sent when the time is up, or when its origin is found in trouble,
 //! goes back.
 //!
+//! # Slots
+//!
+//! A queue often sends to more than one server, and one that accepts requests and never answers must not hold up the
+//! others. So:
+//!
+//! - while another origin has jobs, no origin takes more than [`fair_share`] of the slots;
+//! - a send that has been without a reply for [`STALLED_AFTER`] holds no slot of other origins any more, only of its own;
+//! - after a reply that means trouble, nothing more goes to that origin before the turn that settles the reply: the
+//!   circuit breaker decides there.
+//!
+//! # Owners
+//!
+//! A drain sends the jobs of one owner. When a turn finds another signed in, the drain claims nothing more, tells
+//! pages nothing, and ends when what it has in flight is settled. Meanwhile another drain sends the new owner's jobs.
+//!
 //! # What always holds
 //!
 //! - One turn at a time; a job is sent only after the turn that claimed it was committed.
+//! - Of sends that are not stalled there are at most `concurrency`; of one origin's there are never more.
 //! - A reply is settled, by this drain or, if it cannot commit any more, by whoever finds its lease dead.
 //! - After [`Command::Done`] nothing of this drain is in flight.
 
@@ -38,6 +54,12 @@ use crate::{
 
 /// Turns that may fail in a row before a drain gives up and leaves its leases to the next one.
 const MOST_FAILED_TURNS: u32 = 4;
+
+/// Milliseconds without a reply after which a send no longer holds a slot of other origins.
+pub const STALLED_AFTER: u64 = 5 * unit::SECOND;
+
+/// So many times `concurrency` are in flight at most, the stalled ones included.
+const MOST_STALLED: usize = 8;
 
 /// A drain at work for longer than this many milliseconds has a clock that was set.
 const LONGEST_WAKE: u64 = 10 * unit::MINUTE;
@@ -63,6 +85,8 @@ impl Default for Budget {
 pub struct Plan {
     /// The queue.
     pub queue: String,
+    /// Whose jobs it sends.
+    pub owner: String,
     /// A name that no other drain ever has.
     pub holder: String,
     /// Parallel sends.
@@ -111,6 +135,8 @@ pub enum Input {
         /// Its `Date`.
         date: Option<Millis>,
     },
+    /// A person cancelled this job, which is a dead letter now: it is not sent any more.
+    Cancelled(JobId),
     /// Send nothing more.
     Stop,
 }
@@ -141,6 +167,8 @@ pub struct News {
     pub fates: Vec<Fate>,
     /// Jobs that are being sent now.
     pub claimed: Vec<Job>,
+    /// Jobs that were claimed, and given back unsent.
+    pub released: Vec<Job>,
     /// The ledger as committed.
     pub ledger: Ledger,
     /// Outcomes of this drain so far.
@@ -158,6 +186,8 @@ pub struct Summary {
     pub again: bool,
     /// When that is due, as far as it waits for a time.
     pub next_due: Option<Millis>,
+    /// Another owner has signed in: their jobs are for another drain.
+    pub signed_out: bool,
     /// The store failed and the drain gave up.
     pub error: Option<Error>,
 }
@@ -167,6 +197,22 @@ struct Flight {
     id: JobId,
     key: String,
     origin: String,
+    since: Millis,
+}
+
+impl Flight {
+    /// Whether it is still to be expected that its reply frees its slot soon.
+    fn is_live(&self, now: Millis) -> bool {
+        now.since(self.since) < STALLED_AFTER
+    }
+}
+
+/// Slots that one origin takes at most while another has jobs: two thirds, and at least one.
+#[must_use]
+pub const fn fair_share(concurrency: u32) -> u32 {
+    let left = concurrency / 3;
+    let share = concurrency.saturating_sub(if left == 0 { 1 } else { left });
+    if share == 0 { 1 } else { share }
 }
 
 /// A drain; see the module.
@@ -185,8 +231,19 @@ pub struct Drain {
     in_flight: Vec<Flight>,
     settle: Vec<Settlement>,
     release: Vec<JobId>,
+    /// Origins that have met trouble since the last turn.
+    suspects: Vec<String>,
+    /// Jobs that were cancelled while a turn was being committed.
+    cancelled: Vec<JobId>,
     leased_elsewhere: bool,
     exhausted: bool,
+    /// It was told to stop; a later reason to send undoes that.
+    halted: bool,
+    /// The store failed too often.
+    gave_up: bool,
+    /// Another owner is signed in.
+    signed_out: bool,
+    /// It sends nothing more, for one of these reasons or because its time is up.
     stopping: bool,
     next_due: Option<Millis>,
     timer: Option<Millis>,
@@ -218,8 +275,13 @@ impl Drain {
             in_flight: Vec::new(),
             settle: Vec::new(),
             release: Vec::new(),
+            suspects: Vec::new(),
+            cancelled: Vec::new(),
             leased_elsewhere: false,
             exhausted: false,
+            halted: false,
+            gave_up: false,
+            signed_out: false,
             stopping: false,
             next_due: None,
             timer: None,
@@ -244,7 +306,10 @@ impl Drain {
             Input::Replied { id, reply, roll } => {
                 // A reply to nothing that is in flight says nothing, and a drain that gave up writes nothing.
                 if let Some(at) = self.in_flight.iter().position(|flight| flight.id == id) {
-                    let Flight { id, key, .. } = self.in_flight.swap_remove(at);
+                    let Flight { id, key, origin, .. } = self.in_flight.swap_remove(at);
+                    if reply.is_trouble() && !self.suspects.contains(&origin) {
+                        self.suspects.push(origin);
+                    }
                     // Lost and claimed again while it was in flight: this is the reply to that claim too.
                     self.claimed.retain(|job| job.id != id || job.idempotency_key != key);
                     if self.failed_turns < MOST_FAILED_TURNS {
@@ -254,6 +319,7 @@ impl Drain {
             }
             Input::Nudge { ripen, online } => {
                 self.plan.online = online;
+                self.halted = false;
                 if ripen > Ripen::Nothing {
                     (self.ripen, self.ripen_from) = (self.ripen.max(ripen), Millis(0));
                 }
@@ -267,7 +333,14 @@ impl Drain {
                 self.asking = false;
                 self.time = (now, clock::answer(now, replied, date));
             }
-            Input::Stop => self.stopping = true,
+            Input::Cancelled(id) => {
+                self.claimed.retain(|job| job.id != id);
+                // The turn that is being committed may have claimed it just before.
+                if self.turning.is_some() {
+                    self.cancelled.push(id);
+                }
+            }
+            Input::Stop => self.halted = true,
         }
         self.advance(now);
     }
@@ -283,10 +356,10 @@ impl Drain {
         self.result
     }
 
-    /// Whether it sends nothing more: what comes now is for the next drain.
+    /// Whether nothing makes it send again: what comes now is for the next drain.
     #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.stopping
+    pub fn is_spent(&self) -> bool {
+        self.over || self.gave_up || self.signed_out || (self.stopping && !self.halted)
     }
 
     /// Whether it is over: no further input is looked at.
@@ -298,7 +371,11 @@ impl Drain {
     fn turned(&mut self, now: Millis, turned: Turned) {
         let turn = self.turning.take();
         self.failed_turns = 0;
-        if turned.asks_time && !self.stopping {
+        self.suspects.clear();
+        let is_current = turned.ledger.owner == self.plan.owner;
+        self.signed_out = !is_current;
+        let cancelled = std::mem::take(&mut self.cancelled);
+        if turned.asks_time && !self.stopping && is_current {
             self.begin = turn.as_ref().and_then(|turn| turn.begin);
             self.ripen = self.ripen.max(turn.as_ref().map_or(Ripen::Nothing, |turn| turn.ripen));
             self.asking = true;
@@ -316,18 +393,24 @@ impl Drain {
         for fate in &turned.fates {
             self.tally(fate);
         }
-        let counts = turned.ledger.queue(&self.plan.queue, &turned.ledger.owner).map(|queue| queue.counts).unwrap_or_default();
+        let counts = turned.ledger.queue(&self.plan.queue, &self.plan.owner).map(|queue| queue.counts).unwrap_or_default();
         self.result.remaining = counts.pending + counts.syncing;
         let ours = self.in_flight.len() + self.settle.len() + self.release.len() + self.claimed.len() + turned.claimed.len();
         self.leased_elsewhere = counts.syncing > ours as u64;
         // One that was lost, and answered while it was being claimed again, has its reply already.
         let answered = |job: &&Job| self.settle.iter().any(|reply| reply.id == job.id && reply.key == job.idempotency_key);
-        self.claimed.extend(turned.claimed.iter().filter(|job| !answered(job)).cloned());
+        let (cancelled, claimed): (Vec<Job>, Vec<Job>) =
+            turned.claimed.iter().filter(|job| !answered(job)).cloned().partition(|job| cancelled.contains(&job.id));
+        self.claimed.extend(claimed);
+        // It may have been retried since, and claimed anew.
+        self.release.extend(cancelled.into_iter().map(|job| job.id));
         self.spare(now, &turned.ledger);
-        if !turned.fates.is_empty() || !turned.claimed.is_empty() {
+        let is_news = !(turned.fates.is_empty() && turned.claimed.is_empty() && turned.released.is_empty());
+        if is_news && is_current {
             self.out.push(Command::Tell(Box::new(News {
                 fates: turned.fates,
                 claimed: turned.claimed,
+                released: turned.released,
                 ledger: turned.ledger,
                 done: self.done,
                 total: self.done + self.result.remaining,
@@ -365,6 +448,7 @@ impl Drain {
     /// Takes everything of the failed turn back, to try it again.
     fn turn_failed(&mut self, now: Millis, error: Error) {
         let Some(turn) = self.turning.take() else { return };
+        self.cancelled.clear();
         self.failed_turns += 1;
         self.begin = turn.begin;
         if self.ripen == Ripen::Nothing {
@@ -379,7 +463,7 @@ impl Drain {
         self.error = Some(error);
         if self.failed_turns >= MOST_FAILED_TURNS {
             // What was answered and cannot be written, and what is leased, is for the next drain.
-            self.stopping = true;
+            self.gave_up = true;
             self.settle.clear();
             self.release.clear();
             self.claimed.clear();
@@ -393,7 +477,7 @@ impl Drain {
         if self.over {
             return;
         }
-        self.stopping |= now >= self.deadline;
+        self.stopping = self.halted || self.gave_up || self.signed_out || now >= self.deadline;
         self.send(now);
         if self.asking && !self.stopping {
             return;
@@ -404,13 +488,16 @@ impl Drain {
         if self.failed_turns < MOST_FAILED_TURNS && self.take_turn(now) {
             return;
         }
-        if self.room() > 0
-            && let Some(due) = self.next_due
-            && due <= now.after(self.plan.budget.waiting)
-            && self.timer.is_none_or(|timer| due < timer)
+        let due = self.next_due.filter(|due| self.room(now) > 0 && *due <= now.after(self.plan.budget.waiting));
+        // When the first of the sends that hold all slots stalls, others may go.
+        let is_full = !self.stopping && self.live(now) >= self.plan.concurrency as usize;
+        let stalls = self.in_flight.iter().filter(|flight| is_full && flight.is_live(now)).map(|flight| flight.since);
+        let stalls = stalls.min().map(|since| since.after(STALLED_AFTER));
+        if let Some(at) = [due, stalls].into_iter().flatten().min()
+            && self.timer.is_none_or(|timer| at < timer)
         {
-            self.timer = Some(due);
-            self.out.push(Command::Wait(due));
+            self.timer = Some(at);
+            self.out.push(Command::Wait(at));
         }
         let idle = self.in_flight.is_empty() && self.claimed.is_empty() && self.settle.is_empty();
         if idle && (self.timer.is_none() || self.stopping) {
@@ -422,25 +509,61 @@ impl Drain {
     }
 
     fn send(&mut self, now: Millis) {
-        while !self.stopping && self.in_flight.len() < self.plan.concurrency as usize {
-            let in_flight = |job: &Job| self.in_flight.iter().any(|flight| flight.id == job.id);
-            let Some(at) = self.claimed.iter().position(|job| !in_flight(job)) else { return };
+        while !self.stopping && self.live(now) < self.plan.concurrency as usize {
+            let Some(at) = self.claimed.iter().position(|job| self.may_go(job)) else { return };
             let job = self.claimed.remove(at);
             if !job.may_be_sent(now) {
                 self.release.push(job.id);
                 continue;
             }
-            self.in_flight.push(Flight { id: job.id.clone(), key: job.idempotency_key.clone(), origin: job.origin.clone() });
+            self.in_flight.push(Flight {
+                id: job.id.clone(),
+                key: job.idempotency_key.clone(),
+                origin: job.origin.clone(),
+                since: now,
+            });
             self.out.push(Command::Send(Box::new(job)));
         }
     }
 
+    /// Sends whose replies are still to be expected soon.
+    fn live(&self, now: Millis) -> usize {
+        self.in_flight.iter().filter(|flight| flight.is_live(now)).count()
+    }
+
+    /// Whether the slots of its origin allow a claimed job to be sent.
+    fn may_go(&self, job: &Job) -> bool {
+        let concurrency = self.plan.concurrency;
+        let most = if self.has_company(&job.origin) { fair_share(concurrency) } else { concurrency } as usize;
+        self.in_flight_to(&job.origin) < most
+            && self.in_flight.len() < MOST_STALLED * concurrency as usize
+            && !self.suspects.contains(&job.origin)
+            && !self.in_flight.iter().any(|flight| flight.id == job.id)
+    }
+
+    /// Whether a claimed job does not go before its origin has answered, however many slots are free.
+    fn is_stuck(&self, job: &Job, now: Millis) -> bool {
+        self.suspects.contains(&job.origin)
+            || self.in_flight.iter().any(|flight| flight.origin == job.origin && !flight.is_live(now))
+            || (self.has_company(&job.origin) && self.in_flight_to(&job.origin) >= fair_share(self.plan.concurrency) as usize)
+    }
+
+    /// Whether there is something to send to another origin, or in flight to it.
+    fn has_company(&self, origin: &str) -> bool {
+        self.in_flight.iter().any(|flight| flight.origin != origin) || self.claimed.iter().any(|job| job.origin != origin)
+    }
+
+    fn in_flight_to(&self, origin: &str) -> usize {
+        self.in_flight.iter().filter(|flight| flight.origin == origin).count()
+    }
+
     /// How many more jobs to claim: enough to have the next at hand for each slot that falls free.
-    fn room(&self) -> u32 {
+    fn room(&self, now: Millis) -> u32 {
         if self.stopping || !self.plan.online {
             return 0;
         }
-        let held = u32::try_from(self.in_flight.len() + self.claimed.len()).unwrap_or(u32::MAX);
+        let at_hand = self.claimed.iter().filter(|job| !self.is_stuck(job, now)).count();
+        let held = u32::try_from(self.live(now) + at_hand).unwrap_or(u32::MAX);
         if self.tight { 1_u32.saturating_sub(held) } else { self.plan.concurrency.saturating_mul(2).saturating_sub(held) }
     }
 
@@ -448,7 +571,7 @@ impl Drain {
         if self.stopping {
             self.release.extend(self.claimed.drain(..).map(|job| job.id));
         }
-        let claim = self.room();
+        let claim = self.room(now);
         let wanted = self.begin.is_some()
             || !self.settle.is_empty()
             || !self.release.is_empty()
@@ -467,6 +590,7 @@ impl Drain {
         }
         let turn = Turn {
             queue: self.plan.queue.clone(),
+            owner: self.plan.owner.clone(),
             holder: self.plan.holder.clone(),
             begin: self.begin.take(),
             ripen: std::mem::take(&mut self.ripen),
@@ -480,6 +604,8 @@ impl Drain {
             settle: std::mem::take(&mut self.settle),
             release: std::mem::take(&mut self.release),
             claim,
+            most: self.plan.concurrency.saturating_mul(2),
+            share: fair_share(self.plan.concurrency).saturating_mul(2),
             in_flight,
         };
         self.resting = false;
@@ -495,6 +621,8 @@ impl Drain {
             || self.next_due.is_some()
             || self.leased_elsewhere
             || (self.result.remaining > 0 && (!self.exhausted || !self.plan.online));
-        self.out.push(Command::Done(Summary { result: self.result, again, next_due: self.next_due, error }));
+        let again = again && !self.signed_out;
+        let (next_due, signed_out) = (self.next_due, self.signed_out);
+        self.out.push(Command::Done(Summary { result: self.result, again, next_due, signed_out, error }));
     }
 }

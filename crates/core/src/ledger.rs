@@ -70,7 +70,28 @@ pub struct QueueLedger {
     pub origins: Vec<String>,
 }
 
-/// The row itself.
+/// What belongs to one owner besides their jobs, kept while another is signed in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnerState {
+    /// The owner; empty for nobody.
+    pub owner: String,
+    /// As [`Ledger::paused`].
+    pub paused: bool,
+    /// As [`Ledger::paused_queues`].
+    pub paused_queues: Vec<String>,
+    /// As [`Ledger::sync_count`].
+    pub sync_count: u64,
+    /// As [`Ledger::last_sync_at`].
+    pub last_sync_at: Option<Millis>,
+    /// As [`Ledger::error`].
+    pub error: Option<LastError>,
+}
+
+/// Owners who are not signed in and are remembered, unless they have paused something.
+const MOST_OWNERS: usize = 32;
+
+/// The row itself. Pauses, counts of syncs and the last error are the current owner's; those of the others are in
+/// [`Ledger::others`], and change places with them at a sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ledger {
     /// The row's version.
@@ -105,6 +126,8 @@ pub struct Ledger {
     pub device: Millis,
     /// How often in a row nobody could say whether the clock is right.
     pub doubts: u32,
+    /// What belongs to owners who are not signed in.
+    pub others: Vec<OwnerState>,
 }
 
 impl Default for Ledger {
@@ -126,6 +149,7 @@ impl Default for Ledger {
             seen: Millis(0),
             device: Millis(0),
             doubts: 0,
+            others: Vec::new(),
         }
     }
 }
@@ -179,7 +203,71 @@ impl Ledger {
 
     /// The current owner's queues.
     pub fn own_queues(&self) -> impl Iterator<Item = &QueueLedger> {
-        self.queues.iter().filter(|entry| entry.owner == self.owner)
+        self.queues_of(&self.owner)
+    }
+
+    /// The queues of `owner`.
+    pub fn queues_of<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a QueueLedger> {
+        self.queues.iter().filter(move |entry| entry.owner == owner)
+    }
+
+    /// Makes `owner` the current one, with what belongs to them.
+    pub fn sign_in(&mut self, owner: &str) {
+        if owner == self.owner {
+            return;
+        }
+        let at = self.others.iter().position(|other| other.owner == owner);
+        let next = at.map(|at| self.others.remove(at)).unwrap_or_default();
+        let before = OwnerState {
+            owner: std::mem::replace(&mut self.owner, owner.to_owned()),
+            paused: std::mem::replace(&mut self.paused, next.paused),
+            paused_queues: std::mem::replace(&mut self.paused_queues, next.paused_queues),
+            sync_count: std::mem::replace(&mut self.sync_count, next.sync_count),
+            last_sync_at: std::mem::replace(&mut self.last_sync_at, next.last_sync_at),
+            error: std::mem::replace(&mut self.error, next.error),
+        };
+        if before != (OwnerState { owner: before.owner.clone(), ..OwnerState::default() }) {
+            self.others.push(before);
+        }
+        if self.others.len() > MOST_OWNERS
+            && let Some(at) = self.others.iter().position(|other| !other.paused && other.paused_queues.is_empty())
+        {
+            self.others.remove(at);
+        }
+    }
+
+    /// Forgets what belongs to `owner` besides their jobs, and what is known of origins that only they sent to.
+    pub fn forget_owner(&mut self, owner: &str) {
+        self.others.retain(|other| other.owner != owner);
+        if self.owner == owner {
+            (self.paused, self.sync_count, self.last_sync_at, self.error) = (false, 0, None, None);
+            self.paused_queues.clear();
+        }
+        let queues = &self.queues;
+        self.origins.retain(|health| queues.iter().any(|queue| queue.owner != owner && queue.origins.contains(&health.origin)));
+    }
+
+    /// Changes the pauses of `owner`: whether everything is paused, and which queues are.
+    pub fn change_pauses(&mut self, owner: &str, change: impl FnOnce(&mut bool, &mut Vec<String>)) {
+        if owner == self.owner {
+            return change(&mut self.paused, &mut self.paused_queues);
+        }
+        let at = self.others.iter().position(|other| other.owner == owner).unwrap_or_else(|| {
+            self.others.push(OwnerState { owner: owner.to_owned(), ..OwnerState::default() });
+            self.others.len() - 1
+        });
+        if let Some(other) = self.others.get_mut(at) {
+            change(&mut other.paused, &mut other.paused_queues);
+        }
+    }
+
+    /// Notes when something of `owner`'s was answered last, and what went wrong last.
+    pub fn change_outcome(&mut self, owner: &str, change: impl FnOnce(&mut Option<Millis>, &mut Option<LastError>)) {
+        if owner == self.owner {
+            change(&mut self.last_sync_at, &mut self.error);
+        } else if let Some(other) = self.others.iter_mut().find(|other| other.owner == owner) {
+            change(&mut other.last_sync_at, &mut other.error);
+        }
     }
 
     /// Whether `queue` may send.
@@ -220,6 +308,14 @@ impl Ledger {
 
 crate::record!(Counts { pending: "pending", syncing: "syncing", failed: "failed", conflict: "conflict", blocked: "blocked" });
 crate::record!(QueueLedger { queue: "queue", owner: "owner", counts: "counts", origins: "origins" });
+crate::record!(OwnerState {
+    owner: "owner",
+    paused: "paused" = false,
+    paused_queues: "pausedQueues" = Vec::new(),
+    sync_count: "syncCount" = 0,
+    last_sync_at: "lastSyncAt",
+    error: "error",
+});
 crate::record!(Ledger {
     v: "v",
     version: "version",
@@ -237,4 +333,38 @@ crate::record!(Ledger {
     seen: "seen" = Millis(0),
     device: "device" = Millis(0),
     doubts: "doubts" = 0,
+    others: "others" = Vec::new(),
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_and_errors_change_places_with_their_owners() {
+        let mut ledger = Ledger::default();
+        ledger.sign_in("ada");
+        ledger.change_pauses("ada", |paused, queues| {
+            *paused = true;
+            queues.push("q".to_owned());
+        });
+        ledger.change_outcome("ada", |at, _| *at = Some(Millis(7)));
+        ledger.sign_in("bob");
+        assert_eq!((ledger.paused, ledger.paused_queues.len(), ledger.last_sync_at), (false, 0, None));
+        ledger.sign_in("ada");
+        assert_eq!((ledger.paused, ledger.paused_queues.len(), ledger.last_sync_at), (true, 1, Some(Millis(7))));
+        assert!(ledger.others.is_empty(), "bob left nothing to remember");
+    }
+
+    #[test]
+    fn owners_who_left_nothing_paused_are_forgotten_in_the_end() {
+        let mut ledger = Ledger::default();
+        for n in 0..100 {
+            ledger.sign_in(&n.to_string());
+            ledger.paused = n == 3;
+            ledger.sync_count = 1;
+        }
+        assert!(ledger.others.len() <= MOST_OWNERS);
+        assert!(ledger.others.iter().any(|other| other.owner == "3"));
+    }
+}

@@ -52,6 +52,7 @@ pub mod backoff;
 pub mod classify;
 pub mod clock;
 pub mod config;
+pub mod credentials;
 pub mod drain;
 pub mod error;
 mod http_date;

@@ -72,9 +72,11 @@ impl Metrics {
             sync_count: ledger.sync_count,
             last_sync_at: ledger.last_sync_at,
             next_sync_at,
+            // Of those that this owner sends to: where another sends is none of their business.
             origins: ledger
                 .origins
                 .iter()
+                .filter(|health| ledger.own_queues().any(|queue| queue.origins.contains(&health.origin)))
                 .map(|origin| OriginMetrics {
                     origin: origin.origin.clone(),
                     opens_at: origin.opens_at(),
@@ -117,6 +119,7 @@ mod tests {
             attempts: 1,
             queued_at: Millis(1_000),
             delivered_at: Millis(1_000 + took),
+            response: None,
         }
     }
 

@@ -88,6 +88,12 @@ impl OriginHealth {
         self.closed_until.max((self.rests_until > Millis(0)).then_some(self.rests_until))
     }
 
+    /// Whether it has met trouble since its last good reply.
+    #[must_use]
+    pub fn is_in_trouble(&self) -> bool {
+        self.is_closed() || !self.troubled.is_empty()
+    }
+
     /// Whether only probes go.
     #[must_use]
     pub fn is_closed(&self) -> bool {

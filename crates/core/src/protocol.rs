@@ -1,8 +1,9 @@
 //! What page and worker say to each other: one versioned set of messages (rule 3 of the house).
 //!
 //! A page posts an [`Envelope`] to the worker and gets one answer `{shearwater, re, ok | error, status}` with
-//! the same `re`; `status` is the [`Status`] after a change, so that a page reads its own writes. The
-//! worker broadcasts [`Broadcast`]s to all pages over a `BroadcastChannel`. Bodies travel beside the
+//! the same `re`; `status` is the [`Status`] after a change, so that a page reads its own writes. A message that gets
+//! no answer is posted again as it was; however often it comes, it takes effect once ([`crate::store::receipts`]).
+//! The worker broadcasts [`Broadcast`]s to all pages over a `BroadcastChannel`. Bodies travel beside the
 //! operation, in the envelope's `bodies`, so that a `Blob` is passed by reference.
 //!
 //! A message that is not of this version, or of no known shape, is answered `invalid-message` and
@@ -12,7 +13,8 @@ use crate::{
     id::JobId,
     json::Json,
     request::RequestHead,
-    store::{enqueue::NewJob, read::Filter},
+    store::{Caller, enqueue::NewJob, read::Filter},
+    time::Millis,
     view::{JobView, Status, SyncResult},
     wake::WakeReason,
     wire::{Mismatch, Value, Wire, member},
@@ -26,10 +28,22 @@ pub const VERSION: u32 = 1;
 pub struct Envelope {
     /// [`VERSION`].
     pub shearwater: u32,
-    /// Chosen by the page; the answer carries it back.
+    /// A UUID that the page makes for each call; the answer carries it back.
     pub re: String,
+    /// When it was first posted.
+    pub at: Option<Millis>,
+    /// Who was signed in as the page knew it; empty for nobody.
+    pub owner: Option<String>,
     /// What is asked.
     pub op: Op,
+}
+
+impl Envelope {
+    /// Who asks.
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        Caller { re: self.re.clone(), at: self.at, owner: self.owner.clone() }
+    }
 }
 
 /// What a page can ask for.
@@ -45,6 +59,8 @@ pub enum Op {
     Retry(JobId),
     /// Answers whether it came in time.
     Discard(JobId),
+    /// Stops a job, be it on its way. Answers whether it came in time.
+    Cancel(JobId),
     /// Changes the request; `bodies[0]` is the new body where `body` says so. Answers whether it came in time.
     Edit(Edit),
     /// Answers how many were removed.
@@ -98,6 +114,8 @@ pub enum Event {
 crate::record!(strict Envelope {
     shearwater: "shearwater",
     re: "re",
+    at: "at",
+    owner: "owner",
     op: "op",
 });
 crate::record!(Broadcast { shearwater: "shearwater", status: "status", jobs: "jobs", event: "event" });
@@ -107,7 +125,7 @@ crate::record!(Broadcast { shearwater: "shearwater", status: "status", jobs: "jo
 pub struct Enqueue {
     /// The jobs.
     pub jobs: Vec<NewJob>,
-    /// The page asks again for want of an answer.
+    /// The ids are of the caller's own making, the same for the same job each time.
     pub repeat: bool,
 }
 crate::record!(strict Enqueue { jobs: "jobs", repeat: "repeat" = false });
@@ -131,10 +149,10 @@ crate::record!(strict Edit { id: "id", request: "request", headers: "headers" = 
 pub struct SetOwner {
     /// None for nobody.
     pub owner: Option<String>,
-    /// Remove everything of the one before.
-    pub purge: bool,
+    /// Remove everything of this owner; empty for nobody.
+    pub purge: Option<String>,
 }
-crate::record!(strict SetOwner { owner: "owner", purge: "purge" = false });
+crate::record!(strict SetOwner { owner: "owner", purge: "purge" });
 
 /// The body of [`Op::Compact`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,6 +187,7 @@ impl Wire for Op {
             "list" => Self::List(member(value, "list", Some(Filter::default()))?),
             "retry" => Self::Retry(member(value, "retry", None)?),
             "discard" => Self::Discard(member(value, "discard", None)?),
+            "cancel" => Self::Cancel(member(value, "cancel", None)?),
             "edit" => Self::Edit(member(value, "edit", None)?),
             "clear" => Self::Clear(member(value, "clear", Some(Filter::default()))?),
             "sync" => Self::Sync(member(value, "sync", None)?),
@@ -198,6 +217,7 @@ impl Wire for Op {
             Self::List(filter) => json.member("list", filter),
             Self::Retry(id) => json.member("retry", id),
             Self::Discard(id) => json.member("discard", id),
+            Self::Cancel(id) => json.member("cancel", id),
             Self::Edit(change) => json.member("edit", change),
             Self::Clear(filter) => json.member("clear", filter),
             Self::Sync(queue) => named(json, "sync", queue),

@@ -1,6 +1,7 @@
 //! What can be queued: the stored form of a request, and what is refused at the door.
 
 use crate::{
+    credentials::{in_query, is_credential},
     error::Error,
     text::{Text, listed},
 };
@@ -31,19 +32,6 @@ pub struct RequestHead {
     pub integrity: Option<String>,
 }
 
-/// Headers that are applied when a job is sent and never stored (P4).
-const CREDENTIALS: &[&str] = &[
-    "authorization",
-    "cookie",
-    "csrf-token",
-    "proxy-authorization",
-    "requestverificationtoken",
-    "x-csrf-token",
-    "x-csrftoken",
-    "x-xsrf-token",
-    "xsrf-token",
-];
-
 /// Forbidden request-headers (Fetch §2.2.2) that `fetch` would drop without a word.
 const FORBIDDEN: &[&str] = &[
     "accept-charset",
@@ -70,16 +58,30 @@ const FORBIDDEN: &[&str] = &[
 ];
 
 impl RequestHead {
-    /// Checks the head and takes credentials off it; says which headers were taken.
+    /// Checks the head, takes credentials off it and returns which headers were taken; `credentials` are the name parts
+    /// that the configuration adds. A fragment, which is never sent, is dropped.
     ///
     /// The URL itself is parsed by the shell's platform parser before it comes here; this checks that
     /// the result is something `fetch` can send.
     ///
     /// # Errors
     /// `invalid-request` naming the part that cannot be queued.
-    pub fn admit(&mut self) -> Result<Vec<String>, Error> {
+    pub fn admit(&mut self, credentials: &[String]) -> Result<Vec<String>, Error> {
         if !(self.url.starts_with("https://") || self.url.starts_with("http://")) {
             return Err(Error::invalid_request("url: only http: and https: requests can be queued"));
+        }
+        if let Some(at) = self.url.find('#') {
+            self.url.truncate(at);
+        }
+        if let Some(name) = in_query(&self.url, credentials) {
+            return Err(Error::invalid_request(
+                [
+                    "url: the parameter \"",
+                    name,
+                    "\" is a credential, and those are never stored; have the auth hook send a header",
+                ]
+                .text(),
+            ));
         }
         if !is_token(&self.method) {
             return Err(Error::invalid_request("method is not an HTTP method (RFC 9110 token)"));
@@ -100,13 +102,13 @@ impl RequestHead {
         for (name, value) in &mut self.headers {
             name.make_ascii_lowercase();
             size += name.len() + value.len();
-            check_header(name, value)?;
+            check_header(name, value, credentials)?;
         }
         if size > LONGEST_HEADERS {
             return Err(Error::invalid_request("headers: more than 64 KiB; put data in the body"));
         }
         self.headers.retain(|(name, _)| {
-            let keep = !CREDENTIALS.contains(&name.as_str());
+            let keep = !is_credential(name, credentials);
             if !keep {
                 taken.push(name.clone());
             }
@@ -159,11 +161,12 @@ pub fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-fn check_header(name: &str, value: &str) -> Result<(), Error> {
+fn check_header(name: &str, value: &str, credentials: &[String]) -> Result<(), Error> {
     if !is_token(name) {
         return Err(Error::invalid_request(["headers: \"", name, "\" is not a header name"].text()));
     }
-    if FORBIDDEN.contains(&name) || name.starts_with("sec-") || (name.starts_with("proxy-") && !CREDENTIALS.contains(&name)) {
+    if FORBIDDEN.contains(&name) || name.starts_with("sec-") || (name.starts_with("proxy-") && !is_credential(name, credentials))
+    {
         return Err(Error::invalid_request(["headers: the browser sets \"", name, "\" itself; leave it out"].text()));
     }
     if value.bytes().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) || value.chars().any(|char| u32::from(char) > 0xff) {
@@ -207,15 +210,26 @@ mod tests {
     #[test]
     fn ordinary_requests_are_admitted() {
         for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "PROPFIND", "patch"] {
-            assert_eq!(head(method, &[("Content-Type", "text/plain"), ("X-Thing", "\u{e9}")]).admit(), Ok(vec![]));
+            assert_eq!(head(method, &[("Content-Type", "text/plain"), ("X-Thing", "\u{e9}")]).admit(&[]), Ok(vec![]));
         }
     }
 
     #[test]
     fn credentials_are_taken_off() {
         let mut head = head("POST", &[("Authorization", "Bearer secret"), ("X-CSRF-Token", "t"), ("Accept", "*/*")]);
-        assert_eq!(head.admit().unwrap(), ["authorization", "x-csrf-token"]);
+        assert_eq!(head.admit(&[]).unwrap(), ["authorization", "x-csrf-token"]);
         assert_eq!(head.headers, [("accept".to_owned(), "*/*".to_owned())]);
+    }
+
+    #[test]
+    fn credentials_in_a_url_are_refused_and_fragments_dropped() {
+        let mut bad = head("POST", &[]);
+        bad.url = "https://app.example/api?q=1&access_token=s".into();
+        assert!(bad.admit(&[]).unwrap_err().message.contains("access_token"));
+        let mut good = head("POST", &[("X-Tenant-Pin", "1234")]);
+        good.url = "https://app.example/api?q=1#access_token=s".into();
+        assert_eq!(good.admit(&["tenant-pin".to_owned()]).unwrap(), ["x-tenant-pin"]);
+        assert_eq!((good.url.as_str(), good.headers.len()), ("https://app.example/api?q=1", 0));
     }
 
     #[test]
@@ -240,20 +254,20 @@ mod tests {
     #[test]
     fn what_fetch_cannot_send_is_refused() {
         for method in ["", "CONNECT", "trace", "TRACK", "A B", "GÉT"] {
-            assert!(head(method, &[]).admit().is_err(), "{method}");
+            assert!(head(method, &[]).admit(&[]).is_err(), "{method}");
         }
         for (name, value) in
             [("Host", "x"), ("Sec-Fetch-Mode", "x"), ("Proxy-Foo", "x"), ("a b", "x"), ("", "x"), ("x", "a\nb"), ("x", "日")]
         {
-            assert!(head("POST", &[(name, value)]).admit().is_err(), "{name}: {value}");
+            assert!(head("POST", &[(name, value)]).admit(&[]).is_err(), "{name}: {value}");
         }
         for url in ["", "/relative", "ftp://x/", "blob:https://x/y", "data:,x", "javascript:1"] {
             let mut bad = head("POST", &[]);
             bad.url = url.into();
-            assert!(bad.admit().is_err(), "{url}");
+            assert!(bad.admit(&[]).is_err(), "{url}");
         }
         let mut bad = head("POST", &[]);
         bad.mode = Some("navigate".into());
-        assert!(bad.admit().is_err());
+        assert!(bad.admit(&[]).is_err());
     }
 }

@@ -7,16 +7,16 @@ pub const LONGEST: u64 = unit::DAY;
 
 /// Milliseconds that `Retry-After` asks for, or `None` where it is absent or garbage.
 ///
-/// A date is measured against the reply's own `date` header, so that a client clock that is wrong
-/// does not matter; without a readable `date`, a date in `Retry-After` says nothing and is ignored.
+/// A date is measured against the reply's own `date` header, so that a client clock that is wrong does not matter.
+/// CORS hides that header unless the server exposes it; then the device's clock, `now`, takes its place.
 #[must_use]
-pub fn parse(retry_after: &str, date: Option<&str>) -> Option<u64> {
+pub fn parse(retry_after: &str, date: Option<&str>, now: Millis) -> Option<u64> {
     let text = retry_after.trim();
     let wait = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // Too many digits for a u64 is an honest, if absurd, number of seconds.
         text.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(unit::SECOND)
     } else {
-        Millis::from_http_date(text)?.since(Millis::from_http_date(date?.trim())?)
+        Millis::from_http_date(text)?.since(date.and_then(|date| Millis::from_http_date(date.trim())).unwrap_or(now))
     };
     Some(wait.min(LONGEST))
 }
@@ -27,30 +27,38 @@ mod tests {
 
     use super::*;
 
+    const NOW: Millis = Millis(1_792_567_680_000); // Wed, 21 Oct 2026 07:28:00 GMT
     const DATE: Option<&str> = Some("Wed, 21 Oct 2026 07:28:00 GMT");
 
     #[test]
     fn seconds_and_dates_are_read() {
-        assert_eq!(parse("120", None), Some(120_000));
-        assert_eq!(parse(" 0 ", None), Some(0));
-        assert_eq!(parse("Wed, 21 Oct 2026 07:28:30 GMT", DATE), Some(30_000));
-        assert_eq!(parse("Wed, 21 Oct 2026 07:00:00 GMT", DATE), Some(0));
-        assert_eq!(parse("99999999999999999999999", None), Some(LONGEST));
+        assert_eq!(parse("120", None, NOW), Some(120_000));
+        assert_eq!(parse(" 0 ", None, NOW), Some(0));
+        assert_eq!(parse("Wed, 21 Oct 2026 07:28:30 GMT", DATE, NOW), Some(30_000));
+        assert_eq!(parse("Wed, 21 Oct 2026 07:00:00 GMT", DATE, NOW), Some(0));
+        assert_eq!(parse("99999999999999999999999", None, NOW), Some(LONGEST));
+    }
+
+    #[test]
+    fn without_a_readable_date_the_devices_clock_is_taken_within_bounds() {
+        for date in [None, Some("yesterday")] {
+            assert_eq!(parse("Wed, 21 Oct 2026 07:28:30 GMT", date, NOW), Some(30_000));
+            assert_eq!(parse("Wed, 21 Oct 2026 07:28:30 GMT", date, NOW.after(60_000)), Some(0));
+            assert_eq!(parse("Wed, 21 Oct 2026 07:28:30 GMT", date, Millis(0)), Some(LONGEST));
+        }
     }
 
     #[test]
     fn garbage_is_ignored() {
         for text in ["", "-1", "1.5", "soon", "1e3", "Wed, 99 Foo 2026", "١٢", "12 0", "0x10"] {
-            assert_eq!(parse(text, DATE), None, "{text}");
+            assert_eq!(parse(text, DATE, NOW), None, "{text}");
         }
-        assert_eq!(parse("Wed, 21 Oct 2026 07:28:30 GMT", None), None);
-        assert_eq!(parse("Wed, 21 Oct 2026 07:28:30 GMT", Some("yesterday")), None);
     }
 
     proptest! {
         #[test]
         fn any_text_is_survived(text in ".*", date in proptest::option::of(".*")) {
-            prop_assert!(parse(&text, date.as_deref()).unwrap_or(0) <= LONGEST);
+            prop_assert!(parse(&text, date.as_deref(), NOW).unwrap_or(0) <= LONGEST);
         }
     }
 }

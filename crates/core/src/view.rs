@@ -1,7 +1,7 @@
 //! What the page gets to see: a job, the status, a drain's result, events.
 
 use crate::{
-    classify::LastError,
+    classify::{KeptResponse, LastError},
     config::WorkerConfig,
     id::JobId,
     job::{Job, State},
@@ -84,6 +84,8 @@ pub struct JobView {
     pub status: Option<u16>,
     /// When it was delivered.
     pub delivered_at: Option<Millis>,
+    /// What the queue asked to keep of the response to a delivered job.
+    pub response: Option<KeptResponse>,
 }
 
 impl JobView {
@@ -116,6 +118,7 @@ impl JobView {
             error: job.error,
             status: None,
             delivered_at: None,
+            response: None,
         }
     }
 
@@ -144,6 +147,7 @@ impl JobView {
             error: None,
             status: outcome.status,
             delivered_at: Some(outcome.delivered_at),
+            response: outcome.response,
         }
     }
 }
@@ -153,6 +157,8 @@ impl JobView {
 pub struct Status {
     /// Orders status messages: a later one has a higher number, also across workers.
     pub version: u64,
+    /// Whose status it is; empty when nobody is signed in.
+    pub owner: String,
     /// Jobs waiting.
     pub pending: u64,
     /// Jobs being sent.
@@ -195,6 +201,7 @@ impl Status {
         }
         Self {
             version: ledger.version,
+            owner: ledger.owner.clone(),
             pending: counts.pending,
             syncing: counts.syncing,
             failed: counts.failed,
@@ -370,9 +377,11 @@ crate::record!(JobView {
     error: "error",
     status: "status",
     delivered_at: "deliveredAt",
+    response: "response",
 });
 crate::record!(Status {
     version: "version",
+    owner: "owner" = String::new(),
     pending: "pending",
     syncing: "syncing",
     failed: "failed",

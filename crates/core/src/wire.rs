@@ -5,6 +5,9 @@
 //! `queues.notes.maxAtempts: there is no such member`. That is all of serde that this engine needs, in
 //! fewer bytes.
 //!
+//! What is read may be foreign: a list or a string beyond [`LONGEST_LIST`] and [`LONGEST_STRING`] is a [`Mismatch`] before
+//! anything of its size is allocated.
+//!
 //! A member that is absent, undefined or null reads as `None`, as its default, or is a [`Mismatch`].
 //! Unknown members are passed over in stored records, which a later version may have written, and
 //! refused in what an app or a page hands over (`strict`).
@@ -15,19 +18,25 @@ use crate::{
 };
 use std::fmt;
 
+/// The most items of a list, or members of an object, that are read.
+pub const LONGEST_LIST: u32 = 100_000;
+
+/// The longest string that is read, in UTF-16 code units.
+pub const LONGEST_STRING: u32 = 16 << 20;
+
 /// A value as a shell holds it: null, true or false, number, text, list, or object.
 pub trait Value: Sized {
     /// The truth value, if it is one.
     fn as_boolean(&self) -> Option<bool>;
     /// The number, if it is one.
     fn as_number(&self) -> Option<f64>;
-    /// The text, if it is one.
+    /// The text, if it is one and no longer than [`LONGEST_STRING`].
     fn as_text(&self) -> Option<String>;
-    /// The items, if it is a list.
+    /// The items, if it is a list of at most [`LONGEST_LIST`].
     fn as_list(&self) -> Option<Vec<Self>>;
     /// Whether it is an object that is no list.
     fn is_object(&self) -> bool;
-    /// The names of an object's members.
+    /// The names of an object's members, at most [`LONGEST_LIST`].
     fn names(&self) -> Vec<String>;
     /// A member that is present and not null.
     fn member(&self, name: &'static str) -> Option<Self>;
@@ -311,7 +320,7 @@ small_number!(u8 u16 u32);
 
 impl Wire for String {
     fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        value.as_text().ok_or_else(|| Mismatch::new("is not a text"))
+        value.as_text().ok_or_else(|| Mismatch::new("is not a string, or too long a one"))
     }
 
     fn write(&self, json: &mut Json) {
@@ -326,7 +335,7 @@ impl Wire for String {
 impl<T: Wire> Wire for Vec<T> {
     fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
         let mut items = Self::new();
-        for item in value.as_list().ok_or_else(|| Mismatch::new("is not a list"))? {
+        for item in value.as_list().ok_or_else(|| Mismatch::new("is not an array, or too long a one"))? {
             items.push(T::read(&item)?);
         }
         Ok(items)

@@ -81,12 +81,13 @@ impl Client {
             "list" => self.list(first),
             "retry" => self.retry(text(&first)?),
             "discard" => self.discard(text(&first)?),
+            "cancel" => self.cancel(text(&first)?),
             "edit" => self.edit(text(&first)?, second),
             "clear" => self.clear(first),
             "syncNow" => self.sync_now(text_or_none(&first)?),
             "pause" => self.pause(text_or_none(&first)?),
             "resume" => self.resume(text_or_none(&first)?),
-            "setOwner" => self.set_owner(text_or_none(&first)?, js::get(&second, "purge").as_bool() == Some(true)),
+            "setOwner" => self.set_owner(text_or_none(&first)?, &js::get(&second, "purge")),
             "metrics" => self.metrics(),
             "repair" => self.repair(),
             "compact" => self.compact(js::get(&first, "failed").as_f64()),
@@ -150,14 +151,21 @@ impl Client {
         self.ask(job_id(&id).map(Op::Discard))
     }
 
+    /// Stops a job, be it on its way; false when it is too late.
+    pub fn cancel(&self, id: String) -> Promise {
+        self.ask(job_id(&id).map(Op::Cancel))
+    }
+
     /// Replaces a job's request; false when it is too late.
     pub fn edit(&self, id: String, change: JsValue) -> Promise {
         let link = Rc::clone(&self.link);
+        let caller = link.begin(None);
         let taken = job_id(&id).and_then(|id| Ok((id, request::take_change(&change)?)));
         promise(async move {
             let (id, (taken, headers, body)) = taken?;
             let bytes = taken.body.arrive().await?;
-            link.ask(Op::Edit(protocol::Edit { id, request: taken.head, headers, body }), Array::of1(&bytes)).await
+            let op = Op::Edit(protocol::Edit { id, request: taken.head, headers, body });
+            link.ask_as(caller, op, Array::of1(&bytes)).await
         })
     }
 
@@ -181,8 +189,10 @@ impl Client {
         self.ask(Ok(Op::Resume(queue)))
     }
 
-    /// Says who is signed in.
-    pub fn set_owner(&self, owner: Option<String>, purge: bool) -> Promise {
+    /// Says who is signed in. `purge` names the owner whose jobs are to go, or says that it is the one before.
+    pub fn set_owner(&self, owner: Option<String>, purge: &JsValue) -> Promise {
+        let before = || (purge.as_bool() == Some(true)).then(|| self.link.owner());
+        let purge = purge.as_string().or_else(before);
         self.ask(Ok(Op::SetOwner(protocol::SetOwner { owner, purge })))
     }
 
@@ -262,6 +272,7 @@ impl Client {
             Ok(taken) => taken,
             Err(error) => return Promise::reject(&error),
         };
+        let caller = link.begin(None);
         // Jobs of one key are stored one after the other: of two messages at once, the first may be lost with a
         // dying worker, and be repeated after the second.
         let line = taken.line();
@@ -275,7 +286,7 @@ impl Client {
             for body in taken.bodies {
                 bodies.push(&body.arrive().await?);
             }
-            link.ask(Op::Enqueue(protocol::Enqueue { jobs: taken.jobs, repeat: false }), bodies).await
+            link.ask_as(caller, Op::Enqueue(protocol::Enqueue { jobs: taken.jobs, repeat: false }), bodies).await
         });
         if let Some(line) = line {
             self.lines.borrow_mut().retain(|(other, _)| *other != line);
@@ -292,8 +303,9 @@ impl Client {
     /// Asks, and answers jobs as the app sees them.
     fn ask(&self, op: Result<Op, JsValue>) -> Promise {
         let link = Rc::clone(&self.link);
+        let caller = link.begin(op.as_ref().ok());
         promise(async move {
-            let answer = link.ask(op?, Array::new()).await?;
+            let answer = link.ask_as(caller, op?, Array::new()).await?;
             if let Some(jobs) = answer.dyn_ref::<Array>() {
                 jobs.iter().for_each(|job| drop(parse_metadata(job)));
             }

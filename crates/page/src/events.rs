@@ -41,6 +41,8 @@ pub struct Events {
     snapshot: RefCell<JsValue>,
     channel: BroadcastChannel,
     listener: RefCell<Option<Closure<dyn FnMut(JsValue)>>>,
+    /// Signs of life of the worker, counted.
+    heard: Cell<u32>,
     /// Called with the time of the next wake whenever it may have changed.
     planned: RefCell<Option<Planner>>,
 }
@@ -56,6 +58,7 @@ impl Events {
             snapshot: RefCell::new(JsValue::UNDEFINED),
             channel: BroadcastChannel::new(&["shearwater:", name].text()),
             listener: RefCell::default(),
+            heard: Cell::new(0),
             planned: RefCell::default(),
         });
         let listener = Closure::<dyn FnMut(JsValue)>::new({
@@ -75,6 +78,21 @@ impl Events {
     /// The current snapshot: the same object until something changes.
     pub fn snapshot(&self) -> JsValue {
         self.snapshot.borrow().clone()
+    }
+
+    /// Who is signed in, as far as this page knows; empty for nobody.
+    pub fn owner(&self) -> String {
+        self.status.borrow().owner.clone()
+    }
+
+    /// Signs of life of the worker so far.
+    pub fn signs_of_life(&self) -> u32 {
+        self.heard.get()
+    }
+
+    /// The worker has answered something.
+    pub fn note_life(&self) {
+        self.heard.set(self.heard.get().wrapping_add(1));
     }
 
     /// Adds a listener; the answered function takes it off again.
@@ -152,9 +170,14 @@ impl Events {
             return;
         }
         let Ok(status) = decode::<Status>(&js::get(data, "status")) else { return };
+        self.note_life();
         let before = {
-            let status = self.status.borrow();
-            (status.done, status.total)
+            let known = self.status.borrow();
+            if status.owner != known.owner && status.version < known.version {
+                // Of the owner before; it was on its way when the other signed in.
+                return;
+            }
+            (known.done, known.total)
         };
         let (done, total) = (status.done, status.total);
         self.status.replace(status);

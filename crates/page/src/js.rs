@@ -19,6 +19,9 @@ extern "C" {
     /// `console.error`.
     #[wasm_bindgen(js_namespace = console, js_name = error)]
     pub fn console_error(prefix: &str, thrown: &JsValue);
+    /// `console.warn`.
+    #[wasm_bindgen(js_namespace = console, js_name = warn)]
+    pub fn console_warn(text: &str);
 
     /// Anything that takes listeners.
     pub type EventTarget;

@@ -6,10 +6,10 @@
 //!
 //! # A question's life
 //!
-//! A message is posted to the registration's active worker and answered by it. A worker that is
-//! killed takes the question with it; so what is not answered within a few seconds is posted again,
-//! under the same `re` and with the same job ids, which the worker recognises. Only when `timeout` has
-//! passed is the caller told so.
+//! A message is posted to the registration's active worker and answered by it. A worker that is killed takes the
+//! question with it, or its answer; so what is not answered within a few seconds is posted again as it was. The worker
+//! remembers what it has carried out and gives the same answer. The caller is told of a `timeout` only when the worker
+//! has given no sign of life for that long.
 
 mod client;
 mod error;

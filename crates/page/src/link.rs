@@ -10,6 +10,7 @@ use shearwater_bridge::{decode, encode};
 use shearwater_core::{
     Error, ErrorCode,
     protocol::{Envelope, Op, VERSION},
+    store::{Caller, receipts::REPEATED_FOR},
     text::Text,
     view::Status,
 };
@@ -18,13 +19,16 @@ use wasm_bindgen_futures::JsFuture;
 
 use crate::{
     error::{to_js, unavailable, with_code},
-    events::Events,
+    events::{Events, now},
     js::{self, MessageChannel, MessagePort},
     worker,
 };
 
 /// What is not answered after this long is posted again.
 const PATIENCE: i32 = 5_000;
+
+/// While the worker answers others, so many times [`PATIENCE`] pass before a question is posted again: it has its turn.
+const PATIENCE_WITH_THE_LIVING: u32 = 3;
 
 /// The way to the worker.
 pub struct Link {
@@ -34,6 +38,10 @@ pub struct Link {
     /// Hears the answers.
     listener: Closure<dyn FnMut(JsValue)>,
     closed: Cell<bool>,
+    /// Sign-ins that are not answered yet, by their questions: whoever calls after them calls as the last.
+    signing_in: RefCell<Vec<(String, String)>>,
+    /// Headers that the app was told are not stored.
+    warned: RefCell<Vec<String>>,
     /// Told of the status that comes with an answer.
     events: Rc<Events>,
 }
@@ -63,7 +71,16 @@ impl Link {
                     link.answered(&js::get(&event, "data"));
                 }
             });
-            Self { registration, timeout, waiting: RefCell::default(), listener, closed: Cell::new(false), events }
+            Self {
+                registration,
+                timeout,
+                waiting: RefCell::default(),
+                listener,
+                closed: Cell::new(false),
+                signing_in: RefCell::default(),
+                warned: RefCell::default(),
+                events,
+            }
         })
     }
 
@@ -72,31 +89,56 @@ impl Link {
         &self.registration
     }
 
-    /// Asks and waits for the answer, without a limit of time where the work has none.
+    /// As whom this page asks: the owner whom it signed in last, or whom it was told of. A message that reaches the worker
+    /// late, or again, is carried out for that owner and nobody else.
+    pub fn owner(&self) -> String {
+        self.signing_in.borrow().last().map_or_else(|| self.events.owner(), |(_, owner)| owner.clone())
+    }
+
+    /// A question that is put at this moment, by whoever is signed in at this moment, however long its body takes.
+    pub fn begin(&self, op: Option<&Op>) -> Caller {
+        let caller = Caller { re: js::random_uuid(), at: Some(now()), owner: Some(self.owner()) };
+        if let Some(Op::SetOwner(next)) = op {
+            self.signing_in.borrow_mut().push((caller.re.clone(), next.owner.clone().unwrap_or_default()));
+        }
+        caller
+    }
+
+    /// As [`Link::ask_as`], at this moment.
+    ///
+    /// # Errors
+    /// As [`Link::ask_as`].
+    pub async fn ask(self: &Rc<Self>, op: Op, bodies: Array) -> Result<JsValue, JsValue> {
+        let caller = self.begin(Some(&op));
+        self.ask_as(caller, op, bodies).await
+    }
+
+    /// Asks and waits for the answer: as long as the worker gives signs of life, and without a limit where the work has
+    /// none.
     ///
     /// # Errors
     /// What the worker answers; `timeout` and `worker-unavailable`.
-    pub async fn ask(self: &Rc<Self>, op: Op, bodies: Array) -> Result<JsValue, JsValue> {
+    pub async fn ask_as(self: &Rc<Self>, caller: Caller, op: Op, bodies: Array) -> Result<JsValue, JsValue> {
         if self.closed.get() {
             return Err(unavailable("the client was closed; connect() again"));
         }
-        let re = js::random_uuid();
+        let Caller { re, at, owner } = caller;
         let endless = matches!(op, Op::Sync(_));
-        let mut envelope = Envelope { shearwater: VERSION, re: re.clone(), op };
+        let envelope = Envelope { shearwater: VERSION, re: re.clone(), at, owner, op };
         let promise = Promise::new(&mut |resolve, reject| {
             self.waiting.borrow_mut().push(Waiting { re: re.clone(), resolve, reject, ports: Vec::new() });
         });
-        if let Err(error) = self.post(&envelope, &bodies) {
-            self.take(&re);
-            return Err(error);
-        }
-        if let Op::Enqueue(enqueue) = &mut envelope.op {
-            enqueue.repeat = true;
-        }
-        let repeater = self.repeat(envelope, bodies, endless);
-        let outcome = JsFuture::from(promise).await;
-        repeater.stop();
+        let outcome = match self.post(&envelope, &bodies) {
+            Ok(()) => {
+                let repeater = self.repeat(envelope, bodies, endless);
+                let outcome = JsFuture::from(promise).await;
+                repeater.stop();
+                outcome
+            }
+            Err(error) => Err(error),
+        };
         self.take(&re);
+        self.signing_in.borrow_mut().retain(|(other, _)| *other != re);
         outcome
     }
 
@@ -129,21 +171,30 @@ impl Link {
         })
     }
 
-    /// Posts again, every few seconds, until stopped or the time is up.
+    /// Posts again, every few seconds, until stopped. The time is up when the worker has given no sign of life for as
+    /// long as the app wants to wait, or when it no longer remembers what it may have answered.
     fn repeat(self: &Rc<Self>, envelope: Envelope, bodies: Array, endless: bool) -> Repeater {
         let timer: Rc<RefCell<JsValue>> = Rc::default();
         let tick: Rc<RefCell<Option<Closure<dyn FnMut()>>>> = Rc::default();
         let closure = Closure::<dyn FnMut()>::new({
             let (link, timer, tick) = (Rc::clone(self), Rc::clone(&timer), Rc::clone(&tick));
             let mut left = i64::from(self.timeout);
+            let (mut signs, mut waited) = (self.events.signs_of_life(), 0);
             move || {
-                left -= i64::from(PATIENCE);
-                if left <= 0 && !endless {
+                let lives = signs != link.events.signs_of_life();
+                signs = link.events.signs_of_life();
+                left = if lives { i64::from(link.timeout) } else { left - i64::from(PATIENCE) };
+                waited += 1;
+                let age = envelope.at.map_or(0, |at| now().0.abs_diff(at.0));
+                if (left <= 0 && !endless) || age > REPEATED_FOR {
                     link.give_up(&envelope.re);
                     return;
                 }
-                // Whether it could be posted is told by whether it is answered.
-                let _ = link.post(&envelope, &bodies);
+                if !lives || waited >= PATIENCE_WITH_THE_LIVING {
+                    waited = 0;
+                    // Whether it could be posted is told by whether it is answered.
+                    let _ = link.post(&envelope, &bodies);
+                }
                 if let Some(tick) = tick.borrow().as_ref() {
                     *timer.borrow_mut() = js::set_timeout(tick.as_ref().unchecked_ref(), PATIENCE);
                 }
@@ -172,11 +223,33 @@ impl Link {
         }
     }
 
+    /// Tells the app once of each header that was taken off its requests.
+    fn warn_of_dropped(&self, dropped: &JsValue) {
+        let Ok(dropped) = decode::<Vec<String>>(dropped) else { return };
+        for name in dropped {
+            let mut warned = self.warned.borrow_mut();
+            if !warned.contains(&name) {
+                js::console_warn(
+                    &[
+                        "[shearwater] the header \"",
+                        &name,
+                        "\" is a credential, which is never stored: supply it when the job is sent, \
+                         by shearwater.on(\"auth\", …) in the service worker",
+                    ]
+                    .text(),
+                );
+                warned.push(name);
+            }
+        }
+    }
+
     fn answered(&self, data: &JsValue) {
         if js::get(data, "shearwater").as_f64().is_none() {
             return;
         }
+        self.events.note_life();
         let Some(waiting) = js::get(data, "re").as_string().and_then(|re| self.take(&re)) else { return };
+        self.warn_of_dropped(&js::get(data, "dropped"));
         // Before the caller goes on, so that it reads its own write.
         if let Ok(status) = decode::<Status>(&js::get(data, "status")) {
             self.events.take_status(status);

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shearwater_core::{JobId, Millis};
+use shearwater_core::{JobId, Millis, store::Answer};
 
 use crate::wire::LineName;
 
@@ -55,10 +55,12 @@ pub(crate) struct Book {
     rotten: BTreeSet<u64>,
     /// Who was last said to be signed in.
     pub(crate) owner: String,
-    /// Everything is paused.
-    pub(crate) paused: bool,
-    /// Queues that are paused by name.
-    pub(crate) paused_queues: BTreeSet<String>,
+    /// Owners who have paused everything.
+    paused: BTreeSet<String>,
+    /// Owners and the queues that they have paused by name.
+    paused_queues: BTreeSet<(String, String)>,
+    /// What each message was answered.
+    pub(crate) answers: BTreeMap<String, Answer>,
     /// Nobody can know any more which time was believed when.
     pub(crate) time_is_lost: bool,
     /// The latest `notBefore` that was asked for.
@@ -133,15 +135,25 @@ impl Book {
         self.rotten.contains(&seq)
     }
 
+    /// Whether the current owner has paused a queue.
     pub(crate) fn is_paused(&self, queue: &str) -> bool {
-        self.paused || self.paused_queues.contains(queue)
+        self.paused.contains(&self.owner) || self.paused_queues.contains(&(self.owner.clone(), queue.to_owned()))
     }
 
-    /// Everything that only the ledger knew is gone.
-    pub(crate) fn lose_ledger(&mut self) {
-        self.owner.clear();
-        self.paused = false;
-        self.paused_queues.clear();
+    /// Somebody pauses or resumes.
+    pub(crate) fn pause(&mut self, owner: &str, queue: Option<&str>, paused: bool) {
+        match (queue, paused) {
+            (None, true) => drop(self.paused.insert(owner.to_owned())),
+            (None, false) => self.forget_pauses(owner),
+            (Some(queue), true) => drop(self.paused_queues.insert((owner.to_owned(), queue.to_owned()))),
+            (Some(queue), false) => drop(self.paused_queues.remove(&(owner.to_owned(), queue.to_owned()))),
+        }
+    }
+
+    /// Nothing of this owner's is paused any more.
+    pub(crate) fn forget_pauses(&mut self, owner: &str) {
+        self.paused.remove(owner);
+        self.paused_queues.retain(|(other, _)| other != owner);
     }
 
     pub(crate) fn accepted(&self) -> u64 {

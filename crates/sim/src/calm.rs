@@ -42,7 +42,7 @@ impl World {
         self.run_until_quiet()?;
         for owner in OWNERS {
             self.sign_in(owner)?;
-            self.pause(None, false)?;
+            self.resume()?;
             self.deliver_all()?;
             check::drains::settled(self)?;
         }

@@ -34,11 +34,17 @@ pub enum Flaw {
     NeverRecovers,
     /// Whatever the device's clock says is the time.
     BelievesTheClock,
+    /// What was carried out is not remembered: a message that comes again is carried out again.
+    ForgetsReceipts,
+    /// A job is stamped with whoever is signed in when its message is carried out.
+    StampsWithTheCurrentOwner,
+    /// Whose job it is, is not looked at once it was claimed.
+    SendsForAnyOwner,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::DeletesBeforeSending,
         Self::DropsOutcomes,
         Self::DropsBodies,
@@ -53,5 +59,8 @@ impl Flaw {
         Self::DropsLedgers,
         Self::NeverRecovers,
         Self::BelievesTheClock,
+        Self::ForgetsReceipts,
+        Self::StampsWithTheCurrentOwner,
+        Self::SendsForAnyOwner,
     ];
 }

@@ -4,6 +4,7 @@
 //! that is still there and still waits.
 
 use shearwater_core::{
+    JobId,
     classify::{Reply, meaning},
     drain::Input,
     time::unit::SECOND,
@@ -66,13 +67,24 @@ impl World {
     pub(crate) fn answered(&mut self, number: SendNo, reply: Reply) -> Checked {
         let Some(sending) = self.wire.sending(number) else { return Ok(()) };
         let (run, id) = (sending.run, sending.job.id.clone());
-        let overrides = self.config.queue_or_default(&sending.job.queue).statuses;
-        let meaning = meaning(&sending.job.request.method, &reply, &overrides);
+        let queue = self.config.queue_or_default(&sending.job.queue);
+        let meaning = meaning(&sending.job.request.method, &reply, &queue);
         if !self.wire.end(number, Status::Answered(meaning)) {
             return Ok(());
         }
         let roll = self.chance.roll();
         self.feed(run, Input::Replied { id, reply, roll })
+    }
+
+    /// The sends of this job are aborted: a person cancelled it. What has left may arrive.
+    pub(crate) fn abort(&mut self, id: &JobId) -> Checked {
+        let numbers: Vec<SendNo> =
+            self.wire.in_the_air().filter(|(_, sending)| sending.job.id == *id).map(|(number, _)| number).collect();
+        for number in numbers {
+            self.answered(number, Reply::Unreachable)?;
+        }
+        let runs: Vec<_> = self.runs.keys().copied().collect();
+        runs.into_iter().try_for_each(|run| self.feed(run, Input::Cancelled(id.clone())))
     }
 
     /// The sender has waited long enough.

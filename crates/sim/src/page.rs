@@ -4,11 +4,13 @@ use std::rc::Rc;
 
 use shearwater_core::{
     JobId,
+    job::State,
     request::RequestHead,
     store::{
         enqueue::{EnqueueOptions, NewJob, Priority, admit, enqueue},
-        hands::{self, Body, Edit},
+        hands::{self, Body, Cancelled, Edit},
         read::{self, Filter},
+        receipts::{Answer, Caller, once},
         turn::Ripen,
     },
     time::unit::{DAY, HOUR, MINUTE},
@@ -16,8 +18,10 @@ use shearwater_core::{
 };
 
 use crate::{
-    check::{self, Cause, Checked, Hand, Promise},
+    check::{self, Cause, Checked, Hand, Promise, Violation},
+    flaw::Flaw,
     server::ORIGINS,
+    store::Changes,
     weather::QUEUES,
     worker::CONTEXTS,
     world::{Event, World},
@@ -26,11 +30,24 @@ use crate::{
 /// Those who use the app.
 pub(crate) const OWNERS: [&str; 3] = ["", "ada", "bob"];
 
-/// A page's call of `enqueue`, kept until it is answered.
+/// A page's message, kept until it is answered: it may be lost, come late, and come again.
 #[derive(Clone)]
 pub(crate) struct Call {
-    pub(crate) jobs: Vec<Asked>,
-    pub(crate) repeat: bool,
+    pub(crate) caller: Caller,
+    pub(crate) ask: Ask,
+}
+
+/// What a page asks for.
+#[derive(Clone)]
+pub(crate) enum Ask {
+    Enqueue(Vec<Asked>),
+    Retry(JobId),
+    Discard(JobId),
+    Cancel(JobId),
+    Edit { id: JobId, request: RequestHead, origin: &'static str, content: u64, size: Option<u64>, key: String },
+    Clear(Filter),
+    Pause { queue: Option<&'static str>, paused: bool },
+    SetOwner { owner: &'static str, purge: Option<String> },
 }
 
 /// One job of a call.
@@ -47,7 +64,7 @@ impl World {
     pub(crate) fn call(&mut self) -> Checked {
         let count = self.chance.pick([1, 1, 1, 2, 5]);
         let jobs = (0..count).map(|_| self.ask()).collect();
-        self.enqueue(Call { jobs, repeat: false })
+        self.post(Ask::Enqueue(jobs))
     }
 
     fn ask(&mut self) -> Asked {
@@ -80,39 +97,117 @@ impl World {
         (request, origin, content, size)
     }
 
-    /// A call reaches the worker, which stores its jobs and answers; the answer may get lost.
-    pub(crate) fn enqueue(&mut self, call: Call) -> Checked {
+    /// A page posts a message as the owner it knows of, which another tab may have changed. The message arrives, or
+    /// gets lost with a worker and is posted again, or takes its time and is overtaken by its own repetition.
+    fn post(&mut self, ask: Ask) -> Checked {
+        let stale = !self.calm && self.chance.happens(0.05);
+        let owner = if stale { self.chance.pick(OWNERS).to_owned() } else { self.book.owner.clone() };
+        let re = JobId::from_random(self.chance.bytes()).to_string();
+        let call = Call { caller: Caller { re, at: Some(self.clock.device()), owner: Some(owner) }, ask };
+        let unlucky = self.chance.happens(self.weather.answer_lost);
+        if !unlucky {
+            return self.serve(call);
+        }
+        let (delay, again) = (self.chance.magnitude(10 * MINUTE), self.chance.magnitude(10 * MINUTE));
+        self.later(again, again, Event::Call(call.clone()));
+        if self.chance.happens(0.5) {
+            // Late: both arrive in the end, in either order.
+            self.later(delay, delay, Event::Call(call));
+        }
+        Ok(())
+    }
+
+    /// A message reaches a worker, which carries it out and answers; the answer may get lost, and the message come again.
+    pub(crate) fn serve(&mut self, call: Call) -> Checked {
+        let mut caller = call.caller.clone();
+        if self.flaw == Some(Flaw::StampsWithTheCurrentOwner) {
+            caller.owner = None;
+        }
         let (now, config) = (self.clock.device(), Rc::clone(&self.config));
+        let in_time = match &call.ask {
+            Ask::Retry(id) | Ask::Discard(id) | Ask::Edit { id, .. } => check::hands::in_time(self, id),
+            Ask::Cancel(id) => check::hands::is_there(self, id),
+            _ => false,
+        };
+        if let Ask::SetOwner { purge: Some(_), .. } = &call.ask {
+            // As the worker does before it purges: what is claimed and not on its way is not sent.
+            (0..CONTEXTS).try_for_each(|context| self.stop(context))?;
+        }
         let mut admitted = Vec::new();
-        for asked in &call.jobs {
-            match admit(asked.new.clone(), asked.origin.to_owned(), asked.size, &config) {
-                Ok(job) => admitted.push((job, asked.size.map(|_| asked.content))),
-                Err(error) => {
-                    return Err(check::Violation::new(check::Promise::Durable, format!("a sound job was refused: {error}")));
+        if let Ask::Enqueue(jobs) = &call.ask {
+            for asked in jobs {
+                match admit(asked.new.clone(), asked.origin.to_owned(), asked.size, &config) {
+                    Ok(job) => admitted.push((job, asked.size.map(|_| asked.content))),
+                    Err(error) => return Err(Violation::new(Promise::Durable, format!("a sound job was refused: {error}"))),
                 }
             }
         }
-        let stored = self.transact(async |tx| enqueue(tx, now, admitted, call.repeat).await)?;
-        let heard = match stored {
-            Ok((answers, changes)) => {
-                self.note(|| format!("enqueued{} {}", if call.repeat { " again" } else { "" }, check::tell(&answers)));
-                check::accepts::record(self, &call, &answers)?;
-                check::committed(self, &Cause::Enqueue, &changes)?;
+        let (mut stored, mut stopped) = (Vec::new(), None);
+        let carried_out = self.transact(async |tx| {
+            once(tx, now, &caller, async || {
+                Ok(match &call.ask {
+                    Ask::Enqueue(_) => {
+                        stored = enqueue(tx, now, admitted, false, &caller).await?;
+                        Answer::Done
+                    }
+                    Ask::Retry(id) => Answer::InTime(hands::retry(tx, now, id, &config).await?.is_some()),
+                    Ask::Discard(id) => Answer::InTime(hands::discard(tx, now, id).await?.is_some()),
+                    Ask::Cancel(id) => {
+                        let cancelled = hands::cancel(tx, now, id, &config).await?;
+                        stopped = matches!(cancelled, Cancelled::Stopped(_)).then(|| id.clone());
+                        Answer::InTime(cancelled != Cancelled::TooLate)
+                    }
+                    Ask::Edit { id, request, origin, content, size, key } => {
+                        let body = size.map_or(Body::None, |size| Body::Replace(*content, size));
+                        let (request, origin) = (request.clone(), Some((*origin).to_owned()));
+                        let change = Edit { request, headers: true, origin, body, idempotency_key: key.clone() };
+                        Answer::InTime(hands::edit(tx, now, id, change, &config).await?.is_some())
+                    }
+                    Ask::Clear(filter) => Answer::Removed(hands::clear(tx, now, filter, &caller).await?),
+                    Ask::Pause { queue, paused } => {
+                        hands::pause(tx, *queue, *paused, &caller, &config).await?;
+                        Answer::Done
+                    }
+                    Ask::SetOwner { owner, purge } => {
+                        hands::set_owner(tx, now, owner, purge.as_deref(), &config).await?;
+                        Answer::Done
+                    }
+                })
+            })
+            .await
+        })?;
+        let heard = match carried_out {
+            Ok(((answer, repeated), changes)) => {
+                self.note(|| format!("{}{}: {answer:?}", call.ask.name(), if repeated { " again" } else { "" }));
+                check::hands::once(self, &call.caller.re, &answer, repeated, &changes)?;
+                if repeated {
+                    check::committed(self, &Cause::Hand(Hand::Nothing), &changes)?;
+                } else {
+                    if let Ask::Retry(id) | Ask::Discard(id) | Ask::Cancel(id) | Ask::Edit { id, .. } = &call.ask {
+                        check::hands::answered(id, in_time, answer == Answer::InTime(true))?;
+                    }
+                    self.carried_out(&call, &answer, &stored, &changes)?;
+                    if let Some(id) = stopped {
+                        self.abort(&id)?;
+                    }
+                }
                 !self.chance.happens(self.weather.answer_lost)
             }
             Err(error) => {
-                self.note(|| format!("enqueue failed: {error}"));
+                self.note(|| format!("{} failed: {error}", call.ask.name()));
                 // The page knows that nothing was stored; some people press the button again.
                 self.chance.happens(0.5)
             }
         };
-        if !heard {
+        if !heard && !self.calm {
             let delay = self.chance.magnitude(HOUR);
-            self.later(delay, delay, Event::Enqueue(Call { repeat: true, ..call.clone() }));
+            self.later(delay, delay, Event::Call(call.clone()));
         }
-        if self.chance.happens(0.7) {
+        if let Ask::Enqueue(jobs) = call.ask
+            && self.chance.happens(0.7)
+        {
             let context = self.chance.index(CONTEXTS);
-            for asked in call.jobs {
+            for asked in jobs {
                 let queue = asked.new.options.queue.unwrap_or_default();
                 self.later(0, 5, Event::Wake(context, queue, Ripen::Nothing));
             }
@@ -120,22 +215,69 @@ impl World {
         Ok(())
     }
 
-    /// A person does something to a job, or to many.
-    pub(crate) fn lay_hands(&mut self) -> Checked {
-        match self.chance.below(10) {
-            0..3 => self.retry(),
-            3..5 => self.discard(),
-            5..7 => self.edit(),
-            7 => self.clear(),
-            8 => {
-                let (queue, paused) = (self.chance.happens(0.7).then(|| self.chance.pick(QUEUES)), self.chance.happens(0.4));
-                self.pause(queue, paused)
+    /// Writes into the book what a message did, and checks it.
+    fn carried_out(&mut self, call: &Call, answer: &Answer, stored: &[(JobId, bool)], changes: &Changes) -> Checked {
+        let owner = call.caller.owner.clone().unwrap_or_default();
+        match &call.ask {
+            Ask::Enqueue(jobs) => {
+                check::accepts::record(self, jobs, &owner, stored)?;
+                check::committed(self, &Cause::Enqueue, changes)
             }
-            _ => {
-                let owner = self.chance.pick(OWNERS);
-                self.sign_in(owner)
+            Ask::Retry(id) => check::committed(self, &Cause::Hand(Hand::Retry(id)), changes),
+            Ask::Discard(id) => check::committed(self, &Cause::Hand(Hand::Discard(id)), changes),
+            Ask::Cancel(id) => check::committed(self, &Cause::Hand(Hand::Cancel(id)), changes),
+            Ask::Edit { id, content, size, key, .. } => {
+                if *answer == Answer::InTime(true) {
+                    self.book.change(id, *content, key, size.is_some());
+                }
+                check::committed(self, &Cause::Hand(Hand::Edit(id)), changes)
+            }
+            Ask::Clear(filter) => check::committed(self, &Cause::Hand(Hand::Clear(filter, &owner)), changes),
+            Ask::Pause { queue, paused } => {
+                self.book.pause(&owner, *queue, *paused);
+                check::committed(self, &Cause::Hand(Hand::Nothing), changes)
+            }
+            Ask::SetOwner { owner, purge } => {
+                if *owner == self.book.owner {
+                    return check::committed(self, &Cause::Hand(Hand::Nothing), changes);
+                }
+                (*owner).clone_into(&mut self.book.owner);
+                let purged = purge.as_deref().filter(|purged| purged != owner);
+                if let Some(purged) = purged {
+                    self.book.forget_pauses(purged);
+                }
+                check::committed(self, &Cause::Hand(purged.map_or(Hand::SignIn, Hand::Purge)), changes)?;
+                let left = self.store.borrow().jobs().find(|job| purged == Some(&job.owner)).map(|job| job.id.clone());
+                check::ensure(left.is_none(), Promise::Private, || format!("{left:?} of {purged:?} outlived a purge"))
             }
         }
+    }
+
+    /// A person does something to a job, or to many.
+    pub(crate) fn lay_hands(&mut self) -> Checked {
+        let ask = match self.chance.below(11) {
+            0..3 => Ask::Retry(self.some_id()),
+            3..5 => Ask::Discard(self.some_id()),
+            5..7 => {
+                let (id, (request, origin, content, size)) = (self.some_id(), self.request());
+                Ask::Edit { id, request, origin, content, size, key: JobId::from_random(self.chance.bytes()).to_string() }
+            }
+            7 => {
+                let state = self.chance.pick([State::Failed, State::Pending]);
+                Ask::Clear(Filter { queue: Some(self.chance.pick(QUEUES).to_owned()), state: Some(state), ..Filter::default() })
+            }
+            8 => {
+                let queue = self.chance.happens(0.7).then(|| self.chance.pick(QUEUES));
+                Ask::Pause { queue, paused: self.chance.happens(0.4) }
+            }
+            9 => Ask::Cancel(self.some_id()),
+            _ => {
+                let owner = self.chance.pick(OWNERS);
+                let purge = self.chance.happens(0.1).then(|| self.book.owner.clone());
+                Ask::SetOwner { owner, purge }
+            }
+        };
+        self.post(ask)
     }
 
     /// Some job's id: mostly of one that is stored, most likely of one that ended.
@@ -149,93 +291,14 @@ impl World {
         }
     }
 
-    fn retry(&mut self) -> Checked {
-        let (id, now, config) = (self.some_id(), self.clock.device(), Rc::clone(&self.config));
-        let in_time = check::hands::in_time(self, &id);
-        if let Ok((job, changes)) = self.transact(async |tx| hands::retry(tx, now, &id, &config).await)? {
-            self.note(|| format!("retry {id}: {}", job.is_some()));
-            check::hands::answered(&id, in_time, job.is_some())?;
-            check::committed(self, &Cause::Hand(Hand::Retry(&id)), &changes)?;
-        }
-        Ok(())
-    }
-
-    fn discard(&mut self) -> Checked {
-        let (id, now) = (self.some_id(), self.clock.device());
-        let in_time = check::hands::in_time(self, &id);
-        if let Ok((job, changes)) = self.transact(async |tx| hands::discard(tx, now, &id).await)? {
-            self.note(|| format!("discard {id}: {}", job.is_some()));
-            check::hands::answered(&id, in_time, job.is_some())?;
-            check::committed(self, &Cause::Hand(Hand::Discard(&id)), &changes)?;
-        }
-        Ok(())
-    }
-
-    fn edit(&mut self) -> Checked {
-        let (id, now, config) = (self.some_id(), self.clock.device(), Rc::clone(&self.config));
-        let (request, origin, content, size) = self.request();
-        let key = JobId::from_random(self.chance.bytes()).to_string();
-        let body = size.map_or(Body::None, |size| Body::Replace(content, size));
-        let change = Edit { request, headers: true, origin: Some(origin.to_owned()), body, idempotency_key: key.clone() };
-        let in_time = check::hands::in_time(self, &id);
-        if let Ok((job, changes)) = self.transact(async |tx| hands::edit(tx, now, &id, change, &config).await)? {
-            self.note(|| format!("edit {id}: {}", job.is_some()));
-            check::hands::answered(&id, in_time, job.is_some())?;
-            if job.is_some() {
-                self.book.change(&id, content, &key, size.is_some());
-            }
-            check::committed(self, &Cause::Hand(Hand::Edit(&id)), &changes)?;
-        }
-        Ok(())
-    }
-
-    fn clear(&mut self) -> Checked {
-        let now = self.clock.device();
-        let state = self.chance.pick([shearwater_core::job::State::Failed, shearwater_core::job::State::Pending]);
-        let filter = Filter { queue: Some(self.chance.pick(QUEUES).to_owned()), state: Some(state), ..Filter::default() };
-        if let Ok((cleared, changes)) = self.transact(async |tx| hands::clear(tx, now, &filter).await)? {
-            self.note(|| format!("clear {filter:?}: {cleared}"));
-            check::committed(self, &Cause::Hand(Hand::Clear(&filter)), &changes)?;
-        }
-        Ok(())
-    }
-
-    /// Pauses or resumes.
-    pub(crate) fn pause(&mut self, queue: Option<&str>, paused: bool) -> Checked {
-        if let Ok((_, changes)) = self.transact(async |tx| hands::pause(tx, queue, paused).await)? {
-            self.note(|| format!("{} {queue:?}", if paused { "pause" } else { "resume" }));
-            match queue {
-                None => {
-                    self.book.paused = paused;
-                    if !paused {
-                        self.book.paused_queues.clear();
-                    }
-                }
-                Some(queue) if paused => drop(self.book.paused_queues.insert(queue.to_owned())),
-                Some(queue) => drop(self.book.paused_queues.remove(queue)),
-            }
-            check::committed(self, &Cause::Hand(Hand::Pause), &changes)?;
-        }
-        Ok(())
+    /// Resumes everything of the current owner's.
+    pub(crate) fn resume(&mut self) -> Checked {
+        self.post(Ask::Pause { queue: None, paused: false })
     }
 
     /// Somebody signs in.
-    pub(crate) fn sign_in(&mut self, owner: &str) -> Checked {
-        let (now, config) = (self.clock.device(), Rc::clone(&self.config));
-        let purge = !self.calm && self.chance.happens(0.1);
-        if purge {
-            // As the worker does before it purges: what is claimed and not on its way is not sent.
-            (0..CONTEXTS).try_for_each(|context| self.stop(context))?;
-        }
-        if let Ok((_, changes)) = self.transact(async |tx| hands::set_owner(tx, now, owner, purge, &config).await)? {
-            self.note(|| format!("{owner:?} signs in{}", if purge { ", what was before is purged" } else { "" }));
-            let before = std::mem::replace(&mut self.book.owner, owner.to_owned());
-            let hand = if purge { Hand::Purge(&before) } else { Hand::SignIn };
-            check::committed(self, &Cause::Hand(hand), &changes)?;
-            let left = self.store.borrow().jobs().find(|job| purge && job.owner == before).map(|job| job.id.clone());
-            check::ensure(left.is_none(), Promise::Private, || format!("{left:?} of {before:?} outlived a purge"))?;
-        }
-        Ok(())
+    pub(crate) fn sign_in(&mut self, owner: &'static str) -> Checked {
+        self.post(Ask::SetOwner { owner, purge: None })
     }
 
     /// A page looks at what is stored.
@@ -254,5 +317,20 @@ impl World {
             check::hands::listed(self, &views, status)?;
         }
         Ok(())
+    }
+}
+
+impl Ask {
+    fn name(&self) -> String {
+        match self {
+            Self::Enqueue(jobs) => format!("enqueue of {}", check::listed(jobs.iter().map(|asked| &asked.new.id))),
+            Self::Retry(id) => format!("retry of {id}"),
+            Self::Discard(id) => format!("discard of {id}"),
+            Self::Cancel(id) => format!("cancel of {id}"),
+            Self::Edit { id, .. } => format!("edit of {id}"),
+            Self::Clear(filter) => format!("clear of {filter:?}"),
+            Self::Pause { queue, paused } => format!("{} of {queue:?}", if *paused { "pause" } else { "resume" }),
+            Self::SetOwner { owner, purge } => format!("sign-in of {owner:?}, purging {purge:?}"),
+        }
     }
 }

@@ -12,7 +12,7 @@ use shearwater_core::{
     job::{Job, MOST_INTERRUPTIONS, Place, State},
     request::RequestHead,
     store::{
-        self,
+        self, Caller,
         enqueue::{EnqueueOptions, NewJob, admit, enqueue},
         hands::{self, Body, Edit},
         read::{self, Filter},
@@ -65,7 +65,7 @@ impl Bench {
             EnqueueOptions { queue: Some("q".to_owned()), key: key.map(str::to_owned), not_before, ..EnqueueOptions::default() };
         let new = NewJob { id: id.clone(), request, options, metadata: None };
         let admitted = admit(new, ORIGIN.to_owned(), None, &self.config).unwrap();
-        self.write(async |tx| enqueue(tx, self.now, vec![(admitted, None)], false).await);
+        self.write(async |tx| enqueue(tx, self.now, vec![(admitted, None)], false, &Caller::default()).await);
         id
     }
 
@@ -108,6 +108,7 @@ impl Bench {
     fn drain(&self, concurrency: u32) -> (Drain, Vec<Command>) {
         let plan = Plan {
             queue: "q".to_owned(),
+            owner: String::new(),
             holder: "drain".to_owned(),
             concurrency,
             budget: Budget::default(),
@@ -141,6 +142,7 @@ fn later_turn(holder: &str, claim: u32) -> Turn {
     Turn {
         time: Time::Unasked,
         queue: "q".to_owned(),
+        owner: String::new(),
         holder: holder.to_owned(),
         begin: None,
         ripen: Ripen::Nothing,
@@ -148,6 +150,8 @@ fn later_turn(holder: &str, claim: u32) -> Turn {
         settle: Vec::new(),
         release: Vec::new(),
         claim,
+        most: u32::MAX,
+        share: u32::MAX,
         in_flight: Vec::new(),
     }
 }

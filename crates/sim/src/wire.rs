@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shearwater_core::{JobId, classify::Meaning, job::Job};
+use shearwater_core::{JobId, Millis, classify::Meaning, job::Job};
 
 use crate::worker::RunNo;
 
@@ -34,6 +34,8 @@ pub(crate) struct Sending {
     /// The idempotency key as sent.
     pub(crate) key: String,
     pub(crate) body: Option<u64>,
+    /// When it began, by the device's clock.
+    pub(crate) since: Millis,
     /// It left the device: what happens to the sender does not stop it any more.
     pub(crate) left: bool,
     pub(crate) status: Status,

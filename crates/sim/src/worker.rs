@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use shearwater_core::{
     Error, JobId,
+    classify::Reply,
     clock::Time,
     drain::{Command, Drain, Input, News, Plan, Summary},
     job::Job,
@@ -54,7 +55,9 @@ impl World {
     pub(crate) fn wake(&mut self, context: usize, queue: &str, ripen: Ripen) -> Checked {
         let online = self.online;
         self.note(|| format!("wake {context} {queue} {ripen:?}{}", if online { "" } else { ", offline" }));
-        let running = self.runs.iter_mut().find(|(_, run)| run.context == context && run.plan.queue == queue);
+        let owner = self.store.borrow().owner().to_owned();
+        let same = |run: &Run| run.context == context && run.plan.queue == queue && run.plan.owner == owner;
+        let running = self.runs.iter_mut().find(|(_, run)| same(run));
         if let Some((number, run)) = running {
             let number = *number;
             if run.drain.is_some() {
@@ -68,6 +71,7 @@ impl World {
         let number = self.runs_begun;
         let plan = Plan {
             queue: queue.to_owned(),
+            owner: owner.clone(),
             holder: format!("drain {number}"),
             concurrency: self.config.queue_or_default(queue).concurrency,
             budget: shearwater_core::drain::Budget::default(),
@@ -79,7 +83,9 @@ impl World {
             number,
             Run { context, plan, drain: None, begun: (0, 0), timer: 0, bodies: BTreeMap::new(), turning: false, seen: 0 },
         );
-        let free = !self.weather.locks || self.flaw == Some(Flaw::IgnoresLocks) || self.locks.request(queue, number);
+        let free = !self.weather.locks
+            || self.flaw == Some(Flaw::IgnoresLocks)
+            || self.locks.request(&(owner, queue.to_owned()), number);
         if free {
             self.later(0, 3, Event::Granted(number));
         }
@@ -126,7 +132,7 @@ impl World {
 
     fn end_run(&mut self, number: RunNo) {
         if let Some(run) = self.runs.remove(&number)
-            && let Some(next) = self.locks.release(&run.plan.queue, number)
+            && let Some(next) = self.locks.release(&(run.plan.owner.clone(), run.plan.queue.clone()), number)
         {
             self.later(0, 3, Event::Granted(next));
         }
@@ -252,8 +258,15 @@ impl World {
         };
         let body = self.runs.get_mut(&number).and_then(|run| run.bodies.remove(&job.id));
         self.note(|| format!("drain {number} sends #{} {}", job.seq, job.id));
+        // The last look before a request leaves: another worker may have signed somebody else in.
+        if job.owner != self.store.borrow().owner() && self.flaw != Some(Flaw::SendsForAnyOwner) {
+            let why = "another user is signed in".to_owned();
+            let roll = self.chance.roll();
+            return self.feed(number, Input::Replied { id: job.id, reply: Reply::Withheld(why), roll });
+        }
         let limit = self.config.queue_or_default(&job.queue).send_limit(job.size);
-        let sending = Sending { run: number, key, body, left: false, status: Status::InTheAir, settled: false, job };
+        let since = self.clock.device();
+        let sending = Sending { run: number, key, body, since, left: false, status: Status::InTheAir, settled: false, job };
         check::sends::check(self, &sending)?;
         self.book.use_up(&sending.job.id);
         let sent = self.wire.send(sending);
@@ -278,6 +291,10 @@ impl World {
         let Some(run) = self.runs.get(&number) else { return Ok(()) };
         let (context, queue) = (run.context, run.plan.queue.clone());
         self.end_run(number);
+        if summary.signed_out {
+            // The shell looks after whoever is signed in now.
+            self.later(0, 5, Event::Wake(context, queue.clone(), Ripen::Nothing));
+        }
         if summary.again && !self.calm {
             // The browser fires `sync` again, sooner or later or not at all.
             let delay = self.chance.magnitude(10 * MINUTE);

@@ -53,8 +53,8 @@ pub(crate) enum Event {
     TimeUp(SendNo),
     /// Something wakes this context for this queue.
     Wake(usize, String, Ripen),
-    /// A page calls, or calls again.
-    Enqueue(Call),
+    /// A page's message arrives, for the first time or again.
+    Call(Call),
 }
 
 #[derive(Clone, Copy)]
@@ -237,7 +237,6 @@ impl World {
         if self.chance.happens(self.weather.ledger_lost) {
             self.note(|| "the ledger rots".to_owned());
             self.store.borrow_mut().lose_ledger();
-            self.book.lose_ledger();
             self.book.time_is_lost = true;
         }
         if self.chance.happens(self.weather.clock_set) {
@@ -320,7 +319,7 @@ impl World {
             Event::Answered(send, reply) => self.answered(send, reply),
             Event::TimeUp(send) => self.time_up(send),
             Event::Wake(context, queue, ripen) => self.wake(context, &queue, ripen),
-            Event::Enqueue(call) => self.enqueue(call),
+            Event::Call(call) => self.serve(call),
         }
     }
 

@@ -25,11 +25,14 @@ use wasm_bindgen_futures::JsFuture;
 use crate::{
     auth::Auth,
     clock::{self, Timer},
+    fetch::Sends,
     gate::Gate,
     host::Host,
     idb::Mode,
+    intake::Intake,
     js::{self, BroadcastChannel},
     locks::Asked,
+    reply::Probe,
     runner::Running,
     store::Store,
 };
@@ -52,8 +55,14 @@ pub struct Engine {
     pub store: Store,
     /// To all pages; `None` where the browser has no `BroadcastChannel`.
     pub channel: Option<BroadcastChannel>,
-    /// Drains at work, one a queue at most.
+    /// Drains at work, one for each owner's share of a queue at most.
     pub running: RefCell<Vec<Rc<Running>>>,
+    /// New jobs on their way to the disk.
+    pub intake: Intake,
+    /// Sends on their way.
+    pub sends: Sends,
+    /// Places that were probed lately.
+    pub probes: RefCell<Vec<Probe>>,
     /// Answers under way, by the page's `re`: a message that is repeated joins the first.
     pub answering: RefCell<Vec<(String, crate::gate::Gate<JsValue>)>>,
     /// Sync tags that the browser holds, as far as this worker knows.
@@ -68,8 +77,8 @@ pub struct Engine {
     pub trouble: RefCell<Option<LastError>>,
     /// The app's credentials.
     pub auth: Auth,
-    /// Who is signed in, as the page said last; unknown until it does.
-    pub owner: RefCell<Option<String>>,
+    /// A look at who is signed in that is under way: sends that begin together share one.
+    looking: RefCell<Option<Gate<Result<Option<String>, Error>>>>,
     /// When what found nobody was last tried for the sake of hope.
     hoped_at: Cell<Millis>,
     resumed: Cell<bool>,
@@ -85,6 +94,9 @@ impl Engine {
             channel: BroadcastChannel::new(&["shearwater:", &config.name].text()).ok(),
             host,
             running: RefCell::default(),
+            intake: Intake::default(),
+            sends: Sends::default(),
+            probes: RefCell::default(),
             answering: RefCell::default(),
             tags: RefCell::default(),
             seen: RefCell::default(),
@@ -92,7 +104,7 @@ impl Engine {
             told: Cell::new(None),
             trouble: RefCell::default(),
             auth: Auth::default(),
-            owner: RefCell::default(),
+            looking: RefCell::default(),
             hoped_at: Cell::default(),
             resumed: Cell::new(false),
             config,
@@ -104,18 +116,20 @@ impl Engine {
         js::get2(&js_sys::global(), "navigator", "onLine").as_bool() != Some(false)
     }
 
-    /// Starts to drain one queue, or joins the drain that is at work on it.
+    /// Starts to drain the current owner's share of one queue, or joins the drain that is at work on it.
     pub fn start(self: &Rc<Self>, queue: &str, ripen: Ripen) -> Rc<Running> {
         self.start_by(queue, ripen, None)
     }
 
     /// As [`Engine::start`]; the queue's lock may have been asked for already.
     pub fn start_by(self: &Rc<Self>, queue: &str, ripen: Ripen, lock: Option<Asked>) -> Rc<Running> {
-        let existing = self.running.borrow().iter().find(|running| running.queue == queue).cloned();
+        let owner = self.owner();
+        let same = |running: &&Rc<Running>| running.queue == queue && running.owner == owner;
+        let existing = self.running.borrow().iter().find(same).cloned();
         existing.inspect(|running| running.nudge(self, ripen)).unwrap_or_else(|| {
-            let running = Running::new(queue, ripen);
+            let running = Running::new(queue, &owner, ripen);
             self.running.borrow_mut().push(Rc::clone(&running));
-            let lock = lock.unwrap_or_else(|| Running::lock(self, queue));
+            let lock = lock.unwrap_or_else(|| Running::lock(self, queue, &owner));
             spawn_local(Rc::clone(&running).run(Rc::clone(self), lock));
             running
         })
@@ -141,6 +155,15 @@ impl Engine {
     pub fn stop(self: &Rc<Self>, queue: Option<&str>) {
         let running: Vec<_> =
             self.running.borrow().iter().filter(|running| queue.is_none_or(|queue| running.queue == queue)).cloned().collect();
+        for running in running {
+            running.stop(self);
+        }
+    }
+
+    /// Has the drains of all but the current owner's jobs send nothing more.
+    pub fn stop_others(self: &Rc<Self>) {
+        let owner = self.owner();
+        let running: Vec<_> = self.running.borrow().iter().filter(|running| running.owner != owner).cloned().collect();
         for running in running {
             running.stop(self);
         }
@@ -179,11 +202,58 @@ impl Engine {
         if summary.again && !running.for_sync_event.get() {
             self.register(&running.queue);
         }
+        if summary.signed_out && self.has_work(&self.seen.borrow(), &running.queue) {
+            self.start(&running.queue, Ripen::Nothing);
+        }
     }
 
-    /// Whether `owner` is signed in, as far as this worker knows.
-    pub fn is_owner(&self, owner: &str) -> bool {
-        self.owner.borrow().as_ref().is_none_or(|current| current == owner)
+    /// An origin was reached again that could not be: what waits for it in other queues may go as well.
+    pub fn recovered(self: &Rc<Self>, queue: &str) {
+        let others: Vec<String> = {
+            let ledger = self.seen.borrow();
+            let waits = |name: &String| name != queue && self.has_work(&ledger, name);
+            ledger.own_queues().map(|known| known.queue.clone()).filter(waits).collect()
+        };
+        for other in others {
+            self.start(&other, Ripen::Unreachable);
+        }
+    }
+
+    /// Who is signed in, as this worker saw last.
+    pub fn owner(&self) -> String {
+        self.seen.borrow().owner.clone()
+    }
+
+    /// Takes a ledger that was read, unless a later one is known.
+    pub fn saw(&self, ledger: &Ledger) {
+        if ledger.version >= self.seen.borrow().version {
+            self.seen.replace(ledger.clone());
+        }
+    }
+
+    /// Whether `owner` is signed in, as it is stored at this moment: another worker of the same database may have
+    /// signed somebody else in since the job was claimed.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn is_signed_in(self: &Rc<Self>, owner: &str) -> Result<bool, Error> {
+        let look = self.looking.borrow().clone();
+        let look = look.unwrap_or_else(|| {
+            let look = Gate::new();
+            self.looking.replace(Some(look.clone()));
+            let engine = Rc::clone(self);
+            spawn_local({
+                let look = look.clone();
+                async move {
+                    let owner = engine.store.signed_in().await;
+                    engine.looking.take();
+                    look.open(owner);
+                }
+            });
+            look
+        });
+        // While the store does not say, nobody has signed in since what was claimed was claimed.
+        Ok(look.passed().await?.is_none_or(|current| current == owner))
     }
 
     /// Queues in which a wake for this reason finds something to do now; costs a look at the indexes.
@@ -201,13 +271,14 @@ impl Engine {
         if hopeful {
             self.hoped_at.set(now);
         }
-        let queues = self
+        let (queues, ledger) = self
             .store
             .run(Mode::Read, async |db| {
                 let ledger = shearwater_core::store::ledger(db).await?;
-                read::due(db, &ledger, now, ripen).await
+                Ok((read::due(db, &ledger, now, ripen).await?, ledger))
             })
             .await?;
+        self.saw(&ledger);
         Ok((queues, ripen))
     }
 
@@ -241,7 +312,9 @@ impl Engine {
     /// # Errors
     /// What the store answers.
     pub async fn ledger(&self) -> Result<Ledger, Error> {
-        self.store.run(Mode::Read, async |db| shearwater_core::store::ledger(db).await).await
+        let ledger = self.store.run(Mode::Read, async |db| shearwater_core::store::ledger(db).await).await?;
+        self.saw(&ledger);
+        Ok(ledger)
     }
 
     /// The ledger and the time of the next wake, as stored.

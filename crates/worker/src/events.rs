@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use shearwater_core::{
     Error,
-    store::{hands, turn::Ripen},
+    store::{Caller, hands, turn::Ripen},
 };
 
 use crate::{clock, engine::Engine, idb::Mode, runner::Running};
@@ -21,11 +21,13 @@ pub async fn sync(engine: &Rc<Engine>, tag: &str, last_chance: bool) -> Result<b
     // While it is being fired, and after it was rejected, the browser holds it.
     engine.tag_is_held(tag, true);
     let queue = [tag.to_owned()];
-    // It comes while the store is looked at.
-    let lock = Running::lock(engine, tag);
+    // It comes while the store is looked at; of an owner whom a fresh worker takes for nobody, it is the wrong one.
+    let owner = engine.owner();
+    let lock = Running::lock(engine, tag, &owner);
     let outcome = match engine.ledger().await {
         Ok(ledger) if engine.has_work(&ledger, tag) => {
-            engine.start_by(tag, Ripen::Unreachable, Some(lock)).for_sync_event.set(true);
+            let lock = (ledger.owner == owner).then_some(lock);
+            engine.start_by(tag, Ripen::Unreachable, lock).for_sync_event.set(true);
             engine.drain_all(&queue, Ripen::Nothing).await
         }
         other => other.map(|_| false),
@@ -48,7 +50,7 @@ pub async fn periodic(engine: &Rc<Engine>) -> Result<(), Error> {
     let queues = engine.queues().await?;
     engine.drain_all(&queues, Ripen::Unreachable).await?;
     let now = clock::now();
-    engine.store.run(Mode::Relaxed, async |db| hands::compact(db, now, None, &engine.config).await).await?;
+    engine.store.run(Mode::Relaxed, async |db| hands::compact(db, now, None, &Caller::default(), &engine.config).await).await?;
     Ok(())
 }
 

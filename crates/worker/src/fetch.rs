@@ -1,12 +1,15 @@
 //! Sends one job and says what came back.
 
-use std::{cell::Cell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
-use js_sys::{Object, Promise};
+use js_sys::Object;
 use shearwater_bridge::spawn_local;
 use shearwater_core::{
-    Error, Millis,
-    classify::{Meaning, Reply, Response, status_meaning},
+    Error, JobId, Millis,
+    classify::{Meaning, Reply, status_meaning},
     config::WorkerConfig,
     job::Job,
     text::Text,
@@ -20,28 +23,27 @@ use crate::{
     engine::Engine,
     gate::Gate,
     host::Host,
-    js,
+    js, reply,
 };
 
 /// Milliseconds that the question for the time may take.
 const PATIENCE: u64 = 10_000;
 
-/// Characters of an error reply that are kept for people.
-const EXCERPT: usize = 300;
-
 /// Sends a job under its queue's time limit. Never fails: whatever happens is a [`Reply`].
-pub async fn send(engine: &Engine, job: &Job, body: Option<&JsValue>) -> Reply {
+pub async fn send(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>) -> Reply {
     if job.size.is_some() && body.is_none() {
         return Reply::Unsendable("the stored body is gone; discard the job or edit it".to_owned());
     }
     if body.is_some_and(|body| !is_body(body)) {
         return Reply::Unsendable("the stored body is no body; discard the job or edit it".to_owned());
     }
-    let mut supplied = None;
+    // Credentials are for the origins that the hook is for, and for nobody else.
+    let has_credentials = engine.host.auth_origins().map_or(job.origin == engine.origin, |origins| origins.contains(&job.origin));
+    let mut supplied = (!has_credentials).then(Vec::new);
     let mut sends = 0;
     let mut refreshed = false;
     loop {
-        let generation = engine.auth.settled().await;
+        let generation = if has_credentials { engine.auth.settled().await } else { 0 };
         let credentials = match supplied.take() {
             Some(credentials) => credentials,
             None => match credentials(engine, job, false).await {
@@ -51,9 +53,11 @@ pub async fn send(engine: &Engine, job: &Job, body: Option<&JsValue>) -> Reply {
                 Err(reply) => return reply,
             },
         };
-        // The hook may have taken its time.
-        if !engine.is_owner(&job.owner) {
-            return Reply::Withheld("another user is signed in; sent when its owner is".to_owned());
+        // At the last moment: the hook may have taken its time, and another worker may have signed somebody else in.
+        match engine.is_signed_in(&job.owner).await {
+            Ok(true) => {}
+            Ok(false) => return Reply::Withheld("another user is signed in; sent when its owner is".to_owned()),
+            Err(error) => return Reply::Withheld(error.message),
         }
         if !job.may_be_sent(clock::now()) {
             return Reply::Withheld("the auth hook took too long".to_owned());
@@ -114,9 +118,9 @@ fn present(headers: JsValue) -> JsValue {
     js::array(Object::entries(headers.unchecked_ref()).iter().filter(is_there)).into()
 }
 
-/// Whether this is what bodies are stored as: a `Blob` or an `ArrayBuffer`.
+/// Whether this is what bodies are stored as.
 fn is_body(value: &JsValue) -> bool {
-    ["size", "byteLength"].into_iter().any(|name| js::get(value, name).as_f64().is_some())
+    value.is_instance_of::<js::Blob>() || value.is_instance_of::<js_sys::ArrayBuffer>()
 }
 
 /// Calls the `auth` hook, and gives it up after the time that the queue has for a send.
@@ -158,31 +162,116 @@ pub async fn ask_time(engine: &Engine) -> (bool, Option<Millis>) {
     (response.is_some(), date.and_then(|date| Millis::from_http_date(&date)))
 }
 
-async fn attempt(engine: &Engine, job: &Job, body: Option<&JsValue>, credentials: &[(String, String)]) -> Reply {
-    let controller = js::AbortController::new();
-    engine.host.abort_on_death(&controller);
-    let timed_out = Rc::new(Cell::new(false));
-    let limit = engine.config.queue_or_default(&job.queue).send_limit(job.size);
-    let timer = Timer::start(limit, {
-        let (timed_out, controller) = (Rc::clone(&timed_out), controller.clone());
-        move || {
-            timed_out.set(true);
-            controller.unchecked_into::<js::AbortController>().abort();
-        }
+async fn attempt(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>, credentials: &[(String, String)]) -> Reply {
+    let sending = Sending::begin(engine, job);
+    let queue = engine.config.queue_or_default(&job.queue);
+    let timer = Timer::start(queue.send_limit(job.size), {
+        let sending = Rc::clone(&sending);
+        move || sending.abort(End::TimedOut)
     });
     let init = request_init(&engine.config, &engine.origin, job, body, credentials);
-    js::set(&init, "signal", &controller.signal());
+    // A redirect would take the hook's headers along to wherever it leads.
+    let guarded = !credentials.is_empty() && follows(job.request.redirect.as_deref());
+    if guarded {
+        js::set(&init, "redirect", &JsValue::from_str("manual"));
+    }
+    js::set(&init, "signal", &sending.controller.signal());
     let reply = match js::fetch(&job.request.url, &init) {
         Ok(promise) => match JsFuture::from(promise).await {
-            Ok(response) => read(&engine.host, response.unchecked_into()).await,
-            Err(_) if timed_out.get() => Reply::TimedOut,
-            Err(_) => Reply::Unreachable,
+            Ok(response) => reply::read(response.unchecked_into(), &sending, &queue, guarded).await,
+            Err(_) => match sending.ended.get() {
+                Some(End::TimedOut) => Reply::TimedOut,
+                Some(End::Cancelled) => Reply::Unreachable,
+                None => reply::explain_rejection(engine, job).await,
+            },
         },
         Err(refused) => Reply::Unsendable(js::message_of(&refused)),
     };
     drop(timer);
-    engine.host.release(&controller);
+    sending.settled(engine);
     reply
+}
+
+/// Whether redirects are followed.
+fn follows(redirect: Option<&str>) -> bool {
+    redirect.is_none_or(|redirect| redirect == "follow")
+}
+
+/// Why a send was aborted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Its time was up.
+    TimedOut,
+    /// A person cancelled it.
+    Cancelled,
+}
+
+/// Sends on their way.
+#[derive(Default)]
+pub struct Sends(RefCell<Vec<Rc<Sending>>>);
+
+impl Sends {
+    /// Aborts the sends of this job.
+    pub fn cancel(&self, id: &JobId) {
+        let sendings: Vec<_> = self.0.borrow().iter().filter(|sending| sending.id == *id).cloned().collect();
+        sendings.iter().for_each(|sending| sending.abort(End::Cancelled));
+    }
+}
+
+/// One send, from its beginning until nothing holds its connection any more.
+pub struct Sending {
+    id: JobId,
+    /// Aborts it.
+    pub controller: js::AbortController,
+    ended: Cell<Option<End>>,
+    host: Host,
+    /// Its body is still being read.
+    reading: Cell<bool>,
+}
+
+impl Sending {
+    fn begin(engine: &Engine, job: &Job) -> Rc<Self> {
+        let controller = js::AbortController::new();
+        engine.host.abort_on_death(&controller);
+        let sending = Rc::new(Self {
+            id: job.id.clone(),
+            controller,
+            ended: Cell::new(None),
+            host: engine.host.clone(),
+            reading: Cell::new(false),
+        });
+        engine.sends.0.borrow_mut().push(Rc::clone(&sending));
+        sending
+    }
+
+    fn abort(&self, end: End) {
+        self.ended.set(Some(self.ended.get().unwrap_or(end)));
+        self.controller.abort();
+    }
+
+    /// Its reply is known.
+    fn settled(self: &Rc<Self>, engine: &Engine) {
+        engine.sends.0.borrow_mut().retain(|other| !Rc::ptr_eq(other, self));
+        if !self.reading.get() {
+            self.host.release(&self.controller);
+        }
+    }
+
+    /// Reads on after the reply is known, by whoever calls this.
+    pub fn read_on(self: &Rc<Self>) -> ReadingOn {
+        self.reading.set(true);
+        ReadingOn(Rc::clone(self))
+    }
+}
+
+/// What is left of a body is being read; dropped, it is let go.
+pub struct ReadingOn(Rc<Sending>);
+
+impl Drop for ReadingOn {
+    fn drop(&mut self) {
+        self.0.controller.abort();
+        self.0.host.release(&self.0.controller);
+    }
 }
 
 fn request_init(
@@ -221,60 +310,4 @@ fn request_init(
         }
     }
     init
-}
-
-async fn read(host: &Host, response: js::Response) -> Reply {
-    let status = response.status();
-    if status == 0 {
-        return Reply::Opaque;
-    }
-    let headers = response.headers();
-    let mut reply = Response {
-        status,
-        retry_after: headers.get("retry-after"),
-        date: headers.get("date"),
-        rate_limit: headers.get("ratelimit"),
-        excerpt: None,
-    };
-    let kind = headers.get("content-type").unwrap_or_default();
-    if status >= 400
-        && (kind.starts_with("application/json")
-            || kind.starts_with("application/problem+json")
-            || kind.starts_with("text/plain"))
-    {
-        reply.excerpt = excerpt(host, &response).await;
-    } else {
-        free_connection(&response, headers.get("content-length"));
-    }
-    Reply::Status(reply)
-}
-
-/// The beginning of an error reply. That it cannot be read changes nothing about the outcome.
-async fn excerpt(host: &Host, response: &js::Response) -> Option<String> {
-    let text = JsFuture::from(host.until_death(&response.text().ok()?)).await.ok()?.as_string()?;
-    let detail = js_sys::JSON::parse(&text).ok().map(|json| js::get(&json, "detail"));
-    let text = detail.and_then(|detail| detail.as_string()).unwrap_or(text);
-    Some(text.trim().chars().take(EXCERPT).collect())
-}
-
-/// Lets the connection serve the next request: reads a short reply to its end, and drops a long one.
-fn free_connection(response: &js::Response, length: Option<String>) {
-    let short = length.and_then(|length| length.parse::<u32>().ok()).is_some_and(|length| length <= 65_536);
-    let ending = if short {
-        response.array_buffer().ok()
-    } else {
-        let body = response.body();
-        let cancel = js::get(&body, "cancel");
-        cancel
-            .dyn_into::<js_sys::Function>()
-            .ok()
-            .and_then(|cancel| cancel.call0(&body).ok())
-            .map(JsCast::unchecked_into::<Promise>)
-    };
-    if let Some(ending) = ending {
-        spawn_local(async move {
-            // Only the connection was of interest.
-            let _ = JsFuture::from(ending).await;
-        });
-    }
 }

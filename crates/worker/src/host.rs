@@ -48,6 +48,18 @@ impl Host {
         let _ = self.call("release", std::slice::from_ref(controller));
     }
 
+    /// Whether the app has a hook of this name.
+    pub fn has_hook(&self, name: &str) -> bool {
+        self.call("hasHook", &[JsValue::from_str(name)]).is_ok_and(|has| has.is_truthy())
+    }
+
+    /// The origins that the app's `auth` hook is for; `None` where it does not say.
+    pub fn auth_origins(&self) -> Option<Vec<String>> {
+        let origins = self.call("authOrigins", &[]).ok()?;
+        let origins = origins.dyn_ref::<js_sys::Array>()?;
+        Some(origins.iter().filter_map(|origin| origin.as_string()).collect())
+    }
+
     /// Calls the app's hook of this name; `None` when it has none.
     ///
     /// # Errors

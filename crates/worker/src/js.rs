@@ -32,6 +32,8 @@ extern "C" {
     pub type URL;
     #[wasm_bindgen(constructor, catch)]
     pub fn new(url: &str) -> Result<URL, JsValue>;
+    #[wasm_bindgen(constructor, catch, js_class = URL)]
+    pub fn relative(url: &str, base: &str) -> Result<URL, JsValue>;
     #[wasm_bindgen(method, getter)]
     pub fn href(this: &URL) -> String;
     #[wasm_bindgen(method, getter)]
@@ -53,6 +55,22 @@ extern "C" {
     /// A `Blob`.
     pub type Blob;
 
+    /// Bytes as text; what is no UTF-8 is replaced.
+    pub type TextDecoder;
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> TextDecoder;
+    #[wasm_bindgen(method)]
+    pub fn decode(this: &TextDecoder, bytes: &js_sys::Uint8Array) -> String;
+
+    /// The reader of a body's stream.
+    pub type Reader;
+    #[wasm_bindgen(method, catch)]
+    pub fn read(this: &Reader) -> Result<Promise, JsValue>;
+    /// A body's stream.
+    pub type ReadableStream;
+    #[wasm_bindgen(method, catch, js_name = getReader)]
+    pub fn reader(this: &ReadableStream) -> Result<Reader, JsValue>;
+
     /// A `Response`: fetched, or around a body to be read.
     pub type Response;
     #[wasm_bindgen(constructor, catch)]
@@ -65,10 +83,8 @@ extern "C" {
     pub fn kind(this: &Response) -> String;
     #[wasm_bindgen(method, getter)]
     pub fn headers(this: &Response) -> Headers;
-    #[wasm_bindgen(method, catch)]
-    pub fn text(this: &Response) -> Result<Promise, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = arrayBuffer)]
-    pub fn array_buffer(this: &Response) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(method, getter)]
+    pub fn redirected(this: &Response) -> bool;
     #[wasm_bindgen(method, getter)]
     pub fn body(this: &Response) -> JsValue;
 

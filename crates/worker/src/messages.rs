@@ -1,6 +1,9 @@
 //! Answers the pages' messages.
 
-use std::{cell::Cell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 use js_sys::{Array, Function};
 use shearwater_bridge::{decode, encode};
@@ -13,26 +16,36 @@ use shearwater_core::{
     protocol::{self, Envelope, Event, Op, VERSION},
     request::RequestHead,
     store::{
-        Tx,
+        Answer, Caller, Tx,
         enqueue::{self, NewJob},
-        hands::{self, Body, Edit},
+        hands::{self, Body, Cancelled, Edit},
         read::{self, Filter},
+        receipts::once,
         repair,
         turn::Ripen,
     },
-    text::{Text, listed},
-    wire::Wire,
+    text::Text,
+    wire::{self, Wire},
 };
 use wasm_bindgen::prelude::*;
 
-use crate::{body, clock, engine::Engine, gate::Gate, idb::Mode, js, points, store::Db};
+use crate::{body, clock, engine::Engine, gate::Gate, idb::Mode, intake::Arrival, js, points, store::Db};
 
 /// An answer, and what remains to be done after it.
 struct Done {
     ok: JsValue,
     /// What the answered change left, so that the page reads its own write.
     ledger: Option<Ledger>,
+    /// Headers that were taken off new jobs, for a warning in the page.
+    dropped: Vec<String>,
     then: Then,
+}
+
+impl Done {
+    /// The answer to a change.
+    fn after(ok: JsValue, ledger: Ledger, then: Then) -> Self {
+        Self { ok, ledger: Some(ledger), dropped: Vec::new(), then }
+    }
 }
 
 enum Then {
@@ -40,7 +53,7 @@ enum Then {
     /// The status changed.
     Tell(Option<Event>),
     /// There may be something to send in these queues, and pages are to hear of this first.
-    Drain(Vec<String>, Option<Event>),
+    Drain(Vec<String>, Option<Event>, Ripen),
     /// There are new jobs in these queues.
     Stored(Vec<String>),
     /// What waits in these queues may be tried.
@@ -65,11 +78,15 @@ pub async fn handle(engine: &Rc<Engine>, data: JsValue, reply: Function) {
     let outcome = carry_out(engine, data).await;
     engine.answering.borrow_mut().retain(|(known, _)| *known != re);
     let (message, then) = match outcome {
-        Ok(Done { ok, ledger, then }) => {
+        Ok(Done { ok, ledger, dropped, then }) => {
             let message = answer(&re, "ok", &ok);
+            if !dropped.is_empty() {
+                js::set(&message, "dropped", &encode(&dropped));
+            }
             if let Some(ledger) = ledger {
-                let mut status = engine.status(&ledger);
-                engine.seen.replace(ledger);
+                engine.saw(&ledger);
+                // Of the owner who is signed in now: another may have signed in while the answer was on its way.
+                let mut status = engine.status(&engine.seen.borrow());
                 // What was stored can be sent now.
                 let now = matches!(&then, Then::Stored(queues) if !queues.iter().all(|queue| engine.is_paused(queue)));
                 status.next_sync_at = if now { Some(clock::now()) } else { engine.next().await };
@@ -79,7 +96,7 @@ pub async fn handle(engine: &Rc<Engine>, data: JsValue, reply: Function) {
         }
         Err(error) => (answer(&re, "error", &encode(&error)), Then::Nothing),
     };
-    if let Then::Drain(queues, _) | Then::Stored(queues) = &then {
+    if let Then::Drain(queues, ..) | Then::Stored(queues) = &then {
         // Asked for before the page hears that its job is safe: it may close the moment it does.
         for queue in queues.iter().filter(|queue| !engine.is_paused(queue)) {
             engine.register(queue);
@@ -103,13 +120,13 @@ pub async fn handle(engine: &Rc<Engine>, data: JsValue, reply: Function) {
                 None => engine.tell_now(None).await,
             }
         }
-        Then::Drain(mut queues, event) => {
+        Then::Drain(mut queues, event, ripen) => {
             queues.retain(|queue| !engine.is_paused(queue));
             if queues.is_empty() {
                 engine.tell_now(event).await;
             } else {
                 engine.tell_next(Some(clock::now()), event);
-                drain(engine, &queues, Ripen::Nothing).await;
+                drain(engine, &queues, ripen).await;
             }
         }
         Then::Wake(queues, ripen) => drain(engine, &queues, ripen).await,
@@ -155,16 +172,21 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
         panic!("asked to"); // only with the feature `faults`, which never ships
     }
     let bodies = js::get(&data, "bodies");
-    let bodies: Vec<JsValue> =
-        if Array::is_array(&bodies) { bodies.unchecked_into::<Array>().iter().collect() } else { Vec::new() };
+    let bodies: Array = if Array::is_array(&bodies) { bodies.unchecked_into() } else { Array::new() };
+    // Before anything of that length is allocated: a forged array may say that it has ten million items.
+    if bodies.length() > wire::LONGEST_LIST {
+        return Err(Error::new(ErrorCode::InvalidMessage, "bodies: too many"));
+    }
+    let bodies: Vec<JsValue> = bodies.iter().collect();
     let envelope: Envelope = without_bodies(&data).map_err(|mismatch| {
         Error::new(ErrorCode::InvalidMessage, ["a message that this worker does not understand: ", &mismatch.to_string()].text())
     })?;
+    let caller = envelope.caller();
     let now = clock::now();
     let config = &engine.config;
     // One at a time is what a message needs of these.
     let work = match envelope.op {
-        Op::Enqueue(protocol::Enqueue { jobs, repeat }) => apart(store_jobs(engine, jobs, bodies, repeat)),
+        Op::Enqueue(protocol::Enqueue { jobs, repeat }) => apart(store_jobs(engine, jobs, bodies, repeat, caller)),
         Op::Get(id) => apart(async move {
             let job = engine.store.run(Mode::Read, async |db| read::get(db, &id, config).await).await?;
             Ok(look(&job))
@@ -174,52 +196,69 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
             Ok(look(&jobs))
         }),
         Op::Retry(id) => apart(async move {
-            let (job, ledger) = change(engine, async |db| hands::retry(db, now, &id, config).await).await?;
-            Ok(changed(job.map(|job| job.queue), ledger, None))
+            let queue = RefCell::new(None);
+            let work = async |db: &Db| {
+                let job = hands::retry(db, now, &id, config).await?;
+                queue.replace(job.map(|job| job.queue));
+                Ok(Answer::InTime(queue.borrow().is_some()))
+            };
+            let changed = change(engine, &caller, "retry-after", work).await?;
+            Ok(changed.of_job(queue.take(), None))
         }),
         Op::Discard(id) => apart(async move {
-            let (job, ledger) = change(engine, async |db| hands::discard(db, now, &id).await).await?;
+            let queue = RefCell::new(None);
+            let work = async |db: &Db| {
+                let job = hands::discard(db, now, &id).await?;
+                queue.replace(job.map(|job| job.queue));
+                Ok(Answer::InTime(queue.borrow().is_some()))
+            };
+            let changed = change(engine, &caller, "discard-after", work).await?;
             // Those behind it may go now.
-            Ok(changed(job.map(|job| job.queue), ledger, Some(Event::Removed(vec![id]))))
+            Ok(changed.of_job(queue.take(), Some(Event::Removed(vec![id.clone()]))))
         }),
+        Op::Cancel(id) => apart(cancel(engine, id, caller)),
         Op::Edit(protocol::Edit { id, request, headers, body }) => {
             let bytes = bodies.into_iter().next().filter(|bytes| !bytes.is_undefined() && !bytes.is_null());
-            apart(edit(engine, id, request, headers, body.then_some(bytes)))
+            apart(edit(engine, id, request, headers, body.then_some(bytes), caller))
         }
         Op::Clear(filter) => apart(async move {
-            let (cleared, ledger) = change(engine, async |db| hands::clear(db, now, &filter).await).await?;
-            let then = Then::Drain(engine.queues().await?, Some(Event::Removed(Vec::new())));
-            Ok(Done { ok: encode(&cleared), ledger: Some(ledger), then })
+            let work = async |db: &Db| Ok(Answer::Removed(hands::clear(db, now, &filter, &caller).await?));
+            let changed = change(engine, &caller, "clear-after", work).await?;
+            changed.of_all(engine, Some(Event::Removed(Vec::new()))).await
         }),
-        Op::Sync(queue) => apart(sync(engine, queue)),
-        Op::Pause(queue) => apart(pause(engine, queue, true)),
-        Op::Resume(queue) => apart(pause(engine, queue, false)),
-        Op::SetOwner(protocol::SetOwner { owner, purge }) => apart(set_owner(engine, owner, purge)),
+        Op::Sync(queue) => apart(sync(engine, queue, caller)),
+        Op::Pause(queue) => apart(pause(engine, queue, true, caller)),
+        Op::Resume(queue) => apart(pause(engine, queue, false, caller)),
+        Op::SetOwner(protocol::SetOwner { owner, purge }) => apart(set_owner(engine, owner, purge, caller)),
         Op::Metrics => apart(async move {
-            let metrics = engine.store.run(Mode::Read, async |db| read::metrics(db, now).await).await?;
+            let (metrics, ledger) = engine
+                .store
+                .run(Mode::Read, async |db| Ok((read::metrics(db, now).await?, shearwater_core::store::ledger(db).await?)))
+                .await?;
             let ok = encode(&metrics);
-            js::set(&ok, "quarantine", &engine.store.quarantine().await?);
-            Ok(Done { ok, ledger: None, then: Then::Nothing })
+            js::set(&ok, "quarantine", &engine.store.quarantine(&ledger.owner).await?);
+            Ok(Done { ok, ledger: None, dropped: Vec::new(), then: Then::Nothing })
         }),
         Op::Repair => apart(async move {
-            let (report, ledger) = change(engine, async |db| repair::repair(db).await).await?;
+            let work = async |db: &Db| Ok(Answer::Repaired(repair::repair(db).await?));
+            let changed = change(engine, &caller, "repair-after", work).await?;
+            let owner = changed.ledger.owner.clone();
             // Dead leases are taken back by the drains that begin now.
-            let then = Then::Drain(engine.queues().await?, None);
-            let ok = encode(&report);
-            js::set(&ok, "quarantine", &engine.store.quarantine().await?);
-            Ok(Done { ok, ledger: Some(ledger), then })
+            let done = changed.of_all(engine, None).await?;
+            js::set(&done.ok, "quarantine", &engine.store.quarantine(&owner).await?);
+            Ok(done)
         }),
         Op::Compact(protocol::Compact { failed }) => apart(async move {
-            let (compacted, ledger) = change(engine, async |db| hands::compact(db, now, failed, config).await).await?;
-            let then = Then::Drain(engine.queues().await?, Some(Event::Removed(Vec::new())));
-            Ok(Done { ok: encode(&compacted), ledger: Some(ledger), then })
+            let work = async |db: &Db| Ok(Answer::Compacted(hands::compact(db, now, failed, &caller, config).await?));
+            let changed = change(engine, &caller, "compact-after", work).await?;
+            changed.of_all(engine, Some(Event::Removed(Vec::new()))).await
         }),
         Op::Export(filter) => apart(export(engine, filter)),
         Op::Status => apart(async move {
             let (ledger, next) = engine.outlook().await?;
             let mut status = engine.status(&ledger);
             status.next_sync_at = next;
-            engine.seen.replace(ledger);
+            engine.saw(&ledger);
             Ok(look(&status))
         }),
         Op::Wake(reason) => apart(async move {
@@ -227,98 +266,165 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
             // A drain tells at its end. Without one: what was committed last may never have been told, for
             // its worker was stopped in between, and the page wakes because it knows no better.
             let then = if queues.is_empty() { Then::Tell(None) } else { Then::Wake(queues, ripen) };
-            Ok(Done { ok: JsValue::NULL, ledger: None, then })
+            Ok(Done { ok: JsValue::NULL, ledger: None, dropped: Vec::new(), then })
         }),
     };
     work.await
 }
 
 /// Drains a queue, or all, until all that can be tried now was tried.
-async fn sync(engine: &Rc<Engine>, queue: Option<String>) -> Result<Done, Error> {
+async fn sync(engine: &Rc<Engine>, queue: Option<String>, caller: Caller) -> Result<Done, Error> {
     let queues = match queue {
         Some(queue) => {
             engine.config.queue(&queue)?;
+            let ledger = engine.ledger().await?;
+            hands::check_queue(&ledger, caller.owner_or(&ledger.owner), &queue, &engine.config)?;
             vec![queue]
         }
         None => engine.queues().await?,
     };
     let result = engine.drain_now(&queues).await?;
     // The event lives on while the rest of the work does.
-    Ok(Done { ok: encode(&result), ledger: Some(engine.ledger().await?), then: Then::Linger(queues) })
+    Ok(Done::after(encode(&result), engine.ledger().await?, Then::Linger(queues)))
 }
 
-async fn set_owner(engine: &Rc<Engine>, owner: Option<String>, purge: bool) -> Result<Done, Error> {
+async fn set_owner(engine: &Rc<Engine>, owner: Option<String>, purge: Option<String>, caller: Caller) -> Result<Done, Error> {
     if let Some(owner) = &owner {
         check_name("owner", owner)?;
     }
     let (owner, now) = (owner.unwrap_or_default(), clock::now());
     // What was claimed for the one before and is not on its way yet, is not sent any more.
-    engine.owner.replace(Some(owner.clone()));
-    engine.stop(None);
-    let outcome = change(engine, async |db| hands::set_owner(db, now, &owner, purge, &engine.config).await.map(drop)).await;
-    let ((), ledger) = outcome.inspect_err(|_| drop(engine.owner.take()))?;
-    engine.stop(None);
-    let then = Then::Drain(engine.queues().await?, None);
-    Ok(Done { ok: JsValue::NULL, ledger: Some(ledger), then })
-}
-
-/// Runs a change that a person or the app asked for: on the disk before it is answered.
-async fn change<R>(engine: &Engine, work: impl AsyncFn(&Db) -> Result<R, Error>) -> Result<(R, Ledger), Error> {
-    let outcome = write(engine, Mode::Strict, work).await?;
-    engine.store.note_room();
-    Ok(outcome)
-}
-
-/// Runs a change that takes in something new, of so many bytes; of what may be stored already, none.
-async fn take_in<R>(
-    engine: &Engine,
-    size: Option<u64>,
-    work: impl AsyncFn(&Db) -> Result<R, Error>,
-) -> Result<(R, Ledger), Error> {
-    let Some(size) = size else { return write(engine, Mode::Intake, work).await };
-    engine.store.expect_room(size)?;
-    let outcome = write(engine, Mode::Intake, work).await;
-    if outcome.as_ref().is_err_and(|error| error.code == ErrorCode::QuotaExceeded) {
-        engine.store.note_full(size);
+    let changes = engine.owner() != owner;
+    if changes {
+        engine.stop(None);
     }
-    outcome
+    let work = async |db: &Db| {
+        hands::set_owner(db, now, &owner, purge.as_deref(), &engine.config).await?;
+        Ok(Answer::Done)
+    };
+    let changed = change(engine, &caller, "set-owner-after", work).await?;
+    engine.saw(&changed.ledger);
+    if changes {
+        // One that began while this was being written has claimed before it.
+        engine.stop_others();
+    }
+    changed.of_all(engine, None).await
 }
 
-async fn write<R>(engine: &Engine, mode: Mode, work: impl AsyncFn(&Db) -> Result<R, Error>) -> Result<(R, Ledger), Error> {
-    engine
+/// Stops a job, be it on its way.
+async fn cancel(engine: &Rc<Engine>, id: JobId, caller: Caller) -> Result<Done, Error> {
+    let now = clock::now();
+    let (queue, stopped) = (RefCell::new(None), Cell::new(false));
+    let work = async |db: &Db| {
+        let cancelled = hands::cancel(db, now, &id, &engine.config).await?;
+        stopped.set(matches!(cancelled, Cancelled::Stopped(_)));
+        if let Cancelled::Removed(job) | Cancelled::Stopped(job) = cancelled {
+            queue.replace(Some(job.queue));
+        }
+        Ok(Answer::InTime(queue.borrow().is_some()))
+    };
+    let changed = change(engine, &caller, "cancel-after", work).await?;
+    if !stopped.get() {
+        return Ok(changed.of_job(queue.take(), Some(Event::Removed(vec![id]))));
+    }
+    engine.sends.cancel(&id);
+    let running: Vec<_> = engine.running.borrow().iter().cloned().collect();
+    for running in running {
+        running.cancelled(engine, &id);
+    }
+    let job = engine.store.run(Mode::Read, async |db| read::get(db, &id, &engine.config).await).await?;
+    engine.tell(engine.status(&changed.ledger), job.into_iter().collect(), None);
+    Ok(changed.of_job(queue.take(), None))
+}
+
+/// A change that was carried out, for this message or for one before that is the same.
+struct Changed {
+    answer: Answer,
+    repeated: bool,
+    ledger: Ledger,
+}
+
+impl Changed {
+    /// The answer to a change of one job: whether it came in time. `queue` is where the job is or was.
+    fn of_job(self, queue: Option<String>, event: Option<Event>) -> Done {
+        let then = queue.map_or(Then::Nothing, |queue| Then::Drain(vec![queue], event, Ripen::Nothing));
+        Done::after(self.ok(), self.ledger, then)
+    }
+
+    /// The answer to a change of many jobs.
+    async fn of_all(self, engine: &Rc<Engine>, event: Option<Event>) -> Result<Done, Error> {
+        let then = Then::Drain(engine.queues().await?, event.filter(|_| !self.repeated), Ripen::Nothing);
+        Ok(Done::after(self.ok(), self.ledger, then))
+    }
+
+    fn ok(&self) -> JsValue {
+        match &self.answer {
+            Answer::Done => JsValue::NULL,
+            Answer::InTime(in_time) => JsValue::from_bool(*in_time),
+            Answer::Removed(count) => encode(count),
+            Answer::Compacted(compacted) => encode(compacted),
+            Answer::Repaired(report) => encode(report),
+        }
+    }
+}
+
+/// Carries out a change that a person or the app asked for, once however often its message comes: it is on the disk
+/// before it is answered. `point` is where the crash tests stop before the answer.
+async fn change(
+    engine: &Engine,
+    caller: &Caller,
+    point: &str,
+    work: impl AsyncFn(&Db) -> Result<Answer, Error>,
+) -> Result<Changed, Error> {
+    change_in(engine, Mode::Strict, caller, point, work).await
+}
+
+async fn change_in(
+    engine: &Engine,
+    mode: Mode,
+    caller: &Caller,
+    point: &str,
+    work: impl AsyncFn(&Db) -> Result<Answer, Error>,
+) -> Result<Changed, Error> {
+    let now = clock::now();
+    let changed = engine
         .store
         .run(mode, async |db| {
-            let outcome = work(db).await?;
-            Ok((outcome, shearwater_core::store::ledger(db).await?))
+            let (answer, repeated) = once(db, now, caller, async || work(db).await).await?;
+            Ok(Changed { answer, repeated, ledger: shearwater_core::store::ledger(db).await? })
         })
-        .await
+        .await?;
+    engine.store.note_room();
+    points::reach(point).await;
+    Ok(changed)
 }
 
 /// The answer to a question that changed nothing.
 fn look<T: Wire>(ok: &T) -> Done {
-    Done { ok: encode(ok), ledger: None, then: Then::Nothing }
-}
-
-/// The answer to a change of one job: whether it came in time, that is, whether the job's queue is known.
-fn changed(queue: Option<String>, ledger: Ledger, event: Option<Event>) -> Done {
-    let ok = JsValue::from_bool(queue.is_some());
-    let then = queue.map_or(Then::Nothing, |queue| Then::Drain(vec![queue], event));
-    Done { ok, ledger: Some(ledger), then }
+    Done { ok: encode(ok), ledger: None, dropped: Vec::new(), then: Then::Nothing }
 }
 
 /// The envelope without what travels beside it.
 fn without_bodies(data: &JsValue) -> Result<Envelope, shearwater_core::wire::Mismatch> {
     let plain = js_sys::Object::new();
-    for name in ["shearwater", "re", "op"] {
+    for name in ["shearwater", "re", "at", "owner", "op"] {
         js::set(&plain, name, &js::get(data, name));
     }
     decode(&plain)
 }
 
-async fn store_jobs(engine: &Rc<Engine>, jobs: Vec<NewJob>, bodies: Vec<JsValue>, repeat: bool) -> Result<Done, Error> {
+async fn store_jobs(
+    engine: &Rc<Engine>,
+    jobs: Vec<NewJob>,
+    bodies: Vec<JsValue>,
+    repeat: bool,
+    caller: Caller,
+) -> Result<Done, Error> {
     let mut bodies = bodies.into_iter();
     let mut admitted = Vec::with_capacity(jobs.len());
+    let mut ids = Vec::with_capacity(jobs.len());
     let mut queues: Vec<String> = Vec::new();
+    let mut dropped: Vec<String> = Vec::new();
     let mut total = 0;
     for mut job in jobs {
         let body = match bodies.next().filter(|body| !body.is_undefined() && !body.is_null()) {
@@ -332,25 +438,19 @@ async fn store_jobs(engine: &Rc<Engine>, jobs: Vec<NewJob>, bodies: Vec<JsValue>
         if !queues.iter().any(|known| known == queue) {
             queues.push(queue.to_owned());
         }
+        ids.push(job.id.clone());
         let job = enqueue::admit(job, origin, size, &engine.config)?;
-        if !job.taken.is_empty() {
-            engine.log_info(
-                &["credentials are not stored; the auth hook supplies them when sending: ", &listed(&job.taken)].text(),
-            );
+        for name in &job.taken {
+            if !dropped.contains(name) {
+                dropped.push(name.clone());
+            }
         }
         admitted.push((job, body));
     }
     points::reach("enqueue-before").await;
-    let now = clock::now();
-    // A commit whose end was lost with the connection may have been one: what is run again looks first.
-    let again = Cell::new(repeat);
-    let (stored, ledger) = take_in(engine, (!repeat).then_some(total), async |db| {
-        enqueue::enqueue(db, now, admitted.clone(), again.replace(true)).await
-    })
-    .await?;
+    let ledger = engine.take_in(Arrival { caller, jobs: admitted, repeat, size: total }).await?;
     points::reach("enqueue-after").await;
-    let ids: Vec<JobId> = stored.into_iter().map(|(id, _)| id).collect();
-    Ok(Done { ok: encode(&ids), ledger: Some(ledger), then: Then::Stored(queues) })
+    Ok(Done { dropped, ..Done::after(encode(&ids), ledger, Then::Stored(queues)) })
 }
 
 /// Dead letters with their whole requests, for a person to carry elsewhere.
@@ -376,7 +476,7 @@ async fn export(engine: &Rc<Engine>, filter: Filter) -> Result<Done, Error> {
             jobs.push(&job);
         }
     }
-    Ok(Done { ok: jobs.into(), ledger: None, then: Then::Nothing })
+    Ok(Done { ok: jobs.into(), ledger: None, dropped: Vec::new(), then: Then::Nothing })
 }
 
 async fn edit(
@@ -385,6 +485,7 @@ async fn edit(
     mut request: RequestHead,
     headers: bool,
     bytes: Option<Option<JsValue>>,
+    caller: Caller,
 ) -> Result<Done, Error> {
     let origin = if request.url.is_empty() { None } else { Some(parse_url(&mut request)?) };
     let bytes = match bytes {
@@ -394,33 +495,48 @@ async fn edit(
     let size = bytes.iter().flatten().next().map(body_size).transpose()?;
     let key = clock::unique_name();
     let now = clock::now();
-    let (job, ledger) = take_in(engine, Some(size.unwrap_or_default()), async |db| {
+    let room = size.unwrap_or_default();
+    engine.store.expect_room(room)?;
+    let queue = RefCell::new(None);
+    let changed = change_in(engine, Mode::Intake, &caller, "edit-after", async |db| {
         let body = match &bytes {
             None => Body::Keep,
             Some(None) => Body::None,
             Some(Some(bytes)) => Body::Replace(bytes.clone(), size.unwrap_or_default()),
         };
         let edit = Edit { request: request.clone(), headers, origin: origin.clone(), body, idempotency_key: key.clone() };
-        hands::edit(db, now, &id, edit, &engine.config).await
+        let job = hands::edit(db, now, &id, edit, &engine.config).await?;
+        queue.replace(job.map(|job| job.queue));
+        Ok(Answer::InTime(queue.borrow().is_some()))
     })
-    .await?;
-    Ok(changed(job.map(|job| job.queue), ledger, None))
+    .await;
+    if changed.as_ref().is_err_and(|error| error.code == ErrorCode::QuotaExceeded) {
+        engine.store.note_full(room);
+    }
+    Ok(changed?.of_job(queue.take(), None))
 }
 
-async fn pause(engine: &Rc<Engine>, queue: Option<String>, paused: bool) -> Result<Done, Error> {
+async fn pause(engine: &Rc<Engine>, queue: Option<String>, paused: bool, caller: Caller) -> Result<Done, Error> {
     if let Some(queue) = &queue {
         engine.config.queue(queue)?;
     }
     if paused {
         engine.stop(queue.as_deref());
     }
-    let ((), ledger) = change(engine, async |db| hands::pause(db, queue.as_deref(), paused).await.map(drop)).await?;
+    let work = async |db: &Db| {
+        hands::pause(db, queue.as_deref(), paused, &caller, &engine.config).await?;
+        Ok(Answer::Done)
+    };
+    let changed = change(engine, &caller, "pause-after", work).await?;
     if paused {
         // One that began while the pause was being written has claimed before it.
         engine.stop(queue.as_deref());
+        return Ok(Done::after(changed.ok(), changed.ledger, Then::Tell(None)));
     }
-    let then = if paused { Then::Tell(None) } else { Then::Drain(engine.queues().await?, None) };
-    Ok(Done { ok: JsValue::NULL, ledger: Some(ledger), then })
+    engine.saw(&changed.ledger);
+    // Whoever resumes hopes, as one whose network is back does.
+    let queues = engine.queues().await?;
+    Ok(Done::after(changed.ok(), changed.ledger, Then::Drain(queues, None, Ripen::Unreachable)))
 }
 
 /// Has the platform parse the URL; answers its origin.

@@ -12,9 +12,9 @@ use shearwater_core::{
     drain::{Command, Drain, Input, Plan, Summary},
     job::Job,
     protocol::{Event, SyncComplete},
-    store::turn::{Ripen, Settings, Turn, Turned, turn},
+    store::turn::{Fate, Ripen, Settings, Turn, Turned, turn},
     text::Text,
-    view::SyncResult,
+    view::{JobView, SyncResult},
 };
 use wasm_bindgen::prelude::*;
 
@@ -31,6 +31,8 @@ use crate::{
 pub struct Running {
     /// The queue.
     pub queue: String,
+    /// Whose jobs it sends.
+    pub owner: String,
     /// Opened with what it did.
     pub over: Gate<Summary>,
     /// Opened by the core's last command, before the lock is released.
@@ -58,9 +60,10 @@ pub struct Running {
 
 impl Running {
     /// A drain that waits for its lock.
-    pub fn new(queue: &str, ripen: Ripen) -> Rc<Self> {
+    pub fn new(queue: &str, owner: &str, ripen: Ripen) -> Rc<Self> {
         Rc::new(Self {
             queue: queue.to_owned(),
+            owner: owner.to_owned(),
             over: Gate::new(),
             finished: RefCell::new(Gate::new()),
             once_more: Cell::new(false),
@@ -77,9 +80,11 @@ impl Running {
         })
     }
 
-    /// Asks for the lock of this queue.
-    pub fn lock(engine: &Engine, queue: &str) -> locks::Asked {
-        locks::ask(&engine.host, &["shearwater:", &engine.config.name, ":", queue].text())
+    /// Asks for the lock of `owner`'s share of a queue. Jobs of different owners have nothing to do with each other, and
+    /// nobody waits behind a request that hangs on behalf of somebody who has signed out.
+    pub fn lock(engine: &Engine, queue: &str, owner: &str) -> locks::Asked {
+        let owner = if owner.is_empty() { String::new() } else { [":", owner].text() };
+        locks::ask(&engine.host, &["shearwater:", &engine.config.name, ":", queue, &owner].text())
     }
 
     /// Waits for the queue's lock, then drains it.
@@ -113,7 +118,7 @@ impl Running {
 
     /// Looks again, and does not wait for those whom the reason concerns.
     pub fn nudge(self: &Rc<Self>, engine: &Rc<Engine>, ripen: Ripen) {
-        let state = self.drain.borrow().as_ref().map(Drain::is_stopping);
+        let state = self.drain.borrow().as_ref().map(Drain::is_spent);
         match state {
             Some(false) => self.feed(engine, Input::Nudge { ripen, online: engine.is_online() }),
             // It has no lock yet, or sends nothing more: the drain that comes next will look.
@@ -127,6 +132,7 @@ impl Running {
     async fn drain_once(self: &Rc<Self>, engine: &Rc<Engine>, exclusive: bool) -> Summary {
         let plan = Plan {
             queue: self.queue.clone(),
+            owner: self.owner.clone(),
             holder: clock::unique_name(),
             concurrency: engine.config.queue_or_default(&self.queue).concurrency,
             budget: engine.budget(),
@@ -140,6 +146,11 @@ impl Running {
         *self.drain.borrow_mut() = Some(Drain::new(clock::now(), plan));
         self.feed(engine, Input::Start);
         finished.passed().await
+    }
+
+    /// This job was cancelled: it is not sent, if it was at hand.
+    pub fn cancelled(self: &Rc<Self>, engine: &Rc<Engine>, id: &JobId) {
+        self.feed(engine, Input::Cancelled(id.clone()));
     }
 
     /// Sends nothing more; what is in flight comes to its end.
@@ -160,7 +171,8 @@ impl Running {
         for (before, gate) in self.rests.take() {
             gate.open(error.clone().map_or(Ok(result.since(&before)), Err));
         }
-        let event = self.active.replace(false).then(|| {
+        // What was done for an owner who has signed out is nothing to the next.
+        let event = (self.active.replace(false) && self.owner == engine.owner()).then(|| {
             let news = result.since(&self.told.replace(result));
             Event::SyncComplete(SyncComplete { queue: self.queue.clone(), result: news })
         });
@@ -220,7 +232,7 @@ impl Running {
             }),
             Command::Tell(news) => {
                 self.progress.set((news.done, news.total));
-                engine.seen.replace(news.ledger.clone());
+                engine.saw(&news.ledger);
                 if !news.claimed.is_empty() && !self.active.replace(true) {
                     let event = Event::SyncStart(self.queue.clone());
                     engine.tell(engine.status(&news.ledger), Vec::new(), Some(event));
@@ -243,7 +255,7 @@ impl Running {
     }
 
     /// One turn, with the bodies of what it claimed.
-    async fn turn(&self, engine: &Engine, request: &Turn) -> Result<Turned, Error> {
+    async fn turn(&self, engine: &Rc<Engine>, request: &Turn) -> Result<Turned, Error> {
         points::reach(if request.settle.is_empty() { "claim-before" } else { "outcome-before" }).await;
         let config = engine.config.queue_or_default(&self.queue);
         let settings = Settings::new(&engine.config, &config);
@@ -258,7 +270,15 @@ impl Running {
                 Ok((turned, bodies))
             })
             .await?;
-        engine.seen.replace(turned.ledger.clone());
+        engine.saw(&turned.ledger);
+        if turned.recovered {
+            engine.recovered(&self.queue);
+        }
+        for fate in &turned.fates {
+            if let Fate::Delivered(outcome) = fate {
+                engine.tell_hook("delivered", &JobView::delivered(outcome.clone()));
+            }
+        }
         let idle = turned.next_wake.filter(|_| request.in_flight.is_empty());
         self.outlook.set(idle.map(|next| (turned.ledger.version, next)));
         if !turned.fates.is_empty() {

@@ -27,7 +27,7 @@ use shearwater_core::{
     Error, ErrorCode, JobId, Millis,
     job::Job,
     ledger::Ledger,
-    store::{Outcome, Scan, Tx},
+    store::{Answer, Outcome, Scan, Session, Tx},
     text::Text,
     wire::Wire,
 };
@@ -40,18 +40,24 @@ use crate::{
     host::Host,
     idb::{self, Connection, Mode, Transaction},
     js,
-    migrations::{self, BY_TIME, stores},
+    migrations::{self, BY_REMOVAL, BY_TIME, stores},
 };
 
 /// What the keys of packs begin with, and what they all come before.
 const PACK: &str = "pack ";
 const PACK_END: &str = "pack!";
 
+/// Tombstones that are cleared away in one transaction.
+const PRUNED_AT_ONCE: u32 = 1_000;
+
 /// Entries of the quarantine that are listed.
 const QUARANTINED: u32 = 100;
 
 /// The key of the ledger in `meta`.
 const LEDGER: &str = "ledger";
+
+/// The key of the one value in `session`.
+const SESSION: &str = "session";
 
 /// The key of the reserve in `meta`.
 const RESERVE: &str = "reserve";
@@ -65,6 +71,9 @@ const FULL_FOR: u64 = 10_000;
 
 /// Bytes of the reserve where there is no room for so much.
 const RESERVED_AT_LEAST: u32 = 96 * 1024;
+
+/// Why a transaction on the stores of a drain finds no ledger.
+const LEDGER_LOST: &str = "the ledger is missing";
 
 /// One transaction's work.
 type Work<'w> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'w>>;
@@ -81,6 +90,8 @@ pub struct Store {
     quarantined: Cell<u64>,
     /// Whether the reserve is known to be there.
     reserved: Cell<bool>,
+    /// Whether the ledger is known to be there: one that is lost is made anew from more stores than a drain works on.
+    has_ledger: Rc<Cell<bool>>,
     /// The smallest size that was refused lately for want of room, and when.
     full: Cell<Option<(u64, Millis)>>,
     /// Whether the console is told of what goes to quarantine.
@@ -98,6 +109,7 @@ impl Store {
             host,
             quarantined: Cell::new(0),
             reserved: Cell::new(false),
+            has_ledger: Rc::default(),
             full: Cell::new(None),
             tells,
         }
@@ -139,6 +151,8 @@ impl Store {
                         return Err(error);
                     }
                 }
+                // The ledger is missing, and was thought to be there: once more, on all stores.
+                Err(error) if error.code == ErrorCode::Internal && error.message == LEDGER_LOST => {}
                 Err(error) if again && error.code == ErrorCode::StorageUnavailable => {
                     again = false;
                     self.connection.take();
@@ -176,15 +190,24 @@ impl Store {
         self.full.set(None);
     }
 
-    /// What lies in quarantine: where it lay, why, since when; the latest hundred.
+    /// Who is signed in, as stored at this moment; `None` while the store does not say and the ledger's word holds.
     ///
     /// # Errors
     /// What the store answers.
-    pub async fn quarantine(&self) -> Result<JsValue, Error> {
+    pub async fn signed_in(&self) -> Result<Option<String>, Error> {
+        Ok(self.run(Mode::Session, async |db| db.session().await).await?.map(|session| session.owner))
+    }
+
+    /// What lies in quarantine of `owner`'s, and of nobody knows whose: where it lay, why, since when; the latest hundred.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn quarantine(&self, owner: &str) -> Result<JsValue, Error> {
         let rows = self
             .run(Mode::Read, async |db| db.tx.get_all(stores::QUARANTINE, None, &JsValue::UNDEFINED, QUARANTINED).await)
             .await?;
-        let list = rows.iter().map(|row| {
+        let is_ours = |row: &JsValue| js::get2(row, "row", "owner").as_string().is_none_or(|of| of == owner);
+        let list = rows.iter().filter(is_ours).map(|row| {
             let entry = js_sys::Object::new();
             for name in ["store", "reason", "at"] {
                 js::set(&entry, name, &js::get(&row, name));
@@ -204,7 +227,13 @@ impl Store {
         work(Rc::clone(&db)).await?;
         // Dropped instead, it is aborted.
         match Rc::into_inner(db) {
-            Some(db) => self.commit(db).await?,
+            Some(db) => {
+                let wrote_ledger = db.ledger.borrow().is_some();
+                self.commit(db).await?;
+                if wrote_ledger {
+                    self.has_ledger.set(true);
+                }
+            }
             None => return Err(Error::internal("a transaction that is still in use")),
         }
         if lays_in {
@@ -229,15 +258,21 @@ impl Store {
     async fn begin(&self, mode: Mode) -> Result<Db, Error> {
         let connection = self.connect().await?;
         let renewed = self.renewed.borrow().clone();
-        if mode != Mode::Read
+        if mode.writes()
             && let Some(renewed) = renewed
         {
             let _ = JsFuture::from(renewed).await;
             self.renewed.take();
         }
         Ok(Db {
-            tx: connection.begin(&stores::ALL, mode)?,
-            writable: mode != Mode::Read,
+            tx: match mode {
+                Mode::Session => connection.begin(&[stores::SESSION], mode)?,
+                // Of a ledger that may be missing, what was known besides is needed too.
+                Mode::Relaxed | Mode::Intake if self.has_ledger.get() => connection.begin(&stores::WORK, mode)?,
+                _ => connection.begin(&stores::ALL, mode)?,
+            },
+            writable: mode.writes(),
+            has_ledger: Rc::clone(&self.has_ledger),
             tells: self.tells,
             quarantined: Cell::new(0),
             ledger: RefCell::default(),
@@ -262,6 +297,7 @@ impl Store {
         *self.connection.borrow_mut() = Some(Rc::clone(&connection));
         // It may be another database than before.
         self.reserved.set(false);
+        self.has_ledger.set(false);
         Ok(connection)
     }
 }
@@ -270,6 +306,7 @@ impl Store {
 pub struct Db {
     tx: Transaction,
     writable: bool,
+    has_ledger: Rc<Cell<bool>>,
     tells: bool,
     quarantined: Cell<u32>,
     /// As this transaction has written it.
@@ -278,7 +315,7 @@ pub struct Db {
 
 impl Db {
     async fn has_reserve(&self) -> Result<bool, Error> {
-        let keys = self.tx.get_all_keys(stores::META, &JsValue::UNDEFINED).await?;
+        let keys = self.tx.get_all_keys(stores::META, &JsValue::UNDEFINED, u32::MAX).await?;
         Ok(keys.iter().any(|key| key.as_string().as_deref() == Some(RESERVE)))
     }
 
@@ -362,6 +399,13 @@ impl Db {
     }
 }
 
+/// The key of a receipt: in the order of time, so that the old ones are one range.
+fn receipt_key(at: Millis, re: &str) -> String {
+    let digits = at.0.to_string();
+    let padding = "0000000000000000".get(digits.len()..).unwrap_or_default();
+    [padding, &digits, " ", re].text()
+}
+
 /// The key of a pack's bytes.
 fn pack_key(pack: &JobId) -> String {
     [PACK, pack.as_str()].text()
@@ -401,16 +445,70 @@ impl Tx for Db {
             return Ok(written);
         }
         let raw = self.tx.get(stores::META, LEDGER).await?;
-        if raw.is_undefined() {
-            return Ok(None);
+        let ledger = if raw.is_undefined() { None } else { self.admit(stores::META, raw)? };
+        // A transaction that began when it was known to be there has no session to make it anew from.
+        if ledger.is_none() && self.writable && self.has_ledger.replace(false) {
+            return Err(Error::internal(LEDGER_LOST));
         }
-        self.admit(stores::META, raw)
+        Ok(ledger)
     }
 
     fn put_ledger(&self, ledger: &Ledger) -> Result<(), Error> {
         if self.writable {
             self.tx.put(stores::META, &encode(ledger), Some(LEDGER))?;
             self.ledger.replace(Some(ledger.clone()));
+        }
+        Ok(())
+    }
+
+    async fn session(&self) -> Result<Option<Session>, Error> {
+        let raw = self.tx.get(stores::SESSION, SESSION).await?;
+        Ok(if raw.is_undefined() { None } else { decode(&raw).ok() })
+    }
+
+    fn put_session(&self, session: &Session) -> Result<(), Error> {
+        self.tx.put(stores::SESSION, &encode(session), Some(SESSION))
+    }
+
+    async fn receipt(&self, at: Millis, re: &str) -> Result<Option<Answer>, Error> {
+        let raw = self.tx.get(stores::RECEIPTS, &receipt_key(at, re)).await?;
+        Ok(if raw.is_undefined() { None } else { decode(&raw).ok() })
+    }
+
+    fn put_receipt(&self, at: Millis, re: &str, answer: &Answer) -> Result<(), Error> {
+        self.tx.put(stores::RECEIPTS, &encode(answer), Some(&receipt_key(at, re)))
+    }
+
+    async fn prune_receipts(&self, before: Millis, keep: u32) -> Result<(), Error> {
+        let excess = self.tx.count(stores::RECEIPTS).await?.saturating_sub(keep);
+        if excess == 0 {
+            return Ok(());
+        }
+        let old = idb::upto(&JsValue::from_str(&receipt_key(before, "")))?;
+        let keys = self.tx.get_all_keys(stores::RECEIPTS, &old, excess).await?;
+        let last = keys.get(keys.length().wrapping_sub(1));
+        if last.is_undefined() { Ok(()) } else { self.tx.delete_key(stores::RECEIPTS, &idb::upto(&last)?) }
+    }
+
+    async fn is_removed(&self, id: &JobId) -> Result<bool, Error> {
+        Ok(!self.tx.get(stores::TOMBSTONES, id.as_str()).await?.is_undefined())
+    }
+
+    fn put_tombstone(&self, id: &JobId, at: Millis) -> Result<(), Error> {
+        let tombstone = js_sys::Object::new();
+        js::set(&tombstone, "id", &JsValue::from_str(id.as_str()));
+        js::set(&tombstone, "at", &js::number(at.0));
+        self.tx.put(stores::TOMBSTONES, &tombstone, None)
+    }
+
+    async fn prune_tombstones(&self, before: Millis, keep: u32) -> Result<(), Error> {
+        let excess = self.tx.count(stores::TOMBSTONES).await?.saturating_sub(keep);
+        if excess == 0 {
+            return Ok(());
+        }
+        let old = idb::upto(&js::number(before.0))?;
+        for tombstone in self.tx.get_all(stores::TOMBSTONES, Some(BY_REMOVAL), &old, excess.min(PRUNED_AT_ONCE)).await?.iter() {
+            self.tx.delete_key(stores::TOMBSTONES, &js::get(&tombstone, "id"))?;
         }
         Ok(())
     }
@@ -482,7 +580,7 @@ impl Tx for Db {
     }
 
     async fn packs(&self) -> Result<Vec<JobId>, Error> {
-        let keys = self.tx.get_all_keys(stores::BODIES, &idb::between(PACK, PACK_END)?).await?;
+        let keys = self.tx.get_all_keys(stores::BODIES, &idb::between(PACK, PACK_END)?, u32::MAX).await?;
         Ok(keys.iter().filter_map(|key| JobId::parse(key.as_string()?.strip_prefix(PACK)?).ok()).collect())
     }
 
@@ -493,7 +591,7 @@ impl Tx for Db {
 
     async fn purge_quarantine(&self, owner: &str) -> Result<Vec<JobId>, Error> {
         let entries = self.tx.get_all(stores::QUARANTINE, None, &JsValue::UNDEFINED, u32::MAX).await?;
-        let keys = self.tx.get_all_keys(stores::QUARANTINE, &JsValue::UNDEFINED).await?;
+        let keys = self.tx.get_all_keys(stores::QUARANTINE, &JsValue::UNDEFINED, u32::MAX).await?;
         let mut ids = Vec::new();
         for (entry, key) in entries.iter().zip(keys.iter()) {
             let row = js::get(&entry, "row");

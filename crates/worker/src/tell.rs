@@ -1,6 +1,6 @@
 //! Tells every open page what is stored: the status, and the jobs that changed (P5).
 
-use shearwater_bridge::encode;
+use shearwater_bridge::{encode, spawn_local};
 use shearwater_core::{
     drain::News,
     ledger::Ledger,
@@ -10,7 +10,17 @@ use shearwater_core::{
     view::{JobView, Status},
 };
 
+use std::rc::Rc;
+
 use crate::{engine::Engine, js};
+
+/// A job as the app sees it: its metadata is what the app gave, not its JSON text.
+fn parse_metadata(job: wasm_bindgen::JsValue) -> wasm_bindgen::JsValue {
+    if let Some(metadata) = js::get(&job, "metadata").as_string().and_then(|text| js_sys::JSON::parse(&text).ok()) {
+        js::set(&job, "metadata", &metadata);
+    }
+    job
+}
 
 impl Engine {
     /// The status as of this ledger, with what this worker is doing.
@@ -39,10 +49,23 @@ impl Engine {
                 Fate::Late => {}
             }
         }
-        for job in news.claimed {
+        for job in news.claimed.into_iter().chain(news.released) {
             jobs.push(JobView::of(job, None, &news.ledger, &self.config));
         }
         self.tell(self.status(&news.ledger), jobs, None);
+    }
+
+    /// Calls a hook of the app's that is told what happened and decides nothing; what it throws is reported.
+    pub fn tell_hook(self: &Rc<Self>, name: &'static str, job: &JobView) {
+        if !self.host.has_hook(name) {
+            return;
+        }
+        let (engine, detail) = (Rc::clone(self), parse_metadata(encode(job)));
+        spawn_local(async move {
+            if let Err(error) = engine.host.hook(name, &detail).await {
+                engine.log_error(&error.message);
+            }
+        });
     }
 
     /// Broadcasts to all pages.

@@ -1,6 +1,6 @@
 //! Stores new jobs: all of a call, or none.
 
-use super::{Tx, bodies, line, load, save};
+use super::{Caller, Tx, bodies, line, load, save};
 use crate::{
     config::{WorkerConfig, check_name},
     error::Error,
@@ -105,7 +105,7 @@ impl Admitted {
 /// # Errors
 /// `invalid-request` or `unknown-queue`, naming what cannot be queued.
 pub fn admit(mut new: NewJob, origin: String, size: Option<u64>, config: &WorkerConfig) -> Result<Admitted, Error> {
-    let taken = new.request.admit()?;
+    let taken = new.request.admit(&config.credentials)?;
     if size.is_some() && !takes_body(&new.request.method) {
         return Err(Error::invalid_request([&new.request.method, " takes no body"].text()));
     }
@@ -126,18 +126,21 @@ pub fn admit(mut new: NewJob, origin: String, size: Option<u64>, config: &Worker
     Ok(Admitted { new, origin, size, queue, priority, max_age, aging: settings.aging, taken })
 }
 
-/// Stores jobs with their bodies, and answers each one's id and whether it is new.
+/// Stores jobs with their bodies for the caller's owner. Returns each one's id and whether it is new.
 ///
-/// Where the page says (`repeat`) that it asks again for want of an answer, every id is looked up: a job
-/// that is already stored, or was delivered lately, is answered and not stored again.
+/// `repeat` is for callers whose ids are of their own making, the same each time (`adopt`): each id is looked up, and a
+/// job that is stored, was delivered or was removed lately is not stored again. A page's message that comes again is
+/// recognised by its receipt ([`super::receipts`]), not here.
 ///
 /// # Errors
-/// `invalid-request` when two jobs have one id, or one is stored already and this is no repetition; what the transaction's reads and writes answer; then nothing is stored.
+/// `invalid-request` when two jobs have one id, or one is stored already and this is no repetition; what the
+/// transaction returns. Nothing is stored then.
 pub async fn enqueue<T: Tx>(
     tx: &T,
     now: Millis,
     jobs: Vec<(Admitted, Option<T::Body>)>,
     repeat: bool,
+    caller: &Caller,
 ) -> Result<Vec<(JobId, bool)>, Error> {
     if order::has_twins(jobs.iter().map(|(admitted, _)| admitted.new.id.as_number())) {
         return Err(Error::invalid_request("two jobs of one call have the same id"));
@@ -150,7 +153,7 @@ pub async fn enqueue<T: Tx>(
     let mut occupied: Vec<(String, String)> = Vec::new();
     for ((admitted, body), packed) in jobs.into_iter().zip(places) {
         let Admitted { new, origin, size, queue, priority, max_age, aging, .. } = admitted;
-        if repeat && (tx.job(&new.id).await?.is_some() || tx.outcome(&new.id).await?.is_some()) {
+        if repeat && (tx.job(&new.id).await?.is_some() || tx.outcome(&new.id).await?.is_some() || tx.is_removed(&new.id).await?) {
             ids.push((new.id, false));
             continue;
         }
@@ -170,7 +173,7 @@ pub async fn enqueue<T: Tx>(
             id: new.id,
             seq,
             queue,
-            owner: ledger.owner.clone(),
+            owner: caller.owner_or(&ledger.owner).to_owned(),
             origin,
             line: key.is_some(),
             key,

@@ -1,18 +1,24 @@
 //! What a person or the app does to stored jobs: retry, discard, edit, clear, pause, sign in.
 //!
-//! Each answers whether it came in time. A job that is being sent cannot be taken back: whether it
-//! arrived is not known yet, so the answer is "too late" and its outcome will tell.
+//! Each says whether it came in time. A job that is being sent cannot be taken back: whether it arrived is not known
+//! yet, so it is too late, and its outcome will tell. Only [`cancel`] stops one, and then lists it as failed.
+//!
+//! What concerns one job acts on the current owner's jobs only. What concerns many ([`clear`], [`compact`], [`pause`])
+//! acts on those of the owner as whom it was asked: a message that comes late, after another user has signed in,
+//! touches nothing of theirs.
 
 use super::{
-    Index, Scan, Tx,
+    Caller, Index, Scan, Session, Tx,
     bodies::{self, Leaving},
     line, load,
     read::Filter,
+    receipts::KEPT_FOR,
     save,
 };
 use crate::{
-    config::WorkerConfig,
-    error::Error,
+    classify::{ErrorKind, LastError},
+    config::{DEFAULT_QUEUE, OnFailure, WorkerConfig},
+    error::{Error, ErrorCode},
     id::JobId,
     job::{Job, Place, State},
     ledger::Ledger,
@@ -62,6 +68,45 @@ pub async fn discard<T: Tx>(tx: &T, now: Millis, id: &JobId) -> Result<Option<Jo
     Ok(Some(job))
 }
 
+/// What [`cancel`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It was waiting, and is removed.
+    Removed(Job),
+    /// It was being sent, and is listed as failed: whether it arrived is not known.
+    Stopped(Job),
+    /// It came too late: there is no such job any more.
+    TooLate,
+}
+
+/// Stops a job: removes one that waits, and makes a dead letter of one that is being sent. The shell aborts its send.
+///
+/// # Errors
+/// What the transaction returns.
+pub async fn cancel<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfig) -> Result<Cancelled, Error> {
+    let mut ledger = load(tx).await?;
+    let job = tx.job(id).await?.filter(|job| job.owner == ledger.owner);
+    let Some(mut job) = job.filter(|job| job.state == State::Syncing) else {
+        return Ok(discard(tx, now, id).await?.map_or(Cancelled::TooLate, Cancelled::Removed));
+    };
+    let error = LastError {
+        kind: ErrorKind::Cancelled,
+        status: None,
+        message: "cancelled while it was being sent; whether it arrived is not known".to_owned(),
+    };
+    let on_failure = config.queue_or_default(&job.queue).on_failure;
+    job.dead_letter(State::Failed, error, on_failure);
+    // A dead letter that came back by hand may stand further ahead.
+    line::yield_to_earlier(tx, &mut job, now).await?;
+    ledger.shift(&job, State::Syncing);
+    tx.put_job(&job)?;
+    if on_failure == OnFailure::Continue {
+        line::promote_next(tx, &job, true, now).await?;
+    }
+    save(tx, &mut ledger).await?;
+    Ok(Cancelled::Stopped(job))
+}
+
 /// Replaces a job's request, and its body where `body` says so, under a new idempotency key: to a
 /// server it is another request. A dead letter is tried again.
 ///
@@ -83,7 +128,7 @@ pub async fn edit<T: Tx>(
         // It is the body's, and goes with it: without its boundary a form is no form.
         job.request.headers.extend(kept.into_iter().filter(|(name, _)| name == "content-type"));
     }
-    job.request.admit()?;
+    job.request.admit(&config.credentials)?;
     if let Some(origin) = change.origin {
         job.origin = origin;
     }
@@ -147,15 +192,15 @@ pub enum Body<B> {
     Replace(B, u64),
 }
 
-/// Removes all of the current owner's jobs that match and are not being sent; answers how many.
+/// Removes all of the caller's owner's jobs that match and are not being sent; returns how many.
 ///
 /// # Errors
-/// What the transaction answers.
-pub async fn clear<T: Tx>(tx: &T, now: Millis, filter: &Filter) -> Result<u32, Error> {
+/// What the transaction returns.
+pub async fn clear<T: Tx>(tx: &T, now: Millis, filter: &Filter, caller: &Caller) -> Result<u32, Error> {
     let mut ledger = load(tx).await?;
-    let owner = ledger.owner.clone();
+    let owner = caller.owner_or(&ledger.owner).to_owned();
     let queues: Vec<String> =
-        ledger.own_queues().map(|queue| queue.queue.clone()).filter(|queue| filter.takes_queue(queue)).collect();
+        ledger.queues_of(&owner).map(|queue| queue.queue.clone()).filter(|queue| filter.takes_queue(queue)).collect();
     let (mut cleared, mut leaving) = (0, Leaving::default());
     for queue in queues {
         for state in State::ALL.into_iter().filter(|state| *state != State::Syncing && filter.takes_state(*state)) {
@@ -176,44 +221,75 @@ pub async fn clear<T: Tx>(tx: &T, now: Millis, filter: &Filter) -> Result<u32, E
     Ok(cleared)
 }
 
-/// Stops or resumes sending, of one queue or of all. Survives restarts.
+/// Stops or resumes sending the caller's owner's jobs, of one queue or of all. Survives restarts.
 ///
 /// # Errors
-/// What the transaction answers.
-pub async fn pause<T: Tx>(tx: &T, queue: Option<&str>, paused: bool) -> Result<Ledger, Error> {
+/// `unknown-queue` when neither the configuration nor any of that owner's jobs names the queue; what the transaction
+/// returns.
+pub async fn pause<T: Tx>(
+    tx: &T,
+    queue: Option<&str>,
+    paused: bool,
+    caller: &Caller,
+    config: &WorkerConfig,
+) -> Result<(), Error> {
     let mut ledger = load(tx).await?;
-    match queue {
+    let owner = caller.owner_or(&ledger.owner).to_owned();
+    if let Some(queue) = queue {
+        check_queue(&ledger, &owner, queue, config)?;
+    }
+    ledger.change_pauses(&owner, |everything, queues| match queue {
         None => {
-            ledger.paused = paused;
+            *everything = paused;
             if !paused {
-                ledger.paused_queues.clear();
+                queues.clear();
             }
         }
         Some(queue) => {
-            ledger.paused_queues.retain(|name| name != queue);
+            queues.retain(|name| name != queue);
             if paused {
-                ledger.paused_queues.push(queue.to_owned());
+                queues.push(queue.to_owned());
             }
         }
-    }
-    save(tx, &mut ledger).await?;
-    Ok(ledger)
+    });
+    tx.put_session(&Session::of(&ledger))?;
+    save(tx, &mut ledger).await
 }
 
-/// Says who is signed in: jobs are stamped with, listed for and sent for this owner only. Their jobs
-/// that waited for a sign-in are tried again.
-///
-/// With `purge`, everything of the owner before is removed first, what is being sent included: it may
-/// arrive, and leaves no trace here.
+/// Checks that a queue exists: the configuration names it, or jobs of `owner` do.
 ///
 /// # Errors
-/// What the transaction answers.
-pub async fn set_owner<T: Tx>(tx: &T, now: Millis, owner: &str, purge: bool, config: &WorkerConfig) -> Result<Ledger, Error> {
-    let mut ledger = load(tx).await?;
-    if purge {
-        remove_owner(tx, &mut ledger).await?;
+/// `unknown-queue`.
+pub fn check_queue(ledger: &Ledger, owner: &str, queue: &str, config: &WorkerConfig) -> Result<(), Error> {
+    let is_named = queue == DEFAULT_QUEUE || config.queues.iter().any(|(name, _)| name == queue);
+    let is_paused = owner == ledger.owner && ledger.paused_queues.iter().any(|name| name == queue);
+    if is_named || is_paused || ledger.queue(queue, owner).is_some() {
+        return Ok(());
     }
-    owner.clone_into(&mut ledger.owner);
+    Err(Error::new(
+        ErrorCode::UnknownQueue,
+        ["no queue \"", queue, "\": start({queues}) does not name it and it holds no job"].text(),
+    ))
+}
+
+/// Says who is signed in: jobs are stamped with, listed for and sent for this owner only. Their jobs that waited for a
+/// sign-in are tried again. Naming the current owner changes nothing.
+///
+/// With `purge`, everything of the owner that it names is removed, what is being sent included: it may arrive, and
+/// leaves no trace here.
+///
+/// # Errors
+/// What the transaction returns.
+pub async fn set_owner<T: Tx>(tx: &T, now: Millis, owner: &str, purge: Option<&str>, config: &WorkerConfig) -> Result<(), Error> {
+    let mut ledger = load(tx).await?;
+    if owner == ledger.owner {
+        return Ok(());
+    }
+    if let Some(purged) = purge.filter(|purged| *purged != owner) {
+        remove_owner(tx, &mut ledger, purged, now).await?;
+        ledger.forget_owner(purged);
+    }
+    ledger.sign_in(owner);
     let queues: Vec<String> =
         ledger.own_queues().filter(|queue| queue.counts.blocked > 0).map(|queue| queue.queue.clone()).collect();
     for queue in queues {
@@ -231,13 +307,13 @@ pub async fn set_owner<T: Tx>(tx: &T, now: Millis, owner: &str, purge: bool, con
             }
         }
     }
-    save(tx, &mut ledger).await?;
-    Ok(ledger)
+    tx.put_session(&Session::of(&ledger))?;
+    save(tx, &mut ledger).await
 }
 
-/// Removes every job, body and trace of the current owner.
-async fn remove_owner<T: Tx>(tx: &T, ledger: &mut Ledger) -> Result<(), Error> {
-    let (owner, mut after) = (ledger.owner.clone(), None);
+/// Removes every job, body and trace of `owner`.
+async fn remove_owner<T: Tx>(tx: &T, ledger: &mut Ledger, owner: &str, now: Millis) -> Result<(), Error> {
+    let mut after = None;
     // All rows, by no index: one that does not parse may stand in none.
     loop {
         let page = tx.all(after.as_ref(), PAGE).await?;
@@ -246,11 +322,12 @@ async fn remove_owner<T: Tx>(tx: &T, ledger: &mut Ledger) -> Result<(), Error> {
         for job in page.iter().filter(|job| job.owner == owner) {
             tx.delete_job(&job.id)?;
             tx.delete_body(&job.id)?;
+            bury(tx, job, now)?;
             ledger.leave(job, job.state);
         }
     }
     // What did not parse has been put aside by now.
-    let aside = tx.purge_quarantine(&owner).await?;
+    let aside = tx.purge_quarantine(owner).await?;
     let ids: Vec<&JobId> = aside.iter().collect();
     for (id, again) in aside.iter().zip(tx.jobs(&ids).await?) {
         // The page may have asked for it again when another was signed in: then the body is theirs.
@@ -277,12 +354,18 @@ pub struct Compacted {
     pub failed: u64,
 }
 
-/// Removes traces that are older than the configuration keeps them, and the current owner's dead letters
-/// that were last tried longer than `failed` milliseconds ago.
+/// Removes traces that are older than the configuration keeps them, and the caller's owner's dead letters that were
+/// last tried longer than `failed` milliseconds ago.
 ///
 /// # Errors
-/// What the transaction answers.
-pub async fn compact<T: Tx>(tx: &T, now: Millis, failed: Option<u64>, config: &WorkerConfig) -> Result<Compacted, Error> {
+/// What the transaction returns.
+pub async fn compact<T: Tx>(
+    tx: &T,
+    now: Millis,
+    failed: Option<u64>,
+    caller: &Caller,
+    config: &WorkerConfig,
+) -> Result<Compacted, Error> {
     let mut ledger = load(tx).await?;
     let mut compacted = Compacted::default();
     for outcome in tx.oldest_outcomes(u32::MAX).await? {
@@ -294,8 +377,8 @@ pub async fn compact<T: Tx>(tx: &T, now: Millis, failed: Option<u64>, config: &W
     }
     if let Some(age) = failed {
         let mut leaving = Leaving::default();
-        let owner = ledger.owner.clone();
-        let queues: Vec<String> = ledger.own_queues().map(|queue| queue.queue.clone()).collect();
+        let owner = caller.owner_or(&ledger.owner).to_owned();
+        let queues: Vec<String> = ledger.queues_of(&owner).map(|queue| queue.queue.clone()).collect();
         for queue in queues {
             let mut after = 0;
             loop {
@@ -327,8 +410,14 @@ async fn idle_job<T: Tx>(tx: &T, ledger: &mut Ledger, id: &JobId) -> Result<Opti
     Ok(job)
 }
 
+/// Remembers that a job was removed, where a message from before may still ask for it.
+fn bury<T: Tx>(tx: &T, job: &Job, now: Millis) -> Result<(), Error> {
+    if now.0.abs_diff(job.queued_at.0) > KEPT_FOR { Ok(()) } else { tx.put_tombstone(&job.id, now) }
+}
+
 async fn remove<T: Tx>(tx: &T, ledger: &mut Ledger, leaving: &mut Leaving, job: &Job, now: Millis) -> Result<(), Error> {
     tx.delete_job(&job.id)?;
+    bury(tx, job, now)?;
     leaving.body(tx, job)?;
     ledger.leave(job, job.state);
     if job.line {

@@ -13,6 +13,9 @@
 //! | `bodies` | `pack <id>`, `left <id>` | a *pack*: small bodies of one call behind one another, and how many jobs still need it |
 //! | `history` | `id` | one [`Outcome`] a delivered job, bounded |
 //! | `meta` | name | the [`Ledger`] |
+//! | `session` | name | the [`Session`]: who is signed in, apart, so that a look at it waits for no drain |
+//! | `receipts` | instant, request | one [`Answer`] an operation: see [`receipts`] |
+//! | `tombstones` | `id` | jobs that were removed lately, so that a repeated message does not bring them back |
 //! | `quarantine` | auto | rows that did not parse, as they were |
 
 mod bodies;
@@ -20,23 +23,29 @@ pub mod enqueue;
 pub mod hands;
 mod line;
 pub mod read;
+pub mod receipts;
 pub mod repair;
 pub mod turn;
 
 use crate::{
+    classify::KeptResponse,
     error::Error,
     id::JobId,
     job::{Job, Place, State},
-    ledger::Ledger,
+    ledger::{Ledger, OwnerState},
     time::Millis,
 };
+
+pub use receipts::{Answer, Caller};
 
 /// An index of the `jobs` store. Each entry is some texts, then some numbers, and orders by them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Index {
     /// `[owner, queue, origin] rank, seq`: pending jobs that may be claimed now.
     Ready,
-    /// `[owner, queue] nextAttemptAt, seq`: pending jobs that wait for their time.
+    /// `[owner, queue] nextAttemptAt, seq`: pending jobs that wait for a backoff, which a wake may cut short.
+    /// `[owner, queue, "held"] holdUntil, seq`: those that nobody may send before `holdUntil`. They stand apart, so
+    /// that a wake does not look at each of them in vain.
     Due,
     /// `[owner, queue, key] seq`: the line of each key.
     Line,
@@ -70,7 +79,9 @@ impl Index {
             Self::Ready => {
                 (job.place == Place::Ready).then(|| (vec![owner, queue, job.origin.as_str()], vec![job.rank, job.seq]))
             }
-            Self::Due => (job.place == Place::Due).then(|| (vec![owner, queue], vec![job.next_attempt_at.0, job.seq])),
+            Self::Due if job.place != Place::Due => None,
+            Self::Due if job.hold_until > Millis(0) => Some((vec![owner, queue, HELD], vec![job.hold_until.0, job.seq])),
+            Self::Due => Some((vec![owner, queue], vec![job.next_attempt_at.0, job.seq])),
             Self::Line => {
                 let key = job.key.as_deref().filter(|_| job.line)?;
                 Some((vec![owner, queue, key], vec![job.seq]))
@@ -81,6 +92,9 @@ impl Index {
         }
     }
 }
+
+/// Tells the entries of [`Index::Due`] that wait for `holdUntil` from the others.
+pub const HELD: &str = "held";
 
 /// A range of an index: entries with exactly these texts, whose first number lies in the bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +158,34 @@ pub struct Outcome {
     pub queued_at: Millis,
     /// When the outcome was recorded.
     pub delivered_at: Millis,
+    /// What the queue asked to keep of the response.
+    pub response: Option<KeptResponse>,
+}
+
+/// Who is signed in and what they paused: what no row tells, should the ledger be lost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Session {
+    /// As [`Ledger::owner`].
+    pub owner: String,
+    /// As [`Ledger::paused`].
+    pub paused: bool,
+    /// As [`Ledger::paused_queues`].
+    pub paused_queues: Vec<String>,
+    /// Of those who are not signed in.
+    pub others: Vec<OwnerState>,
+}
+
+impl Session {
+    /// The session that this ledger stands for.
+    #[must_use]
+    pub fn of(ledger: &Ledger) -> Self {
+        Self {
+            owner: ledger.owner.clone(),
+            paused: ledger.paused,
+            paused_queues: ledger.paused_queues.clone(),
+            others: ledger.others.clone(),
+        }
+    }
 }
 
 /// One read-write transaction, as a shell provides it.
@@ -159,6 +201,22 @@ pub trait Tx {
     async fn ledger(&self) -> Result<Option<Ledger>, Error>;
     /// Writes the ledger.
     fn put_ledger(&self, ledger: &Ledger) -> Result<(), Error>;
+    /// The session; `None` while nobody has signed in or paused anything since version 3 of the schema.
+    async fn session(&self) -> Result<Option<Session>, Error>;
+    /// Writes the session.
+    fn put_session(&self, session: &Session) -> Result<(), Error>;
+    /// The answer to the operation that was asked for at `at` under the name `re`.
+    async fn receipt(&self, at: Millis, re: &str) -> Result<Option<Answer>, Error>;
+    /// Remembers an answer.
+    fn put_receipt(&self, at: Millis, re: &str, answer: &Answer) -> Result<(), Error>;
+    /// Forgets the answers to what was asked for before this instant, all but the latest `keep` answers.
+    async fn prune_receipts(&self, before: Millis, keep: u32) -> Result<(), Error>;
+    /// Whether a job of this id was removed lately.
+    async fn is_removed(&self, id: &JobId) -> Result<bool, Error>;
+    /// Remembers that a job was removed.
+    fn put_tombstone(&self, id: &JobId, at: Millis) -> Result<(), Error>;
+    /// Forgets removals of before this instant, all but the latest `keep`, some of them where there are many.
+    async fn prune_tombstones(&self, before: Millis, keep: u32) -> Result<(), Error>;
     /// The job of this id.
     async fn job(&self, id: &JobId) -> Result<Option<Job>, Error>;
     /// The jobs of these ids, each where it is there.
@@ -226,8 +284,9 @@ pub(crate) async fn load<T: Tx>(tx: &T) -> Result<Ledger, Error> {
 /// What takes the place of a ledger that cannot be read, before rows are counted.
 async fn lost<T: Tx>(tx: &T) -> Result<Ledger, Error> {
     let history = tx.oldest_outcomes(u32::MAX).await?.len() as u64;
+    let Session { owner, paused, paused_queues, others } = tx.session().await?.unwrap_or_default();
     // Whether the clock was set back since nobody knows: let the next turn look.
-    Ok(Ledger { history, device: Millis::MAX, ..Ledger::default() })
+    Ok(Ledger { history, device: Millis::MAX, owner, paused, paused_queues, others, ..Ledger::default() })
 }
 
 /// Writes the ledger at the end of a transaction; recounts first where rows went to quarantine.
@@ -251,4 +310,11 @@ crate::record!(Outcome {
     attempts: "attempts",
     queued_at: "queuedAt",
     delivered_at: "deliveredAt",
+    response: "response",
+});
+crate::record!(Session {
+    owner: "owner",
+    paused: "paused" = false,
+    paused_queues: "pausedQueues" = Vec::new(),
+    others: "others" = Vec::new(),
 });

@@ -1,6 +1,6 @@
 //! Reads for the page: one job, a page of jobs, when to wake next. By index, never a full scan.
 
-use super::{Index, Scan, Tx, ledger, line, turn::Ripen};
+use super::{HELD, Index, Scan, Tx, ledger, line, turn::Ripen};
 use crate::{
     clock,
     config::WorkerConfig,
@@ -134,9 +134,8 @@ async fn next_of<T: Tx>(tx: &T, ledger: &Ledger, queue: &QueueLedger, now: Milli
     if queue.counts.pending == 0 || ledger.is_paused(&queue.queue) {
         return Ok(next);
     }
-    let due = tx.scan(&Scan::of(Index::Due, vec![&queue.owner, &queue.queue], 1)).await?;
-    if let Some(job) = due.first() {
-        sooner(if set_back { now } else { job.next_attempt_at });
+    if let Some(at) = first_due(tx, &queue.owner, &queue.queue).await? {
+        sooner(if set_back { now } else { at });
     }
     for origin in &queue.origins {
         let ready = tx.scan(&Scan::of(Index::Ready, vec![&queue.owner, &queue.queue, origin], 1)).await?;
@@ -146,6 +145,14 @@ async fn next_of<T: Tx>(tx: &T, ledger: &Ledger, queue: &QueueLedger, now: Milli
         }
     }
     Ok(next)
+}
+
+/// When the first of those that wait for a time may go, or may be told to.
+pub(super) async fn first_due<T: Tx>(tx: &T, owner: &str, queue: &str) -> Result<Option<Millis>, Error> {
+    let due = tx.scan(&Scan::of(Index::Due, vec![owner, queue], 1)).await?;
+    let held = tx.scan(&Scan::of(Index::Due, vec![owner, queue, HELD], 1)).await?;
+    let times = due.first().map(|job| job.next_attempt_at).into_iter().chain(held.first().map(|job| job.hold_until));
+    Ok(times.min())
 }
 
 /// The figures of the current owner.

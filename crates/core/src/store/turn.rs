@@ -67,6 +67,8 @@ pub struct Settlement {
 pub struct Turn {
     /// The queue.
     pub queue: String,
+    /// Whose jobs the drain sends. While another is signed in it claims nothing.
+    pub owner: String,
     /// This drain's name, unique to it.
     pub holder: String,
     /// Set in a drain's first turn.
@@ -83,6 +85,10 @@ pub struct Turn {
     pub release: Vec<JobId>,
     /// How many jobs to claim at most.
     pub claim: u32,
+    /// How many of one origin to hold at most, those in flight included.
+    pub most: u32,
+    /// The same, as long as another origin has jobs too.
+    pub share: u32,
     /// Jobs in flight per origin, the claimed and not yet sent included.
     pub in_flight: Vec<(String, usize)>,
 }
@@ -113,6 +119,10 @@ pub struct Turned {
     pub ripens_from: Option<Millis>,
     /// Something would expire, and the clock may be wrong: nothing was claimed, and the time is to be asked for.
     pub asks_time: bool,
+    /// Claimed jobs that were given back unsent, as they are stored now.
+    pub released: Vec<Job>,
+    /// An origin that could not be reached was reached: what waits for it in other queues may go as well.
+    pub recovered: bool,
     /// The ledger as written.
     pub ledger: Ledger,
 }
@@ -145,7 +155,8 @@ impl<'a> Settings<'a> {
 pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_>) -> Result<Turned, Error> {
     let mut ledger = load(tx).await?;
     let before = ledger.clone();
-    let owner = ledger.owner.clone();
+    let owner = turn.owner.clone();
+    let is_current = owner == ledger.owner;
     let set_back = clock::was_set_back(&ledger, now);
     let mut work = Work {
         tx,
@@ -156,6 +167,10 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
         settings,
         ledger: &mut ledger,
         fates: Vec::new(),
+        released: Vec::new(),
+        recovered: Vec::new(),
+        has_recovered: false,
+        reached_somebody: false,
         leaving: Leaving::default(),
         first_due: None,
     };
@@ -170,10 +185,11 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
     for id in &turn.release {
         apart(work.release(id, &turn.holder)).await?;
     }
-    if let Some(begin) = turn.begin {
+    if let Some(begin) = turn.begin.filter(|_| is_current) {
         apart(work.recover(turn, begin, &owner)).await?;
         if !work.in_doubt {
             apart(work.expire(&turn.queue, &owner)).await?;
+            super::receipts::prune(tx, work.wall, work.ledger.version).await?;
         }
         if work.ledger.history > 0 {
             apart(work.prune_history()).await?;
@@ -183,7 +199,10 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
     let mut claimed = Vec::new();
     let mut next_due = None;
     let mut ripens_from = None;
-    if !asks_time && !work.ledger.is_paused(&turn.queue) {
+    for origin in std::mem::take(&mut work.recovered) {
+        apart(work.skip_waits_for(&origin, &turn.queue, &owner)).await?;
+    }
+    if is_current && !asks_time && !work.ledger.is_paused(&turn.queue) {
         if turn.ripen > Ripen::Nothing {
             ripens_from = apart(work.ripen(turn, &owner)).await?;
         }
@@ -197,17 +216,24 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
     // Before the ledger is written, for what does not parse is put aside by looking.
     let mut next_wake = if looks { Some(apart(super::read::next_wake(tx, work.ledger, now)).await?) } else { None };
     let (fates, wall, in_doubt, told) = (work.fates, work.wall, work.in_doubt, work.told);
+    let (released, recovered, reached_somebody) = (work.released, work.has_recovered, work.reached_somebody);
     if turn.begin.is_some() && !claimed.is_empty() {
         ledger.sync_count += 1;
         ledger.error = None;
     }
     if !turn.settle.is_empty() {
-        ledger.last_sync_at = Some(now);
-        let error = fates.iter().rev().find_map(|fate| match fate {
+        let failed = fates.iter().rev().find_map(|fate| match fate {
             Fate::Kept(job) => job.error.clone(),
             Fate::Delivered(_) | Fate::Late => None,
         });
-        ledger.error = error.or(ledger.error);
+        ledger.change_outcome(&owner, |last_sync_at, error| {
+            if reached_somebody {
+                *last_sync_at = Some(now);
+                // It says that nobody answers; somebody does.
+                error.take_if(|error| matches!(error.kind, ErrorKind::Network | ErrorKind::Timeout));
+            }
+            *error = failed.or(error.take());
+        });
     }
     let noted_long_ago = set_back || now.since(ledger.device) > clock::TOLERANCE;
     let news = told.is_some_and(|told| ledger.doubts > 0 || told.since(ledger.seen) > clock::TOLERANCE);
@@ -221,13 +247,13 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
         }
         save(tx, &mut ledger).await?;
     }
-    let pending = ledger.queue(&turn.queue, &ledger.owner).is_some_and(|queue| queue.counts.pending > 0);
+    let pending = is_current && ledger.queue(&turn.queue, &ledger.owner).is_some_and(|queue| queue.counts.pending > 0);
     if tx.quarantined() > 0 && pending && !ledger.is_paused(&turn.queue) {
         // Rows that were put aside may have set others free, too late for this claim.
         next_due = Some(now);
         next_wake = None;
     }
-    Ok(Turned { claimed, fates, next_due, next_wake, ripens_from, asks_time, ledger })
+    Ok(Turned { claimed, fates, next_due, next_wake, ripens_from, asks_time, released, recovered, ledger })
 }
 
 struct Work<'a, T> {
@@ -242,6 +268,14 @@ struct Work<'a, T> {
     settings: Settings<'a>,
     ledger: &'a mut Ledger,
     fates: Vec<Fate>,
+    /// Jobs that were given back.
+    released: Vec<Job>,
+    /// Origins that were in trouble and were reached by this turn's replies.
+    recovered: Vec<String>,
+    /// There were such.
+    has_recovered: bool,
+    /// Some reply came from a server.
+    reached_somebody: bool,
     leaving: Leaving,
     /// When the first is due of those that wait for their time; `None` where nobody has looked.
     first_due: Option<Millis>,
@@ -254,7 +288,7 @@ impl<T: Tx> Work<'_, T> {
             return Ok(());
         };
         let config = self.settings.queue;
-        let meaning = meaning(&job.request.method, &settlement.reply, &config.statuses);
+        let meaning = meaning(&job.request.method, &settlement.reply, config);
         self.note_origin(&job, settlement, meaning);
         let ours = job.lease.as_ref().is_some_and(|lease| lease.holder == holder) && job.idempotency_key == settlement.key;
         if !ours {
@@ -269,7 +303,7 @@ impl<T: Tx> Work<'_, T> {
         if meaning != Meaning::Unreachable {
             job.attempts = job.attempts.saturating_add(1);
         }
-        let error = settlement.reply.last_error();
+        let error = settlement.reply.last_error(config);
         match meaning {
             Meaning::Delivered => self.deliver(job, settlement).await,
             Meaning::Failed => self.bury(job, State::Failed, error).await,
@@ -284,20 +318,31 @@ impl<T: Tx> Work<'_, T> {
 
     /// Notes what the reply says about its origin.
     fn note_origin(&mut self, job: &Job, settlement: &Settlement, meaning: Meaning) {
-        if matches!(settlement.reply, Reply::Unsendable(_) | Reply::Withheld(_)) {
+        let reply = &settlement.reply;
+        self.reached_somebody |= reply.reached_somebody() && meaning != Meaning::Unreachable;
+        // A hidden reply does not say how its server fares.
+        if matches!(reply, Reply::Unsendable(_) | Reply::Withheld(_) | Reply::Hidden(_)) {
             return;
         }
         let Settings { queue, breaker_threshold, retry_budget, .. } = self.settings;
-        let asked = asked_to_wait(&settlement.reply);
         // The clock may have been set back since the reply came.
         let at = settlement.at.min(self.now);
+        let asked = asked_to_wait(reply, at);
         if matches!(meaning, Meaning::Retry | Meaning::Unreachable) {
             self.ledger.change_origin(&job.origin, self.now, |origin| {
                 let delay = closure_delay(&queue.backoff, settlement.roll);
                 origin.mark_trouble(&job.id, at, breaker_threshold, delay, asked.unwrap_or(0));
             });
         } else if self.ledger.origin(&job.origin).is_some() {
-            self.ledger.change_origin(&job.origin, self.now, |origin| origin.mark_well(at, &retry_budget));
+            let was_in_trouble = self.ledger.change_origin(&job.origin, self.now, |origin| {
+                let was_in_trouble = origin.is_in_trouble();
+                origin.mark_well(at, &retry_budget);
+                was_in_trouble
+            });
+            if was_in_trouble && !self.recovered.contains(&job.origin) {
+                self.recovered.push(job.origin.clone());
+                self.has_recovered = true;
+            }
         }
         if let Reply::Status(response) = &settlement.reply {
             if let Some(date) = response.date.as_deref().and_then(Millis::from_http_date) {
@@ -384,6 +429,10 @@ impl<T: Tx> Work<'_, T> {
             attempts: job.attempts,
             queued_at: job.queued_at,
             delivered_at: settlement.at.min(self.now),
+            response: match &settlement.reply {
+                Reply::Status(response) => response.kept.clone(),
+                _ => None,
+            },
         };
         self.tx.put_outcome(&outcome)?;
         self.ledger.history += 1;
@@ -418,8 +467,12 @@ impl<T: Tx> Work<'_, T> {
         job.unreachable = job.unreachable.saturating_add(u32::from(meaning == Meaning::Unreachable));
         let mut delay = self.settings.queue.backoff.delay(job.failures(), job.last_delay, settlement.roll);
         job.last_delay = delay;
-        let mut hold = job.hold_until;
-        if let Some(least) = asked_to_wait(&settlement.reply) {
+        // What was to be waited for before this attempt is over.
+        let mut hold = job.hold_until.max(self.now);
+        if hold == self.now {
+            hold = Millis(0);
+        }
+        if let Some(least) = asked_to_wait(&settlement.reply, settlement.at.min(self.now)) {
             // All who were told the same come back over half as long again, not at once.
             let spread = (least / 2).min(self.settings.queue.backoff.max);
             delay = least.saturating_add(delay.max(part(spread, settlement.roll)));
@@ -440,6 +493,7 @@ impl<T: Tx> Work<'_, T> {
             line::yield_to_earlier(self.tx, &mut job, self.now).await?;
             self.ledger.shift(&job, from);
             self.tx.put_job(&job)?;
+            self.released.push(job);
         }
         Ok(())
     }
@@ -520,10 +574,10 @@ impl<T: Tx> Work<'_, T> {
     }
 }
 
-/// Milliseconds that a readable reply asked to wait.
-fn asked_to_wait(reply: &Reply) -> Option<u64> {
+/// Milliseconds that a readable reply, which came at `at`, asked to wait.
+fn asked_to_wait(reply: &Reply, at: Millis) -> Option<u64> {
     let Reply::Status(response) = reply else { return None };
-    retry_after::parse(response.retry_after.as_deref()?, response.date.as_deref())
+    retry_after::parse(response.retry_after.as_deref()?, response.date.as_deref(), at)
 }
 
 #[expect(

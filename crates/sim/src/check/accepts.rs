@@ -3,19 +3,21 @@
 use shearwater_core::JobId;
 
 use super::{Checked, Promise, ensure};
-use crate::{page::Call, world::World};
+use crate::{page::Asked, world::World};
 
 /// Takes the answers to a call that was committed.
-pub(crate) fn record(world: &mut World, call: &Call, answers: &[(JobId, bool)]) -> Checked {
-    ensure(answers.len() == call.jobs.len(), Promise::Durable, || {
-        format!("{} answers to {} jobs", answers.len(), call.jobs.len())
-    })?;
-    for (asked, (id, new)) in call.jobs.iter().zip(answers) {
+pub(crate) fn record(world: &mut World, jobs: &[Asked], owner: &str, answers: &[(JobId, bool)]) -> Checked {
+    ensure(answers.len() == jobs.len(), Promise::Durable, || format!("{} answers to {} jobs", answers.len(), jobs.len()))?;
+    for (asked, (id, new)) in jobs.iter().zip(answers) {
         let options = &asked.new.options;
         if *new {
             ensure(*id == asked.new.id, Promise::Durable, || format!("{} is answered as {id}", asked.new.id))?;
             let queue = options.queue.clone().unwrap_or_default();
-            let line = options.key.clone().map(|key| (world.book.owner.clone(), queue.clone(), key));
+            let stamped = world.store.borrow().job(id).map(|job| job.owner.clone());
+            ensure(stamped.as_deref() == Some(owner), Promise::Private, || {
+                format!("{id} was queued by {owner:?} and is stamped with {stamped:?}")
+            })?;
+            let line = options.key.clone().map(|key| (owner.to_owned(), queue.clone(), key));
             let max_age = options.max_age.unwrap_or(world.config.queue_or_default(&queue).max_age);
             let ripe_old = ripe_old(world, max_age);
             world.book.accept(id, asked.content, asked.size.is_some(), line, ripe_old);

@@ -74,15 +74,17 @@ fn left(world: &mut World, cause: &Cause<'_>, before: &Job, changes: &Changes) -
             ensure(handled, Promise::Durable, || format!("{id} counts as delivered; no server has what it says now"))?;
             Fate::Delivered
         }
-        Cause::Hand(Hand::Discard(_) | Hand::Clear(_)) => {
-            let named = match cause {
-                Cause::Hand(Hand::Discard(named)) => *named == id,
-                Cause::Hand(Hand::Clear(filter)) => filter.takes_queue(&before.queue) && filter.takes_state(before.state),
-                _ => false,
+        Cause::Hand(Hand::Discard(_) | Hand::Cancel(_) | Hand::Clear(..)) => {
+            let (named, owner) = match cause {
+                Cause::Hand(Hand::Discard(named) | Hand::Cancel(named)) => (*named == id, world.book.owner.as_str()),
+                Cause::Hand(Hand::Clear(filter, owner)) => {
+                    (filter.takes_queue(&before.queue) && filter.takes_state(before.state), *owner)
+                }
+                _ => (false, ""),
             };
             ensure(named, Promise::Durable, || format!("{id} was removed; nobody had asked for it"))?;
             ensure(before.state != State::Syncing, Promise::Once, || format!("{id} was removed while it was being sent"))?;
-            ensure(before.owner == world.book.owner, Promise::Private, || format!("{id} was removed by another than its owner"))?;
+            ensure(before.owner == owner, Promise::Private, || format!("{id} was removed by another than its owner"))?;
             Fate::Removed
         }
         Cause::Hand(Hand::Purge(owner)) => {
@@ -99,7 +101,9 @@ fn moved(world: &mut World, cause: &Cause<'_>, before: &Job, after: &Job) -> Che
     let id = &after.id;
     let identity = |job: &Job| (job.seq, job.queue.clone(), job.owner.clone(), job.key.clone(), job.queued_at);
     ensure(identity(before) == identity(after), Promise::Durable, || format!("{id} became another job"))?;
+    let is_cancelled = matches!(cause, Cause::Hand(Hand::Cancel(named)) if *named == id);
     match (before.state, after.state) {
+        (State::Syncing, State::Failed) if is_cancelled => {}
         (State::Syncing, State::Syncing) => {
             ensure(before.lease == after.lease || taken_over(world, cause, before), Promise::Leased, || {
                 format!("the lease of {id} changed hands")
@@ -115,7 +119,7 @@ fn moved(world: &mut World, cause: &Cause<'_>, before: &Job, after: &Job) -> Che
     }
     answered(world, cause, before, after)?;
     if !after.is_live() && before.state != after.state {
-        let by_reply = matches!(cause, Cause::Turn { .. });
+        let by_reply = matches!(cause, Cause::Turn { .. }) || is_cancelled;
         ensure(by_reply, Promise::Durable, || format!("{id} became {:?} by nobody's reply", after.state))?;
         too_old(world, after)?;
         world.book.touch(id, false);
@@ -169,7 +173,8 @@ fn answered(world: &World, cause: &Cause<'_>, before: &Job, after: &Job) -> Chec
         && let Some(seconds) = response.retry_after.as_deref().and_then(|text| text.parse::<u64>().ok())
     {
         let least = settlement.at.after((seconds * SECOND).min(DAY));
-        ensure(after.next_attempt_at >= least && after.hold_until >= least, Promise::Patient, || {
+        let held = after.hold_until >= least || least <= world.clock.device();
+        ensure(after.next_attempt_at >= least && held, Promise::Patient, || {
             format!("{} is to wait {seconds} s and goes at {}", after.id, after.next_attempt_at.0)
         })?;
     }
@@ -200,6 +205,7 @@ fn claimed(world: &World, cause: &Cause<'_>, job: &Job) -> Checked {
     let ours = job.lease.as_ref().is_some_and(|lease| lease.holder == turn.holder && lease.until > now);
     ensure(ours, Promise::Leased, || format!("{id} was claimed under {:?}", job.lease))?;
     ensure(job.place == Place::Out, Promise::Leased, || format!("{id} is claimed and {:?}", job.place))?;
+    ensure(job.owner == turn.owner, Promise::Private, || format!("{id} was claimed by a drain of {:?}", turn.owner))?;
     ensure(job.owner == world.book.owner, Promise::Private, || {
         format!("{id} of {:?} was claimed for {:?}", job.owner, world.book.owner)
     })?;

@@ -17,18 +17,28 @@ pub(super) fn turned(world: &World, turn: &Turn, turned: &Turned, quarantined: b
         format!("{} claimed of {}", turned.claimed.len(), turn.claim)
     })?;
     // Rows that went to quarantine set others free; those are for the next turn.
-    if quarantined || turned.asks_time || turned.claimed.len() == turn.claim as usize || ledger.is_paused(&turn.queue) {
+    if quarantined
+        || turned.asks_time
+        || turn.owner != ledger.owner
+        || turned.claimed.len() == turn.claim as usize
+        || ledger.is_paused(&turn.queue)
+    {
         return Ok(());
     }
     let now = world.clock.device();
+    let has_company = |job: &Job| {
+        let other = |other: &&Job| (&other.owner, &other.queue) == (&job.owner, &job.queue) && other.origin != job.origin;
+        store.jobs().filter(other).any(|other| other.place == Place::Ready)
+    };
     for job in store.jobs().filter(|job| job.owner == ledger.owner && job.queue == turn.queue) {
         let known = turn.in_flight.iter().filter(|(origin, _)| *origin == job.origin).map(|(_, count)| count).sum::<usize>();
         let in_flight = known + turned.claimed.iter().filter(|claimed| claimed.origin == job.origin).count();
-        let permitted = ledger.origin(&job.origin).is_none_or(|health| health.permits(now, in_flight) > 0);
+        let permitted = ledger.origin(&job.origin).is_none_or(|health| health.permits(now, in_flight) > 0)
+            && in_flight < turn.most as usize
+            && (in_flight < turn.share as usize || !has_company(job));
         ensure(job.place != Place::Ready || !permitted, Promise::Ordered, || format!("{} may go and was passed over", job.id))?;
-        ensure(job.place != Place::Due || job.next_attempt_at > now, Promise::Ordered, || {
-            format!("{} is due and was passed over", job.id)
-        })?;
+        let waits = job.next_attempt_at > now || job.hold_until > now;
+        ensure(job.place != Place::Due || waits, Promise::Ordered, || format!("{} is due and was passed over", job.id))?;
     }
     Ok(())
 }
@@ -48,6 +58,10 @@ pub(crate) fn done(world: &World, number: RunNo, summary: &Summary) -> Checked {
         format!("drain {number} is done and still holds {:?}", held.map(|job| job.id.as_str()))
     })?;
     let Some(ledger) = store.ledger() else { return Ok(()) };
+    if summary.signed_out {
+        // Whoever is signed in now is looked after by another drain.
+        return Ok(());
+    }
     let alone = store.commits() == run.seen();
     if alone && !summary.again && !ledger.is_paused(&run.plan.queue) {
         let waits = |job: &&Job| {

@@ -3,16 +3,35 @@
 use shearwater_core::{
     JobId,
     job::State,
+    store::Answer,
     view::{JobState, JobView, Status},
 };
 
 use super::{Checked, Promise, ensure};
-use crate::world::World;
+use crate::{store::Changes, world::World};
 
 /// Whether a hand that is laid on this job now comes in time.
 pub(crate) fn in_time(world: &World, id: &JobId) -> bool {
     let store = world.store.borrow();
     store.rows().get(id).is_some_and(|row| !row.corrupt && row.job.owner == world.book.owner && row.job.state != State::Syncing)
+}
+
+/// Whether a job is there to be cancelled now.
+pub(crate) fn is_there(world: &World, id: &JobId) -> bool {
+    let store = world.store.borrow();
+    store.rows().get(id).is_some_and(|row| !row.corrupt && row.job.owner == world.book.owner)
+}
+
+/// A message was carried out, for the first time or again: it takes effect once, and has one answer.
+pub(crate) fn once(world: &mut World, re: &str, answer: &Answer, repeated: bool, changes: &Changes) -> Checked {
+    let before = world.book.answers.get(re);
+    if !repeated {
+        ensure(before.is_none(), Promise::Once, || format!("{re} took effect twice: {before:?}, {answer:?}"))?;
+        world.book.answers.insert(re.to_owned(), answer.clone());
+        return Ok(());
+    }
+    ensure(before == Some(answer), Promise::Honest, || format!("{re} is answered {answer:?}, was {before:?}"))?;
+    ensure(changes.jobs.is_empty(), Promise::Once, || format!("{re} came again and changed {:?}", changes.jobs.keys()))
 }
 
 /// A page was told whether it came in time.

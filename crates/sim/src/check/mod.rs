@@ -84,9 +84,12 @@ pub(crate) enum Cause<'a> {
 pub(crate) enum Hand<'a> {
     Retry(&'a JobId),
     Discard(&'a JobId),
+    Cancel(&'a JobId),
     Edit(&'a JobId),
-    Clear(&'a Filter),
-    Pause,
+    /// Of this owner's.
+    Clear(&'a Filter, &'a str),
+    /// Nothing that concerns a job.
+    Nothing,
     SignIn,
     /// Somebody signed in, and everything of this one was to go.
     Purge(&'a str),
@@ -128,7 +131,7 @@ pub(crate) fn ending(world: &World) -> Checked {
     Ok(())
 }
 
-/// Answers of `enqueue`, for the trace.
-pub(crate) fn tell(answers: &[(JobId, bool)]) -> String {
-    answers.iter().map(|(id, new)| format!("{id}{} ", if *new { "" } else { " (known)" })).collect()
+/// Ids, for the trace.
+pub(crate) fn listed<'a>(ids: impl Iterator<Item = &'a JobId>) -> String {
+    ids.map(JobId::as_str).collect::<Vec<_>>().join(" ")
 }

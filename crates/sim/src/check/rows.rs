@@ -6,6 +6,7 @@ use shearwater_core::{
     JobId,
     job::{Job, Place, State},
     ledger::Counts,
+    store::Session,
 };
 
 use super::{Checked, Promise, ensure};
@@ -58,6 +59,10 @@ pub(super) fn check(world: &World) -> Checked {
     })?;
     ensure(ledger.owner == world.book.owner, Promise::Private, || {
         format!("the owner is {:?}, was {:?}", ledger.owner, world.book.owner)
+    })?;
+    let known = store.session().is_none_or(|session| *session == Session::of(ledger) || session.owner == ledger.owner);
+    ensure(known && store.owner() == world.book.owner, Promise::Private, || {
+        format!("the session is {:?}, the owner {:?}", store.session(), world.book.owner)
     })
 }
 

@@ -1,6 +1,6 @@
 //! Checks whether a job may be sent, and sent again.
 
-use shearwater_core::{classify::Meaning, job::State};
+use shearwater_core::{classify::Meaning, drain::STALLED_AFTER, job::State};
 
 use super::{Checked, Promise, Violation, ensure};
 use crate::{
@@ -16,6 +16,9 @@ pub(crate) fn check(world: &World, sending: &Sending) -> Checked {
     as_promised(world, sending)?;
     alone(world, sending)?;
     for_a_reason(world, sending)?;
+    ensure(sending.job.owner == world.book.owner, Promise::Private, || {
+        format!("{} of {:?} is sent while {:?} is signed in", sending.job.id, sending.job.owner, world.book.owner)
+    })?;
     let held = holds(world, sending);
     ensure(held, Promise::Leased, || format!("{} is sent by drain {}, which does not hold it", sending.job.id, sending.run))
 }
@@ -71,8 +74,14 @@ fn alone(world: &World, sending: &Sending) -> Checked {
     let spent = world.runs.get(&sending.run).is_some_and(|run| run.is_spent(&world.clock));
     ensure(!spent, Promise::Patient, || format!("drain {} sends {} when its time is up", sending.run, sending.job.id))?;
     let (run, most) = (sending.run, world.runs.get(&sending.run).map_or(0, |run| run.plan.concurrency as usize));
-    let at_once = world.wire.in_the_air().filter(|(_, other)| other.run == run).count() + 1;
-    ensure(at_once <= most, Promise::Patient, || format!("drain {run} sends {at_once} at once"))
+    // Of those that stalled only their own origin's slots are taken.
+    let now = world.clock.device();
+    let own = || world.wire.in_the_air().filter(|(_, other)| other.run == run).map(|(_, other)| other);
+    let live = own().filter(|other| now.since(other.since) < STALLED_AFTER).count() + 1;
+    let of_origin = own().filter(|other| other.job.origin == sending.job.origin).count() + 1;
+    ensure(live.max(of_origin) <= most, Promise::Patient, || {
+        format!("drain {run} sends {live} at once, {of_origin} to {}", sending.job.origin)
+    })
 }
 
 /// What was sent before under this key ended in a way that calls for another send.

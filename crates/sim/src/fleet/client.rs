@@ -14,7 +14,7 @@ use shearwater_core::{
     job::State,
     request::RequestHead,
     store::{
-        self,
+        self, Caller,
         enqueue::{EnqueueOptions, NewJob, admit, enqueue},
         read,
         turn::{Fate, Ripen, Settings, Turned, turn},
@@ -134,7 +134,7 @@ impl Client {
         let db = self.db.get_or_insert_default();
         transact(db, Mode::Write, async |tx| {
             let admitted = admit(new, ORIGIN.to_owned(), None, &setup.config)?;
-            enqueue(tx, now, vec![(admitted, None)], false).await
+            enqueue(tx, now, vec![(admitted, None)], false, &Caller::default()).await
         });
     }
 
@@ -146,6 +146,7 @@ impl Client {
         }
         self.drains += 1;
         let plan = Plan {
+            owner: String::new(),
             queue: DEFAULT_QUEUE.to_owned(),
             holder: format!("drain {}", self.drains),
             concurrency: setup.queue.concurrency,

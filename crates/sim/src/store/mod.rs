@@ -15,7 +15,7 @@ use shearwater_core::{
     JobId, Millis,
     job::Job,
     ledger::Ledger,
-    store::{Index, Outcome, Scan},
+    store::{Answer, Index, Outcome, Scan, Session},
 };
 
 pub(crate) use tx::{Changes, Mode, SimTx};
@@ -47,6 +47,9 @@ pub(crate) struct Database {
     history: BTreeMap<JobId, Outcome>,
     by_delivery: BTreeSet<(Millis, JobId)>,
     ledger: Option<Ledger>,
+    session: Option<Session>,
+    receipts: BTreeMap<(Millis, String), Answer>,
+    tombstones: BTreeMap<JobId, Millis>,
     quarantine: Vec<Rc<Job>>,
     /// Committed transactions that wrote anything.
     commits: u64,
@@ -95,6 +98,15 @@ impl Database {
 
     pub(crate) fn ledger(&self) -> Option<&Ledger> {
         self.ledger.as_ref()
+    }
+
+    /// Who is signed in, as far as the store knows.
+    pub(crate) fn owner(&self) -> &str {
+        self.session.as_ref().map_or("", |session| &session.owner)
+    }
+
+    pub(crate) fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
     }
 
     pub(crate) fn commits(&self) -> u64 {

@@ -11,10 +11,10 @@ use std::{
 };
 
 use shearwater_core::{
-    Error, ErrorCode, JobId,
+    Error, ErrorCode, JobId, Millis,
     job::{Job, State},
     ledger::Ledger,
-    store::{Index, Outcome, Scan, Tx},
+    store::{Answer, Index, Outcome, Scan, Session, Tx},
 };
 
 use super::{Database, Pack, Row};
@@ -45,6 +45,9 @@ enum Undo {
     Pack(JobId, Option<Pack>),
     Outcome(JobId, Option<Outcome>),
     Ledger(Box<Option<Ledger>>),
+    Session(Box<Option<Session>>),
+    Receipt((Millis, String), Option<Answer>),
+    Tombstone(JobId, Option<Millis>),
     Quarantine(JobId),
     Purge(Vec<Rc<Job>>),
 }
@@ -94,7 +97,14 @@ impl<'a> SimTx<'a> {
                 }
                 Undo::Quarantine(id) => changes.quarantined.push(id),
                 Undo::Outcome(id, None) if db.history.contains_key(&id) => changes.outcomes.push(id),
-                Undo::Outcome(..) | Undo::Body(..) | Undo::Pack(..) | Undo::Purge(_) | Undo::Ledger(_) => {}
+                Undo::Outcome(..)
+                | Undo::Body(..)
+                | Undo::Pack(..)
+                | Undo::Purge(_)
+                | Undo::Ledger(_)
+                | Undo::Session(_)
+                | Undo::Receipt(..)
+                | Undo::Tombstone(..) => {}
             }
         }
         changes
@@ -110,6 +120,11 @@ impl<'a> SimTx<'a> {
                 Undo::Body(id, None) => drop(db.bodies.remove(&id)),
                 Undo::Outcome(id, before) => drop(db.set_outcome(&id, before)),
                 Undo::Ledger(before) => db.ledger = *before,
+                Undo::Session(before) => db.session = *before,
+                Undo::Receipt(key, Some(before)) => drop(db.receipts.insert(key, before)),
+                Undo::Receipt(key, None) => drop(db.receipts.remove(&key)),
+                Undo::Tombstone(id, Some(before)) => drop(db.tombstones.insert(id, before)),
+                Undo::Tombstone(id, None) => drop(db.tombstones.remove(&id)),
                 Undo::Pack(id, before) => drop(db.set_pack(&id, before)),
                 Undo::Purge(before) => db.quarantine = before,
                 Undo::Quarantine(_) => drop(db.quarantine.pop()),
@@ -201,6 +216,69 @@ impl Tx for SimTx<'_> {
         }
         let before = db.ledger.replace(ledger);
         self.note(Undo::Ledger(Box::new(before)));
+        Ok(())
+    }
+
+    async fn session(&self) -> Result<Option<Session>, Error> {
+        self.read()?;
+        Ok(self.db.borrow().session.clone())
+    }
+
+    fn put_session(&self, session: &Session) -> Result<(), Error> {
+        self.write()?;
+        let before = self.db.borrow_mut().session.replace(session.clone());
+        self.note(Undo::Session(Box::new(before)));
+        Ok(())
+    }
+
+    async fn receipt(&self, at: Millis, re: &str) -> Result<Option<Answer>, Error> {
+        self.read()?;
+        Ok(self.db.borrow().receipts.get(&(at, re.to_owned())).cloned())
+    }
+
+    fn put_receipt(&self, at: Millis, re: &str, answer: &Answer) -> Result<(), Error> {
+        self.write()?;
+        if self.flaw == Some(Flaw::ForgetsReceipts) {
+            return Ok(());
+        }
+        let key = (at, re.to_owned());
+        let before = self.db.borrow_mut().receipts.insert(key.clone(), answer.clone());
+        self.note(Undo::Receipt(key, before));
+        Ok(())
+    }
+
+    async fn prune_receipts(&self, before: Millis, keep: u32) -> Result<(), Error> {
+        self.write()?;
+        let excess = self.db.borrow().receipts.len().saturating_sub(keep as usize);
+        let old: Vec<_> = self.db.borrow().receipts.keys().take(excess).filter(|(at, _)| *at < before).cloned().collect();
+        for key in old {
+            let answer = self.db.borrow_mut().receipts.remove(&key);
+            self.note(Undo::Receipt(key, answer));
+        }
+        Ok(())
+    }
+
+    async fn is_removed(&self, id: &JobId) -> Result<bool, Error> {
+        self.read()?;
+        Ok(self.db.borrow().tombstones.contains_key(id))
+    }
+
+    fn put_tombstone(&self, id: &JobId, at: Millis) -> Result<(), Error> {
+        self.write()?;
+        let before = self.db.borrow_mut().tombstones.insert(id.clone(), at);
+        self.note(Undo::Tombstone(id.clone(), before));
+        Ok(())
+    }
+
+    async fn prune_tombstones(&self, before: Millis, keep: u32) -> Result<(), Error> {
+        self.write()?;
+        let excess = self.db.borrow().tombstones.len().saturating_sub(keep as usize);
+        let mut old: Vec<_> = self.db.borrow().tombstones.iter().map(|(id, at)| (*at, id.clone())).collect();
+        old.sort_unstable();
+        for (_, id) in old.into_iter().take(excess).filter(|(at, _)| *at < before) {
+            let at = self.db.borrow_mut().tombstones.remove(&id);
+            self.note(Undo::Tombstone(id, at));
+        }
         Ok(())
     }
 

@@ -28,6 +28,8 @@ fn every_flaw_is_noticed() {
             Flaw::DropsLedgers => &[Promise::Honest],
             Flaw::NeverRecovers => &[Promise::Live],
             Flaw::BelievesTheClock => &[Promise::Durable],
+            Flaw::ForgetsReceipts => &[Promise::Once],
+            Flaw::StampsWithTheCurrentOwner | Flaw::SendsForAnyOwner => &[Promise::Private],
         };
         let broken = named(flaw);
         assert!(expected.iter().any(|promise| broken.contains(promise)), "{flaw:?} broke {broken:?}");

@@ -66,7 +66,9 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = getAll)]
     fn get_all(this: &IdbStore, range: &JsValue, limit: u32) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch, js_name = getAllKeys)]
-    fn get_all_keys(this: &IdbStore, range: &JsValue) -> Result<JsValue, JsValue>;
+    fn get_all_keys(this: &IdbStore, range: &JsValue, limit: u32) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn count(this: &IdbStore) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch)]
     pub fn put(this: &IdbStore, value: &JsValue) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch)]
@@ -87,6 +89,8 @@ extern "C" {
     fn bound(lower: &JsValue, upper: &JsValue) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(js_namespace = IDBKeyRange, catch, js_name = lowerBound)]
     fn lower_bound(lower: &JsValue, open: bool) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(js_namespace = IDBKeyRange, catch, js_name = upperBound)]
+    fn upper_bound(upper: &JsValue) -> Result<JsValue, JsValue>;
 }
 
 /// An open connection.
@@ -206,6 +210,11 @@ pub fn range(texts: &[&str], from: u64, upto: u64) -> Result<JsValue, Error> {
 /// All keys from `lower` to `upper`.
 pub fn between(lower: &str, upper: &str) -> Result<JsValue, Error> {
     bound(&JsValue::from_str(lower), &JsValue::from_str(upper)).map_err(|error| storage_error(&error))
+}
+
+/// All keys up to `key`, that one included.
+pub fn upto(key: &JsValue) -> Result<JsValue, Error> {
+    upper_bound(key).map_err(|error| storage_error(&error))
 }
 
 /// All keys above `key`.

@@ -12,6 +12,8 @@ use crate::{fault::storage_error, gate::Gate, js};
 /// What a transaction may do, and how sure its commit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
+    /// Reads only, and only who is signed in: waits for nobody but a sign-in.
+    Session,
     /// Reads only.
     Read,
     /// Writes that survive a killed process; a power cut may lose them.
@@ -20,6 +22,13 @@ pub enum Mode {
     Strict,
     /// As strict; takes new work in, and so leaves the reserve alone that a full disk is worked off with.
     Intake,
+}
+
+impl Mode {
+    /// Whether it writes.
+    pub fn writes(self) -> bool {
+        !matches!(self, Self::Session | Self::Read)
+    }
 }
 
 /// A running transaction. Dropped without [`Transaction::commit`], it is aborted.
@@ -37,7 +46,7 @@ impl Transaction {
         let durability = if matches!(mode, Mode::Strict | Mode::Intake) { "strict" } else { "relaxed" };
         js::set(&options, "durability", &JsValue::from_str(durability));
         let names = js::array(stores.iter().map(|name| JsValue::from_str(name)));
-        let access = if mode == Mode::Read { "readonly" } else { "readwrite" };
+        let access = if mode.writes() { "readwrite" } else { "readonly" };
         let inner = database.transaction(&names, access, &options).map_err(|error| storage_error(&error))?;
         let end: Gate<bool> = Gate::new();
         let on_end = [true, false].map(|completed| {
@@ -106,13 +115,23 @@ impl Transaction {
         Ok(Request::new(request).await?.unchecked_into())
     }
 
-    /// All keys of `range`, in their order.
+    /// At most `limit` keys of `range`, in their order.
     ///
     /// # Errors
     /// What `IndexedDB` answers.
-    pub async fn get_all_keys(&self, store: &'static str, range: &JsValue) -> Result<Array, Error> {
-        let request = self.with_store(store, |store| store.get_all_keys(range))?;
+    pub async fn get_all_keys(&self, store: &'static str, range: &JsValue, limit: u32) -> Result<Array, Error> {
+        let request = self.with_store(store, |store| store.get_all_keys(range, limit))?;
         Ok(Request::new(request).await?.unchecked_into())
+    }
+
+    /// How many values there are.
+    ///
+    /// # Errors
+    /// What `IndexedDB` answers.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates; a count is not negative")]
+    pub async fn count(&self, store: &'static str) -> Result<u32, Error> {
+        let request = self.with_store(store, IdbStore::count)?;
+        Ok(Request::new(request).await?.as_f64().unwrap_or_default() as u32)
     }
 
     /// Issues a write of a value that carries its key, or of one `at` a key.

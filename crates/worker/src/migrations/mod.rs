@@ -2,13 +2,14 @@
 
 mod v1;
 mod v2;
+mod v3;
 
 use wasm_bindgen::JsValue;
 
 use crate::idb::IdbDatabase;
 
 /// The version that this code reads and writes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The stores; see `shearwater_core::store`.
 pub mod stores {
@@ -23,12 +24,24 @@ pub mod stores {
     /// Rows that did not parse.
     pub const QUARANTINE: &str = "quarantine";
 
+    /// Answers to operations, by when they were asked for and the message's name.
+    pub const RECEIPTS: &str = "receipts";
+    /// Jobs that were removed lately.
+    pub const TOMBSTONES: &str = "tombstones";
+    /// Who is signed in.
+    pub const SESSION: &str = "session";
+
     /// All of them.
-    pub const ALL: [&str; 5] = [JOBS, BODIES, HISTORY, META, QUARANTINE];
+    pub const ALL: [&str; 8] = [JOBS, BODIES, HISTORY, META, QUARANTINE, RECEIPTS, TOMBSTONES, SESSION];
+    /// All that a drain works on: a look at who is signed in does not wait for it.
+    pub const WORK: [&str; 7] = [JOBS, BODIES, HISTORY, META, QUARANTINE, RECEIPTS, TOMBSTONES];
 }
 
 /// The index of the history by time.
 pub const BY_TIME: &str = "deliveredAt";
+
+/// The index of the tombstones by time.
+pub const BY_REMOVAL: &str = "at";
 
 /// Takes the database from `old` to [`VERSION`].
 ///
@@ -37,6 +50,9 @@ pub const BY_TIME: &str = "deliveredAt";
 pub fn upgrade(database: &IdbDatabase, old: u32, loss: Option<String>) -> Result<(), JsValue> {
     if old < 1 {
         v1::apply(database, loss)?;
+    }
+    if old < 3 {
+        v3::apply(database)?;
     }
     Ok(())
 }

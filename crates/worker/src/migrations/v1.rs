@@ -27,7 +27,7 @@ pub(super) fn apply(database: &IdbDatabase, loss: Option<String>) -> Result<(), 
     Ok(())
 }
 
-fn keyed_by(path: &str) -> JsValue {
+pub(super) fn keyed_by(path: &str) -> JsValue {
     let options = js_sys::Object::new();
     js::set(&options, "keyPath", &JsValue::from_str(path));
     options.into()

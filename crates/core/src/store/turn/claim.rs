@@ -7,7 +7,7 @@ use crate::{
     job::{Job, Lease, Place, State},
     order::first_by,
     origin::OriginHealth,
-    store::{Index, Scan, Tx},
+    store::{HELD, Index, Scan, Tx},
     time::{Millis, unit},
 };
 
@@ -16,6 +16,9 @@ const RIPEN_PAGES: u32 = 8;
 
 /// Jobs looked at to find the best probe of a closed origin.
 const PROBES: u32 = 16;
+
+/// Pages of waiting jobs that are looked through for those of an origin that can be reached again.
+const RECOVERY_PAGES: u32 = 8;
 
 /// Milliseconds that a job waits of which nobody knows whether it has expired.
 const DOUBT: u64 = 5 * unit::MINUTE;
@@ -59,6 +62,26 @@ impl<T: Tx> Work<'_, T> {
             }
         }
         Ok(Some(Millis(after)))
+    }
+
+    /// Lets go what waits only because nobody answered at `origin`, which answers again.
+    pub(super) async fn skip_waits_for(&mut self, origin: &str, queue: &str, owner: &str) -> Result<(), Error> {
+        let now = self.now;
+        let mut after = now.0.saturating_add(1);
+        for _ in 0..RECOVERY_PAGES {
+            let page = self.tx.scan(&Scan::of(Index::Due, vec![owner, queue], PAGE).from(after)).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.next_attempt_at.0 + 1;
+            for mut job in page {
+                let unreachable = job.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Network);
+                if unreachable && job.origin == origin && job.hold_until <= now {
+                    job.next_attempt_at = now;
+                    job.place = Place::Ready;
+                    self.tx.put_job(&job)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn claim(&mut self, turn: &Turn, owner: &str) -> Result<Vec<Job>, Error> {
@@ -120,6 +143,7 @@ impl<T: Tx> Work<'_, T> {
     fn put_off(&mut self, mut job: Job, until: Millis, error: Option<LastError>) -> Result<(), Error> {
         job.place = Place::Due;
         job.next_attempt_at = until;
+        job.hold_until = if job.hold_until > self.now { job.hold_until } else { Millis(0) };
         // A wait of ours, should it stand behind another meanwhile.
         job.last_delay = job.last_delay.max(1);
         job.error = error.or(job.error);
@@ -127,13 +151,18 @@ impl<T: Tx> Work<'_, T> {
         self.tx.put_job(&job)
     }
 
-    /// Makes `ready` what was `due` and whose time has come; where there was none such, answers the time of the
-    /// first that is due, the end of all times when nobody is.
+    /// Makes `ready` what was `due` and whose time has come. Where there was none such, returns the time of the first
+    /// that is due, the end of all times when nobody is.
     async fn open_due(&mut self, queue: &str, owner: &str) -> Result<Option<Millis>, Error> {
+        let held = self.tx.scan(&Scan::of(Index::Due, vec![owner, queue, HELD], 1)).await?;
+        let held = held.first().map_or(Millis::MAX, |job| job.hold_until);
+        if held <= self.now {
+            self.end_holds(queue, owner).await?;
+        }
         let first = self.tx.scan(&Scan::of(Index::Due, vec![owner, queue], 1)).await?;
         let first = first.first().map_or(Millis::MAX, |job| job.next_attempt_at);
         if first > self.now {
-            return Ok(Some(first));
+            return Ok((held > self.now).then_some(first.min(held)));
         }
         loop {
             let page = self.tx.scan(&Scan::of(Index::Due, vec![owner, queue], PAGE).upto(self.now.0)).await?;
@@ -148,10 +177,29 @@ impl<T: Tx> Work<'_, T> {
         }
     }
 
+    /// What nobody was to send before now may go, or waits for its backoff from here on.
+    async fn end_holds(&mut self, queue: &str, owner: &str) -> Result<(), Error> {
+        loop {
+            let page = self.tx.scan(&Scan::of(Index::Due, vec![owner, queue, HELD], PAGE).upto(self.now.0)).await?;
+            let full = page.len() == PAGE as usize;
+            for mut job in page {
+                job.hold_until = Millis(0);
+                if job.next_attempt_at <= self.now {
+                    job.place = Place::Ready;
+                }
+                self.tx.put_job(&job)?;
+            }
+            if !full {
+                return Ok(());
+            }
+        }
+    }
+
     /// The best of each origin's lane, as many as that origin permits, and whether there may be more.
     async fn candidates(&self, turn: &Turn, owner: &str, want: usize, claimed: &[Job]) -> Result<(Vec<Job>, bool), Error> {
         let (mut candidates, mut more) = (Vec::new(), false);
         let Some(queue) = self.ledger.queue(&turn.queue, owner) else { return Ok((candidates, more)) };
+        let mut lanes: Vec<(Vec<Job>, usize)> = Vec::new();
         for origin in &queue.origins {
             let permits = self.permits(turn, origin, claimed);
             let limit = u32::try_from(want.min(permits)).unwrap_or(u32::MAX);
@@ -167,6 +215,17 @@ impl<T: Tx> Work<'_, T> {
                 // and no job's attempts are used up by an outage as long as there is another.
                 jobs = first_by(jobs, 1, |job| (u64::from(job.failures()), job.rank));
             }
+            if !jobs.is_empty() {
+                lanes.push((jobs, (turn.share as usize).saturating_sub(held(turn, origin, claimed))));
+            }
+        }
+        let has_company = lanes.len() > 1;
+        for (mut jobs, share) in lanes {
+            if has_company && jobs.len() > share {
+                jobs.truncate(share);
+                // The company may turn out to be put off, or to have expired.
+                more = true;
+            }
             candidates.extend(jobs);
         }
         more |= candidates.len() > want;
@@ -174,9 +233,9 @@ impl<T: Tx> Work<'_, T> {
     }
 
     fn permits(&self, turn: &Turn, origin: &str, claimed: &[Job]) -> usize {
-        let in_flight = turn.in_flight.iter().filter(|(name, _)| name == origin).map(|(_, count)| *count).sum::<usize>()
-            + claimed.iter().filter(|job| job.origin == origin).count();
-        self.ledger.origin(origin).map_or(usize::MAX, |health| health.permits(self.now, in_flight))
+        let held = held(turn, origin, claimed);
+        let room = (turn.most as usize).saturating_sub(held);
+        self.ledger.origin(origin).map_or(room, |health| health.permits(self.now, held).min(room))
     }
 
     /// When it is worth claiming again, as far as only time decides it.
@@ -187,10 +246,7 @@ impl<T: Tx> Work<'_, T> {
         }
         let mut next = match self.first_due {
             Some(first) => Some(first).filter(|first| *first < Millis::MAX),
-            None => {
-                let due = self.tx.scan(&Scan::of(Index::Due, vec![owner, &turn.queue], 1)).await?;
-                due.first().map(|job| job.next_attempt_at)
-            }
+            None => crate::store::read::first_due(self.tx, owner, &turn.queue).await?,
         };
         for origin in &queue.origins {
             if let Some(until) = self.ledger.origin(origin).and_then(OriginHealth::opens_at)
@@ -203,6 +259,12 @@ impl<T: Tx> Work<'_, T> {
         }
         Ok(next)
     }
+}
+
+/// Jobs of an origin that the drain holds.
+fn held(turn: &Turn, origin: &str, claimed: &[Job]) -> usize {
+    turn.in_flight.iter().filter(|(name, _)| name == origin).map(|(_, count)| *count).sum::<usize>()
+        + claimed.iter().filter(|job| job.origin == origin).count()
 }
 
 fn doubtful() -> LastError {

@@ -1,0 +1,153 @@
+//! Makes each operation take effect once, however often its message comes.
+//!
+//! A page that gets no answer posts its message again: the worker may have been stopped before it read the first one,
+//! or after it carried it out. So every operation that changes anything leaves its answer behind, in the very
+//! transaction that carried it out, and a message that comes again is given that answer.
+//!
+//! ```text
+//!   message ─▶ a receipt of it? ── yes ─▶ the answer of then; nothing changes
+//!                   │ no
+//!                   ├── asked longer ago than receipts are kept ─▶ refused: nobody knows any more
+//!                   └── carry it out, write the receipt, commit ─▶ answer
+//! ```
+//!
+//! # What always holds
+//!
+//! - Of all the transactions that carry messages of one name and instant, at most one changes anything.
+//! - A job that was removed does not come back by a message from before its removal: the call that stored it has a
+//!   receipt. Jobs under ids of the app's own making ([`super::enqueue`] with `repeat`) are known by their tombstone.
+//! - A page repeats nothing that is older than [`REPEATED_FOR`], which is well below [`KEPT_FOR`].
+
+use super::{Tx, hands::Compacted, repair::Report};
+use crate::{
+    error::{Error, ErrorCode},
+    json::Json,
+    time::{Millis, unit},
+    wire::{Mismatch, Value, Wire, member},
+};
+
+/// Milliseconds for which answers and tombstones are kept.
+pub const KEPT_FOR: u64 = unit::DAY;
+
+/// The latest answers, which are kept however old they seem: a clock that was set forward and back again makes nobody
+/// forget what was asked a moment ago.
+const KEPT_AT_LEAST: u32 = 1_000;
+
+/// Milliseconds after which a page asks no more for an answer.
+pub const REPEATED_FOR: u64 = KEPT_FOR / 2;
+
+/// The longest name of a message, in bytes.
+const LONGEST_NAME: usize = 64;
+
+/// Of so many drains one clears away old receipts.
+const PRUNED_EACH: u64 = 8;
+
+/// Who asks for an operation: which page, when, and as whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// The message's name, the same each time that it is posted; empty for one that is posted once and never again.
+    pub re: String,
+    /// When it was first posted.
+    pub at: Option<Millis>,
+    /// Who was signed in as the caller knew it; the current owner where it does not say.
+    pub owner: Option<String>,
+}
+
+impl Caller {
+    /// The owner on whose behalf the caller asks.
+    #[must_use]
+    pub fn owner_or<'a>(&'a self, current: &'a str) -> &'a str {
+        self.owner.as_deref().unwrap_or(current)
+    }
+}
+
+/// The answer to an operation, as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It was done; of an enqueue, that all its jobs are stored.
+    Done,
+    /// Whether it came in time.
+    InTime(bool),
+    /// How many jobs it removed.
+    Removed(u32),
+    /// What compacting removed.
+    Compacted(Compacted),
+    /// What a repair found.
+    Repaired(Report),
+}
+
+/// Carries `work` out, unless it was carried out for this message before. Returns its answer, and whether that is the
+/// answer of then.
+///
+/// # Errors
+/// `timeout` when the message is older than answers are kept; what `work` and the transaction return.
+pub async fn once<T: Tx>(
+    tx: &T,
+    now: Millis,
+    caller: &Caller,
+    work: impl AsyncFnOnce() -> Result<Answer, Error>,
+) -> Result<(Answer, bool), Error> {
+    if caller.re.is_empty() {
+        return Ok((work().await?, false));
+    }
+    if caller.re.len() > LONGEST_NAME {
+        return Err(Error::new(ErrorCode::InvalidMessage, "re: longer than 64 bytes"));
+    }
+    let at = caller.at.unwrap_or_default();
+    if let Some(answer) = tx.receipt(at, &caller.re).await? {
+        return Ok((answer, true));
+    }
+    if caller.at.is_some() && now.0.abs_diff(at.0) > KEPT_FOR {
+        return Err(Error::new(
+            ErrorCode::Timeout,
+            "this was asked more than a day ago, or the clock was set since; look with list() and ask again",
+        ));
+    }
+    let answer = work().await?;
+    tx.put_receipt(at, &caller.re, &answer)?;
+    Ok((answer, false))
+}
+
+/// Forgets answers and tombstones that are old enough by a time that is not in doubt, in one of so many drains.
+///
+/// # Errors
+/// What the transaction returns.
+pub(super) async fn prune<T: Tx>(tx: &T, now: Millis, version: u64) -> Result<(), Error> {
+    if version.is_multiple_of(PRUNED_EACH) {
+        let before = Millis(now.0.saturating_sub(KEPT_FOR));
+        tx.prune_receipts(before, KEPT_AT_LEAST).await?;
+        tx.prune_tombstones(before, KEPT_AT_LEAST).await?;
+    }
+    Ok(())
+}
+
+impl Wire for Answer {
+    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
+        let names = value.names();
+        Ok(match (value.as_text().as_deref(), names.first().map(String::as_str)) {
+            (Some("done"), _) => Self::Done,
+            (None, Some("inTime")) => Self::InTime(member(value, "inTime", None)?),
+            (None, Some("removed")) => Self::Removed(member(value, "removed", None)?),
+            (None, Some("compacted")) => Self::Compacted(member(value, "compacted", None)?),
+            (None, Some("repaired")) => Self::Repaired(member(value, "repaired", None)?),
+            _ => return Err(Mismatch::new("is not an answer")),
+        })
+    }
+
+    fn write(&self, json: &mut Json) {
+        if matches!(self, Self::Done) {
+            return json.text("done");
+        }
+        json.object(|json| match self {
+            Self::Done => {}
+            Self::InTime(in_time) => json.member("inTime", in_time),
+            Self::Removed(count) => json.member("removed", count),
+            Self::Compacted(compacted) => json.member("compacted", compacted),
+            Self::Repaired(report) => json.member("repaired", report),
+        });
+    }
+
+    fn placeholder() -> Self {
+        Self::Done
+    }
+}

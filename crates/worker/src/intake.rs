@@ -1,0 +1,125 @@
+//! Stores new jobs: calls that come while a commit is on its way share the next one.
+//!
+//! A strict commit takes a disk some milliseconds, whatever is in it. A page that calls `enqueue` a thousand times
+//! without waiting would pay it a thousand times; so whoever comes while one is being written waits for the next
+//! transaction, which takes all who wait. Each call stays all or nothing: where a transaction of several fails, each is
+//! tried in one of its own, so that nobody is refused for what another asked.
+
+use std::cell::{Cell, RefCell};
+
+use shearwater_core::{
+    Error, ErrorCode,
+    ledger::Ledger,
+    store::{
+        Answer, Caller,
+        enqueue::{Admitted, enqueue},
+        receipts::once,
+    },
+};
+use wasm_bindgen::JsValue;
+
+use crate::{clock, engine::Engine, gate::Gate, idb::Mode};
+
+/// Calls that share a transaction at most.
+const MOST_CALLS: usize = 256;
+
+/// Bytes of bodies beyond which no further call joins a transaction.
+const MOST_BYTES: u64 = 4 << 20;
+
+/// New jobs on their way to the disk.
+#[derive(Default)]
+pub struct Intake {
+    waiting: RefCell<Vec<Waiting>>,
+    writing: Cell<bool>,
+}
+
+/// One call.
+#[derive(Clone)]
+pub struct Arrival {
+    /// Who calls.
+    pub caller: Caller,
+    /// The jobs with their bodies.
+    pub jobs: Vec<(Admitted, Option<JsValue>)>,
+    /// Whether the ids are of the caller's own making; see [`enqueue`].
+    pub repeat: bool,
+    /// Bytes of the bodies.
+    pub size: u64,
+}
+
+/// A call, and who waits for it.
+type Waiting = (Arrival, Gate<Result<Ledger, Error>>);
+
+impl Engine {
+    /// Stores a call's jobs; returns the ledger once they are on the disk.
+    ///
+    /// # Errors
+    /// Why nothing of the call was stored.
+    pub async fn take_in(&self, arrival: Arrival) -> Result<Ledger, Error> {
+        if !arrival.repeat {
+            self.store.expect_room(arrival.size)?;
+        }
+        let gate = Gate::new();
+        self.intake.waiting.borrow_mut().push((arrival, gate.clone()));
+        if !self.intake.writing.replace(true) {
+            loop {
+                let batch = self.intake.next_batch();
+                if batch.is_empty() {
+                    break;
+                }
+                self.write_together(batch).await;
+            }
+            self.intake.writing.set(false);
+        }
+        gate.passed().await
+    }
+
+    async fn write_together(&self, batch: Vec<Waiting>) {
+        if batch.len() > 1 {
+            let arrivals: Vec<&Arrival> = batch.iter().map(|(arrival, _)| arrival).collect();
+            if let Ok(ledger) = self.write(&arrivals).await {
+                batch.into_iter().for_each(|(_, gate)| gate.open(Ok(ledger.clone())));
+                return;
+            }
+        }
+        for (arrival, gate) in batch {
+            let written = self.write(&[&arrival]).await;
+            if written.as_ref().is_err_and(|error| error.code == ErrorCode::QuotaExceeded) {
+                self.store.note_full(arrival.size);
+            }
+            gate.open(written);
+        }
+    }
+
+    async fn write(&self, arrivals: &[&Arrival]) -> Result<Ledger, Error> {
+        let now = clock::now();
+        self.store
+            .run(Mode::Intake, async |db| {
+                for arrival in arrivals {
+                    // A commit whose end was lost with the connection may have been one: its receipt tells.
+                    once(db, now, &arrival.caller, async || {
+                        enqueue(db, now, arrival.jobs.clone(), arrival.repeat, &arrival.caller).await?;
+                        Ok(Answer::Done)
+                    })
+                    .await?;
+                }
+                shearwater_core::store::ledger(db).await
+            })
+            .await
+    }
+}
+
+impl Intake {
+    /// Those who share the next transaction, in the order in which they came.
+    fn next_batch(&self) -> Vec<Waiting> {
+        let mut waiting = self.waiting.borrow_mut();
+        let (mut count, mut bytes) = (0, 0_u64);
+        for (arrival, _) in waiting.iter().take(MOST_CALLS) {
+            bytes = bytes.saturating_add(arrival.size);
+            if count > 0 && bytes > MOST_BYTES {
+                break;
+            }
+            count += 1;
+        }
+        waiting.drain(..count).collect()
+    }
+}

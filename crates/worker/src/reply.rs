@@ -1,0 +1,233 @@
+//! Reads what came back, bounded in bytes and time.
+//!
+//! A job is settled by its response's headers. Of the body only what somebody asked for is read: the beginning of an
+//! error, for people, and what the queue's `response` setting keeps. A server that never ends its body, or sends a
+//! gigabyte out of a kilobyte, costs a few KiB and a moment, then the send is aborted and its connection is free.
+//!
+//! A rejected `fetch` does not say why. Where the network is there and the server can be reached, it is something that
+//! another attempt meets again (CORS, a redirect loop, an integrity mismatch), and the server may have acted: that is
+//! found out by a probe and counts as an attempt.
+
+use std::rc::Rc;
+
+use shearwater_bridge::spawn_local;
+use shearwater_core::{
+    Millis,
+    classify::{KeptResponse, Reply, Response},
+    config::{KeepResponse, QueueConfig},
+    job::Job,
+    text::Text,
+};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+use crate::{
+    clock::{self, Timer},
+    engine::Engine,
+    fetch::Sending,
+    gate::Gate,
+    js,
+};
+
+/// Characters of an error reply that are kept for people.
+const EXCERPT: usize = 300;
+
+/// Bytes of an error reply that are read for them.
+const EXCERPT_BYTES: u32 = 4 * 1024;
+
+/// Bytes of a body that are kept, or read so that its connection can be used again.
+const MOST_BYTES: u32 = 64 * 1024;
+
+/// Milliseconds that a body may take once the headers are there.
+const PATIENCE: u64 = 2_000;
+
+/// Milliseconds that a probe may take.
+const PROBE_PATIENCE: u64 = 5_000;
+
+/// Milliseconds for which the answer of a probe holds for other sends to the same place.
+const PROBE_HOLDS: u64 = 1_000;
+
+/// A place that was probed, when, and whether it could be reached.
+pub type Probe = (String, Millis, Gate<bool>);
+
+/// Reads the response of a send; `guarded` says that redirects were not followed for the credentials' sake.
+pub async fn read(response: js::Response, sending: &Rc<Sending>, queue: &QueueConfig, guarded: bool) -> Reply {
+    if response.kind() == "opaqueredirect" {
+        return Reply::Redirected(
+            if guarded {
+                "the server redirects, and headers of the auth hook are not sent along to another address: \
+                 queue the job for the address that it redirects to"
+            } else {
+                "the server redirects, and the request says not to follow"
+            }
+            .to_owned(),
+        );
+    }
+    let status = response.status();
+    if status == 0 {
+        return Reply::Opaque;
+    }
+    let headers = response.headers();
+    let kind = headers.get("content-type");
+    let mut reply = Response {
+        status,
+        retry_after: headers.get("retry-after"),
+        date: headers.get("date"),
+        rate_limit: headers.get("ratelimit"),
+        redirected: response.redirected(),
+        content_type: kind.clone(),
+        excerpt: None,
+        kept: None,
+    };
+    let body = Body::of(&response);
+    let is_text = ["application/json", "application/problem+json", "text/plain"];
+    let is_text = kind.is_some_and(|kind| is_text.iter().any(|text| kind.starts_with(text)));
+    let keep = queue.response.as_ref().filter(|_| (200..300).contains(&status));
+    if let Some(keep) = keep {
+        reply.kept = Some(kept(keep, &headers, &body, sending).await);
+    } else if status >= 400 && is_text {
+        reply.excerpt = excerpt(&body, sending).await;
+    }
+    body.let_go(sending);
+    Reply::Status(reply)
+}
+
+async fn kept(keep: &KeepResponse, headers: &js::Headers, body: &Body, sending: &Rc<Sending>) -> KeptResponse {
+    let named = keep.headers.iter().filter_map(|name| Some((name.to_ascii_lowercase(), headers.get(name)?)));
+    let headers = named.collect();
+    let body = if keep.body { Some(body.beginning(MOST_BYTES, sending).await) } else { None };
+    KeptResponse { headers, body }
+}
+
+/// The beginning of an error reply. That it cannot be read changes nothing about the outcome.
+async fn excerpt(body: &Body, sending: &Rc<Sending>) -> Option<String> {
+    let text = body.beginning(EXCERPT_BYTES, sending).await;
+    let detail = js_sys::JSON::parse(&text).ok().map(|json| js::get(&json, "detail"));
+    let text = detail.and_then(|detail| detail.as_string()).unwrap_or(text);
+    Some(text.trim().chars().take(EXCERPT).collect()).filter(|text: &String| !text.is_empty())
+}
+
+/// A body that is read in part.
+struct Body(Option<js::Reader>);
+
+impl Body {
+    fn of(response: &js::Response) -> Self {
+        let body = response.body();
+        Self(body.is_object().then(|| body.unchecked_into::<js::ReadableStream>().reader().ok()).flatten())
+    }
+
+    /// The beginning of the body as text: as much as came in time, up to so many bytes.
+    async fn beginning(&self, most: u32, sending: &Rc<Sending>) -> String {
+        let bytes = js_sys::Uint8Array::new_with_length(most);
+        let end = self.read(most, sending, |at, chunk| bytes.set(chunk, at)).await;
+        js::TextDecoder::new().decode(&bytes.subarray(0, end))
+    }
+
+    /// Reads up to `most` bytes for [`PATIENCE`] at most; then the send is aborted. Returns how many there were.
+    async fn read(&self, most: u32, sending: &Sending, take: impl Fn(u32, &js_sys::Uint8Array)) -> u32 {
+        let Some(reader) = &self.0 else { return 0 };
+        let timer = Timer::start(PATIENCE, {
+            let controller = sending.controller.clone();
+            move || controller.unchecked_into::<js::AbortController>().abort()
+        });
+        let mut end = 0;
+        while end < most
+            && let Ok(promise) = reader.read()
+            && let Ok(result) = JsFuture::from(promise).await
+            && let Some(chunk) = js::get(&result, "value").dyn_ref::<js_sys::Uint8Array>()
+        {
+            let chunk = chunk.subarray(0, chunk.length().min(most - end));
+            take(end, &chunk);
+            end += chunk.length();
+        }
+        drop(timer);
+        end
+    }
+
+    /// Lets the connection serve the next request: reads a short rest to its end, and drops a long one.
+    fn let_go(self, sending: &Rc<Sending>) {
+        if self.0.is_some() {
+            let (reading_on, sending) = (sending.read_on(), Rc::clone(sending));
+            spawn_local(async move {
+                self.read(MOST_BYTES, &sending, |_, _| {}).await;
+                drop(reading_on);
+            });
+        }
+    }
+}
+
+/// What a rejected `fetch` means.
+pub async fn explain_rejection(engine: &Rc<Engine>, job: &Job) -> Reply {
+    if !engine.is_online() {
+        return Reply::Unreachable;
+    }
+    let request = &job.request;
+    if job.origin != engine.origin {
+        let Ok(url) = js::URL::relative("/", &request.url) else { return Reply::Unreachable };
+        if !probe(engine, url.href(), "no-cors", "follow").await {
+            return Reply::Unreachable;
+        }
+        return Reply::Hidden(
+            [
+                job.origin.as_str(),
+                " can be reached, but its response is hidden from this page: does it answer with \
+                 Access-Control-Allow-Origin (CORS), also to the preflight and on errors? It may have acted on the request",
+            ]
+            .text(),
+        );
+    }
+    // Of the app's own server it is worth asking only what cannot be an outage.
+    let suspect = request.integrity.as_deref().is_some_and(|integrity| !integrity.is_empty())
+        || job.unreachable % LOOKED_INTO_EACH == LOOKED_INTO_EACH - 1;
+    if suspect && probe(engine, request.url.clone(), "same-origin", "error").await {
+        if request.integrity.as_deref().is_some_and(|integrity| !integrity.is_empty()) {
+            return Reply::Hidden(
+                "the response does not match the request's integrity; the server may have acted on it".to_owned(),
+            );
+        }
+        return Reply::Unreachable;
+    }
+    if suspect && probe(engine, request.url.clone(), "same-origin", "manual").await {
+        return Reply::Hidden("the server redirects in circles, or to where the request may not follow".to_owned());
+    }
+    Reply::Unreachable
+}
+
+/// Of so many tries of one job that found nobody, one is looked into.
+const LOOKED_INTO_EACH: u32 = 4;
+
+/// Whether anything comes back from this address; sends that fail together share one probe.
+async fn probe(engine: &Rc<Engine>, url: String, mode: &'static str, redirect: &'static str) -> bool {
+    let (now, key) = (clock::now(), [mode, " ", redirect, " ", &url].text());
+    let known = engine.probes.borrow().iter().find(|(other, at, _)| *other == key && now.0.abs_diff(at.0) < PROBE_HOLDS).cloned();
+    if let Some((.., answer)) = known {
+        return answer.passed().await;
+    }
+    let answer = Gate::new();
+    {
+        let mut probes = engine.probes.borrow_mut();
+        probes.retain(|(_, at, _)| now.0.abs_diff(at.0) < PROBE_HOLDS);
+        probes.push((key, now, answer.clone()));
+    }
+    let controller = js::AbortController::new();
+    engine.host.abort_on_death(&controller);
+    let timer = Timer::start(PROBE_PATIENCE, {
+        let controller = controller.clone();
+        move || controller.unchecked_into::<js::AbortController>().abort()
+    });
+    let init = js_sys::Object::new();
+    for (name, value) in
+        [("method", "HEAD"), ("mode", mode), ("redirect", redirect), ("credentials", "omit"), ("cache", "no-store")]
+    {
+        js::set(&init, name, &JsValue::from_str(value));
+    }
+    js::set(&init, "signal", &controller.signal());
+    let reached = match js::fetch(&url, &init) {
+        Ok(promise) => JsFuture::from(promise).await.is_ok(),
+        Err(_) => false,
+    };
+    drop(timer);
+    engine.host.release(&controller);
+    answer.open(reached);
+    reached
+}
