@@ -208,8 +208,10 @@ test("a ledger that does not parse is counted anew from the rows", async () => {
     await new Promise((resolve) => (transaction.oncomplete = resolve));
     database.close();
   });
-  // A pause that cannot be read any more is not a pause: what was stored is to be delivered.
+  // Who is signed in and what is paused is kept apart from the ledger.
   await page.evaluate(() => client.syncNow());
+  assert.deepEqual([(await w.server.sink()).length, (await w.snapshot(page)).state], [0, "paused"]);
+  await page.evaluate(() => client.resume());
   await until("delivery", async () => (await w.server.sink()).length === 3);
   const fourth = await w.enqueue(page, { url: "/api/sink/3", body: "3" });
   await w.becomes(page, fourth, "delivered");

@@ -239,7 +239,7 @@ impl World {
             }
             Ask::SetOwner { owner, purge } => {
                 if *owner == self.book.owner {
-                    return check::committed(self, &Cause::Hand(Hand::Nothing), changes);
+                    return check::committed(self, &Cause::Hand(Hand::SignIn), changes);
                 }
                 (*owner).clone_into(&mut self.book.owner);
                 let purged = purge.as_deref().filter(|purged| purged != owner);

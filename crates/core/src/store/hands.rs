@@ -273,7 +273,7 @@ pub fn check_queue(ledger: &Ledger, owner: &str, queue: &str, config: &WorkerCon
 }
 
 /// Says who is signed in: jobs are stamped with, listed for and sent for this owner only. Their jobs that waited for a
-/// sign-in are tried again. Naming the current owner changes nothing.
+/// sign-in are tried again. Naming the current owner does that and nothing else: it purges nothing.
 ///
 /// With `purge`, everything of the owner that it names is removed, what is being sent included: it may arrive, and
 /// leaves no trace here.
@@ -282,14 +282,14 @@ pub fn check_queue(ledger: &Ledger, owner: &str, queue: &str, config: &WorkerCon
 /// What the transaction returns.
 pub async fn set_owner<T: Tx>(tx: &T, now: Millis, owner: &str, purge: Option<&str>, config: &WorkerConfig) -> Result<(), Error> {
     let mut ledger = load(tx).await?;
-    if owner == ledger.owner {
-        return Ok(());
+    if owner != ledger.owner {
+        if let Some(purged) = purge.filter(|purged| *purged != owner) {
+            remove_owner(tx, &mut ledger, purged, now).await?;
+            ledger.forget_owner(purged);
+        }
+        ledger.sign_in(owner);
+        tx.put_session(&Session::of(&ledger))?;
     }
-    if let Some(purged) = purge.filter(|purged| *purged != owner) {
-        remove_owner(tx, &mut ledger, purged, now).await?;
-        ledger.forget_owner(purged);
-    }
-    ledger.sign_in(owner);
     let queues: Vec<String> =
         ledger.own_queues().filter(|queue| queue.counts.blocked > 0).map(|queue| queue.queue.clone()).collect();
     for queue in queues {
@@ -307,7 +307,6 @@ pub async fn set_owner<T: Tx>(tx: &T, now: Millis, owner: &str, purge: Option<&s
             }
         }
     }
-    tx.put_session(&Session::of(&ledger))?;
     save(tx, &mut ledger).await
 }
 

@@ -44,8 +44,8 @@ pub enum Index {
     /// `[owner, queue, origin] rank, seq`: pending jobs that may be claimed now.
     Ready,
     /// `[owner, queue] nextAttemptAt, seq`: pending jobs that wait for a backoff, which a wake may cut short.
-    /// `[owner, queue, "held"] holdUntil, seq`: those that nobody may send before `holdUntil`. They stand apart, so
-    /// that a wake does not look at each of them in vain.
+    /// `[owner, queue, "held"] nextAttemptAt, seq`: those that nobody may send before (`notBefore`). They stand apart,
+    /// so that a wake does not look at each of them in vain.
     Due,
     /// `[owner, queue, key] seq`: the line of each key.
     Line,
@@ -80,7 +80,9 @@ impl Index {
                 (job.place == Place::Ready).then(|| (vec![owner, queue, job.origin.as_str()], vec![job.rank, job.seq]))
             }
             Self::Due if job.place != Place::Due => None,
-            Self::Due if job.hold_until > Millis(0) => Some((vec![owner, queue, HELD], vec![job.hold_until.0, job.seq])),
+            Self::Due if job.hold_until == job.next_attempt_at => {
+                Some((vec![owner, queue, HELD], vec![job.next_attempt_at.0, job.seq]))
+            }
             Self::Due => Some((vec![owner, queue], vec![job.next_attempt_at.0, job.seq])),
             Self::Line => {
                 let key = job.key.as_deref().filter(|_| job.line)?;
@@ -93,7 +95,7 @@ impl Index {
     }
 }
 
-/// Tells the entries of [`Index::Due`] that wait for `holdUntil` from the others.
+/// Tells the entries of [`Index::Due`] that no wake cuts short from the others.
 pub const HELD: &str = "held";
 
 /// A range of an index: entries with exactly these texts, whose first number lies in the bounds.

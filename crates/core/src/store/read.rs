@@ -147,12 +147,14 @@ async fn next_of<T: Tx>(tx: &T, ledger: &Ledger, queue: &QueueLedger, now: Milli
     Ok(next)
 }
 
-/// When the first of those that wait for a time may go, or may be told to.
+/// When the first of those that wait for a time may go.
 pub(super) async fn first_due<T: Tx>(tx: &T, owner: &str, queue: &str) -> Result<Option<Millis>, Error> {
-    let due = tx.scan(&Scan::of(Index::Due, vec![owner, queue], 1)).await?;
-    let held = tx.scan(&Scan::of(Index::Due, vec![owner, queue, HELD], 1)).await?;
-    let times = due.first().map(|job| job.next_attempt_at).into_iter().chain(held.first().map(|job| job.hold_until));
-    Ok(times.min())
+    let mut first = None;
+    for texts in [vec![owner, queue], vec![owner, queue, HELD]] {
+        let due = tx.scan(&Scan::of(Index::Due, texts, 1)).await?;
+        first = due.first().map(|job| job.next_attempt_at).into_iter().chain(first).min();
+    }
+    Ok(first)
 }
 
 /// The figures of the current owner.

@@ -467,11 +467,7 @@ impl<T: Tx> Work<'_, T> {
         job.unreachable = job.unreachable.saturating_add(u32::from(meaning == Meaning::Unreachable));
         let mut delay = self.settings.queue.backoff.delay(job.failures(), job.last_delay, settlement.roll);
         job.last_delay = delay;
-        // What was to be waited for before this attempt is over.
-        let mut hold = job.hold_until.max(self.now);
-        if hold == self.now {
-            hold = Millis(0);
-        }
+        let mut hold = job.hold_until;
         if let Some(least) = asked_to_wait(&settlement.reply, settlement.at.min(self.now)) {
             // All who were told the same come back over half as long again, not at once.
             let spread = (least / 2).min(self.settings.queue.backoff.max);

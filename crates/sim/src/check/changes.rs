@@ -173,8 +173,7 @@ fn answered(world: &World, cause: &Cause<'_>, before: &Job, after: &Job) -> Chec
         && let Some(seconds) = response.retry_after.as_deref().and_then(|text| text.parse::<u64>().ok())
     {
         let least = settlement.at.after((seconds * SECOND).min(DAY));
-        let held = after.hold_until >= least || least <= world.clock.device();
-        ensure(after.next_attempt_at >= least && held, Promise::Patient, || {
+        ensure(after.next_attempt_at >= least && after.hold_until >= least, Promise::Patient, || {
             format!("{} is to wait {seconds} s and goes at {}", after.id, after.next_attempt_at.0)
         })?;
     }

@@ -143,7 +143,6 @@ impl<T: Tx> Work<'_, T> {
     fn put_off(&mut self, mut job: Job, until: Millis, error: Option<LastError>) -> Result<(), Error> {
         job.place = Place::Due;
         job.next_attempt_at = until;
-        job.hold_until = if job.hold_until > self.now { job.hold_until } else { Millis(0) };
         // A wait of ours, should it stand behind another meanwhile.
         job.last_delay = job.last_delay.max(1);
         job.error = error.or(job.error);
@@ -154,45 +153,24 @@ impl<T: Tx> Work<'_, T> {
     /// Makes `ready` what was `due` and whose time has come. Where there was none such, returns the time of the first
     /// that is due, the end of all times when nobody is.
     async fn open_due(&mut self, queue: &str, owner: &str) -> Result<Option<Millis>, Error> {
-        let held = self.tx.scan(&Scan::of(Index::Due, vec![owner, queue, HELD], 1)).await?;
-        let held = held.first().map_or(Millis::MAX, |job| job.hold_until);
-        if held <= self.now {
-            self.end_holds(queue, owner).await?;
-        }
-        let first = self.tx.scan(&Scan::of(Index::Due, vec![owner, queue], 1)).await?;
-        let first = first.first().map_or(Millis::MAX, |job| job.next_attempt_at);
+        let first = crate::store::read::first_due(self.tx, owner, queue).await?.unwrap_or(Millis::MAX);
         if first > self.now {
-            return Ok((held > self.now).then_some(first.min(held)));
+            return Ok(Some(first));
         }
-        loop {
-            let page = self.tx.scan(&Scan::of(Index::Due, vec![owner, queue], PAGE).upto(self.now.0)).await?;
-            let full = page.len() == PAGE as usize;
-            for mut job in page {
-                job.place = Place::Ready;
-                self.tx.put_job(&job)?;
-            }
-            if !full {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// What nobody was to send before now may go, or waits for its backoff from here on.
-    async fn end_holds(&mut self, queue: &str, owner: &str) -> Result<(), Error> {
-        loop {
-            let page = self.tx.scan(&Scan::of(Index::Due, vec![owner, queue, HELD], PAGE).upto(self.now.0)).await?;
-            let full = page.len() == PAGE as usize;
-            for mut job in page {
-                job.hold_until = Millis(0);
-                if job.next_attempt_at <= self.now {
+        for texts in [vec![owner, queue], vec![owner, queue, HELD]] {
+            loop {
+                let page = self.tx.scan(&Scan::of(Index::Due, texts.clone(), PAGE).upto(self.now.0)).await?;
+                let full = page.len() == PAGE as usize;
+                for mut job in page {
                     job.place = Place::Ready;
+                    self.tx.put_job(&job)?;
                 }
-                self.tx.put_job(&job)?;
-            }
-            if !full {
-                return Ok(());
+                if !full {
+                    break;
+                }
             }
         }
+        Ok(None)
     }
 
     /// The best of each origin's lane, as many as that origin permits, and whether there may be more.
