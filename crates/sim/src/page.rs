@@ -144,7 +144,7 @@ impl World {
         }
         let (mut stored, mut stopped) = (Vec::new(), None);
         let carried_out = self.transact(async |tx| {
-            once(tx, now, &caller, async || {
+            let work = Box::pin(async {
                 Ok(match &call.ask {
                     Ask::Enqueue(_) => {
                         stored = enqueue(tx, now, admitted, false, &caller).await?;
@@ -173,8 +173,8 @@ impl World {
                         Answer::Done
                     }
                 })
-            })
-            .await
+            });
+            once(tx, now, &caller, work).await
         })?;
         let heard = match carried_out {
             Ok(((answer, repeated), changes)) => {

@@ -96,11 +96,11 @@ impl Engine {
             .run(Mode::Intake, async |db| {
                 for arrival in arrivals {
                     // A commit whose end was lost with the connection may have been one: its receipt tells.
-                    once(db, now, &arrival.caller, async || {
+                    let work = Box::pin(async {
                         enqueue(db, now, arrival.jobs.clone(), arrival.repeat, &arrival.caller).await?;
                         Ok(Answer::Done)
-                    })
-                    .await?;
+                    });
+                    once(db, now, &arrival.caller, work).await?;
                 }
                 shearwater_core::store::ledger(db).await
             })

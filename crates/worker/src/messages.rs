@@ -20,7 +20,7 @@ use shearwater_core::{
         enqueue::{self, NewJob},
         hands::{self, Body, Cancelled, Edit},
         read::{self, Filter},
-        receipts::once,
+        receipts::Work,
         repair,
         turn::Ripen,
     },
@@ -197,22 +197,26 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
         }),
         Op::Retry(id) => apart(async move {
             let queue = RefCell::new(None);
-            let work = async |db: &Db| {
-                let job = hands::retry(db, now, &id, config).await?;
-                queue.replace(job.map(|job| job.queue));
-                Ok(Answer::InTime(queue.borrow().is_some()))
-            };
-            let changed = change(engine, &caller, "retry-after", work).await?;
+            let changed = change(engine, &caller, "retry-after", &|db: Rc<Db>| {
+                Box::pin(async {
+                    let job = hands::retry(&*{ db }, now, &id, config).await?;
+                    queue.replace(job.map(|job| job.queue));
+                    Ok(Answer::InTime(queue.borrow().is_some()))
+                })
+            })
+            .await?;
             Ok(changed.of_job(queue.take(), None))
         }),
         Op::Discard(id) => apart(async move {
             let queue = RefCell::new(None);
-            let work = async |db: &Db| {
-                let job = hands::discard(db, now, &id).await?;
-                queue.replace(job.map(|job| job.queue));
-                Ok(Answer::InTime(queue.borrow().is_some()))
-            };
-            let changed = change(engine, &caller, "discard-after", work).await?;
+            let changed = change(engine, &caller, "discard-after", &|db: Rc<Db>| {
+                Box::pin(async {
+                    let job = hands::discard(&*{ db }, now, &id).await?;
+                    queue.replace(job.map(|job| job.queue));
+                    Ok(Answer::InTime(queue.borrow().is_some()))
+                })
+            })
+            .await?;
             // Those behind it may go now.
             Ok(changed.of_job(queue.take(), Some(Event::Removed(vec![id.clone()]))))
         }),
@@ -222,8 +226,10 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
             apart(edit(engine, id, request, headers, body.then_some(bytes), caller))
         }
         Op::Clear(filter) => apart(async move {
-            let work = async |db: &Db| Ok(Answer::Removed(hands::clear(db, now, &filter, &caller).await?));
-            let changed = change(engine, &caller, "clear-after", work).await?;
+            let changed = change(engine, &caller, "clear-after", &|db: Rc<Db>| {
+                Box::pin(async { Ok(Answer::Removed(hands::clear(&*{ db }, now, &filter, &caller).await?)) })
+            })
+            .await?;
             changed.of_all(engine, Some(Event::Removed(Vec::new()))).await
         }),
         Op::Sync(queue) => apart(sync(engine, queue, caller)),
@@ -240,8 +246,10 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
             Ok(Done { ok, ledger: None, dropped: Vec::new(), then: Then::Nothing })
         }),
         Op::Repair => apart(async move {
-            let work = async |db: &Db| Ok(Answer::Repaired(repair::repair(db).await?));
-            let changed = change(engine, &caller, "repair-after", work).await?;
+            let changed = change(engine, &caller, "repair-after", &|db: Rc<Db>| {
+                Box::pin(async { Ok(Answer::Repaired(repair::repair(&*{ db }).await?)) })
+            })
+            .await?;
             let owner = changed.ledger.owner.clone();
             // Dead leases are taken back by the drains that begin now.
             let done = changed.of_all(engine, None).await?;
@@ -249,8 +257,10 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
             Ok(done)
         }),
         Op::Compact(protocol::Compact { failed }) => apart(async move {
-            let work = async |db: &Db| Ok(Answer::Compacted(hands::compact(db, now, failed, &caller, config).await?));
-            let changed = change(engine, &caller, "compact-after", work).await?;
+            let changed = change(engine, &caller, "compact-after", &|db: Rc<Db>| {
+                Box::pin(async { Ok(Answer::Compacted(hands::compact(&*{ db }, now, failed, &caller, config).await?)) })
+            })
+            .await?;
             changed.of_all(engine, Some(Event::Removed(Vec::new()))).await
         }),
         Op::Export(filter) => apart(export(engine, filter)),
@@ -298,11 +308,13 @@ async fn set_owner(engine: &Rc<Engine>, owner: Option<String>, purge: Option<Str
     if changes {
         engine.stop(None);
     }
-    let work = async |db: &Db| {
-        hands::set_owner(db, now, &owner, purge.as_deref(), &engine.config).await?;
-        Ok(Answer::Done)
-    };
-    let changed = change(engine, &caller, "set-owner-after", work).await?;
+    let changed = change(engine, &caller, "set-owner-after", &|db: Rc<Db>| {
+        Box::pin(async {
+            hands::set_owner(&*{ db }, now, &owner, purge.as_deref(), &engine.config).await?;
+            Ok(Answer::Done)
+        })
+    })
+    .await?;
     engine.saw(&changed.ledger);
     if changes {
         // One that began while this was being written has claimed before it.
@@ -315,15 +327,17 @@ async fn set_owner(engine: &Rc<Engine>, owner: Option<String>, purge: Option<Str
 async fn cancel(engine: &Rc<Engine>, id: JobId, caller: Caller) -> Result<Done, Error> {
     let now = clock::now();
     let (queue, stopped) = (RefCell::new(None), Cell::new(false));
-    let work = async |db: &Db| {
-        let cancelled = hands::cancel(db, now, &id, &engine.config).await?;
-        stopped.set(matches!(cancelled, Cancelled::Stopped(_)));
-        if let Cancelled::Removed(job) | Cancelled::Stopped(job) = cancelled {
-            queue.replace(Some(job.queue));
-        }
-        Ok(Answer::InTime(queue.borrow().is_some()))
-    };
-    let changed = change(engine, &caller, "cancel-after", work).await?;
+    let changed = change(engine, &caller, "cancel-after", &|db: Rc<Db>| {
+        Box::pin(async {
+            let cancelled = hands::cancel(&*{ db }, now, &id, &engine.config).await?;
+            stopped.set(matches!(cancelled, Cancelled::Stopped(_)));
+            if let Cancelled::Removed(job) | Cancelled::Stopped(job) = cancelled {
+                queue.replace(Some(job.queue));
+            }
+            Ok(Answer::InTime(queue.borrow().is_some()))
+        })
+    })
+    .await?;
     if !stopped.get() {
         return Ok(changed.of_job(queue.take(), Some(Event::Removed(vec![id]))));
     }
@@ -370,33 +384,26 @@ impl Changed {
 
 /// Carries out a change that a person or the app asked for, once however often its message comes: it is on the disk
 /// before it is answered. `point` is where the crash tests stop before the answer.
-async fn change(
-    engine: &Engine,
-    caller: &Caller,
+async fn change<'w>(
+    engine: &'w Engine,
+    caller: &'w Caller,
     point: &str,
-    work: impl AsyncFn(&Db) -> Result<Answer, Error>,
+    work: &'w (dyn Fn(Rc<Db>) -> Work<'w> + 'w),
 ) -> Result<Changed, Error> {
     change_in(engine, Mode::Strict, caller, point, work).await
 }
 
-async fn change_in(
-    engine: &Engine,
+async fn change_in<'w>(
+    engine: &'w Engine,
     mode: Mode,
-    caller: &Caller,
+    caller: &'w Caller,
     point: &str,
-    work: impl AsyncFn(&Db) -> Result<Answer, Error>,
+    work: &'w (dyn Fn(Rc<Db>) -> Work<'w> + 'w),
 ) -> Result<Changed, Error> {
-    let now = clock::now();
-    let changed = engine
-        .store
-        .run(mode, async |db| {
-            let (answer, repeated) = once(db, now, caller, async || work(db).await).await?;
-            Ok(Changed { answer, repeated, ledger: shearwater_core::store::ledger(db).await? })
-        })
-        .await?;
+    let (answer, repeated, ledger) = engine.store.once(mode, caller, work).await?;
     engine.store.note_room();
     points::reach(point).await;
-    Ok(changed)
+    Ok(Changed { answer, repeated, ledger })
 }
 
 /// The answer to a question that changed nothing.
@@ -498,16 +505,18 @@ async fn edit(
     let room = size.unwrap_or_default();
     engine.store.expect_room(room)?;
     let queue = RefCell::new(None);
-    let changed = change_in(engine, Mode::Intake, &caller, "edit-after", async |db| {
-        let body = match &bytes {
-            None => Body::Keep,
-            Some(None) => Body::None,
-            Some(Some(bytes)) => Body::Replace(bytes.clone(), size.unwrap_or_default()),
-        };
-        let edit = Edit { request: request.clone(), headers, origin: origin.clone(), body, idempotency_key: key.clone() };
-        let job = hands::edit(db, now, &id, edit, &engine.config).await?;
-        queue.replace(job.map(|job| job.queue));
-        Ok(Answer::InTime(queue.borrow().is_some()))
+    let changed = change_in(engine, Mode::Intake, &caller, "edit-after", &|db: Rc<Db>| {
+        Box::pin(async {
+            let body = match &bytes {
+                None => Body::Keep,
+                Some(None) => Body::None,
+                Some(Some(bytes)) => Body::Replace(bytes.clone(), size.unwrap_or_default()),
+            };
+            let edit = Edit { request: request.clone(), headers, origin: origin.clone(), body, idempotency_key: key.clone() };
+            let job = hands::edit(&*{ db }, now, &id, edit, &engine.config).await?;
+            queue.replace(job.map(|job| job.queue));
+            Ok(Answer::InTime(queue.borrow().is_some()))
+        })
     })
     .await;
     if changed.as_ref().is_err_and(|error| error.code == ErrorCode::QuotaExceeded) {
@@ -523,11 +532,13 @@ async fn pause(engine: &Rc<Engine>, queue: Option<String>, paused: bool, caller:
     if paused {
         engine.stop(queue.as_deref());
     }
-    let work = async |db: &Db| {
-        hands::pause(db, queue.as_deref(), paused, &caller, &engine.config).await?;
-        Ok(Answer::Done)
-    };
-    let changed = change(engine, &caller, "pause-after", work).await?;
+    let changed = change(engine, &caller, "pause-after", &|db: Rc<Db>| {
+        Box::pin(async {
+            hands::pause(&*{ db }, queue.as_deref(), paused, &caller, &engine.config).await?;
+            Ok(Answer::Done)
+        })
+    })
+    .await?;
     if paused {
         // One that began while the pause was being written has claimed before it.
         engine.stop(queue.as_deref());

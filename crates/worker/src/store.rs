@@ -27,7 +27,7 @@ use shearwater_core::{
     Error, ErrorCode, JobId, Millis,
     job::Job,
     ledger::Ledger,
-    store::{Answer, Outcome, Scan, Session, Tx},
+    store::{Answer, Caller, Outcome, Scan, Session, Tx, receipts},
     text::Text,
     wire::Wire,
 };
@@ -131,6 +131,30 @@ impl Store {
             Box::pin(async {
                 let db = db;
                 answer.replace(Some(work(&db).await?));
+                Ok(())
+            })
+        };
+        self.run_boxed(mode, &work).await?;
+        answer.take().ok_or_else(|| Error::internal("a transaction without an answer"))
+    }
+
+    /// Carries out an operation, once however often its message comes: see [`receipts`]. Returns its answer, whether that
+    /// is the answer of an earlier time, and the ledger.
+    ///
+    /// # Errors
+    /// As [`Store::run`].
+    pub async fn once<'w>(
+        &'w self,
+        mode: Mode,
+        caller: &'w Caller,
+        work: &'w (dyn Fn(Rc<Db>) -> receipts::Work<'w> + 'w),
+    ) -> Result<(Answer, bool, Ledger), Error> {
+        let answer = RefCell::new(None);
+        let work = |db: Rc<Db>| -> Work<'_> {
+            Box::pin(async {
+                let db = db;
+                let carried_out = receipts::once(&*db, clock::now(), caller, work(Rc::clone(&db))).await?;
+                answer.replace(Some((carried_out.0, carried_out.1, shearwater_core::store::ledger(&*db).await?)));
                 Ok(())
             })
         };

@@ -18,6 +18,8 @@
 //!   receipt. Jobs under ids of the app's own making ([`super::enqueue`] with `repeat`) are known by their tombstone.
 //! - A page repeats nothing that is older than [`REPEATED_FOR`], which is well below [`KEPT_FOR`].
 
+use std::pin::Pin;
+
 use super::{Tx, hands::Compacted, repair::Report};
 use crate::{
     error::{Error, ErrorCode},
@@ -76,19 +78,17 @@ pub enum Answer {
     Repaired(Report),
 }
 
+/// What an operation does, not begun yet; boxed, so that what is around it exists once.
+pub type Work<'w> = Pin<Box<dyn Future<Output = Result<Answer, Error>> + 'w>>;
+
 /// Carries `work` out, unless it was carried out for this message before. Returns its answer, and whether that is the
 /// answer of then.
 ///
 /// # Errors
 /// `timeout` when the message is older than answers are kept; what `work` and the transaction return.
-pub async fn once<T: Tx>(
-    tx: &T,
-    now: Millis,
-    caller: &Caller,
-    work: impl AsyncFnOnce() -> Result<Answer, Error>,
-) -> Result<(Answer, bool), Error> {
+pub async fn once<T: Tx>(tx: &T, now: Millis, caller: &Caller, work: Work<'_>) -> Result<(Answer, bool), Error> {
     if caller.re.is_empty() {
-        return Ok((work().await?, false));
+        return Ok((work.await?, false));
     }
     if caller.re.len() > LONGEST_NAME {
         return Err(Error::new(ErrorCode::InvalidMessage, "re: longer than 64 bytes"));
@@ -103,7 +103,7 @@ pub async fn once<T: Tx>(
             "this was asked more than a day ago, or the clock was set since; look with list() and ask again",
         ));
     }
-    let answer = work().await?;
+    let answer = work.await?;
     tx.put_receipt(at, &caller.re, &answer)?;
     Ok((answer, false))
 }
