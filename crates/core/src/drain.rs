@@ -24,8 +24,8 @@
 //!
 //! - while another origin has jobs, no origin takes more than [`fair_share`] of the slots;
 //! - a send that has been without a reply for [`STALLED_AFTER`] holds no slot of other origins any more, only of its own;
-//! - after a reply that means trouble, nothing more goes to that origin before the turn that settles the reply: the
-//!   circuit breaker decides there.
+//! - after a reply that means trouble, nothing more goes to that origin before the turn that settles the reply, nor
+//!   while others of its sends stall: the circuit breaker decides there.
 //!
 //! # Owners
 //!
@@ -231,8 +231,10 @@ pub struct Drain {
     in_flight: Vec<Flight>,
     settle: Vec<Settlement>,
     release: Vec<JobId>,
-    /// Origins that have met trouble since the last turn.
-    suspects: Vec<String>,
+    /// Replies that mean trouble and are not settled yet, by job, and the origins that they are about.
+    suspects: Vec<(JobId, String)>,
+    /// Origins that were in trouble when the last turn was over.
+    troubled: Vec<String>,
     /// Jobs that were cancelled while a turn was being committed.
     cancelled: Vec<JobId>,
     leased_elsewhere: bool,
@@ -276,6 +278,7 @@ impl Drain {
             settle: Vec::new(),
             release: Vec::new(),
             suspects: Vec::new(),
+            troubled: Vec::new(),
             cancelled: Vec::new(),
             leased_elsewhere: false,
             exhausted: false,
@@ -307,8 +310,8 @@ impl Drain {
                 // A reply to nothing that is in flight says nothing, and a drain that gave up writes nothing.
                 if let Some(at) = self.in_flight.iter().position(|flight| flight.id == id) {
                     let Flight { id, key, origin, .. } = self.in_flight.swap_remove(at);
-                    if reply.is_trouble() && !self.suspects.contains(&origin) {
-                        self.suspects.push(origin);
+                    if reply.is_trouble() {
+                        self.suspects.push((id.clone(), origin));
                     }
                     // Lost and claimed again while it was in flight: this is the reply to that claim too.
                     self.claimed.retain(|job| job.id != id || job.idempotency_key != key);
@@ -371,7 +374,9 @@ impl Drain {
     fn turned(&mut self, now: Millis, turned: Turned) {
         let turn = self.turning.take();
         self.failed_turns = 0;
-        self.suspects.clear();
+        self.suspects.retain(|(id, _)| self.settle.iter().any(|settlement| settlement.id == *id));
+        let in_trouble = turned.ledger.origins.iter().filter(|origin| origin.is_in_trouble());
+        self.troubled = in_trouble.map(|origin| origin.origin.clone()).collect();
         let is_current = turned.ledger.owner == self.plan.owner;
         self.signed_out = !is_current;
         let cancelled = std::mem::take(&mut self.cancelled);
@@ -510,7 +515,7 @@ impl Drain {
 
     fn send(&mut self, now: Millis) {
         while !self.stopping && self.live(now) < self.plan.concurrency as usize {
-            let Some(at) = self.claimed.iter().position(|job| self.may_go(job)) else { return };
+            let Some(at) = self.claimed.iter().position(|job| self.may_go(job, now)) else { return };
             let job = self.claimed.remove(at);
             if !job.may_be_sent(now) {
                 self.release.push(job.id);
@@ -532,19 +537,30 @@ impl Drain {
     }
 
     /// Whether the slots of its origin allow a claimed job to be sent.
-    fn may_go(&self, job: &Job) -> bool {
+    fn may_go(&self, job: &Job, now: Millis) -> bool {
         let concurrency = self.plan.concurrency;
         let most = if self.has_company(&job.origin) { fair_share(concurrency) } else { concurrency } as usize;
         self.in_flight_to(&job.origin) < most
             && self.in_flight.len() < MOST_STALLED * concurrency as usize
-            && !self.suspects.contains(&job.origin)
+            && !self.is_suspect(&job.origin, now)
             && !self.in_flight.iter().any(|flight| flight.id == job.id)
+    }
+
+    /// Whether nothing more goes to an origin before what was sent to it is settled: it has met trouble since the last
+    /// turn, or had met some and leaves others without a reply.
+    fn is_suspect(&self, origin: &String, now: Millis) -> bool {
+        self.suspects.iter().any(|(_, suspect)| suspect == origin)
+            || (self.troubled.contains(origin) && self.has_stalled(origin, now))
+    }
+
+    fn has_stalled(&self, origin: &str, now: Millis) -> bool {
+        self.in_flight.iter().any(|flight| flight.origin == origin && !flight.is_live(now))
     }
 
     /// Whether a claimed job does not go before its origin has answered, however many slots are free.
     fn is_stuck(&self, job: &Job, now: Millis) -> bool {
-        self.suspects.contains(&job.origin)
-            || self.in_flight.iter().any(|flight| flight.origin == job.origin && !flight.is_live(now))
+        self.is_suspect(&job.origin, now)
+            || self.has_stalled(&job.origin, now)
             || (self.has_company(&job.origin) && self.in_flight_to(&job.origin) >= fair_share(self.plan.concurrency) as usize)
     }
 

@@ -8,13 +8,13 @@ use shearwater_core::{
     classify::{ErrorKind, Reply, Response},
     clock::Time,
     config::{OnFailure, QueueConfig, WorkerConfig},
-    drain::{Budget, Command, Drain, Input, Plan, Summary},
+    drain::{Budget, Command, Drain, Input, Plan, STALLED_AFTER, Summary},
     job::{Job, MOST_INTERRUPTIONS, Place, State},
     request::RequestHead,
     store::{
         self, Caller,
         enqueue::{EnqueueOptions, NewJob, admit, enqueue},
-        hands::{self, Body, Edit},
+        hands::{self, Body, Cancelled, Edit},
         read::{self, Filter},
         turn::{Begin, Ripen, Settings, Settlement, Turn, Turned, turn},
     },
@@ -25,6 +25,7 @@ use crate::store::{Database, Mode, SimTx};
 
 const NOON: Millis = Millis(1_790_000_000_000);
 const ORIGIN: &str = "https://a.example";
+const SILENT: &str = "https://silent.example";
 
 /// A store, a configuration and a clock that stands still unless it is moved.
 struct Bench {
@@ -57,14 +58,18 @@ impl Bench {
     }
 
     fn put_with(&mut self, key: Option<&str>, not_before: Option<Millis>) -> JobId {
+        self.put_to(ORIGIN, key, not_before)
+    }
+
+    fn put_to(&mut self, origin: &str, key: Option<&str>, not_before: Option<Millis>) -> JobId {
         self.ids += 1;
         let id = JobId::from_random([self.ids; 16]);
         let request =
-            RequestHead { url: format!("{ORIGIN}/items/{}", self.ids), method: "POST".to_owned(), ..RequestHead::default() };
+            RequestHead { url: format!("{origin}/items/{}", self.ids), method: "POST".to_owned(), ..RequestHead::default() };
         let options =
             EnqueueOptions { queue: Some("q".to_owned()), key: key.map(str::to_owned), not_before, ..EnqueueOptions::default() };
         let new = NewJob { id: id.clone(), request, options, metadata: None };
-        let admitted = admit(new, ORIGIN.to_owned(), None, &self.config).unwrap();
+        let admitted = admit(new, origin.to_owned(), None, &self.config).unwrap();
         self.write(async |tx| enqueue(tx, self.now, vec![(admitted, None)], false, &Caller::default()).await);
         id
     }
@@ -85,6 +90,15 @@ impl Bench {
 
     fn claim(&self, holder: &str, claim: u32) -> Vec<JobId> {
         self.turn(&later_turn(holder, claim)).claimed.into_iter().map(|job| job.id).collect()
+    }
+
+    fn sign_in(&self, owner: &str, purge: Option<&str>) {
+        self.write(async |tx| hands::set_owner(tx, self.now, owner, purge, &self.config).await);
+    }
+
+    fn settle_with(&self, holder: &str, id: &JobId, reply: Reply) -> Turned {
+        let settlement = Settlement { id: id.clone(), key: id.as_str().to_owned(), reply, at: self.now, roll: 0.5 };
+        self.turn(&Turn { settle: vec![settlement], ..later_turn(holder, 0) })
     }
 
     fn settle(&self, holder: &str, id: &JobId, status: u16) -> Turned {
@@ -503,10 +517,12 @@ fn a_drain_with_full_hands_does_not_wait_for_what_it_cannot_take() {
     let (mut drain, commands) = bench.drain(1);
     assert_eq!(sent(&commands), ids[..1]);
     // What is refused is due soon; till then one is in the air and one at hand, and no more are taken.
+    let due = bench.now.after(10);
     let mut commands = bench.feed(&mut drain, replied(&ids[0], answer(503)));
-    bench.now = bench.now.after(MINUTE / 2);
+    bench.now = bench.now.after(SECOND);
     commands.extend(bench.feed(&mut drain, Input::Tick));
-    assert!(!commands.iter().any(|command| matches!(command, Command::Wait(_))), "{commands:?}");
+    let stalls = |at: &Millis| *at >= due.after(STALLED_AFTER / 2);
+    assert!(!commands.iter().any(|command| matches!(command, Command::Wait(at) if !stalls(at))), "{commands:?}");
 }
 
 #[test]
@@ -565,4 +581,163 @@ fn what_is_at_hand_for_an_origin_found_in_trouble_is_given_back_unsent() {
     let untouched = ids.iter().filter(|id| bench.job(id).attempts == 0);
     assert!(untouched.clone().all(|id| bench.job(id).state == State::Pending && bench.job(id).lease.is_none()));
     assert!(untouched.count() >= 19);
+}
+
+#[test]
+fn a_silent_origin_holds_up_nobody_else() {
+    let mut bench = Bench::new(QueueConfig::default());
+    (0..12).for_each(|_| drop(bench.put_to(SILENT, None, None)));
+    let others: Vec<JobId> = (0..5).map(|_| bench.put(None)).collect();
+    let (mut drain, commands) = bench.drain(6);
+    let mut in_flight: Vec<JobId> = sent(&commands).into_iter().filter(|id| others.contains(id)).collect();
+    assert!(!in_flight.is_empty(), "some slots are left to the other origin");
+    while let Some(id) = in_flight.pop() {
+        let more = sent(&bench.feed(&mut drain, replied(&id, answer(200))));
+        in_flight.extend(more.into_iter().filter(|id| others.contains(id)));
+    }
+    assert!(others.iter().all(|id| bench.db.borrow().outcome(id).is_some()), "delivered while the silent one is silent");
+}
+
+#[test]
+fn a_send_that_stalls_holds_no_slot_of_another_origin() {
+    let mut bench = Bench::new(QueueConfig::default());
+    (0..12).for_each(|_| drop(bench.put_to(SILENT, None, None)));
+    let (mut drain, commands) = bench.drain(6);
+    assert_eq!(sent(&commands).len(), 6, "alone, it has all slots");
+    let urgent = bench.put(None);
+    let nudge = || Input::Nudge { ripen: Ripen::Nothing, online: true };
+    assert_eq!(sent(&bench.feed(&mut drain, nudge())), []);
+    let at = commands.iter().rev().find_map(|command| if let Command::Wait(at) = command { Some(*at) } else { None });
+    bench.now = at.expect("a time to look again");
+    assert!(bench.now.since(NOON) <= STALLED_AFTER);
+    assert_eq!(sent(&bench.feed(&mut drain, Input::Tick)), [urgent]);
+}
+
+#[test]
+fn after_timeouts_the_breaker_is_asked_before_more_is_sent() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let ids: Vec<JobId> = (0..12).map(|_| bench.put_to(SILENT, None, None)).collect();
+    let (mut drain, commands) = bench.drain(6);
+    assert_eq!(sent(&commands), ids[..6]);
+    bench.now = bench.now.after(MINUTE);
+    // All at once, before a turn is over.
+    for id in &ids[..6] {
+        drain.handle(bench.now, replied(id, Reply::TimedOut));
+    }
+    let mut commands = Vec::new();
+    while let Some(command) = drain.poll() {
+        match command {
+            Command::Turn(turn) => commands.extend(bench.feed(&mut drain, Input::Turned(bench.turn(&turn)))),
+            other => commands.push(other),
+        }
+    }
+    assert_eq!(sent(&commands), [], "five of them close the origin");
+}
+
+#[test]
+fn a_timeout_sends_nobody_after_it_while_the_others_stall() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let ids: Vec<JobId> = (0..12).map(|_| bench.put_to(SILENT, None, None)).collect();
+    let (mut drain, _) = bench.drain(6);
+    bench.now = bench.now.after(MINUTE);
+    for id in &ids[..6] {
+        assert_eq!(sent(&bench.feed(&mut drain, replied(id, Reply::TimedOut))), []);
+    }
+}
+
+#[test]
+fn one_good_reply_lets_those_go_that_wait_because_nobody_answered() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let ids: Vec<JobId> = (0..4).map(|_| bench.put(None)).collect();
+    let elsewhere = bench.put_to("https://b.example", None, None);
+    bench.first_turn("drain", true, 5);
+    for id in ids[1..].iter().chain([&elsewhere]) {
+        bench.settle_with("drain", id, Reply::Unreachable);
+    }
+    assert_eq!(bench.db.borrow().ledger().unwrap().error.as_ref().unwrap().kind, ErrorKind::Network);
+    assert_eq!(bench.db.borrow().ledger().unwrap().last_sync_at, None, "nobody was reached");
+    let turned = bench.settle("drain", &ids[0], 200);
+    assert!(turned.recovered);
+    assert_eq!(turned.ledger.error, None, "somebody answers");
+    assert_eq!(turned.ledger.last_sync_at, Some(bench.now));
+    assert_eq!(bench.claim("drain", 6), ids[1..], "at once, and only of that origin");
+}
+
+#[test]
+fn what_a_server_asked_to_wait_for_waits_although_the_server_answers() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let ids = [bench.put(None), bench.put(None)];
+    bench.first_turn("drain", true, 2);
+    let patience = Reply::Status(Response { status: 503, retry_after: Some("60".to_owned()), ..Response::default() });
+    bench.settle_with("drain", &ids[0], patience);
+    bench.settle("drain", &ids[1], 200);
+    assert_eq!(bench.claim("drain", 6), []);
+}
+
+#[test]
+fn a_drain_of_an_owner_who_signs_out_claims_and_tells_nothing_more() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let ids: Vec<JobId> = (0..3).map(|_| bench.put(None)).collect();
+    let (mut drain, commands) = bench.drain(1);
+    assert_eq!(sent(&commands), ids[..1]);
+    bench.sign_in("bob", None);
+    drain.handle(bench.now, replied(&ids[0], answer(422)));
+    let mut told = 0;
+    let mut end = None;
+    while let Some(command) = drain.poll() {
+        match command {
+            Command::Turn(turn) => drain.handle(bench.now, Input::Turned(bench.turn(&turn))),
+            Command::Tell(_) => told += 1,
+            // The shell looks who is signed in before a request leaves.
+            Command::Send(job) => drain.handle(bench.now, replied(&job.id, Reply::Withheld("signed out".to_owned()))),
+            Command::Done(summary) => end = Some(summary),
+            _ => {}
+        }
+    }
+    assert!(end.expect("it ends").signed_out);
+    assert_eq!(told, 0, "bob's pages hear nothing of it");
+    assert_eq!(bench.db.borrow().ledger().unwrap().error, None, "nor is it bob's error");
+    assert_eq!((bench.job(&ids[0]).state, bench.job(&ids[1]).state), (State::Failed, State::Pending));
+}
+
+#[test]
+fn a_purge_takes_what_belongs_to_the_owner_that_it_names_and_nothing_else() {
+    let mut bench = Bench::new(QueueConfig::default());
+    bench.sign_in("ada", None);
+    let of_ada = bench.put(None);
+    bench.sign_in("bob", None);
+    let of_bob = bench.put(None);
+    bench.sign_in("bob", Some("ada"));
+    assert!(bench.db.borrow().job(&of_ada).is_some(), "bob is signed in already: nothing happens");
+    bench.sign_in("", Some("ada"));
+    let db = bench.db.borrow();
+    assert!(db.job(&of_ada).is_none() && db.job(&of_bob).is_some());
+}
+
+#[test]
+fn a_job_is_cancelled_whatever_is_happening_to_it() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let [waits, goes] = [bench.put(None), bench.put(None)];
+    bench.claim("drain", 1);
+    let cancel = |id: &JobId| bench.write(async |tx| hands::cancel(tx, bench.now, id, &bench.config).await);
+    let (first, second) = (cancel(&waits), cancel(&goes));
+    assert!(matches!(first, Cancelled::Stopped(_)) && matches!(second, Cancelled::Removed(_)));
+    assert_eq!(bench.job(&waits).error.unwrap().kind, ErrorKind::Cancelled, "it may have arrived");
+    assert_eq!(cancel(&goes), Cancelled::TooLate);
+    bench.settle("drain", &waits, 200);
+    assert!(bench.db.borrow().outcome(&waits).is_some(), "it had");
+}
+
+#[test]
+fn a_sync_by_hand_does_not_look_at_what_waits_for_its_time() {
+    let mut bench = Bench::new(QueueConfig::default());
+    for _ in 0..200 {
+        bench.put_with(None, Some(NOON.after(DAY)));
+    }
+    let soon = bench.put(None);
+    let turned = bench.turn(&Turn { ripen: Ripen::All, ..later_turn("drain", 6) });
+    assert_eq!(turned.claimed.iter().map(|job| &job.id).collect::<Vec<_>>(), [&soon]);
+    assert_eq!(turned.ripens_from, None, "there was nothing to look through");
+    bench.now = NOON.after(DAY);
+    assert_eq!(bench.turn(&Turn { time: Time::Is(bench.now), ..later_turn("drain", 300) }).claimed.len(), 200);
 }
