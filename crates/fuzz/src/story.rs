@@ -38,7 +38,7 @@ use shearwater_core::{
     protocol::{self, Op},
     record,
     store::{
-        Tx,
+        Caller, Tx,
         enqueue::{self, NewJob},
         hands::{self, Body, Edit},
         ledger, read, repair,
@@ -166,6 +166,7 @@ struct Running {
     drain: Drain,
     holder: String,
     queue: String,
+    owner: String,
     locked: bool,
     wakes_at: Option<Millis>,
     asks: bool,
@@ -217,7 +218,7 @@ impl World {
 
     /// As the worker's `messages` do.
     fn operate(&mut self, op: Op) -> Result<(), Error> {
-        let (now, config) = (self.now, self.config.clone());
+        let (now, config, caller) = (self.now, self.config.clone(), Caller::default());
         match op {
             Op::Enqueue(protocol::Enqueue { jobs, repeat }) => {
                 // A page makes a new id for each job, and says so when it asks again.
@@ -226,7 +227,7 @@ impl World {
                     return Ok(());
                 }
                 let jobs = jobs.into_iter().map(|job| self.admit(job, &config)).collect::<Result<Vec<_>, _>>()?;
-                self.write(async |tx| enqueue::enqueue(tx, now, jobs, repeat).await).map(drop)
+                self.write(async |tx| enqueue::enqueue(tx, now, jobs, repeat, &caller).await).map(drop)
             }
             Op::Get(id) => self.read(async |tx| read::get(tx, &id, &config).await).map(|view| view.iter().for_each(check::keeps)),
             Op::List(filter) | Op::Export(filter) => {
@@ -234,6 +235,7 @@ impl World {
             }
             Op::Retry(id) => self.write(async |tx| hands::retry(tx, now, &id, &config).await).map(drop),
             Op::Discard(id) => self.write(async |tx| hands::discard(tx, now, &id).await).map(drop),
+            Op::Cancel(id) => self.write(async |tx| hands::cancel(tx, now, &id, &config).await).map(drop),
             Op::Edit(protocol::Edit { id, request, headers, body }) => {
                 let (origin, size) = (origin(&request.url), self.size);
                 let idempotency_key = format!("edit {}", self.begun);
@@ -242,21 +244,21 @@ impl World {
                 let edit = Edit { request, headers, origin, body, idempotency_key };
                 self.write(async |tx| hands::edit(tx, now, &id, edit, &config).await).map(drop)
             }
-            Op::Clear(filter) => self.write(async |tx| hands::clear(tx, now, &filter).await).map(drop),
+            Op::Clear(filter) => self.write(async |tx| hands::clear(tx, now, &filter, &caller).await).map(drop),
             Op::Sync(queue) => {
                 let queue = queue.unwrap_or_else(|| DEFAULT_QUEUE.to_owned());
                 config.queue(&queue)?;
                 self.begin(Begin { queue, ripen: Wakes::All, offline: false, locked: true });
                 Ok(())
             }
-            Op::Pause(queue) => self.write(async |tx| hands::pause(tx, queue.as_deref(), true).await).map(drop),
-            Op::Resume(queue) => self.write(async |tx| hands::pause(tx, queue.as_deref(), false).await).map(drop),
+            Op::Pause(queue) => self.write(async |tx| hands::pause(tx, queue.as_deref(), true, &caller, &config).await),
+            Op::Resume(queue) => self.write(async |tx| hands::pause(tx, queue.as_deref(), false, &caller, &config).await),
             Op::SetOwner(protocol::SetOwner { owner, purge }) => {
                 if let Some(owner) = &owner {
                     check_name("owner", owner)?;
                 }
                 let owner = owner.unwrap_or_default();
-                self.write(async |tx| hands::set_owner(tx, now, &owner, purge, &config).await).map(drop)
+                self.write(async |tx| hands::set_owner(tx, now, &owner, purge.as_deref(), &config).await)
             }
             Op::Metrics => self.read(async |tx| read::metrics(tx, now).await).map(|metrics| check::keeps(&metrics)),
             Op::Repair => {
@@ -266,7 +268,7 @@ impl World {
                 Ok(())
             }
             Op::Compact(protocol::Compact { failed }) => {
-                let compacted = self.write(async |tx| hands::compact(tx, now, failed, &config).await)?;
+                let compacted = self.write(async |tx| hands::compact(tx, now, failed, &caller, &config).await)?;
                 check::keeps(&compacted);
                 Ok(())
             }
@@ -356,7 +358,8 @@ impl World {
             Wakes::All => Ripen::All,
         };
         let now = self.now;
-        let mut others = self.drains.iter_mut().filter(|running| running.queue == queue);
+        let owner = self.read(async |tx| ledger(tx).await).map(|ledger| ledger.owner).unwrap_or_default();
+        let mut others = self.drains.iter_mut().filter(|running| running.queue == queue && running.owner == owner);
         if let Some(running) = others.find(|running| running.locked || locked) {
             // The lock is held, or this browser has none.
             running.drain.handle(now, Input::Nudge { ripen, online: !offline });
@@ -367,6 +370,7 @@ impl World {
             let holder = format!("drain {}", self.begun);
             let plan = Plan {
                 queue: queue.clone(),
+                owner: owner.clone(),
                 holder: holder.clone(),
                 concurrency: self.config.queue_or_default(&queue).concurrency,
                 budget: Budget::default(),
@@ -376,7 +380,7 @@ impl World {
             };
             let mut drain = Drain::new(now, plan);
             drain.handle(now, Input::Start);
-            self.drains.push(Running { drain, holder, queue, locked, wakes_at: None, asks: false });
+            self.drains.push(Running { drain, holder, queue, owner, locked, wakes_at: None, asks: false });
         }
     }
 

@@ -44,7 +44,7 @@ pub(crate) enum Ask {
     Retry(JobId),
     Discard(JobId),
     Cancel(JobId),
-    Edit { id: JobId, request: RequestHead, origin: &'static str, content: u64, size: Option<u64>, key: String },
+    Edit { id: JobId, request: Box<RequestHead>, origin: &'static str, content: u64, size: Option<u64>, key: String },
     Clear(Filter),
     Pause { queue: Option<&'static str>, paused: bool },
     SetOwner { owner: &'static str, purge: Option<String> },
@@ -159,7 +159,7 @@ impl World {
                     }
                     Ask::Edit { id, request, origin, content, size, key } => {
                         let body = size.map_or(Body::None, |size| Body::Replace(*content, size));
-                        let (request, origin) = (request.clone(), Some((*origin).to_owned()));
+                        let (request, origin) = ((**request).clone(), Some((*origin).to_owned()));
                         let change = Edit { request, headers: true, origin, body, idempotency_key: key.clone() };
                         Answer::InTime(hands::edit(tx, now, id, change, &config).await?.is_some())
                     }
@@ -260,7 +260,14 @@ impl World {
             3..5 => Ask::Discard(self.some_id()),
             5..7 => {
                 let (id, (request, origin, content, size)) = (self.some_id(), self.request());
-                Ask::Edit { id, request, origin, content, size, key: JobId::from_random(self.chance.bytes()).to_string() }
+                Ask::Edit {
+                    id,
+                    request: Box::new(request),
+                    origin,
+                    content,
+                    size,
+                    key: JobId::from_random(self.chance.bytes()).to_string(),
+                }
             }
             7 => {
                 let state = self.chance.pick([State::Failed, State::Pending]);

@@ -276,7 +276,7 @@ impl Running {
         }
         for fate in &turned.fates {
             if let Fate::Delivered(outcome) = fate {
-                engine.tell_hook("delivered", &JobView::delivered(outcome.clone()));
+                engine.tell_hook("delivered", &JobView::delivered((**outcome).clone()));
             }
         }
         let idle = turned.next_wake.filter(|_| request.in_flight.is_empty());

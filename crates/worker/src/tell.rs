@@ -26,15 +26,17 @@ impl Engine {
     /// The status as of this ledger, with what this worker is doing.
     pub fn status(&self, ledger: &Ledger) -> Status {
         let mut status = Status::of(ledger);
-        status.is_running = self.running.borrow().iter().any(|running| running.active.get());
+        // What is still in flight for somebody who has signed out is nothing to whoever is signed in.
+        let running = self.running.borrow();
+        let own = || running.iter().filter(|running| running.active.get() && running.owner == ledger.owner);
+        status.is_running = own().next().is_some();
         status.quarantined = self.store.quarantined();
         if status.pending + status.syncing > 0 {
             status.error = self.trouble.borrow().clone().or(status.error);
         }
-        for progress in self.running.borrow().iter().filter(|running| running.active.get()).map(|running| running.progress.get())
-        {
-            status.done += progress.0;
-            status.total += progress.1;
+        for (done, total) in own().map(|running| running.progress.get()) {
+            status.done += done;
+            status.total += total;
         }
         status
     }
@@ -44,7 +46,7 @@ impl Engine {
         let mut jobs = Vec::with_capacity(news.fates.len() + news.claimed.len());
         for fate in news.fates {
             match fate {
-                Fate::Delivered(outcome) => jobs.push(JobView::delivered(outcome)),
+                Fate::Delivered(outcome) => jobs.push(JobView::delivered(*outcome)),
                 Fate::Kept(job) => jobs.push(JobView::of(*job, None, &news.ledger, &self.config)),
                 Fate::Late => {}
             }

@@ -97,7 +97,7 @@ pub struct Turn {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// Delivered; its trace.
-    Delivered(Outcome),
+    Delivered(Box<Outcome>),
     /// Still stored, in the state that the row says.
     Kept(Box<Job>),
     /// Somebody else had decided its fate meanwhile; nothing was changed.
@@ -436,7 +436,7 @@ impl<T: Tx> Work<'_, T> {
         };
         self.tx.put_outcome(&outcome)?;
         self.ledger.history += 1;
-        self.fates.push(Fate::Delivered(outcome));
+        self.fates.push(Fate::Delivered(Box::new(outcome)));
         Ok(())
     }
 

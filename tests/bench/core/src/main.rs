@@ -22,6 +22,7 @@ use shearwater_core::{
     drain::{Budget, Command, Drain, Input, Plan, Summary},
     request::RequestHead,
     store::{
+        Caller,
         enqueue::{self, Admitted, EnqueueOptions, NewJob},
         turn::{Ripen, Settings, turn},
     },
@@ -76,7 +77,7 @@ fn work(piece: &str) -> Result<Option<String>, Error> {
 fn store_jobs(database: &RefCell<Database>, numbers: std::ops::Range<u64>, config: &WorkerConfig) -> Result<(), Error> {
     let jobs = numbers.map(|at| Ok((job(at, config)?, Some(at)))).collect::<Result<Vec<_>, Error>>()?;
     let tx = SimTx::begin(database, Mode::Write, None, None);
-    at_once(enqueue::enqueue(&tx, NOW, jobs, false))?;
+    at_once(enqueue::enqueue(&tx, NOW, jobs, false, &Caller::default()))?;
     tx.commit();
     Ok(())
 }
@@ -106,6 +107,7 @@ fn drain(database: &RefCell<Database>, config: &WorkerConfig) -> Result<(Summary
     let queue = config.queue_or_default("default");
     let plan = Plan {
         queue: "default".to_owned(),
+        owner: String::new(),
         holder: "holder".to_owned(),
         concurrency: queue.concurrency,
         budget: Budget::default(),
