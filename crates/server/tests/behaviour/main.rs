@@ -10,6 +10,7 @@
 
 mod arrivals;
 mod binary;
+mod control;
 mod cors;
 mod faults;
 mod idempotency;
