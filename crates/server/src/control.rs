@@ -85,6 +85,9 @@ async fn stats(State(app): State<App>) -> Json<Value> {
         "inFlight": app.traffic.in_flight(),
         "held": app.faults.held(),
         "maxInFlight": app.traffic.max_in_flight(),
+        "bodyBytes": app.traffic.body_bytes(),
+        "openBodies": app.traffic.open_bodies(),
+        "cancelledBodies": app.traffic.cancelled_bodies(),
     }))
 }
 

@@ -17,6 +17,7 @@ mod idempotency;
 mod notes;
 mod sink;
 mod statics;
+mod streams;
 mod world;
 
 /// A module that nobody names is a test that nobody runs.
