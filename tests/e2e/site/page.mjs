@@ -13,7 +13,7 @@ window.tell = async (test) => {
 };
 
 /** What was heard on the channels of sw.js. */
-window.heard = { auth: [], log: [], sync: [] };
+window.heard = { auth: [], log: [], sync: [], delivered: [] };
 for (const [name, list] of Object.entries(window.heard)) {
   new BroadcastChannel(`test:${name}`).onmessage = ({ data }) => list.push(data);
 }
