@@ -31,10 +31,13 @@ window.setClock = (offset) => {
   };
 };
 
+/** The name of the worker's database. */
+window.database = "shearwater";
+
 /** One transaction on the worker's database, behind its back; `act` gets the store and answers a request. */
 window.onStore = async (name, mode, act) => {
   const ask = (request) => new Promise((resolve, reject) => ((request.onsuccess = () => resolve(request.result)), (request.onerror = () => reject(request.error))));
-  const database = await ask(indexedDB.open("shearwater"));
+  const database = await ask(indexedDB.open(window.database));
   try {
     const transaction = database.transaction(name, mode);
     const result = await ask(act(transaction.objectStore(name)));

@@ -88,8 +88,11 @@ shearwater.on("sync", ({ tag }) => {
 });
 shearwater.on("periodicsync", ({ tag }) => told.postMessage({ periodic: tag }));
 
-// ?delivered: the hook is told to pages.
+// ?delivered: what the hook is given is told to pages; ?delivered=throws: it fails.
 if (query.has("delivered")) {
   const delivered = new BroadcastChannel("test:delivered");
-  shearwater.on("delivered", (job) => delivered.postMessage(job));
+  shearwater.on("delivered", (job) => {
+    if (query.get("delivered") === "throws") throw new Error("of the app");
+    delivered.postMessage(job);
+  });
 }
