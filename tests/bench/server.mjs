@@ -30,9 +30,10 @@ export async function startServer({ site, tls = false }) {
     createInterface(child.stdout).once("line", resolve);
     child.once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
   });
-  const { listen, control } = JSON.parse(line);
+  const started = JSON.parse(line);
+  const { listen } = started;
   const front = tls ? await startFront(new URL(listen).port) : undefined;
-  const ask = askOf(control);
+  const ask = askOf(started);
   return {
     origin: front?.origin ?? listen.replace("127.0.0.1", "localhost"),
     faults: (rules) => ask("PUT", "/faults", { down: false, rules }),

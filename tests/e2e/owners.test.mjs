@@ -2,19 +2,15 @@
 // stored; and what a sign-out leaves behind.
 
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
 import { randomBytes } from "node:crypto";
 import test from "node:test";
 
 import { startChromium } from "./harness/chromium.mjs";
+import { forget, siteData, traces } from "./harness/profile.mjs";
 import { until } from "./harness/wait.mjs";
 import { world } from "./harness/world.mjs";
 
 const w = world();
-
-/** Removes a killed browser's profile; its other processes may still be writing their last. */
-const forget = (chromium) => until("an empty profile", () => (rmSync(chromium.profile, { recursive: true, force: true }), true), 10_000).catch(() => {});
 
 const quick = { queues: { default: { backoff: { base: 5, max: 20 } } } };
 const script = (config, more = "") => `/sw.js?config=${encodeURIComponent(JSON.stringify(config))}${more}`;
@@ -232,36 +228,6 @@ test("a sign-out without purge keeps all of A's until A is back", async () => {
   assert.deepEqual(await counts(page), [2, 0, 1, 0, 0]);
   assert.equal((await w.get(page, ofA.delivered)).state, "delivered");
 });
-
-/** Whether any part of `secret`, ten characters long, is in the bytes; as it is or in UTF-16. */
-function traces(bytes, secret) {
-  const found = [];
-  for (let at = 0; at + 10 <= secret.length; at += 1) {
-    const part = secret.slice(at, at + 10);
-    if (bytes.includes(part, 0, "latin1") || bytes.includes(Buffer.from(part, "utf16le"))) found.push(part);
-  }
-  return found;
-}
-
-/** All bytes of what the browser keeps for sites. */
-function siteData(profile) {
-  const parts = [];
-  const walk = (dir) => {
-    for (const entry of readdirSync(dir, { withFileTypes: true })) {
-      const path = join(dir, entry.name);
-      if (entry.isDirectory()) walk(path);
-      else if (entry.isFile()) parts.push(readFileSync(path));
-    }
-  };
-  for (const name of ["IndexedDB", "Service Worker", "Local Storage", "Session Storage", "WebStorage", "blob_storage"]) {
-    try {
-      walk(join(profile, "Default", name));
-    } catch (error) {
-      if (error.code !== "ENOENT") throw error;
-    }
-  }
-  return Buffer.concat(parts);
-}
 
 test("credentials are in no request as stored, and in no byte of the profile", async () => {
   const names = ["Authorization", "Cookie", "Proxy-Authorization", "X-CSRF-Token", "X-CSRFToken", "X-XSRF-Token", "CSRF-Token", "XSRF-Token", "RequestVerificationToken"];

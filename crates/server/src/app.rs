@@ -13,7 +13,7 @@ use crate::idempotency::Claims;
 use crate::journal::Journal;
 use crate::store::Store;
 use crate::traffic::Traffic;
-use crate::{Options, gate, routes, statics};
+use crate::{Options, gate, guard, routes, statics};
 
 /// The shared state; cloning it shares it.
 #[derive(Debug, Clone)]
@@ -57,7 +57,8 @@ pub(crate) fn main_router(app: App, options: &Options) -> Router {
         .route_layer(middleware::from_fn_with_state(app.clone(), gate::gate));
     let mut router = api;
     if options.demo {
-        router = router.route("/demo/control", get(routes::demo::show).post(routes::demo::switch));
+        let switch = get(routes::demo::show).post(routes::demo::switch);
+        router = router.route("/demo/control", switch.layer(middleware::from_fn(guard::require_same_origin)));
     }
     router.with_state(app).merge(statics::router(options))
 }

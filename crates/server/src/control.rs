@@ -1,4 +1,4 @@
-//! Serves the tests' own listener: faults, and everything that was stored.
+//! Serves the tests' own listener: faults, and everything that was stored. The guard says to whom.
 
 use axum::extract::{Query, State};
 use axum::routing::{get, post};
@@ -7,16 +7,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::cors;
 use crate::faults::FaultSet;
+use crate::guard::{self, ControlToken};
 use crate::problem::Problem;
+use crate::routes;
 use crate::store::arrivals::{self, Arrival};
 use crate::store::files::{self, Upload};
 use crate::store::notes::{self, Note, Page};
 use crate::store::sink::{self, Accepted};
 
-/// Every route of the control listener.
-pub(crate) fn router(app: App) -> Router {
+/// Every route of the control listener, for those who have the token.
+pub(crate) fn router(app: App, token: ControlToken) -> Router {
     Router::new()
         .route("/faults", get(show_faults).put(replace_faults))
         .route("/release", post(release))
@@ -28,7 +29,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/stats", get(stats))
         .route("/reset", post(reset))
         .route("/shutdown", post(shutdown))
-        .layer(middleware::from_fn(cors::permit_anyone))
+        .fallback(routes::nothing_here)
+        .layer(middleware::from_fn_with_state(token, guard::require_token))
         .with_state(app)
 }
 
@@ -83,6 +85,9 @@ async fn stats(State(app): State<App>) -> Json<Value> {
         "inFlight": app.traffic.in_flight(),
         "held": app.faults.held(),
         "maxInFlight": app.traffic.max_in_flight(),
+        "bodyBytes": app.traffic.body_bytes(),
+        "openBodies": app.traffic.open_bodies(),
+        "cancelledBodies": app.traffic.cancelled_bodies(),
     }))
 }
 

@@ -1,7 +1,5 @@
-//! Answers cross-origin questions: any port of this machine may use the API, anyone the control listener.
+//! Answers cross-origin questions about the API: any port of this machine may use it.
 
-use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -47,7 +45,12 @@ impl Preflight {
 pub(crate) fn local_origin(headers: &HeaderMap) -> Option<HeaderValue> {
     let origin = headers.get(ORIGIN)?;
     let uri: Uri = origin.to_str().ok()?.parse().ok()?;
-    matches!(uri.host()?, "localhost" | "127.0.0.1" | "[::1]").then(|| origin.clone())
+    is_loopback(uri.host()?).then(|| origin.clone())
+}
+
+/// Whether a URL's host is this machine by a name that nobody else can give it.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
 }
 
 /// Lets `origin` read the reply, cookies included.
@@ -57,17 +60,6 @@ pub(crate) fn permit(origin: Option<HeaderValue>, reply: &mut HeaderMap) {
     reply.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     reply.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     reply.entry(ACCESS_CONTROL_EXPOSE_HEADERS).or_insert(EXPOSED);
-}
-
-/// Middleware of the control listener: every origin may do everything.
-pub(crate) async fn permit_anyone(request: Request, next: Next) -> Response {
-    let origin = request.headers().get(ORIGIN).cloned();
-    let mut response = match Preflight::of(request.method(), request.headers()) {
-        Some(preflight) => preflight.reply(),
-        None => next.run(request).await,
-    };
-    permit(origin, response.headers_mut());
-    response
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, Method};
 use serde_json::{Map, Value};
 
 use crate::app::App;
@@ -19,7 +19,7 @@ use crate::faults::{Conduct, Plan, Subject};
 use crate::idempotency::{Delivery, IDEMPOTENCY_KEY, IdempotencyKey};
 use crate::journal::OpenArrival;
 use crate::problem::Problem;
-use crate::reply::{IDEMPOTENT_REPLAYED, Reply};
+use crate::reply::IDEMPOTENT_REPLAYED;
 use crate::serve::DropConnection;
 use crate::spool::{MAX_BODY_BYTES, Spool, SpoolError};
 use crate::store::arrivals::{BodyFacts, Ending, Head};
@@ -73,7 +73,9 @@ async fn attend(app: &App, parts: Parts, spool: Spool, next: Next, arrival: Open
         Some(preflight) => befall(app, plan.as_ref(), async { preflight.reply() }).await,
         None => deliver(app, plan.as_ref(), parts, spool, next, &arrival).await,
     };
-    cors::permit(origin, response.headers_mut());
+    if plan.as_ref().is_none_or(|plan| plan.cors) {
+        cors::permit(origin, response.headers_mut());
+    }
 
     let cut = response.extensions().get::<DropConnection>().is_some();
     arrival.close(Ending {
@@ -95,7 +97,7 @@ async fn deliver(app: &App, plan: Option<&Plan>, parts: Parts, spool: Spool, nex
         Ok((None, None))
     };
     match claimed {
-        Err(problem) => shape(plan, problem.into_response()),
+        Err(problem) => shape(app, plan, problem.into_response()),
         Ok((key, claim)) => {
             let request = request_of(parts, spool, arrival, key);
             let response = befall(app, plan, next.run(request)).await;
@@ -117,21 +119,15 @@ async fn befall(app: &App, plan: Option<&Plan>, handling: impl Future<Output = R
         tokio::time::sleep(plan.delay).await;
     }
     let handled = if plan.handles() { handling.await } else { Response::default() };
-    shape(Some(plan), handled)
+    shape(app, Some(plan), handled)
 }
 
 /// Turns what handling gave into what the plan answers.
-fn shape(plan: Option<&Plan>, handled: Response) -> Response {
+fn shape(app: &App, plan: Option<&Plan>, handled: Response) -> Response {
     let Some(plan) = plan else { return handled };
     let mut response = match &plan.conduct {
         Conduct::DropUnhandled | Conduct::HandleAndDrop => return DropConnection.into_response(),
-        Conduct::AnswerUnhandled(status, body) | Conduct::HandleAndAnswer(status, body) => match body {
-            Some(body) => {
-                Reply::new(*status, body.clone()).with(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))
-            }
-            None => Reply::new(*status, ""),
-        }
-        .into_response(),
+        Conduct::AnswerUnhandled(answer) | Conduct::HandleAndAnswer(answer) => answer.clone().into_response(&app.traffic),
         Conduct::Handle => handled,
     };
     for (name, value) in &plan.headers {

@@ -15,7 +15,7 @@
 //! * A dropped connection is really closed, without a byte of reply.
 //!
 //! Two listeners: the main one is what an app sees (API, static files, the demo's switch), the control one
-//! is for tests (faults, arrivals, everything stored).
+//! is for tests (faults, arrivals, everything stored): on loopback, with a token, out of reach of web pages.
 
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,7 @@ mod control;
 mod cors;
 mod faults;
 mod gate;
+mod guard;
 mod idempotency;
 mod journal;
 mod options;

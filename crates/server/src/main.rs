@@ -32,8 +32,8 @@ async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     let db = options.db.clone();
     let server = Server::start(options).await?;
     let (listen, control) = (server.listen_url(), server.control_url());
-    // URLs of addresses have nothing in them that JSON would escape.
-    println!(r#"{{"listen":"{listen}","control":"{control}"}}"#);
+    // URLs of addresses and a hexadecimal token have nothing in them that JSON would escape.
+    println!(r#"{{"listen":"{listen}","control":"{control}","controlToken":"{}"}}"#, server.control_token());
     eprintln!("shearwater-server: app and API at {listen}, control at {control}, database {}", db.display());
     tokio::select! {
         () = server.stopped() => {}

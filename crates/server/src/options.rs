@@ -13,7 +13,7 @@ pub const USAGE: &str = "\
 usage: shearwater-server [options]
 
   --listen ADDR          main listener; port 0 picks a free one   [127.0.0.1:8080]
-  --control ADDR         control listener, for tests              [127.0.0.1:0]
+  --control ADDR         control listener, for tests; loopback    [127.0.0.1:0]
   --db PATH              SQLite file, kept between runs           [shearwater.db]
   --static DIR           files served at /
   --static-mount /P=DIR  files served under /P; may be repeated, comes before --static
@@ -29,7 +29,7 @@ usage: shearwater-server [options]
 pub struct Options {
     /// Address of the main listener; port 0 picks a free one.
     pub listen: SocketAddr,
-    /// Address of the control listener; port 0 picks a free one.
+    /// Address of the control listener, of the loopback interface; port 0 picks a free one.
     pub control: SocketAddr,
     /// The SQLite file; made if it is not there.
     pub db: PathBuf,

@@ -1,7 +1,7 @@
 //! Says what went wrong, as `application/problem+json` (RFC 9457).
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
@@ -32,6 +32,10 @@ pub(crate) enum Problem {
     KeyReused { difference: &'static str },
     #[error("The first request with this Idempotency-Key is still being handled; ask again shortly.")]
     KeyInUse,
+    #[error("Send `Authorization: Bearer …` with the `controlToken` of the server's start line.")]
+    TokenMissing,
+    #[error("{0}")]
+    Forbidden(&'static str),
     #[error("{0}")]
     FaultSetInvalid(String),
     #[error("The server failed: {0}")]
@@ -51,6 +55,8 @@ impl Problem {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::VersionMismatch { .. } => StatusCode::PRECONDITION_FAILED,
             Self::KeyInUse => StatusCode::CONFLICT,
+            Self::TokenMissing => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Internal(_) | Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -68,6 +74,8 @@ impl Problem {
             Self::KeyMalformed => "idempotency-key-malformed",
             Self::KeyReused { .. } => "idempotency-key-reused",
             Self::KeyInUse => "idempotency-key-in-use",
+            Self::TokenMissing => "token-missing",
+            Self::Forbidden(_) => "forbidden",
             Self::FaultSetInvalid(_) => "fault-set-invalid",
             Self::Internal(_) => "internal",
             Self::Store(_) => "store",
@@ -88,6 +96,7 @@ impl From<Problem> for Reply {
         let reply = Self::new(status, body.to_string()).with(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match problem {
             Problem::KeyInUse => reply.with(RETRY_AFTER, HeaderValue::from_static("1")),
+            Problem::TokenMissing => reply.with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
             _ => reply,
         }
     }

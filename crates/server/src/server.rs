@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, main_router};
+use crate::guard::ControlToken;
 use crate::store::{Store, StoreError};
 use crate::{Options, control, serve};
 
@@ -21,6 +22,7 @@ const LAST_WORDS: Duration = Duration::from_millis(50);
 pub struct Server {
     listen: SocketAddr,
     control: SocketAddr,
+    token: ControlToken,
     store: Arc<Store>,
     stop: CancellationToken,
 }
@@ -37,6 +39,15 @@ pub enum StartError {
         /// What SQLite said.
         source: StoreError,
     },
+    /// The control listener can stop the server and shows all that is stored: it is for this machine only.
+    #[error("--control {address} is not a loopback address; use 127.0.0.1:PORT or [::1]:PORT")]
+    ControlNotLoopback {
+        /// The address that was asked for.
+        address: SocketAddr,
+    },
+    /// The system gave no randomness for the control token.
+    #[error("cannot make the control token: {0}")]
+    Randomness(getrandom::Error),
     /// An address could not be bound; most often another server has it.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -53,6 +64,10 @@ impl Server {
     /// # Errors
     /// See [`StartError`]; nothing is left running then.
     pub async fn start(options: Options) -> Result<Self, StartError> {
+        if !options.control.ip().is_loopback() {
+            return Err(StartError::ControlNotLoopback { address: options.control });
+        }
+        let token = ControlToken::random().map_err(StartError::Randomness)?;
         let (store, last_arrival) = Store::open(&options.db, options.durability)
             .map_err(|source| StartError::Database { path: options.db.clone(), source })?;
         let (main, listen) = bind(options.listen).await?;
@@ -62,8 +77,8 @@ impl Server {
         let stop = CancellationToken::new();
         let app = App::new(Arc::clone(&store), last_arrival, stop.clone());
         tokio::spawn(serve::serve(main, main_router(app.clone(), &options), options.keep_alive, stop.clone()));
-        tokio::spawn(serve::serve(controls, control::router(app), true, stop.clone()));
-        Ok(Self { listen, control, store, stop })
+        tokio::spawn(serve::serve(controls, control::router(app, token.clone()), true, stop.clone()));
+        Ok(Self { listen, control, token, store, stop })
     }
 
     /// Where the app and the API are, without a slash at the end.
@@ -76,6 +91,12 @@ impl Server {
     #[must_use]
     pub fn control_url(&self) -> String {
         format!("http://{}", self.control)
+    }
+
+    /// What the control API wants as `Authorization: Bearer …`; made anew at each start.
+    #[must_use]
+    pub fn control_token(&self) -> &str {
+        self.token.as_str()
     }
 
     /// Waits until someone asked for the end by `POST /shutdown`.

@@ -9,11 +9,11 @@ import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("../../..", import.meta.url));
 
-/** Asks a server's control surface. */
-export const askOf = (control) => async (method, where, body) => {
+/** Queries a server's control listener; both arguments are from the server's start line. */
+export const askOf = ({ control, controlToken }) => async (method, where, body) => {
   const response = await fetch(control + where, {
     method,
-    headers: body === undefined ? {} : { "content-type": "application/json" },
+    headers: { authorization: `Bearer ${controlToken}`, ...(body !== undefined && { "content-type": "application/json" }) },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
   if (!response.ok) throw new Error(`${method} ${where}: ${response.status} ${await response.text()}`);
@@ -41,11 +41,14 @@ export async function startServer({ dist = "dist", site = "tests/e2e/site", db, 
     createInterface(child.stdout).once("line", resolve);
     child.once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
   });
-  const { listen: listening, control } = JSON.parse(line);
-  const ask = askOf(control);
+  const started = JSON.parse(line);
+  const listening = started.listen;
+  const ask = askOf(started);
   return {
     // A secure context by name as well as by number; the name keeps cookies and origins readable.
     origin: listening.replace("127.0.0.1", "localhost"),
+    // The same listener under another host, which is another origin; the CSP of the tests' pages allows it.
+    crossOrigin: listening,
     db: path,
     faults: (rules, more = {}) => ask("PUT", "/faults", { down: false, rules: [], ...more, ...(rules && { rules }) }),
     down: (down) => ask("PUT", "/faults", { down, rules: [] }),

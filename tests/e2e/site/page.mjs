@@ -13,7 +13,7 @@ window.tell = async (test) => {
 };
 
 /** What was heard on the channels of sw.js. */
-window.heard = { auth: [], log: [], sync: [] };
+window.heard = { auth: [], log: [], sync: [], delivered: [] };
 for (const [name, list] of Object.entries(window.heard)) {
   new BroadcastChannel(`test:${name}`).onmessage = ({ data }) => list.push(data);
 }
@@ -31,10 +31,13 @@ window.setClock = (offset) => {
   };
 };
 
+/** The name of the worker's database. */
+window.database = "shearwater";
+
 /** One transaction on the worker's database, behind its back; `act` gets the store and answers a request. */
 window.onStore = async (name, mode, act) => {
   const ask = (request) => new Promise((resolve, reject) => ((request.onsuccess = () => resolve(request.result)), (request.onerror = () => reject(request.error))));
-  const database = await ask(indexedDB.open("shearwater"));
+  const database = await ask(indexedDB.open(window.database));
   try {
     const transaction = database.transaction(name, mode);
     const result = await ask(act(transaction.objectStore(name)));

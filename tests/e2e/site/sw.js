@@ -50,8 +50,10 @@ self.shearwaterPoint = query.get("point");
 shearwater.start(config ? JSON.parse(config) : undefined);
 
 let token = "stale";
-// ?auth: what the hook answers is told: `tokens` by owner, whether it is held, what it throws.
-const auth = { tokens: {}, hold: false, throws: undefined };
+// ?auth: what the hook returns is told: `tokens` by owner, in which header, whether it is held, what it throws.
+// ?origins=[…]: the origins that it is for.
+const auth = { tokens: {}, header: "authorization", hold: false, throws: undefined };
+const origins = query.has("origins") ? { origins: JSON.parse(query.get("origins")) } : undefined;
 const asked = new BroadcastChannel("test:auth");
 const held = [];
 shearwater.on("auth", ({ id, url, owner, refresh }) => {
@@ -60,7 +62,7 @@ shearwater.on("auth", ({ id, url, owner, refresh }) => {
     if (auth.throws) throw { text: "a text", number: 7, undefined, null: null, object: { a: 1 }, error: new Error("no token") }[auth.throws];
     if (refresh && auth.fresh) auth.tokens = { ...auth.tokens, ...auth.fresh };
     // As it was when it was asked.
-    const plain = auth.tokens[owner ?? ""] && { authorization: `Bearer ${auth.tokens[owner ?? ""]}` };
+    const plain = auth.tokens[owner ?? ""] && { [auth.header]: `Bearer ${auth.tokens[owner ?? ""]}` };
     const as = { headers: (plain) => new Headers(plain), map: (plain) => new Map(Object.entries(plain)), pairs: Object.entries, nonsense: () => [1] };
     const answer = auth.as && plain ? as[auth.as](plain) : plain;
     return auth.hold ? new Promise((resolve) => held.push(() => resolve(answer))) : answer;
@@ -68,7 +70,7 @@ shearwater.on("auth", ({ id, url, owner, refresh }) => {
   if (!url.includes("/auth/")) return undefined;
   if (refresh) token = "fresh";
   return { authorization: `Bearer ${token}` };
-});
+}, origins);
 
 self.addEventListener("message", ({ data, ports }) => {
   if (typeof data?.test !== "object") return;
@@ -85,3 +87,12 @@ shearwater.on("sync", ({ tag }) => {
   if (tag === "throws-a-string") throw "not an Error";
 });
 shearwater.on("periodicsync", ({ tag }) => told.postMessage({ periodic: tag }));
+
+// ?delivered: what the hook is given is told to pages; ?delivered=throws: it fails.
+if (query.has("delivered")) {
+  const delivered = new BroadcastChannel("test:delivered");
+  shearwater.on("delivered", (job) => {
+    if (query.get("delivered") === "throws") throw new Error("of the app");
+    delivered.postMessage(job);
+  });
+}

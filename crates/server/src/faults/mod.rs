@@ -4,6 +4,7 @@
 //! first rule that applies to a request decides; without one, the request is simply handled. Preflights are
 //! matched only by rules that name the method `OPTIONS`.
 
+mod answer;
 mod rule;
 
 pub(crate) use rule::{Conduct, FaultSet, Plan};

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
 use super::Subject;
+use super::answer::Answer;
 use crate::problem::Problem;
 
 /// All faults, as they are sent and shown.
@@ -57,6 +61,18 @@ struct Action {
     headers: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     body: Option<String>,
+    /// A body that is no text, in place of `body`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    body_base64: Option<String>,
+    /// So many bytes of filling follow the body; chunked, unless `headers` give a `Content-Length`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    flood: u64,
+    /// After head and body nothing more comes, and the connection stays open.
+    #[serde(default, skip_serializing_if = "is_default")]
+    stall: bool,
+    /// Whether other origins may read the reply.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    cors: bool,
     #[serde(default)]
     delay_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,6 +99,8 @@ pub(crate) struct Plan {
     pub(crate) conduct: Conduct,
     /// Set on whatever is answered.
     pub(crate) headers: HeaderMap,
+    /// Whether other origins may read it.
+    pub(crate) cors: bool,
     /// For the arrival's row.
     pub(crate) name: String,
 }
@@ -93,11 +111,11 @@ pub(crate) enum Conduct {
     /// Not handled, connection cut.
     DropUnhandled,
     /// Not handled, this answered.
-    AnswerUnhandled(StatusCode, Option<String>),
+    AnswerUnhandled(Answer),
     /// Handled, connection cut.
     HandleAndDrop,
     /// Handled, this answered.
-    HandleAndAnswer(StatusCode, Option<String>),
+    HandleAndAnswer(Answer),
     /// Handled, and the reply sent.
     Handle,
 }
@@ -122,8 +140,16 @@ impl FaultSet {
             if let Some(status) = action.status.filter(|status| !(200..=599).contains(status)) {
                 return Err(invalid(format!("status {status} is not in 200..=599")));
             }
-            if action.status.is_none() && (action.body.is_some() || action.handle) {
-                return Err(invalid("`body` and `handle` need a `status`".to_owned()));
+            if action.status.is_none() && action.shapes_answer() {
+                return Err(invalid("`body`, `bodyBase64`, `flood`, `stall` and `handle` need a `status`".to_owned()));
+            }
+            if action.body.is_some() && action.body_base64.is_some() {
+                return Err(invalid("`body` and `bodyBase64` exclude each other".to_owned()));
+            }
+            if let Some(text) = &action.body_base64
+                && let Err(error) = BASE64_STANDARD.decode(text)
+            {
+                return Err(invalid(format!("`bodyBase64`: {error}")));
             }
             for (name, value) in &action.headers {
                 if header(name, value).is_none() {
@@ -159,18 +185,18 @@ impl Rule {
 
     pub(super) fn plan(&self, index: usize) -> Plan {
         let action = &self.action;
-        let status = action.status.and_then(|status| StatusCode::from_u16(status).ok());
-        let conduct = match (action.drop, status) {
+        let conduct = match (action.drop, action.answer()) {
             (Some(DropAt::Before), _) => Conduct::DropUnhandled,
             (Some(DropAt::After), _) => Conduct::HandleAndDrop,
-            (None, Some(status)) if action.handle => Conduct::HandleAndAnswer(status, action.body.clone()),
-            (None, Some(status)) => Conduct::AnswerUnhandled(status, action.body.clone()),
+            (None, Some(answer)) if action.handle => Conduct::HandleAndAnswer(answer),
+            (None, Some(answer)) => Conduct::AnswerUnhandled(answer),
             (None, None) => Conduct::Handle,
         };
         Plan {
             hold: action.hold,
             delay: Duration::from_millis(action.delay_ms),
             headers: action.headers.iter().filter_map(|(name, value)| header(name, value)).collect(),
+            cors: action.cors,
             name: action.name(index, &conduct),
             conduct,
         }
@@ -178,6 +204,17 @@ impl Rule {
 }
 
 impl Action {
+    fn shapes_answer(&self) -> bool {
+        self.body.is_some() || self.body_base64.is_some() || self.flood > 0 || self.stall || self.handle
+    }
+
+    fn answer(&self) -> Option<Answer> {
+        let status = StatusCode::from_u16(self.status?).ok()?;
+        let bytes = self.body_base64.as_ref().and_then(|text| BASE64_STANDARD.decode(text).ok());
+        let body = bytes.map(Bytes::from).or_else(|| self.body.clone().map(Bytes::from));
+        Some(Answer { status, body, flood: self.flood, stall: self.stall })
+    }
+
     fn name(&self, index: usize, conduct: &Conduct) -> String {
         let mut parts = Vec::new();
         if self.hold {
@@ -189,12 +226,29 @@ impl Action {
         match conduct {
             Conduct::DropUnhandled => parts.push("drop before".to_owned()),
             Conduct::HandleAndDrop => parts.push("drop after".to_owned()),
-            Conduct::AnswerUnhandled(status, _) => parts.push(format!("answer {}", status.as_u16())),
-            Conduct::HandleAndAnswer(status, _) => parts.push(format!("handle, answer {}", status.as_u16())),
+            Conduct::AnswerUnhandled(answer) => parts.push(format!("answer {}", answer.status.as_u16())),
+            Conduct::HandleAndAnswer(answer) => parts.push(format!("handle, answer {}", answer.status.as_u16())),
             Conduct::Handle => {}
+        }
+        if self.flood > 0 {
+            parts.push(format!("flood {} bytes", self.flood));
+        }
+        if self.stall {
+            parts.push("stall".to_owned());
+        }
+        if !self.cors {
+            parts.push("no CORS".to_owned());
         }
         format!("rule {index}: {}", parts.join(", "))
     }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
@@ -230,9 +284,15 @@ mod tests {
 
     #[test]
     fn refuses_what_it_could_not_carry_out() {
-        for action in
-            [serde_json::json!({"status": 42}), serde_json::json!({"handle": true}), serde_json::json!({"headers": {"a b": "c"}})]
-        {
+        for action in [
+            serde_json::json!({"status": 42}),
+            serde_json::json!({"handle": true}),
+            serde_json::json!({"stall": true}),
+            serde_json::json!({"flood": 1}),
+            serde_json::json!({"status": 200, "bodyBase64": "?"}),
+            serde_json::json!({"status": 200, "body": "", "bodyBase64": ""}),
+            serde_json::json!({"headers": {"a b": "c"}}),
+        ] {
             let set = FaultSet { down: false, rules: vec![rule(serde_json::json!({"action": action}))] };
             assert!(matches!(set.checked(), Err(Problem::FaultSetInvalid(_))));
         }

@@ -1,4 +1,4 @@
-//! Lets the demo page take its own server down and up; faults never befall it.
+//! Lets the demo page, and no other, take its own server down and up; faults never befall it.
 
 use axum::Json;
 use axum::extract::State;

@@ -10,12 +10,14 @@
 
 mod arrivals;
 mod binary;
+mod control;
 mod cors;
 mod faults;
 mod idempotency;
 mod notes;
 mod sink;
 mod statics;
+mod streams;
 mod world;
 
 /// A module that nobody names is a test that nobody runs.

@@ -45,7 +45,8 @@ impl World {
 
     pub async fn control(&self, method: &str, path: &str, body: Option<Value>) -> Response {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let request = self.client.request(method, format!("{}{path}", self.server.control_url()));
+        let request =
+            self.client.request(method, format!("{}{path}", self.server.control_url())).bearer_auth(self.server.control_token());
         match body {
             Some(body) => request.json(&body),
             None => request,

@@ -1,0 +1,204 @@
+// A queue in people's hands (issue 8, 7, 8 and 13): many calls at once, cancelling, misspelt names, what came of a job.
+
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { until } from "./harness/wait.mjs";
+import { world } from "./harness/world.mjs";
+
+const w = world();
+
+const script = (config, more = {}) => `/sw.js?${new URLSearchParams({ config: JSON.stringify(config), ...more })}`;
+const later = () => ({ notBefore: Date.now() + 3_600_000 });
+const cancel = (page, id) => page.evaluate((id) => client.cancel(id), id);
+const held = (count) => until(`${count} held`, async () => (await w.server.stats()).held === count);
+
+test("4,000 calls of enqueue that are not awaited, with ten seconds' patience: none is refused, all are stored, in order", async () => {
+  const page = await w.open({ options: { timeout: 10_000 } });
+  await page.evaluate(() => client.pause());
+  const { ids, refused, posts } = await page.evaluate(async () => {
+    let posts = 0;
+    const { postMessage } = ServiceWorker.prototype;
+    ServiceWorker.prototype.postMessage = function (...given) {
+      posts += 1;
+      return postMessage.apply(this, given);
+    };
+    const calls = Array.from({ length: 4_000 }, (_, at) => client.enqueue({ url: `/api/sink/${at}`, body: `${at}` }, { key: `key-${at % 7}` }));
+    const outcomes = await Promise.allSettled(calls);
+    return { ids: outcomes.map(({ value }) => value), refused: outcomes.filter(({ reason }) => reason).map(({ reason }) => reason.code), posts };
+  });
+  assert.deepEqual(refused, []);
+  assert.equal(new Set(ids).size, 4_000);
+  const keys = await page.evaluate(() => rows("jobs").then((rows) => rows.map((row) => row.id)));
+  assert.deepEqual(keys.sort(), [...ids].sort());
+  assert.equal((await w.snapshot(page)).pending, 4_000);
+  const first = await w.list(page);
+  assert.deepEqual(first.map((job) => job.id), ids.slice(0, 100), "in the order of the calls");
+  // A call is posted again where the worker may have died, not where it works.
+  assert.ok(posts < 8_000, `${posts} messages`);
+});
+
+test("cancel removes a job that waits", async () => {
+  const page = await w.open();
+  const id = await w.enqueue(page, { url: "/api/sink/x", body: "x" }, later());
+  const seen = page.evaluate((id) => new Promise((resolve) => client.watch(id, (job) => job === null && resolve(job))), id);
+  assert.equal(await cancel(page, id), true);
+  assert.equal(await seen, null);
+  assert.deepEqual([await w.list(page), await w.get(page, id)], [[], null]);
+  assert.equal(await cancel(page, id), false, "it is gone");
+});
+
+test("cancel aborts a job that is being sent: it is listed as failed, for it may have arrived", async () => {
+  const page = await w.open();
+  await w.server.faults([{ path: "/api/sink/held", action: { hold: true } }]);
+  const id = await w.enqueue(page, { url: "/api/sink/held", body: "x" }, { key: "k" });
+  const behind = await w.enqueue(page, { url: "/api/sink/behind", body: "x" }, { key: "k" });
+  await held(1);
+  assert.equal(await cancel(page, id), true);
+  const job = await w.becomes(page, id, "failed");
+  assert.equal(job.error.kind, "cancelled");
+  assert.equal((await w.get(page, behind)).waitingFor, id, "a dead letter like others");
+  await w.server.faults([]);
+  await w.server.release();
+  await until("the end of the request", async () => (await w.server.stats()).inFlight === 0);
+  await page.evaluate(() => client.syncNow());
+  assert.equal((await w.server.arrivals("/api/sink/held")).length, 1, "it is not sent again by itself");
+  assert.equal(await page.evaluate((id) => client.retry(id), id), true);
+  await w.becomes(page, id, "delivered");
+  await w.becomes(page, behind, "delivered");
+  assert.equal((await w.server.sink("/api/sink/held")).length, 1, "under its key");
+});
+
+test("cancel in one tab of what another tab's call set off; the other jobs in flight are not touched", async () => {
+  const [one, two] = [await w.open(), await w.open()];
+  await w.server.faults([{ path: "/api/sink", action: { hold: true } }]);
+  const ids = await one.evaluate(() => client.enqueueAll([0, 1, 2].map((at) => ({ url: `/api/sink/${at}`, body: `${at}` }))));
+  await held(3);
+  assert.equal(await cancel(two, ids[1]), true);
+  for (const page of [one, two]) await until("the job as cancelled", async () => (await w.get(page, ids[1])).error?.kind === "cancelled");
+  await w.server.faults([]);
+  await w.server.release();
+  for (const at of [0, 2]) await w.becomes(one, ids[at], "delivered");
+  assert.equal((await w.get(one, ids[1])).state, "failed");
+});
+
+test("cancel comes too late for what is delivered, and never for what is not there", async () => {
+  const page = await w.open();
+  const id = await w.enqueue(page, { url: "/api/sink/x", body: "x" });
+  await w.becomes(page, id, "delivered");
+  assert.equal(await cancel(page, id), false);
+  assert.equal((await w.get(page, id)).state, "delivered");
+  assert.equal(await cancel(page, crypto.randomUUID()), false);
+});
+
+for (const method of ["pause", "resume", "syncNow"]) {
+  test(`${method} of a queue that nobody knows is refused`, async () => {
+    const page = await w.open({ config: { queues: { mail: {} } } });
+    const { code, message } = await w.refused(page, method, "mial");
+    assert.equal(code, "unknown-queue");
+    assert.match(message, /mial/);
+    for (const known of ["mail", "default"]) assert.equal((await w.refused(page, method, known)).code, undefined, known);
+    await w.enqueue(page, { url: "/api/sink/x", body: "x" }, { queue: "adhoc", ...later() });
+    assert.equal((await w.refused(page, method, "adhoc")).code, undefined, "it holds a job");
+  });
+}
+
+test("a pause of a queue that is known by its one job can be taken back when the job is gone", async () => {
+  const page = await w.open();
+  const id = await w.enqueue(page, { url: "/api/sink/x", body: "x" }, { queue: "adhoc", ...later() });
+  await page.evaluate(() => client.pause("adhoc"));
+  assert.equal(await page.evaluate((id) => client.discard(id), id), true);
+  assert.equal((await w.refused(page, "resume", "adhoc")).code, undefined);
+  assert.deepEqual((await w.snapshot(page)).pausedQueues, []);
+});
+
+test("what the server replied to a delivered job is in the event, the hook, get() and watch(), where the queue asks for it", async () => {
+  const config = { queues: { default: { response: { headers: ["X-Ref", "Location", "X-Absent"], body: true } }, plain: {}, heads: { response: { headers: ["x-ref"] } } } };
+  const page = await w.open({ options: { worker: script(config, { delivered: "" }) } });
+  await w.server.faults([{ path: "/api/sink", action: { headers: { "x-ref": "42", location: "/api/sink/17", "set-cookie": "private=1" } } }]);
+  await page.evaluate(() => {
+    window.events = [];
+    client.on("delivered", (job) => events.push(job));
+  });
+  const ids = {};
+  const watched = {};
+  for (const queue of ["default", "plain", "heads"]) {
+    ids[queue] = await w.enqueue(page, { url: `/api/sink/${queue}`, body: "x" }, { queue });
+    watched[queue] = page.evaluate((id) => new Promise((resolve) => client.watch(id, (job) => job?.state === "delivered" && resolve(job))), ids[queue]);
+  }
+  for (const [queue, id] of Object.entries(ids)) {
+    await w.becomes(page, id, "delivered");
+    const hooked = await until("the hook", () => page.evaluate((id) => heard.delivered.find((job) => job.id === id), id));
+    const event = await until("the event", () => page.evaluate((id) => events.find((job) => job.id === id), id));
+    for (const job of [await w.get(page, id), hooked, event, await watched[queue]]) {
+      const { response } = job;
+      if (queue === "plain") {
+        assert.equal(response, undefined);
+        continue;
+      }
+      assert.equal(response.status, 200);
+      const headers = new Headers(response.headers);
+      assert.deepEqual(Object.fromEntries(headers), queue === "default" ? { "x-ref": "42", location: "/api/sink/17" } : { "x-ref": "42" });
+      if (queue === "default") assert.ok("arrival" in JSON.parse(response.body), response.body);
+      else assert.equal(response.body, undefined);
+    }
+  }
+});
+
+test("a reply's body is kept up to 64 KiB, and holds nothing up", async () => {
+  const page = await w.open({ config: { queues: { default: { response: { body: true } } } } });
+  await w.server.faults([
+    { path: "/api/sink/long", action: { status: 200, body: "begin ", flood: 50_000_000 } },
+    { path: "/api/sink/stalled", action: { status: 200, body: "begin ", stall: true } },
+    { path: "/api/sink/empty", action: { status: 204 } },
+  ]);
+  for (const [path, least, most] of [["long", 6, 65_536], ["stalled", 0, 6], ["empty", 0, 0]]) {
+    const job = await w.becomes(page, await w.enqueue(page, { url: `/api/sink/${path}`, body: "x" }), "delivered");
+    const body = job.response.body ?? "";
+    assert.ok(body.length >= least && body.length <= most, `${path}: ${body.length}`);
+  }
+  await until("no connection to be held", async () => (await w.server.stats()).openBodies === 0);
+  assert.ok((await w.server.stats()).bodyBytes < 40_000_000);
+});
+
+test("the delivered hook that throws changes nothing about the delivery", async () => {
+  const page = await w.open({ options: { worker: script({}, { delivered: "throws" }) } });
+  for (const path of ["a", "b"]) await w.becomes(page, await w.enqueue(page, { url: `/api/sink/${path}`, body: "x" }), "delivered");
+  assert.equal((await w.server.sink()).length, 2);
+});
+
+test("an idempotency key among the headers is the job's key", async () => {
+  const page = await w.open();
+  const key = crypto.randomUUID();
+  for (const given of [key, `"${key}-quoted"`]) {
+    const plain = given.replaceAll('"', "");
+    const id = await w.enqueue(page, { url: "/api/sink/x", headers: { "Idempotency-Key": given }, body: "x" });
+    await w.becomes(page, id, "delivered");
+    assert.equal((await w.server.arrivals("/api/sink/x")).at(-1).idempotencyKey, plain);
+  }
+});
+
+test("watch() of a job that was given back to a closed origin does not stay at syncing", async () => {
+  const page = await w.open({ config: { queues: { default: { backoff: { base: 600_000, max: 600_000, jitter: "equal" } } } } });
+  await w.server.faults([{ path: "/api/sink", action: { hold: true, status: 503 } }]);
+  const ids = await page.evaluate(async () => {
+    await client.pause();
+    const ids = await client.enqueueAll(Array.from({ length: 30 }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` })));
+    window.seen = {};
+    for (const id of ids) client.watch(id, (job) => (seen[id] = job?.state));
+    await client.resume();
+    return ids;
+  });
+  await held(6);
+  await w.server.release();
+  await w.server.faults([]);
+  await until("a closed origin at rest", async () => !(await w.snapshot(page)).isRunning && (await page.evaluate(() => client.metrics())).origins.some((origin) => origin.closures > 0));
+  const stored = Object.fromEntries((await w.list(page)).map((job) => [job.id, job.state]));
+  assert.deepEqual([...new Set(Object.values(stored))], ["pending"]);
+  await until("what is watched to be as what is stored", async () => {
+    const seen = await page.evaluate(() => seen);
+    const wrong = ids.filter((id) => (seen[id] ?? "pending") !== stored[id]).map((id) => seen[id]);
+    if (wrong.length > 0) throw new Error(`${wrong.length} are shown as ${[...new Set(wrong)]}`);
+    return true;
+  }, 15_000);
+});
