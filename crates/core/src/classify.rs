@@ -74,6 +74,8 @@ pub struct Response {
 /// What is kept of the response to a delivered job, where the queue asks for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeptResponse {
+    /// The status.
+    pub status: u16,
     /// The headers that the configuration names and the response has.
     pub headers: Vec<(String, String)>,
     /// The body as text, at most 64 KiB of it.
@@ -297,7 +299,7 @@ crate::names!(ErrorKind {
     Cancelled: "cancelled",
     Storage: "storage"
 });
-crate::record!(KeptResponse { headers: "headers" = Vec::new(), body: "body" });
+crate::record!(KeptResponse { status: "status", headers: "headers" = Vec::new(), body: "body" });
 crate::record!(LastError { kind: "kind", status: "status", message: "message" });
 crate::names!(Meaning {
     Delivered: "deliver",

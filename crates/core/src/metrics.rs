@@ -54,7 +54,7 @@ pub struct OriginMetrics {
 impl Metrics {
     /// Computes the figures of the current owner.
     #[must_use]
-    pub fn of(ledger: &Ledger, history: &[Outcome], next_sync_at: Option<Millis>) -> Self {
+    pub fn of(ledger: &Ledger, history: &[Outcome], next_sync_at: Option<Millis>, now: Millis) -> Self {
         let own = || history.iter().filter(|outcome| outcome.owner == ledger.owner);
         let times = sorted(own().map(|outcome| (outcome.delivered_at.since(outcome.queued_at), 0, 0)).collect());
         let delivered = times.len() as u64;
@@ -76,6 +76,7 @@ impl Metrics {
             origins: ledger
                 .origins
                 .iter()
+                .filter(|health| health.is_in_trouble() || health.rests_until > now)
                 .filter(|health| ledger.own_queues().any(|queue| queue.origins.contains(&health.origin)))
                 .map(|origin| OriginMetrics {
                     origin: origin.origin.clone(),
@@ -125,7 +126,7 @@ mod tests {
 
     #[test]
     fn of_nothing_there_is_no_rate() {
-        let metrics = Metrics::of(&Ledger::default(), &[], None);
+        let metrics = Metrics::of(&Ledger::default(), &[], None, Millis(0));
         assert_eq!((metrics.delivered, metrics.success_rate, metrics.mean_time, metrics.p95_time), (0, None, None, None));
     }
 
@@ -135,7 +136,7 @@ mod tests {
         history.push(outcome("another", 1_000_000));
         let counts = Counts { failed: 25, ..Counts::default() };
         let queue = QueueLedger { queue: "q".to_owned(), counts, ..QueueLedger::default() };
-        let metrics = Metrics::of(&Ledger { queues: vec![queue], ..Ledger::default() }, &history, None);
+        let metrics = Metrics::of(&Ledger { queues: vec![queue], ..Ledger::default() }, &history, None, Millis(0));
         assert_eq!((metrics.delivered, metrics.mean_time, metrics.p95_time), (100, Some(50), Some(95)));
         assert_eq!(metrics.success_rate, Some(0.8));
     }

@@ -257,8 +257,12 @@ pub fn now() -> Millis {
     Millis(js_sys::Date::now() as u64)
 }
 
-/// A job as the app sees it: its metadata is what the app gave, not its JSON text.
+/// A job as the app sees it: its metadata is what the app gave, not its JSON text, and headers are an object.
 pub fn parse_metadata(job: JsValue) -> JsValue {
+    let response = js::get(&job, "response");
+    if let Ok(headers) = Object::from_entries(&js::get(&response, "headers")) {
+        js::set(&response, "headers", &headers);
+    }
     if let Some(text) = js::get(&job, "metadata").as_string()
         && let Ok(metadata) = js_sys::JSON::parse(&text)
     {

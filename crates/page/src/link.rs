@@ -11,7 +11,7 @@ use shearwater_core::{
     Error, ErrorCode,
     protocol::{Envelope, Op, VERSION},
     store::{Caller, receipts::REPEATED_FOR},
-    text::Text,
+    text::{Text, listed},
     view::Status,
 };
 use wasm_bindgen::prelude::*;
@@ -225,21 +225,19 @@ impl Link {
 
     /// Tells the app once of each header that was taken off its requests.
     fn warn_of_dropped(&self, dropped: &JsValue) {
-        let Ok(dropped) = decode::<Vec<String>>(dropped) else { return };
-        for name in dropped {
-            let mut warned = self.warned.borrow_mut();
-            if !warned.contains(&name) {
-                js::console_warn(
-                    &[
-                        "[shearwater] the header \"",
-                        &name,
-                        "\" is a credential, which is never stored: supply it when the job is sent, \
-                         by shearwater.on(\"auth\", …) in the service worker",
-                    ]
-                    .text(),
-                );
-                warned.push(name);
-            }
+        let Ok(mut dropped) = decode::<Vec<String>>(dropped) else { return };
+        let mut warned = self.warned.borrow_mut();
+        dropped.retain(|name| !warned.contains(name));
+        if !dropped.is_empty() {
+            js::console_warn(
+                &[
+                    "[shearwater] credentials are never stored: ",
+                    &listed(&dropped),
+                    ". Supply them when a job is sent, in the \"auth\" hook of the service worker: shearwater.on(\"auth\", …)",
+                ]
+                .text(),
+            );
+            warned.extend(dropped);
         }
     }
 

@@ -23,7 +23,8 @@ use crate::{
     engine::Engine,
     gate::Gate,
     host::Host,
-    js, reply,
+    js,
+    reply::{self, Guard},
 };
 
 /// Milliseconds that the question for the time may take.
@@ -170,15 +171,22 @@ async fn attempt(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>, credent
         move || sending.abort(End::TimedOut)
     });
     let init = request_init(&engine.config, &engine.origin, job, body, credentials);
-    // A redirect would take the hook's headers along to wherever it leads.
-    let guarded = !credentials.is_empty() && follows(job.request.redirect.as_deref());
-    if guarded {
+    let guard = match job.request.redirect.as_deref() {
+        // Where only `follow` is allowed, and no header of a hook is sent (Fetch §4.1).
+        _ if job.request.mode.as_deref() == Some("no-cors") => None,
+        // By `error` a redirect would be told from no network by nobody.
+        Some("error" | "manual") => Some(Guard::Asked),
+        _ if !credentials.is_empty() => Some(Guard::Credentials),
+        _ if reply::looks_for_redirect(engine, job) => Some(Guard::Suspicion),
+        _ => None,
+    };
+    if guard.is_some() {
         js::set(&init, "redirect", &JsValue::from_str("manual"));
     }
     js::set(&init, "signal", &sending.controller.signal());
     let reply = match js::fetch(&job.request.url, &init) {
         Ok(promise) => match JsFuture::from(promise).await {
-            Ok(response) => reply::read(response.unchecked_into(), &sending, &queue, guarded).await,
+            Ok(response) => reply::read(response.unchecked_into(), &sending, &queue, guard).await,
             Err(_) => match sending.ended.get() {
                 Some(End::TimedOut) => Reply::TimedOut,
                 Some(End::Cancelled) => Reply::Unreachable,
@@ -190,11 +198,6 @@ async fn attempt(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>, credent
     drop(timer);
     sending.settled(engine);
     reply
-}
-
-/// Whether redirects are followed.
-fn follows(redirect: Option<&str>) -> bool {
-    redirect.is_none_or(|redirect| redirect == "follow")
 }
 
 /// Why a send was aborted.

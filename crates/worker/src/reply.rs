@@ -13,7 +13,7 @@ use std::rc::Rc;
 use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Millis,
-    classify::{KeptResponse, Reply, Response},
+    classify::{ErrorKind, KeptResponse, Reply, Response},
     config::{KeepResponse, QueueConfig},
     job::Job,
     text::Text,
@@ -50,18 +50,29 @@ const PROBE_HOLDS: u64 = 1_000;
 /// A place that was probed, when, and whether it could be reached.
 pub type Probe = (String, Millis, Gate<bool>);
 
-/// Reads the response of a send; `guarded` says that redirects were not followed for the credentials' sake.
-pub async fn read(response: js::Response, sending: &Rc<Sending>, queue: &QueueConfig, guarded: bool) -> Reply {
+/// Why redirects are not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// The request says so.
+    Asked,
+    /// They would take the auth hook's headers along to wherever they lead.
+    Credentials,
+    /// Following one is what may have found nobody the last time.
+    Suspicion,
+}
+
+/// Reads the response of a send.
+pub async fn read(response: js::Response, sending: &Rc<Sending>, queue: &QueueConfig, guard: Option<Guard>) -> Reply {
     if response.kind() == "opaqueredirect" {
-        return Reply::Redirected(
-            if guarded {
+        return match guard {
+            Some(Guard::Suspicion) => Reply::Hidden(LEADS_NOWHERE.to_owned()),
+            Some(Guard::Credentials) => Reply::Redirected(
                 "the server redirects, and headers of the auth hook are not sent along to another address: \
                  queue the job for the address that it redirects to"
-            } else {
-                "the server redirects, and the request says not to follow"
-            }
-            .to_owned(),
-        );
+                    .to_owned(),
+            ),
+            _ => Reply::Redirected("the server redirects, and the request says not to follow".to_owned()),
+        };
     }
     let status = response.status();
     if status == 0 {
@@ -84,7 +95,7 @@ pub async fn read(response: js::Response, sending: &Rc<Sending>, queue: &QueueCo
     let is_text = kind.is_some_and(|kind| is_text.iter().any(|text| kind.starts_with(text)));
     let keep = queue.response.as_ref().filter(|_| (200..300).contains(&status));
     if let Some(keep) = keep {
-        reply.kept = Some(kept(keep, &headers, &body, sending).await);
+        reply.kept = Some(kept(keep, status, &headers, &body, sending).await);
     } else if status >= 400 && is_text {
         reply.excerpt = excerpt(&body, sending).await;
     }
@@ -92,11 +103,11 @@ pub async fn read(response: js::Response, sending: &Rc<Sending>, queue: &QueueCo
     Reply::Status(reply)
 }
 
-async fn kept(keep: &KeepResponse, headers: &js::Headers, body: &Body, sending: &Rc<Sending>) -> KeptResponse {
+async fn kept(keep: &KeepResponse, status: u16, headers: &js::Headers, body: &Body, sending: &Rc<Sending>) -> KeptResponse {
     let named = keep.headers.iter().filter_map(|name| Some((name.to_ascii_lowercase(), headers.get(name)?)));
     let headers = named.collect();
     let body = if keep.body { Some(body.beginning(MOST_BYTES, sending).await) } else { None };
-    KeptResponse { headers, body }
+    KeptResponse { status, headers, body }
 }
 
 /// The beginning of an error reply. That it cannot be read changes nothing about the outcome.
@@ -157,14 +168,16 @@ impl Body {
 }
 
 /// What a rejected `fetch` means.
+///
+/// Of the app's own server a redirect that leads nowhere looks like no network. So a try after one that found nobody does
+/// not follow redirects ([`looks_for_redirect`]): if there is one, that is what was wrong.
 pub async fn explain_rejection(engine: &Rc<Engine>, job: &Job) -> Reply {
     if !engine.is_online() {
         return Reply::Unreachable;
     }
-    let request = &job.request;
     if job.origin != engine.origin {
-        let Ok(url) = js::URL::relative("/", &request.url) else { return Reply::Unreachable };
-        if !probe(engine, url.href(), "no-cors", "follow").await {
+        // Of its own origin, and by a method that changes nothing (RFC 9110 §9.2.1): the job's own address.
+        if !probe(engine, job.request.url.clone(), "no-cors").await {
             return Reply::Unreachable;
         }
         return Reply::Hidden(
@@ -176,29 +189,30 @@ pub async fn explain_rejection(engine: &Rc<Engine>, job: &Job) -> Reply {
             .text(),
         );
     }
-    // Of the app's own server it is worth asking only what cannot be an outage.
-    let suspect = request.integrity.as_deref().is_some_and(|integrity| !integrity.is_empty())
-        || job.unreachable % LOOKED_INTO_EACH == LOOKED_INTO_EACH - 1;
-    if suspect && probe(engine, request.url.clone(), "same-origin", "error").await {
-        if request.integrity.as_deref().is_some_and(|integrity| !integrity.is_empty()) {
-            return Reply::Hidden(
-                "the response does not match the request's integrity; the server may have acted on it".to_owned(),
-            );
-        }
-        return Reply::Unreachable;
+    if job.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Hidden) {
+        return Reply::Hidden(LEADS_NOWHERE.to_owned());
     }
-    if suspect && probe(engine, request.url.clone(), "same-origin", "manual").await {
-        return Reply::Hidden("the server redirects in circles, or to where the request may not follow".to_owned());
+    let integrity = job.request.integrity.as_deref().is_some_and(|integrity| !integrity.is_empty());
+    let own = js::get2(&js_sys::global(), "location", "href").as_string().unwrap_or_default();
+    if integrity && probe(engine, own, "same-origin").await {
+        return Reply::Hidden("the response does not match the request's integrity; the server may have acted on it".to_owned());
     }
     Reply::Unreachable
 }
 
-/// Of so many tries of one job that found nobody, one is looked into.
-const LOOKED_INTO_EACH: u32 = 4;
+/// Why following a redirect of the app's own server found nobody.
+const LEADS_NOWHERE: &str = "the server redirects in circles, or to where the request may not follow; it may have acted on it";
+
+/// Whether this try is to show a redirect instead of following it.
+pub fn looks_for_redirect(engine: &Engine, job: &Job) -> bool {
+    job.origin == engine.origin
+        && job.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Network)
+        && job.failures() % 2 == 1
+}
 
 /// Whether anything comes back from this address; sends that fail together share one probe.
-async fn probe(engine: &Rc<Engine>, url: String, mode: &'static str, redirect: &'static str) -> bool {
-    let (now, key) = (clock::now(), [mode, " ", redirect, " ", &url].text());
+async fn probe(engine: &Rc<Engine>, url: String, mode: &'static str) -> bool {
+    let (now, key) = (clock::now(), url.clone());
     let known = engine.probes.borrow().iter().find(|(other, at, _)| *other == key && now.0.abs_diff(at.0) < PROBE_HOLDS).cloned();
     if let Some((.., answer)) = known {
         return answer.passed().await;
@@ -216,9 +230,7 @@ async fn probe(engine: &Rc<Engine>, url: String, mode: &'static str, redirect: &
         move || controller.unchecked_into::<js::AbortController>().abort()
     });
     let init = js_sys::Object::new();
-    for (name, value) in
-        [("method", "HEAD"), ("mode", mode), ("redirect", redirect), ("credentials", "omit"), ("cache", "no-store")]
-    {
+    for (name, value) in [("method", "HEAD"), ("mode", mode), ("credentials", "omit"), ("cache", "no-store")] {
         js::set(&init, name, &JsValue::from_str(value));
     }
     js::set(&init, "signal", &controller.signal());

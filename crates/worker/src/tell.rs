@@ -14,8 +14,12 @@ use std::rc::Rc;
 
 use crate::{engine::Engine, js};
 
-/// A job as the app sees it: its metadata is what the app gave, not its JSON text.
+/// A job as the app sees it: its metadata is what the app gave, not its JSON text, and headers are an object.
 fn parse_metadata(job: wasm_bindgen::JsValue) -> wasm_bindgen::JsValue {
+    let response = js::get(&job, "response");
+    if let Ok(headers) = js_sys::Object::from_entries(&js::get(&response, "headers")) {
+        js::set(&response, "headers", &headers);
+    }
     if let Some(metadata) = js::get(&job, "metadata").as_string().and_then(|text| js_sys::JSON::parse(&text).ok()) {
         js::set(&job, "metadata", &metadata);
     }

@@ -30,7 +30,8 @@ use crate::{
 /// Jobs cleared in one transaction's page.
 const PAGE: u32 = 256;
 
-/// Tries a job again now: a dead letter afresh, a waiting one without waiting.
+/// Tries a job again now: a dead letter afresh, a waiting one without waiting. An origin that is closed for trouble is
+/// probed at once.
 ///
 /// # Errors
 /// What the transaction answers.
@@ -49,6 +50,9 @@ pub async fn retry<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfig
     line::enter(tx, &mut job, now).await?;
     ledger.shift(&job, from);
     ledger.add_origin(&job);
+    if ledger.origin(&job.origin).is_some() {
+        ledger.change_origin(&job.origin, now, |health| health.ripen(now));
+    }
     tx.put_job(&job)?;
     save(tx, &mut ledger).await?;
     Ok(Some(job))

@@ -165,7 +165,7 @@ pub async fn metrics<T: Tx>(tx: &T, now: Millis) -> Result<Metrics, Error> {
     let ledger = ledger(tx).await?;
     let history = tx.oldest_outcomes(u32::MAX).await?;
     let next = next_wake(tx, &ledger, now).await?;
-    Ok(Metrics::of(&ledger, &history, next))
+    Ok(Metrics::of(&ledger, &history, next, now))
 }
 
 crate::record!(strict Filter {

@@ -320,15 +320,15 @@ impl<T: Tx> Work<'_, T> {
     fn note_origin(&mut self, job: &Job, settlement: &Settlement, meaning: Meaning) {
         let reply = &settlement.reply;
         self.reached_somebody |= reply.reached_somebody() && meaning != Meaning::Unreachable;
-        // A hidden reply does not say how its server fares.
-        if matches!(reply, Reply::Unsendable(_) | Reply::Withheld(_) | Reply::Hidden(_)) {
+        if matches!(reply, Reply::Unsendable(_) | Reply::Withheld(_)) {
             return;
         }
         let Settings { queue, breaker_threshold, retry_budget, .. } = self.settings;
         // The clock may have been set back since the reply came.
         let at = settlement.at.min(self.now);
         let asked = asked_to_wait(reply, at);
-        if matches!(meaning, Meaning::Retry | Meaning::Unreachable) {
+        // A server whose reply is hidden from us fares well enough to send one.
+        if matches!(meaning, Meaning::Retry | Meaning::Unreachable) && !matches!(reply, Reply::Hidden(_)) {
             self.ledger.change_origin(&job.origin, self.now, |origin| {
                 let delay = closure_delay(&queue.backoff, settlement.roll);
                 origin.mark_trouble(&job.id, at, breaker_threshold, delay, asked.unwrap_or(0));
