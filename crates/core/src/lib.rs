@@ -54,6 +54,7 @@ pub mod clock;
 pub mod config;
 pub mod drain;
 pub mod error;
+pub mod fetchable;
 mod http_date;
 pub mod id;
 pub mod job;

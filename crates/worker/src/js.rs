@@ -52,6 +52,10 @@ extern "C" {
 
     /// A `Blob`.
     pub type Blob;
+    #[wasm_bindgen(constructor, catch)]
+    pub fn new(parts: &js_sys::Array) -> Result<Blob, JsValue>;
+    #[wasm_bindgen(method, getter)]
+    pub fn size(this: &Blob) -> f64;
 
     /// A `Response`: fetched, or around a body to be read.
     pub type Response;
