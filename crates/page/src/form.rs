@@ -4,14 +4,14 @@ use js_sys::{Array, JsString, RegExp};
 use shearwater_core::text::Text;
 use wasm_bindgen::prelude::*;
 
-use crate::js::{self, FormData};
+use crate::js;
 
 /// The form as it is now, in the parts that it is sent in, and its content type.
 ///
 /// HTML's "multipart/form-data encoding algorithm". A part is a string, or a file by reference: nothing is read
 /// here, so that a form can be handed over by a page that is about to go. The platform's own way
 /// (`Response(form)`) reads the files, and in `WebKit` none that holds one.
-pub fn encode(form: &FormData) -> (Array, String) {
+pub fn encode(form: &JsValue) -> (Array, String) {
     let boundary = ["----shearwater-", &js::random_uuid()].text();
     // JavaScript's strings and patterns: Rust's would be 6 KB of what ships.
     let (breaks, parts, texts) = (RegExp::new("\r\n?|\n", "g"), Array::new(), Array::new());
@@ -23,7 +23,9 @@ pub fn encode(form: &FormData) -> (Array, String) {
         parts.push(&texts.join("").into());
         texts.set_length(0);
     };
-    form.for_each(&mut |value, name| {
+    for entry in Array::from(form).iter() {
+        let entry: Array = entry.unchecked_into();
+        let (name, value) = (entry.get(0).unchecked_into::<JsString>(), entry.get(1));
         add("--");
         add(&boundary);
         add("\r\nContent-Disposition: form-data; name=\"");
@@ -42,7 +44,7 @@ pub fn encode(form: &FormData) -> (Array, String) {
             parts.push(&value);
         }
         add("\r\n");
-    });
+    }
     add("--");
     add(&boundary);
     add("--\r\n");

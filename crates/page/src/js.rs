@@ -78,10 +78,6 @@ extern "C" {
     pub type Headers;
     #[wasm_bindgen(constructor, catch)]
     pub fn new(init: &JsValue) -> Result<Headers, JsValue>;
-    #[wasm_bindgen(method, js_name = forEach)]
-    pub fn for_each(this: &Headers, visit: &mut dyn FnMut(String, String));
-    #[wasm_bindgen(method)]
-    pub fn get(this: &Headers, name: &str) -> Option<String>;
 
     /// `Response`, which encodes every kind of body that `fetch` takes.
     pub type Response;
@@ -109,11 +105,6 @@ extern "C" {
     pub type ArrayBuffer;
     #[wasm_bindgen(method, catch)]
     pub fn slice(this: &ArrayBuffer, from: f64, upto: f64) -> Result<JsValue, JsValue>;
-
-    /// A form.
-    pub type FormData;
-    #[wasm_bindgen(method, js_name = forEach)]
-    pub fn for_each(this: &FormData, visit: &mut dyn FnMut(JsValue, js_sys::JsString));
 
     /// `Blob`.
     pub type Blob;

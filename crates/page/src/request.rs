@@ -211,7 +211,7 @@ fn encode(body: &JsValue) -> Result<(Body, Option<String>), JsValue> {
         "URLSearchParams" => (js::text_of(body).map_err(unfit)?, "application/x-www-form-urlencoded;charset=UTF-8"),
         "Blob" | "File" => return Ok((Body::Here(body.clone()), text(body, "type").filter(|kind| !kind.is_empty()))),
         "FormData" => {
-            let (parts, kind) = form::encode(body.unchecked_ref());
+            let (parts, kind) = form::encode(body);
             return Ok((Body::Here(parts.into()), Some(kind)));
         }
         "ArrayBuffer" => {
@@ -248,10 +248,10 @@ fn refused(part: &str, error: &JsValue) -> JsValue {
     invalid([part, ": ", &js::message_of(error)].text())
 }
 
+/// Names and values.
 fn pairs(headers: &Headers) -> Vec<(String, String)> {
-    let mut pairs = Vec::new();
-    headers.for_each(&mut |value, name| pairs.push((name, value)));
-    pairs
+    let text = |pair: &JsValue, at| pair.unchecked_ref::<Array>().get(at).as_string().unwrap_or_default();
+    Array::from(headers).iter().map(|pair| (text(&pair, 0), text(&pair, 1))).collect()
 }
 
 /// Fetch's options: those that are not its defaults, or all that are there.
