@@ -30,21 +30,51 @@ export interface ConnectOptions {
   timeout?: number;
 }
 
-/** What to send. `method` is `POST` by default when there is a body, else `GET`. */
+/**
+ * What to send: what `fetch` takes, as one object. `method` is `POST` by default when there is a body, else `GET`.
+ *
+ * What `fetch` would refuse without asking the network is refused with `invalid-request`: `mode: "same-origin"` to
+ * another origin, `mode: "no-cors"` with `PUT`, `cache: "only-if-cached"`, a port that browsers block, `http:` from an
+ * `https:` app.
+ *
+ * `keepalive`, `duplex`, `priority`, `window` and `attributionReporting` of a copied `fetch` call mean nothing here;
+ * they are ignored, and the console says so once.
+ */
 export interface RequestInput {
   /** Absolute, or relative to the page. */
   url: string | URL;
   method?: string;
-  /** `Authorization`, `Cookie` and CSRF headers are taken off and never stored: see the worker's `auth` hook. */
+  /**
+   * `Authorization`, `Cookie` and CSRF headers are taken off and never stored: see the worker's `auth` hook. An
+   * `Idempotency-Key` of your own (or the header that the queue names instead) becomes the job's key: 1 to 256
+   * printable ASCII characters, in quotes or not. The app's own server gets it in quotes, another as you wrote it.
+   */
   headers?: HeadersInit;
-  /** A plain object or array is sent as JSON. */
-  body?: BodyInit | JsonObject | JsonArray | null;
+  /**
+   * Taken as it is at the call. Plain objects, arrays, and objects with a `toJSON` method are sent as JSON; numbers and
+   * booleans as text, as `fetch` does. Anything else that `fetch` has no encoding for (a `Map`, a `Promise`, a class
+   * instance) is refused.
+   */
+  body?: BodyInit | object | number | boolean | null;
   credentials?: RequestCredentials;
   mode?: "cors" | "no-cors" | "same-origin";
   redirect?: RequestRedirect;
   referrerPolicy?: ReferrerPolicy;
   cache?: RequestCache;
   integrity?: string;
+  /**
+   * Takes the request back until `enqueue` has resolved: that is rejected with the signal's reason, and a job that was
+   * stored by then is discarded. One that is being sent already goes on.
+   */
+  signal?: AbortSignal | null;
+  /** Ignored. */
+  keepalive?: boolean;
+  /** Ignored. */
+  duplex?: "half";
+  /** Ignored; the priority of a job is an option of `enqueue`. */
+  priority?: "high" | "low" | "auto";
+  /** Ignored. */
+  window?: null;
 }
 
 export type Json = string | number | boolean | null | JsonObject | JsonArray;
@@ -58,8 +88,8 @@ export interface EnqueueOptions {
   key?: string;
   /** `critical` 10, `high` 8, `normal` 5 (default), `low` 3, `cleanup` 1, or 1–10. */
   priority?: "critical" | "high" | "normal" | "low" | "cleanup" | number;
-  /** Your own data, kept with the job and shown with it; 16 KiB of JSON at most. */
-  metadata?: Json;
+  /** Your own data, kept with the job and shown with it; what a body may be as JSON, 16 KiB at most. */
+  metadata?: Json | object;
   /** Not before this instant. */
   notBefore?: number;
   /** After this long undelivered, the job is `failed` with reason `expired`. Default: 7 days. */
@@ -204,7 +234,15 @@ export interface Client {
     backgroundSync: boolean;
     periodicSync: boolean;
   }>;
-  /** Stores a request; resolves with the job's id when it is safely on the disk. */
+  /**
+   * Stores a request; resolves with the job's id when it is safely on the disk.
+   *
+   * It is handed to the worker within the call, so that one made in `pagehide` or `visibilitychange` arrives though the
+   * page goes, with two exceptions. The body of a `Request`, or a stream, is read first, which takes time: queue
+   * `{url, method, body}` instead. And of a page that goes into the back/forward cache Chromium passes no message on
+   * before it comes back: queue when something changes, not when the page goes. WebKit reads no `Request` whose
+   * body is a form with files, and `enqueue` says so.
+   */
   enqueue(request: Request | RequestInput, options?: EnqueueOptions): Promise<string>;
   /** Stores many in one transaction: all or none. */
   enqueueAll(requests: Array<Request | RequestInput>, options?: EnqueueOptions): Promise<string[]>;

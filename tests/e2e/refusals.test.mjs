@@ -46,6 +46,39 @@ test("what cannot be queued is refused with the name of what is wrong, and store
       "key is 1 to 256": () => client.enqueue({ url }, { key: "" }),
       "maxAttempts is at least 1": () => client.enqueue({ url }, { maxAttempts: 0 }),
       "metadata": () => client.enqueue({ url }, { metadata: "x".repeat(20_000) }),
+      "maxAge, maxAttempts": () => client.enqueue({ url }, { keey: "a" }),
+      "priority, metadata": () => client.enqueue({ url }, { keey: "a" }),
+      "second argument": () => client.enqueue({ url, metadata: { a: 1 } }),
+      "signal is not": () => client.enqueue({ url, signal: {} }),
+      "type Map ": () => client.enqueue({ url, body: new Map([[1, 2]]) }),
+      "type Set ": () => client.enqueue({ url, body: new Set([1]) }),
+      "type Invoice ": () => client.enqueue({ url, body: new (class Invoice {})() }),
+      "type Function ": () => client.enqueue({ url, body: () => {} }),
+      "type Symbol ": () => client.enqueue({ url, body: Symbol("x") }),
+      "type Promise ": () => client.enqueue({ url, body: Promise.resolve("x") }),
+      "type HTMLDivElement ": () => client.enqueue({ url, body: document.createElement("div") }),
+      "type Response ": () => client.enqueue({ url, body: new Response("x") }),
+      "type RegExp ": () => client.enqueue({ url, body: /x/ }),
+      "type Object ": () => client.enqueue({ url, body: { toJSON: () => undefined } }),
+      "body: ": () => {
+        const cycle = {};
+        cycle.cycle = cycle;
+        return client.enqueue({ url, body: cycle });
+      },
+      "BigInt": () => client.enqueue({ url, body: { a: 10n } }),
+      "toJSON threw": () => client.enqueue({ url, body: { toJSON: () => { throw new Error("toJSON threw"); } } }),
+      "metadata: a value of type Map": () => client.enqueue({ url }, { metadata: new Map() }),
+      "Idempotency-Key is": () => client.enqueue({ url, headers: { "Idempotency-Key": 'a"b' } }),
+      "no-cors takes the methods": () => client.enqueue({ url, method: "PUT", mode: "no-cors" }),
+      "no-cors takes no redirect": () => client.enqueue({ url, mode: "no-cors", redirect: "error" }),
+      "no-cors takes no integrity": () => client.enqueue({ url, mode: "no-cors", integrity: "sha256-x" }),
+      "only-if-cached never": () => client.enqueue({ url, cache: "only-if-cached" }),
+      "only-if-cached": () => client.enqueue(new Request(url, { mode: "same-origin", cache: "only-if-cached" })),
+      "same-origin does not reach": () => client.enqueue({ url: "https://example.org/x", mode: "same-origin" }),
+      "referrerPolicy is one of": () => client.enqueue({ url, referrerPolicy: "never" }),
+      "blocks port 25": () => client.enqueue({ url: "http://localhost:25/x" }),
+      "more than 64 KiB": () => client.enqueue({ url: `${url}?${"x".repeat(70_000)}` }),
+      "cache is not a string": () => client.enqueue({ url, cache: 5 }),
       "UUID": () => client.get("1"),
       "after": () => client.list({ after: crypto.randomUUID() }),
       "lmit": () => client.list({ lmit: 1 }),
@@ -79,6 +112,19 @@ test("enqueueAll stores all or none", async () => {
   assert.deepEqual(await w.list(page), []);
   await w.settled(page);
   assert.equal((await w.server.arrivals("/api/sink")).length, 0);
+});
+
+test("an edit is refused when what it would make of the request is nothing that fetch sends", async () => {
+  const page = await w.open();
+  await page.evaluate(() => client.pause());
+  const id = await w.enqueue(page, { url: "/api/sink/kept", method: "POST", body: "x", mode: "same-origin" });
+  const other = `${w.server.origin.replace("localhost", "127.0.0.1")}/api/sink/other`;
+  for (const change of [{ url: other }, { cache: "only-if-cached" }, { mode: "no-cors", method: "PUT" }, { url: "http://localhost:25/" }]) {
+    assert.equal((await w.refused(page, "edit", id, change)).code, "invalid-request", JSON.stringify(change));
+  }
+  assert.equal(await page.evaluate((id, url) => client.edit(id, { url, mode: "cors" }), id, other), true);
+  await page.evaluate(() => client.resume());
+  await w.becomes(page, id, "delivered");
 });
 
 for (const [what, config, name] of [
@@ -133,12 +179,21 @@ test("messages of the wrong shape or version get a typed error and change nothin
       ask({ shearwater: 1, re: "f", op: { enqueue: { jobs: "many" } } }),
       ask({ shearwater: 1, re: "g", op: { enqueue: { jobs: [job, job] } } }),
       ask({ shearwater: "x", re: "h", op: "status" }),
+      ...[
+        [{ size: 5 }], [{ byteLength: 3 }], ["text"], [new Date()], [new Uint8Array(3)], [[1]], [[{ size: 5 }]], [[["a"]]], [new Map()], [true],
+        [undefined, "beyond the jobs"], new Array(10_000_000),
+      ].map((bodies, at) => ask({ shearwater: 1, re: `body ${at}`, op: { enqueue: { jobs: [job] } }, bodies })),
+      ask({ shearwater: 1, re: "i", op: { edit: { id, request: { url: "", method: "" }, body: true } }, bodies: [{ size: 5 }] }),
+      ask({ shearwater: 1, re: "j", op: { edit: { id, request: { url: "https://example.org/", method: "", mode: "same-origin" } } } }),
+      ask({ shearwater: 1, re: "k", op: { enqueue: { jobs: [{ ...job, request: { ...job.request, mode: "same-origin" } }] } } }),
     ]);
   }, id);
   assert.deepEqual(answers.map((answer) => answer.error?.code), [
     "invalid-message", "invalid-message", "invalid-message", "invalid-message", "invalid-message", "invalid-message", "invalid-request", "invalid-message",
+    ...Array(13).fill("invalid-message"), "invalid-request", "invalid-request",
   ]);
   assert.deepEqual((await w.list(page)).map((job) => job.id), [id]);
+  assert.deepEqual((await page.evaluate(() => window.rows("bodies"))).length, 1);
 });
 
 test("the app's own messages are left to the app", async () => {

@@ -17,8 +17,23 @@ worker.on("authh", () => undefined);
 const client: Client = await connect({ worker: "/sw.js", syncOnMount: false });
 const id: string = await client.enqueue({ url: "/api", body: { a: [1, null] } }, { key: "k", priority: "high", metadata: { a: 1 } });
 await client.enqueueAll([new Request("/api"), { url: new URL("https://example.org") }]);
+interface Note {
+  title: string;
+  tags?: string[];
+}
+const note: Note = { title: "a" };
+await client.enqueue({ url: "/api", body: note }, { metadata: note });
+await client.enqueue({ url: "/api", body: new FormData() });
+await client.enqueue({ url: "/api", body: 5 });
+// A call of fetch, copied.
+const init: RequestInit = { method: "POST", body: "x", keepalive: true, signal: AbortSignal.timeout(1_000), headers: { "Idempotency-Key": "a" } };
+await client.enqueue({ url: "/api", method: "POST", body: "x", keepalive: true, signal: init.signal });
 // @ts-expect-error there is no such priority
 await client.enqueue({ url: "/api" }, { priority: "urgent" });
+// @ts-expect-error a symbol is no body
+await client.enqueue({ url: "/api", body: Symbol("x") });
+// @ts-expect-error there is no such member
+await client.enqueue({ url: "/api", methd: "POST" });
 const job: Job | null = await client.get(id);
 if (job?.state === "failed") console.log(job.error?.kind satisfies string | undefined);
 const stop: () => void = client.subscribe(() => {

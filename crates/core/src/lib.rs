@@ -55,6 +55,7 @@ pub mod config;
 pub mod credentials;
 pub mod drain;
 pub mod error;
+pub mod fetchable;
 mod http_date;
 pub mod id;
 pub mod job;

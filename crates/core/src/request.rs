@@ -9,6 +9,12 @@ use crate::{
 /// The largest stored header section, in bytes; servers refuse more long before.
 const LONGEST_HEADERS: usize = 64 * 1024;
 
+/// The longest stored URL, in bytes; Chromium sends none of more than 2 MiB, and servers refuse it long before.
+const LONGEST_URL: usize = 64 * 1024;
+
+/// The longest idempotency key that an app may give, in bytes.
+const LONGEST_KEY: usize = 256;
+
 /// A request without its body, as it is stored and sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestHead {
@@ -57,6 +63,19 @@ const FORBIDDEN: &[&str] = &[
     "via",
 ];
 
+/// Referrer Policy §3; the empty string is the app's own policy.
+const REFERRER_POLICIES: [&str; 9] = [
+    "",
+    "no-referrer",
+    "no-referrer-when-downgrade",
+    "same-origin",
+    "origin",
+    "strict-origin",
+    "origin-when-cross-origin",
+    "strict-origin-when-cross-origin",
+    "unsafe-url",
+];
+
 impl RequestHead {
     /// Checks the head, takes credentials off it and returns which headers were taken; `credentials` are the name parts
     /// that the configuration adds. A fragment, which is never sent, is dropped.
@@ -83,6 +102,9 @@ impl RequestHead {
                 .text(),
             ));
         }
+        if self.url.len() > LONGEST_URL {
+            return Err(Error::invalid_request("url: more than 64 KiB; put data in the body"));
+        }
         if !is_token(&self.method) {
             return Err(Error::invalid_request("method is not an HTTP method (RFC 9110 token)"));
         }
@@ -97,6 +119,7 @@ impl RequestHead {
             self.cache.as_deref(),
             &["default", "no-store", "reload", "no-cache", "force-cache", "only-if-cached"],
         )?;
+        check_choice("referrerPolicy", self.referrer_policy.as_deref(), &REFERRER_POLICIES)?;
         let mut taken = Vec::new();
         let mut size = 0;
         for (name, value) in &mut self.headers {
@@ -115,6 +138,23 @@ impl RequestHead {
             keep
         });
         Ok(taken)
+    }
+
+    /// The idempotency key that the app gives by the header `name`: a structured-field string (RFC 8941 §3.3.3)
+    /// without its quotes, or the same text without any.
+    ///
+    /// # Errors
+    /// `invalid-request` when it could not be sent as such a string.
+    pub fn given_key(&self, name: &str) -> Result<Option<String>, Error> {
+        let Some((_, value)) = self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)) else { return Ok(None) };
+        let bare = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
+        let fits = (1..=LONGEST_KEY).contains(&bare.len());
+        // Neither is escaped where the key is sent.
+        if !fits || !bare.bytes().all(|byte| matches!(byte, b' '..=b'~') && !b"\"\\".contains(&byte)) {
+            let reason = " is 1 to 256 printable ASCII characters without quotes and backslashes, in quotes or not";
+            return Err(Error::invalid_request(["headers: ", name, reason].text()));
+        }
+        Ok(Some(bare.to_owned()))
     }
 
     /// This head as `change` has it: an empty URL or method, and an option that is not there, stay as they are.
@@ -233,6 +273,18 @@ mod tests {
     }
 
     #[test]
+    fn an_idempotency_key_is_given_with_quotes_or_without() {
+        let given = |value: &str| head("POST", &[("idempotency-key", value)]).given_key("Idempotency-Key");
+        for (value, key) in [("\"abc\"", "abc"), ("abc", "abc"), ("8e03978e-40d5", "8e03978e-40d5"), ("a b", "a b")] {
+            assert_eq!(given(value), Ok(Some(key.to_owned())), "{value}");
+        }
+        for value in ["", "\"\"", "\"", "\"a", "a\"", "\"a\";p=1", "a\\b", "é", "a\tb", &"x".repeat(257)] {
+            assert!(given(value).is_err(), "{value}");
+        }
+        assert_eq!(head("POST", &[("idempotency-key", "abc")]).given_key("X-Key"), Ok(None));
+    }
+
+    #[test]
     fn a_change_keeps_what_it_does_not_name() {
         let mut stored = head("PUT", &[("x-thing", "1"), ("content-type", "text/plain")]);
         stored.credentials = Some("include".into());
@@ -266,8 +318,14 @@ mod tests {
             bad.url = url.into();
             assert!(bad.admit(&[]).is_err(), "{url}");
         }
-        let mut bad = head("POST", &[]);
-        bad.mode = Some("navigate".into());
-        assert!(bad.admit(&[]).is_err());
+        for change in [
+            |bad: &mut RequestHead| bad.mode = Some("navigate".into()),
+            |bad: &mut RequestHead| bad.referrer_policy = Some("never".into()),
+            |bad: &mut RequestHead| bad.url.push_str(&"x".repeat(LONGEST_URL)),
+        ] {
+            let mut bad = head("POST", &[]);
+            change(&mut bad);
+            assert!(bad.admit(&[]).is_err());
+        }
     }
 }

@@ -17,15 +17,17 @@ use shearwater_core::{
     wire::Wire,
 };
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, future_to_promise, spawn_local};
+use wasm_bindgen_futures::{JsFuture, future_to_promise};
 
 use crate::{
     error::{invalid, to_js},
     events::{Events, Topic, parse_metadata},
     js,
+    lines::Lines,
     link::Link,
     options::ConnectOptions,
     request,
+    signal::Signals,
     wakes::Wakes,
     worker,
 };
@@ -33,6 +35,9 @@ use crate::{
 /// Events that `on` knows.
 const EVENTS: [&str; 9] =
     ["sync-start", "sync-complete", "delivered", "failed", "conflict", "blocked", "job", "removed", "progress"];
+
+/// Members of `EnqueueOptions`.
+const OPTIONS: [&str; 7] = ["queue", "key", "priority", "metadata", "notBefore", "maxAge", "maxAttempts"];
 
 /// Registers the worker, waits until it is active, and answers a client.
 ///
@@ -49,7 +54,7 @@ pub async fn connect(options: JsValue) -> Result<Client, JsValue> {
     let status = link.ask(Op::Status, Array::new()).await?;
     events.take_status(parse::<Status>(status, "the worker's status", Error::internal)?);
     let wakes = Wakes::new(&link, &events, &options);
-    Ok(Client { wakes: RefCell::new(Some(wakes)), link, events, lines: Rc::default() })
+    Ok(Client { wakes: RefCell::new(Some(wakes)), link, events, lines: Lines::new() })
 }
 
 /// A page's way to the queue. All of a page's clients, and all pages, see the same.
@@ -62,8 +67,7 @@ pub struct Client {
     link: Rc<Link>,
     events: Rc<Events>,
     wakes: RefCell<Option<Wakes>>,
-    /// The last enqueue of each key that is not answered yet, by queue and key.
-    lines: Rc<RefCell<Vec<(String, Promise)>>>,
+    lines: Rc<Lines>,
 }
 
 #[wasm_bindgen]
@@ -164,6 +168,9 @@ impl Client {
         promise(async move {
             let (id, (taken, headers, body)) = taken?;
             let bytes = taken.body.arrive().await?;
+            let mut signals = Signals::default();
+            signals.add(taken.signal);
+            signals.check()?;
             let op = Op::Edit(protocol::Edit { id, request: taken.head, headers, body });
             link.ask_as(caller, op, Array::of1(&bytes)).await
         })
@@ -261,43 +268,38 @@ impl Client {
     /// Ends this client; the worker goes on.
     pub fn close(&self) {
         self.wakes.take();
+        self.lines.close();
         self.events.close();
         self.link.close();
     }
 
     /// Stores requests, as they are at this moment.
     fn store(&self, requests: &[JsValue], options: &JsValue) -> Promise {
-        let (link, lines) = (Rc::clone(&self.link), Rc::clone(&self.lines));
+        let link = Rc::clone(&self.link);
         let taken = match take(requests, options) {
             Ok(taken) => taken,
             Err(error) => return Promise::reject(&error),
         };
         let caller = link.begin(None);
-        // Jobs of one key are stored one after the other: of two messages at once, the first may be lost with a
-        // dying worker, and be repeated after the second.
-        let line = taken.line();
-        let before = line.as_ref().and_then(|line| lines.borrow().iter().find(|(other, _)| other == line).cloned());
+        let (line, signals) = (taken.line(), taken.signals.clone());
+        let ids = if signals.is_empty() { Vec::new() } else { taken.jobs.iter().map(|job| job.id.clone()).collect() };
+        let turn = line.as_ref().and_then(|line| self.lines.turn(line));
         let stored = promise(async move {
-            if let Some((_, before)) = before {
-                // Whatever came of it.
-                let _ = JsFuture::from(before).await;
+            if let Some(turn) = turn {
+                // Whatever came of those before.
+                let _ = JsFuture::from(turn).await;
             }
             let bodies = Array::new();
             for body in taken.bodies {
                 bodies.push(&body.arrive().await?);
             }
+            taken.signals.check()?;
             link.ask_as(caller, Op::Enqueue(protocol::Enqueue { jobs: taken.jobs, repeat: false }), bodies).await
         });
         if let Some(line) = line {
-            self.lines.borrow_mut().retain(|(other, _)| *other != line);
-            self.lines.borrow_mut().push((line.clone(), stored.clone()));
-            let ended = stored.clone();
-            spawn_local(async move {
-                let _ = JsFuture::from(ended.clone()).await;
-                lines.borrow_mut().retain(|(other, last)| *other != line || !Object::is(last, &ended));
-            });
+            self.lines.join(line, &stored);
         }
-        stored
+        signals.race(stored, ids, Rc::clone(&self.link))
     }
 
     /// Asks, and answers jobs as the app sees them.
@@ -351,6 +353,7 @@ fn promise(work: impl Future<Output = Result<JsValue, JsValue>> + 'static) -> Pr
 struct Taken {
     jobs: Vec<NewJob>,
     bodies: Vec<request::Body>,
+    signals: Signals,
 }
 
 impl Taken {
@@ -364,13 +367,16 @@ impl Taken {
 fn take(requests: &[JsValue], options: &JsValue) -> Result<Taken, JsValue> {
     let (options, metadata) = enqueue_options(options)?;
     let (mut jobs, mut bodies) = (Vec::with_capacity(requests.len()), Vec::with_capacity(requests.len()));
+    let mut signals = Signals::default();
     for request in requests {
         let taken = request::take(request)?;
         let id = job_id(&js::random_uuid())?;
         jobs.push(NewJob { id, request: taken.head, options: options.clone(), metadata: metadata.clone() });
         bodies.push(taken.body);
+        signals.add(taken.signal);
     }
-    Ok(Taken { jobs, bodies })
+    signals.check()?;
+    Ok(Taken { jobs, bodies, signals })
 }
 
 fn job_id(text: &str) -> Result<JobId, JsValue> {
@@ -392,6 +398,8 @@ fn enqueue_options(options: &JsValue) -> Result<(EnqueueOptions, Option<String>)
     if !options.is_object() {
         return Err(invalid("the options are an object"));
     }
+    // All names, though some are read here and some by the core: an error lists what there is.
+    request::check_names("the options object", options, &OPTIONS, &[])?;
     let metadata = request::metadata(&js::get(options, "metadata"))?;
     let rest = Object::assign(&Object::new(), options.unchecked_ref());
     let _ = js_sys::Reflect::delete_property(&rest, &JsValue::from_str("metadata"));

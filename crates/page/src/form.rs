@@ -1,63 +1,55 @@
-//! A form as bytes.
+//! A form as what `fetch` would send, but for the boundary.
 
-use js_sys::{Array, JsString, Promise, RegExp};
+use js_sys::{Array, JsString, RegExp};
+use shearwater_core::text::Text;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, future_to_promise};
 
-use crate::js::{self, Blob, FormData, Readable, Response};
+use crate::js;
 
-/// A promise of the form as it is now, a `Blob`, and its content type.
+/// The form as it is now, in the parts that it is sent in, and its content type.
 ///
-/// `WebKit` sends a form that holds files, and reads none: `Response` answers `InvalidStateError`. So there it is
-/// encoded here. Only there: a `Blob` of files takes one that was removed for an empty one (Chromium).
-///
-/// # Errors
-/// What the platform throws.
-pub fn encode(form: &FormData) -> Result<(Promise, Option<String>), JsValue> {
-    let response: Readable = Response::new(form)?.unchecked_into();
-    let kind = response.headers().get("content-type");
-    let boundary = kind.as_deref().and_then(|kind| kind.rsplit_once('=')).map_or("", |(_, boundary)| boundary);
-    let ours = blob(form, boundary)?;
-    let theirs = response.blob()?;
-    let read = async move {
-        match JsFuture::from(theirs).await {
-            Err(error) if js::get(&error, "name").as_string().as_deref() == Some("InvalidStateError") => Ok(ours.into()),
-            outcome => outcome,
-        }
-    };
-    Ok((future_to_promise(read), kind))
-}
-
-/// HTML's "multipart/form-data encoding algorithm". The files are named and not read, so that nothing is copied.
-fn blob(form: &FormData, boundary: &str) -> Result<Blob, JsValue> {
+/// HTML's "multipart/form-data encoding algorithm". A part is a string, or a file by reference: nothing is read
+/// here, so that a form can be handed over by a page that is about to go. The platform's own way
+/// (`Response(form)`) reads the files, and in `WebKit` none that holds one.
+pub fn encode(form: &JsValue) -> (Array, String) {
+    let boundary = ["----shearwater-", &js::random_uuid()].text();
     // JavaScript's strings and patterns: Rust's would be 6 KB of what ships.
-    let (breaks, parts) = (RegExp::new("\r\n?|\n", "g"), Array::new());
+    let (breaks, parts, texts) = (RegExp::new("\r\n?|\n", "g"), Array::new(), Array::new());
     let add = |text: &str| {
-        parts.push(&JsValue::from_str(text));
+        texts.push(&JsValue::from_str(text));
     };
-    form.for_each(&mut |value, name| {
+    // Strings between two files travel as one.
+    let join = || {
+        parts.push(&texts.join("").into());
+        texts.set_length(0);
+    };
+    for entry in Array::from(form).iter() {
+        let entry: Array = entry.unchecked_into();
+        let (name, value) = (entry.get(0).unchecked_into::<JsString>(), entry.get(1));
         add("--");
-        add(boundary);
+        add(&boundary);
         add("\r\nContent-Disposition: form-data; name=\"");
-        parts.push(&quoted(&name.replace_by_pattern(&breaks, "\r\n")));
+        texts.push(&quoted(&name.replace_by_pattern(&breaks, "\r\n")));
         if let Some(text) = value.dyn_ref::<JsString>() {
             add("\"\r\n\r\n");
-            parts.push(&text.replace_by_pattern(&breaks, "\r\n"));
+            texts.push(&text.replace_by_pattern(&breaks, "\r\n"));
         } else {
             add("\"; filename=\"");
-            parts.push(&quoted(js::get(&value, "name").unchecked_ref()));
+            texts.push(&quoted(js::get(&value, "name").unchecked_ref()));
             add("\"\r\nContent-Type: ");
             let kind = js::get(&value, "type");
-            parts.push(&if kind.is_truthy() { kind } else { JsValue::from_str("application/octet-stream") });
+            texts.push(&if kind.is_truthy() { kind } else { JsValue::from_str("application/octet-stream") });
             add("\r\n\r\n");
+            join();
             parts.push(&value);
         }
         add("\r\n");
-    });
+    }
     add("--");
-    add(boundary);
+    add(&boundary);
     add("--\r\n");
-    Blob::new(&parts)
+    join();
+    (parts, ["multipart/form-data; boundary=", &boundary].text())
 }
 
 /// What stands between quotes.

@@ -23,6 +23,16 @@ extern "C" {
     #[wasm_bindgen(js_namespace = console, js_name = warn)]
     pub fn console_warn(text: &str);
 
+    /// `console.info`.
+    #[wasm_bindgen(js_namespace = console, js_name = info)]
+    pub fn console_info(text: &str);
+
+    #[wasm_bindgen(catch, js_namespace = ["Object", "prototype", "toString"], js_name = call)]
+    fn to_string(value: &JsValue) -> Result<String, JsValue>;
+    /// `String(value)`, which throws what `value` does.
+    #[wasm_bindgen(catch, js_name = String)]
+    pub fn text_of(value: &JsValue) -> Result<js_sys::JsString, JsValue>;
+
     /// Anything that takes listeners.
     pub type EventTarget;
     #[wasm_bindgen(method, js_name = addEventListener)]
@@ -71,10 +81,6 @@ extern "C" {
     pub type Headers;
     #[wasm_bindgen(constructor, catch)]
     pub fn new(init: &JsValue) -> Result<Headers, JsValue>;
-    #[wasm_bindgen(method, js_name = forEach)]
-    pub fn for_each(this: &Headers, visit: &mut dyn FnMut(String, String));
-    #[wasm_bindgen(method)]
-    pub fn get(this: &Headers, name: &str) -> Option<String>;
 
     /// `Response`, which encodes every kind of body that `fetch` takes.
     pub type Response;
@@ -101,32 +107,19 @@ extern "C" {
     /// An `ArrayBuffer`, which may be detached.
     pub type ArrayBuffer;
     #[wasm_bindgen(method, catch)]
-    pub fn slice(this: &ArrayBuffer) -> Result<JsValue, JsValue>;
-
-    /// A form.
-    pub type FormData;
-    #[wasm_bindgen(method, js_name = forEach)]
-    pub fn for_each(this: &FormData, visit: &mut dyn FnMut(JsValue, js_sys::JsString));
+    pub fn slice(this: &ArrayBuffer, from: f64, upto: f64) -> Result<JsValue, JsValue>;
 
     /// `Blob`.
     pub type Blob;
     #[wasm_bindgen(constructor, catch)]
     pub fn new(parts: &js_sys::Array) -> Result<Blob, JsValue>;
-    #[wasm_bindgen(method, getter)]
-    pub fn size(this: &Blob) -> f64;
-    #[wasm_bindgen(method, getter, js_name = type)]
-    pub fn kind(this: &Blob) -> String;
-    #[wasm_bindgen(method, catch, js_name = arrayBuffer)]
-    pub fn array_buffer(this: &Blob) -> Result<Promise, JsValue>;
 }
 
-/// Whether `value` is an instance of the global class `name`.
-pub fn is_a(value: &JsValue, name: &'static str) -> bool {
-    global(name)
-        .dyn_into::<Function>()
-        .ok()
-        .and_then(|class| get(&class, "prototype").dyn_into::<js_sys::Object>().ok())
-        .is_some_and(|prototype| prototype.is_prototype_of(value))
+/// The name of the platform's class that `value` is of, in whatever window it was made; `Object` for those of the
+/// app's own classes, `String`, `Number` and so on for primitive values.
+pub fn class_of(value: &JsValue) -> String {
+    let text = to_string(value).unwrap_or_default();
+    text.strip_prefix("[object ").and_then(|rest| rest.strip_suffix(']')).unwrap_or_default().to_owned()
 }
 
 /// Calls a listener of the app; what it throws is its own affair and is reported.

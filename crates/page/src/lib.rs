@@ -16,9 +16,11 @@ mod error;
 mod events;
 mod form;
 mod js;
+mod lines;
 mod link;
 mod options;
 mod request;
+mod signal;
 mod wakes;
 mod worker;
 

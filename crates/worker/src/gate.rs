@@ -27,6 +27,11 @@ impl<T: Clone> Gate<T> {
         Self(Rc::new(RefCell::new(Inner { value: None, wakers: Vec::new() })))
     }
 
+    /// Whether both are the same gate.
+    pub fn is(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Opens it; the first value stays.
     pub fn open(&self, value: T) {
         let wakers = {

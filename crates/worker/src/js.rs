@@ -54,6 +54,10 @@ extern "C" {
 
     /// A `Blob`.
     pub type Blob;
+    #[wasm_bindgen(constructor, catch)]
+    pub fn new(parts: &js_sys::Array) -> Result<Blob, JsValue>;
+    #[wasm_bindgen(method, getter)]
+    pub fn size(this: &Blob) -> f64;
 
     /// Bytes as text; what is no UTF-8 is replaced.
     pub type TextDecoder;
@@ -85,6 +89,8 @@ extern "C" {
     pub fn headers(this: &Response) -> Headers;
     #[wasm_bindgen(method, getter)]
     pub fn redirected(this: &Response) -> bool;
+    #[wasm_bindgen(method, catch, js_name = arrayBuffer)]
+    pub fn array_buffer(this: &Response) -> Result<Promise, JsValue>;
     #[wasm_bindgen(method, getter)]
     pub fn body(this: &Response) -> JsValue;
 

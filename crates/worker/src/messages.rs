@@ -11,6 +11,7 @@ use shearwater_core::{
     Error, ErrorCode, JobId,
     apart::apart,
     config::check_name,
+    fetchable,
     job::State,
     ledger::Ledger,
     protocol::{self, Envelope, Event, Op, VERSION},
@@ -25,7 +26,7 @@ use shearwater_core::{
         turn::Ripen,
     },
     text::Text,
-    wire::{self, Wire},
+    wire::Wire,
 };
 use wasm_bindgen::prelude::*;
 
@@ -171,13 +172,7 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
     if js::get(&data, "op").as_string().as_deref() == Some("panic") {
         panic!("asked to"); // only with the feature `faults`, which never ships
     }
-    let bodies = js::get(&data, "bodies");
-    let bodies: Array = if Array::is_array(&bodies) { bodies.unchecked_into() } else { Array::new() };
-    // Before anything of that length is allocated: a forged array may say that it has ten million items.
-    if bodies.length() > wire::LONGEST_LIST {
-        return Err(Error::new(ErrorCode::InvalidMessage, "bodies: too many"));
-    }
-    let bodies: Vec<JsValue> = bodies.iter().collect();
+    let bodies = body::beside(&data)?;
     let envelope: Envelope = without_bodies(&data).map_err(|mismatch| {
         Error::new(ErrorCode::InvalidMessage, ["a message that this worker does not understand: ", &mismatch.to_string()].text())
     })?;
@@ -222,7 +217,7 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
         }),
         Op::Cancel(id) => apart(cancel(engine, id, caller)),
         Op::Edit(protocol::Edit { id, request, headers, body }) => {
-            let bytes = bodies.into_iter().next().filter(|bytes| !bytes.is_undefined() && !bytes.is_null());
+            let bytes = bodies.into_iter().next().unwrap_or_default();
             apart(edit(engine, id, request, headers, body.then_some(bytes), caller))
         }
         Op::Clear(filter) => apart(async move {
@@ -422,25 +417,22 @@ fn without_bodies(data: &JsValue) -> Result<Envelope, shearwater_core::wire::Mis
 
 async fn store_jobs(
     engine: &Rc<Engine>,
-    jobs: Vec<NewJob>,
+    mut jobs: Vec<NewJob>,
     bodies: Vec<JsValue>,
     repeat: bool,
     caller: Caller,
 ) -> Result<Done, Error> {
-    let mut bodies = bodies.into_iter();
+    let bodies = body::all(&mut jobs, bodies).await?;
     let mut admitted = Vec::with_capacity(jobs.len());
     let mut ids = Vec::with_capacity(jobs.len());
     let mut queues: Vec<String> = Vec::new();
     let mut dropped: Vec<String> = Vec::new();
     let mut total = 0;
-    for mut job in jobs {
-        let body = match bodies.next().filter(|body| !body.is_undefined() && !body.is_null()) {
-            Some(body) => Some(body::own(body).await?),
-            None => None,
-        };
+    for (mut job, body) in jobs.into_iter().zip(bodies) {
         let size = body.as_ref().map(body_size).transpose()?;
         total += size.unwrap_or_default();
         let origin = parse_url(&mut job.request)?;
+        fetchable::check(&job.request, &origin, &engine.origin)?;
         let queue = job.options.queue.as_deref().unwrap_or(shearwater_core::config::DEFAULT_QUEUE);
         if !queues.iter().any(|known| known == queue) {
             queues.push(queue.to_owned());
@@ -491,29 +483,46 @@ async fn edit(
     id: JobId,
     mut request: RequestHead,
     headers: bool,
-    bytes: Option<Option<JsValue>>,
+    bytes: Option<JsValue>,
     caller: Caller,
 ) -> Result<Done, Error> {
     let origin = if request.url.is_empty() { None } else { Some(parse_url(&mut request)?) };
     let bytes = match bytes {
-        Some(Some(bytes)) => Some(Some(body::own(bytes).await?)),
-        other => other,
+        Some(bytes) => Some(body::own(bytes).await?),
+        None => None,
     };
     let size = bytes.iter().flatten().next().map(body_size).transpose()?;
-    let key = clock::unique_name();
+    let new_key = clock::unique_name();
     let now = clock::now();
     let room = size.unwrap_or_default();
     engine.store.expect_room(room)?;
     let queue = RefCell::new(None);
     let changed = change_in(engine, Mode::Intake, &caller, "edit-after", &|db: Rc<Db>| {
         Box::pin(async {
+            let db = db;
             let body = match &bytes {
                 None => Body::Keep,
                 Some(None) => Body::None,
                 Some(Some(bytes)) => Body::Replace(bytes.clone(), size.unwrap_or_default()),
             };
-            let edit = Edit { request: request.clone(), headers, origin: origin.clone(), body, idempotency_key: key.clone() };
-            let job = hands::edit(&*{ db }, now, &id, edit, &engine.config).await?;
+            let (mut request, mut key) = (request.clone(), new_key.clone());
+            if let Some(job) = db.job(&id).await? {
+                if let Some(header) = engine.config.queue_or_default(&job.queue).idempotency.header() {
+                    match request.given_key(header)? {
+                        Some(given) => key = given,
+                        // The key that the app gave belongs to what the request was before.
+                        None if !headers && job.request.given_key(header).is_ok_and(|key| key.is_some()) => {
+                            request.headers.push((header.to_ascii_lowercase(), ["\"", &key, "\""].text()));
+                        }
+                        None => {}
+                    }
+                }
+                let mut whole = job.request;
+                whole.change(request.clone(), headers);
+                fetchable::check(&whole, origin.as_ref().unwrap_or(&job.origin), &engine.origin)?;
+            }
+            let edit = Edit { request, headers, origin: origin.clone(), body, idempotency_key: key };
+            let job = hands::edit(&*db, now, &id, edit, &engine.config).await?;
             queue.replace(job.map(|job| job.queue));
             Ok(Answer::InTime(queue.borrow().is_some()))
         })

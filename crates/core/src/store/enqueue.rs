@@ -82,6 +82,8 @@ pub struct Admitted {
     priority: u8,
     max_age: u64,
     aging: u64,
+    /// The app's own idempotency key, where it gave one.
+    given_key: Option<String>,
     /// Credential headers that were taken off, for the log.
     pub taken: Vec<String>,
 }
@@ -123,7 +125,11 @@ pub fn admit(mut new: NewJob, origin: String, size: Option<u64>, config: &Worker
         return Err(Error::invalid_request("metadata: more than 16 KiB of JSON; put data in the body"));
     }
     let max_age = new.options.max_age.unwrap_or(settings.max_age);
-    Ok(Admitted { new, origin, size, queue, priority, max_age, aging: settings.aging, taken })
+    let given_key = match settings.idempotency.header() {
+        Some(header) => new.request.given_key(header)?,
+        None => None,
+    };
+    Ok(Admitted { new, origin, size, queue, priority, max_age, aging: settings.aging, given_key, taken })
 }
 
 /// Stores jobs with their bodies for the caller's owner. Returns each one's id and whether it is new.
@@ -152,7 +158,7 @@ pub async fn enqueue<T: Tx>(
     // Lines that this very call has put a job into: no need to look again.
     let mut occupied: Vec<(String, String)> = Vec::new();
     for ((admitted, body), packed) in jobs.into_iter().zip(places) {
-        let Admitted { new, origin, size, queue, priority, max_age, aging, .. } = admitted;
+        let Admitted { new, origin, size, queue, priority, max_age, aging, given_key, .. } = admitted;
         if repeat && (tx.job(&new.id).await?.is_some() || tx.outcome(&new.id).await?.is_some() || tx.is_removed(&new.id).await?) {
             ids.push((new.id, false));
             continue;
@@ -169,7 +175,7 @@ pub async fn enqueue<T: Tx>(
         }
         let mut job = Job {
             v: RECORD_VERSION,
-            idempotency_key: new.id.as_str().to_owned(),
+            idempotency_key: given_key.unwrap_or_else(|| new.id.as_str().to_owned()),
             id: new.id,
             seq,
             queue,

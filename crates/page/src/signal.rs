@@ -1,0 +1,80 @@
+//! The `AbortSignal`s of requests that are being stored.
+
+use std::{cell::Cell, rc::Rc};
+
+use js_sys::{Array, Promise};
+use shearwater_core::{JobId, protocol::Op};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+
+use crate::{
+    js::{self, EventTarget},
+    link::Link,
+};
+
+/// The signals of one call: it is aborted by any of them.
+#[derive(Clone, Default)]
+pub struct Signals {
+    signals: Vec<JsValue>,
+    aborted: Rc<Cell<bool>>,
+}
+
+impl Signals {
+    /// Adds a signal, or nothing.
+    pub fn add(&mut self, signal: JsValue) {
+        if signal.is_object() {
+            self.signals.push(signal);
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.signals.is_empty()
+    }
+
+    /// Goes on unless a signal was aborted.
+    ///
+    /// # Errors
+    /// The reason of the first signal that was.
+    pub fn check(&self) -> Result<(), JsValue> {
+        self.signals
+            .iter()
+            .find(|signal| js::get(signal, "aborted").is_truthy())
+            .map_or(Ok(()), |signal| Err(js::get(signal, "reason")))
+    }
+
+    /// The outcome of `stored`, whose jobs are `ids`, or the signal's reason should that be first; then what was
+    /// stored all the same is discarded, unless it is being sent.
+    pub fn race(self, stored: Promise, ids: Vec<JobId>, link: Rc<Link>) -> Promise {
+        if self.signals.is_empty() {
+            return stored;
+        }
+        let mut abort = None;
+        let aborted = Promise::new(&mut |_, reject| abort = Some(reject));
+        let raced = Promise::race(&Array::of2(&stored, &aborted));
+        let listener = {
+            let signals = self.clone();
+            Closure::<dyn FnMut()>::new(move || {
+                if let (Err(reason), Some(reject)) = (signals.check(), &abort) {
+                    signals.aborted.set(true);
+                    js::call(reject, &reason);
+                }
+            })
+        };
+        for signal in &self.signals {
+            signal.unchecked_ref::<EventTarget>().listen("abort", listener.as_ref().unchecked_ref());
+        }
+        spawn_local(async move {
+            let outcome = JsFuture::from(stored).await;
+            for signal in &self.signals {
+                signal.unchecked_ref::<EventTarget>().unlisten("abort", listener.as_ref().unchecked_ref());
+            }
+            if self.aborted.get() && outcome.is_ok() {
+                for id in ids {
+                    let _ = link.ask(Op::Discard(id), Array::new()).await;
+                }
+            }
+        });
+        raced
+    }
+}
