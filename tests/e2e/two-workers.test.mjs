@@ -60,6 +60,7 @@ test("a purge stops the sends of both", async () => {
   await until("two held", async () => (await w.server.stats()).held === 2);
   await pages[1].evaluate(() => client.setOwner("B", { purge: true }));
   const id = await w.enqueue(pages[1], { url: "/api/sink/b", body: "x" });
+  await w.server.faults([]);
   await w.server.release();
   await w.becomes(pages[1], id, "delivered");
   await until("the end of all sends", async () => (await w.server.stats()).inFlight === 0 && !(await w.snapshot(pages[0])).isRunning);
