@@ -167,3 +167,28 @@ test("two workers on one database: what one has claimed for A is not sent after 
   for (const id of ofA) await w.becomes(one, id, "delivered");
   assert.equal((await w.server.sink("/api/sink/a/")).length, 12, "each once");
 });
+
+for (const [what, lose] of [
+  ["is gone", () => onStore("meta", "readwrite", (meta) => meta.delete("ledger"))],
+  ["does not parse", () => put("meta", { v: "garbage" }, "ledger")],
+]) {
+  test(`a ledger that ${what}: the owner is still who is signed in, and what was paused is`, async () => {
+    const page = await open();
+    await setOwner(page, "A");
+    await w.enqueue(page, { url: "/api/sink/a", body: "of A" }, { notBefore: Date.now() + 3_600_000 });
+    await setOwner(page, "B");
+    await page.evaluate(() => client.pause());
+    const ofB = await w.enqueue(page, { url: "/api/sink/b", body: "of B" });
+    await page.evaluate(lose);
+    await (await w.chromium.workers(page)).stop();
+    const again = await open();
+    assert.deepEqual(await ids(again), [ofB]);
+    await again.evaluate(() => client.syncNow());
+    const { pending, state } = await w.snapshot(again);
+    assert.deepEqual([pending, state, await sends("")], [1, "paused", []]);
+    await again.evaluate(() => client.resume());
+    await w.becomes(again, ofB, "delivered");
+    await setOwner(again, "A");
+    assert.equal((await ids(again)).length, 1, "and A's is A's");
+  });
+}

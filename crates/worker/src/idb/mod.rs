@@ -50,8 +50,6 @@ extern "C" {
     fn object_store(this: &IdbTransaction, name: &str) -> Result<IdbStore, JsValue>;
     #[wasm_bindgen(method, catch)]
     fn abort(this: &IdbTransaction) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, catch)]
-    fn commit(this: &IdbTransaction) -> Result<(), JsValue>;
     #[wasm_bindgen(method, getter)]
     fn error(this: &IdbTransaction) -> JsValue;
 

@@ -64,8 +64,8 @@ impl Transaction {
     /// Why it was aborted: `quota-exceeded`, `storage-unavailable` …; then nothing of it is stored.
     pub async fn commit(mut self) -> Result<(), Error> {
         self.settled = true;
-        // Refused when it has already ended by itself; then its end says how.
-        let _ = self.inner.commit();
+        // It commits by itself when its last write has succeeded. `IDBTransaction.commit()` would save a message, but
+        // in Firefox it commits what is left when a write fails, as that of a body does on a full disk.
         if self.end.passed().await {
             return Ok(());
         }
@@ -179,13 +179,19 @@ impl Transaction {
         let at = match stores.iter().position(|(open, _)| *open == name) {
             Some(at) => at,
             None => {
-                let store = self.inner.object_store(name).map_err(|error| storage_error(&error))?;
+                let store = self.inner.object_store(name).map_err(|error| self.reason(&error))?;
                 stores.push((name, store));
                 stores.len() - 1
             }
         };
         #[expect(clippy::indexing_slicing, reason = "found or pushed just above")]
-        act(&stores[at].1).map_err(|error| storage_error(&error))
+        act(&stores[at].1).map_err(|error| self.reason(&error))
+    }
+
+    /// Why a call was refused: where an earlier write has failed, the call says only that the transaction is over.
+    fn reason(&self, thrown: &JsValue) -> Error {
+        let reason = self.inner.error();
+        storage_error(if reason.is_object() { &reason } else { thrown })
     }
 }
 
