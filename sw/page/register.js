@@ -76,7 +76,7 @@ async function greeted(registration, names, app) {
   const { limit } = app;
   if (!registration.active) {
     await settled(registration, app);
-    return surely(registration.active, app);
+    return (await greet(registration.active, shortly(limit))) ?? silent(app);
   }
   let stored = await anyDatabase(names);
   if (!newcomerOf(registration)) {
@@ -92,12 +92,14 @@ async function greeted(registration, names, app) {
   if (!newcomer || stored) {
     const told = await greet(registration.active, shortly(limit));
     if (told) return told;
-    if (!newcomer) {
-      throw unavailable(`the active worker of ${app.scope} does not answer: does ${app.script} load Shearwater (importScripts, or import) and call shearwater.start() at its top level?`);
-    }
+    if (!newcomer) return silent(app);
   }
   await takenOver(registration, newcomer, app);
-  return surely(registration.active, app);
+  return (await greet(registration.active, shortly(limit))) ?? silent(app);
+}
+
+function silent({ script }) {
+  throw unavailable(`${script} does not answer: does it load Shearwater (importScripts, or import) and call shearwater.start() at its top level?`);
 }
 
 const shortly = (limit) => Math.min(GREETING, limit.left());
