@@ -23,7 +23,7 @@ export async function toJob(input, options) {
     request: {
       url: request.url,
       method: request.method,
-      headers: [...request.headers],
+      headers: [...ownHeaders(request)],
       credentials: request.credentials,
       cache: request.cache,
       mode: navigates ? "same-origin" : request.mode,
@@ -41,6 +41,19 @@ export async function toJob(input, options) {
     throw invalid(`the body cannot be read: ${error.message}`);
   }
   return { job, body: body?.size ? body : undefined };
+}
+
+/** Without those that a browser adds to what it sends, of which an intercepted request has some. */
+function ownHeaders(request) {
+  const { headers } = new Request(request.url, { headers: request.headers });
+  for (const name of ["user-agent", "upgrade-insecure-requests"]) headers.delete(name);
+  return headers;
+}
+
+/** What the wasm says of a message with this job, said of the request: the message is none of the caller's. */
+export function asRequestError(error) {
+  if (error.code !== "invalid-message") return error;
+  return invalid(error.message.replace(/^.*?\bjobs\.(options|request)\.?/, "the $1: "));
 }
 
 function build(input) {
@@ -63,7 +76,11 @@ function build(input) {
     const headers = new Headers(init.headers);
     if (type && !headers.has("content-type")) headers.set("content-type", type);
     const stream = typeof ReadableStream === "function" && body instanceof ReadableStream;
-    return new Request(input.url, { ...init, headers, ...(stream && { duplex: "half" }) });
+    const request = new Request(input.url, { ...init, headers, ...(stream && { duplex: "half" }) });
+    for (const [name] of headers) {
+      if (!request.headers.has(name)) throw new TypeError(`headers: the browser sets "${name}" itself; leave it out`);
+    }
+    return request;
   } catch (error) {
     throw invalid(`fetch() would refuse this: ${error.message}`);
   }

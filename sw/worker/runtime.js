@@ -5,7 +5,7 @@ import * as glue from "shearwater-glue";
 
 import { asError, invalidConfig, ShearwaterError } from "../error.js";
 import { announce } from "./announce.js";
-import { toJob } from "./enqueue.js";
+import { asRequestError, toJob } from "./enqueue.js";
 import { createInstance } from "./instance.js";
 import { identify } from "./name.js";
 import { forgetOthers, keepPageWasm, loadWasm } from "./wasm.js";
@@ -205,7 +205,7 @@ export function createShearwater(wasmUrl) {
           return id;
         } catch (error) {
           // Under the same id: what was stored before the wasm died is not stored again.
-          if (!current.dead || repeats >= MOST_REPEATS) throw error;
+          if (!current.dead || repeats >= MOST_REPEATS) throw asRequestError(error);
         }
       }
     },
