@@ -26,7 +26,7 @@ export async function connect(options = {}) {
   const limit = startLimit(timeout);
   try {
     const wasm = new URL("./page.wasm", import.meta.url).href;
-    const [found] = await Promise.all([findWorker({ worker, scope, type, name }, limit), limit.wait(`${wasm} was not answered`, load(wasm))]);
+    const [found] = await Promise.all([findWorker({ worker, scope, type, name, wasm }, limit), limit.wait(`${wasm} was not answered`, load(wasm))]);
     const opening = open({ ...rest, timeout }, found.registration, found.name);
     try {
       return bind(await limit.wait("the worker does not answer", opening));

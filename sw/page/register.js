@@ -22,7 +22,7 @@ const nap = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const base = () => globalThis.document?.baseURI ?? location.href;
 
 /** `{registration, name}`: the registration whose active worker is ours, and the name of its configuration. */
-export async function findWorker({ worker = "/sw.js", scope, type, name }, limit) {
+export async function findWorker({ worker = "/sw.js", scope, type, name, wasm }, limit) {
   const container = navigator.serviceWorker;
   if (!container) {
     throw unavailable("this browser, or this window, has no service workers: use https or localhost, and no private window");
@@ -30,7 +30,7 @@ export async function findWorker({ worker = "/sw.js", scope, type, name }, limit
   const script = url(String(worker), "worker");
   script.hash = "";
   const within = scope === undefined ? new URL("./", script) : url(scope, "scope");
-  const app = { worker, script: script.href, scope: within.href, type, limit, refusal: hearRefusals(script.href) };
+  const app = { worker, wasm, script: script.href, scope: within.href, type, limit, refusal: hearRefusals(script.href) };
   try {
     const registration = await registered(container, app, scope);
     const names = name === undefined ? ["shearwater", `shearwater ${within.pathname}`] : [name];
@@ -62,12 +62,30 @@ async function registered(container, app, scope) {
   const { limit, script } = app;
   const present = await limit.wait("the browser does not say what is registered", container.getRegistration(app.scope).catch(() => undefined));
   if (present?.scope === app.scope && (newcomerOf(present) ?? present.active)?.scriptURL === script) return present;
+  fetchAhead(app.wasm);
   const options = { ...(scope !== undefined && { scope }), ...(app.type !== undefined && { type: app.type }) };
   try {
     return await limit.wait(`${script} was not answered`, (async () => container.register(app.worker, options))());
   } catch (error) {
     if (error instanceof ShearwaterError) throw error;
     throw await whyNot(app, `cannot be registered (${error.message})`);
+  }
+}
+
+/**
+ * Has the browser's HTTP cache get worker.wasm, where it lies beside page.wasm, while the worker's scripts are still
+ * on their way: a new worker asks for it as the third of three files, and the largest.
+ */
+async function fetchAhead(wasm) {
+  if (!wasm.endsWith("/page.wasm")) return;
+  const abort = new AbortController();
+  try {
+    const response = await fetch(new URL("worker.wasm", wasm), { cache: "force-cache", priority: "low", signal: abort.signal });
+    // What is not to be kept would be fetched twice.
+    if (!response.ok || /no-store/.test(response.headers.get("cache-control"))) abort.abort();
+    else await response.arrayBuffer();
+  } catch {
+    // The worker meets it too, and says so.
   }
 }
 

@@ -74,13 +74,13 @@ export async function loadWasm(url, { writable, first }) {
   return { module: await compileWasm(response), kept };
 }
 
-/** What the server has now may be of a later release; the browser's HTTP cache may still have what is wanted. */
+/** From the browser's HTTP cache, however old: the digest says whether it is the right one. Else from the server. */
 async function fetchAnywhere(url, signal) {
   try {
-    return await fetchWasm(url, __WASM_SHA256__, "worker.js", { cache: "no-cache", signal });
-  } catch (error) {
+    return await fetchWasm(url, __WASM_SHA256__, "worker.js", { cache: "force-cache", signal });
+  } catch {
     signal.throwIfAborted();
-    return fetchWasm(url, __WASM_SHA256__, "worker.js", { cache: "force-cache", signal }).catch(() => Promise.reject(error));
+    return fetchWasm(url, __WASM_SHA256__, "worker.js", { cache: "reload", signal });
   }
 }
 

@@ -1,29 +1,33 @@
 // What stands between a browser and the server: answers that never come, others than the server's, and a slow line.
 
+import { createHash } from "node:crypto";
 import { createServer, request } from "node:http";
 import { brotliCompressSync, constants } from "node:zlib";
 
 /** Bytes that go over the line at once. */
 const CHUNK = 1_400;
 
+/** By the hash of what was compressed, for all proxies: it takes longer than to send it. */
+const compressed = new Map();
+
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
  * Starts a proxy before the server at `target`, an origin of its own. `latency`: milliseconds that each request takes
- * besides, and each connection; `bytesPerSecond`: of all responses together; `compress`: by brotli, as a web server
- * would.
+ * besides, and each connection; `bytesPerSecond`: of all responses together; `files`: compressed by brotli, and kept
+ * by the browser if it asks each time whether they are still the same, as the usual web server has it.
  */
-export async function startProxy(target, { latency = 0, bytesPerSecond = Infinity, compress = false } = {}) {
+export async function startProxy(target, { latency = 0, bytesPerSecond = Infinity, files = false } = {}) {
   const rules = new Map();
   const seen = [];
-  const compressed = new Map();
-  let line = Promise.resolve();
+  let free = 0;
 
   /** One after the other over one line. */
-  const send = (bytes) => {
-    if (bytesPerSecond === Infinity) return Promise.resolve();
-    line = line.then(() => pause((bytes / bytesPerSecond) * 1_000));
-    return line;
+  const send = async (bytes) => {
+    if (bytesPerSecond === Infinity) return;
+    free = Math.max(free, performance.now()) + (bytes / bytesPerSecond) * 1_000;
+    const wait = free - performance.now();
+    if (wait > 2) await pause(wait);
   };
 
   const fetched = (from) =>
@@ -55,13 +59,21 @@ export async function startProxy(target, { latency = 0, bytesPerSecond = Infinit
     }
     const headers = { ...answer.headers, ...rules.get("*")?.headers, ...rule?.headers };
     let { body } = answer;
-    if (compress && body.length > 200 && /br/.test(from.headers["accept-encoding"] ?? "")) {
-      const key = `${path} ${body.length}`;
-      if (!compressed.has(key)) compressed.set(key, brotliCompressSync(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }));
-      body = compressed.get(key);
+    const hash = createHash("sha256").update(body).digest("hex");
+    if (files && from.method === "GET") {
+      headers.etag = `"${hash}"`;
+      headers["cache-control"] = "no-cache";
+      if (from.headers["if-none-match"] === headers.etag) {
+        delete headers["content-length"];
+        return void to.writeHead(304, headers).end();
+      }
+    }
+    if (files && body.length > 200 && /br/.test(from.headers["accept-encoding"] ?? "")) {
+      if (!compressed.has(hash)) compressed.set(hash, brotliCompressSync(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }));
+      body = compressed.get(hash);
       headers["content-encoding"] = "br";
     }
-    delete headers["transfer-encoding"];
+    for (const name of ["transfer-encoding", "connection"]) delete headers[name];
     headers["content-length"] = body.length;
     to.writeHead(answer.status, headers);
     for (let at = 0; at < body.length; at += CHUNK) {
