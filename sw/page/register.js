@@ -55,17 +55,22 @@ function url(text, option) {
 const newcomerOf = ({ installing, waiting }) => installing ?? waiting;
 
 /**
- * The registration of this scope and script: the one that is there, or a new one. Found before it is asked for, so
- * that a page whose Trusted Types let no script URL be made of a string needs none at each load.
+ * The registration of this scope and script: the one that is there, or a new one. The one that is there is used even
+ * if it could not be made again: by a page, say, whose Trusted Types let no script URL be made of a string.
  */
 async function registered(container, app, scope) {
   const { limit, script } = app;
   const present = await limit.wait("the browser does not say what is registered", container.getRegistration(app.scope).catch(() => undefined));
-  if (present?.scope === app.scope && (newcomerOf(present) ?? present.active)?.scriptURL === script) return present;
-  fetchAhead(app.wasm);
   const options = { ...(scope !== undefined && { scope }), ...(app.type !== undefined && { type: app.type }) };
+  const register = async () => container.register(app.worker, options);
+  if (present?.scope === app.scope && (newcomerOf(present) ?? present.active)?.scriptURL === script) {
+    // Of the type of a registered worker only the browser knows; where that has changed, it installs the script anew.
+    register().catch(() => {});
+    return present;
+  }
+  fetchAhead(app.wasm);
   try {
-    return await limit.wait(`${script} was not answered`, (async () => container.register(app.worker, options))());
+    return await limit.wait(`${script} was not answered`, register());
   } catch (error) {
     if (error instanceof ShearwaterError) throw error;
     throw await whyNot(app, `cannot be registered (${error.message})`);
