@@ -37,7 +37,7 @@ test("a classic sw.ts has the global by one reference, a module one by its impor
   const { folder } = install();
   const check = (name, text, lib) => {
     writeFileSync(join(folder, name), text);
-    const options = ["--noEmit", "--strict", "--skipLibCheck", "false", "--target", "es2022", "--module", "es2022", "--moduleResolution", "bundler", "--types", "", "--lib", lib];
+    const options = ["--noEmit", "--strict", "--skipLibCheck", "false", "--target", "es2022", "--module", "es2022", "--moduleResolution", "bundler", "--lib", lib];
     execFileSync(join(root, "node_modules/.bin/tsc"), [...options, name], { cwd: folder, stdio: "pipe", encoding: "utf8" });
   };
   check(
