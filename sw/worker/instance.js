@@ -11,14 +11,11 @@ import { renewLog } from "./database.js";
 /** A worker whose wasm dies this often in a row is not restarted by itself any more. */
 const MOST_RESTARTS = 3;
 
-const STALE = "Cannot invoke closure from previous WASM instance";
-
 /**
  * @param app.config    what start() was given
  * @param app.hooks     by name: {handler, origins}
  * @param app.identity  resolves with the name and the opened database, see name.js
  * @param app.load      compiles the wasm, given when databases may be written to; see wasm.js
- * @param app.wasmUrl   where it lies
  */
 export function createInstance(app) {
   let host = createHost();
@@ -93,7 +90,6 @@ export function createInstance(app) {
   }
 
   async function load() {
-    const current = host;
     const identified = app.identity();
     if (!loaded) {
       renewed ??= writable();
@@ -108,32 +104,31 @@ export function createInstance(app) {
     try {
       glue.boot(typeof config === "object" || config === undefined ? { ...config, name } : config, host);
     } catch (thrown) {
-      if (!trapped(thrown)) throw thrown;
-      return current.death;
+      trapped(thrown);
+      throw thrown;
     }
   }
 
-  /** Takes an error that the wasm itself has thrown for the death that it is; returns whether it was one. */
+  /** Takes an error that the wasm itself has thrown for the death that it is. */
   function trapped(thrown) {
-    if (!isTrap(thrown, app.wasmUrl)) return false;
-    // Until it is replaced, a dead instance may trap again.
-    if (!stale) host.panicked(`${thrown.name}: ${thrown.message}`);
-    return true;
+    // Until it is replaced, a dead instance may trap again: after a panic it does.
+    if (isTrap(thrown) && !stale) host.panicked(`${thrown.name}: ${thrown.message}`);
   }
-
   // Most of the wasm runs in callbacks of the platform, whose errors nobody else catches.
-  const watch = (event, thrown) => {
-    if (trapped(thrown) || thrown?.message === STALE) event.preventDefault();
-  };
-  self.addEventListener("error", (event) => watch(event, event.error));
-  self.addEventListener("unhandledrejection", (event) => watch(event, event.reason));
+  glue.watchCallbacks(trapped);
 
   /** Runs `work` in a living instance; rejects if that dies meanwhile, for then its promises never settle. */
   function alive(work) {
-    const { death } = host;
-    const outcome = boot().then(work);
-    outcome.catch(trapped);
-    return Promise.race([outcome.catch((thrown) => (isTrap(thrown, app.wasmUrl) ? death : Promise.reject(thrown))), death]);
+    const current = host;
+    const outcome = boot()
+      .then(work)
+      .catch((thrown) => {
+        if (!isTrap(thrown)) throw thrown;
+        // Unless it is known to be dead, as after a panic, whose last instruction is a trap.
+        current.panicked(`${thrown.name}: ${thrown.message}`);
+        return current.death;
+      });
+    return Promise.race([outcome, current.death]);
   }
 
   /** After a death: a new instance takes back what the dead one had in hand. */
@@ -153,15 +148,10 @@ export function createInstance(app) {
 }
 
 /**
- * Whether the wasm at `url` threw this: an instruction that traps, a stack that overflowed, an array that is too
- * long. After any of them its memory is in whatever state it was in, with locks held that nobody lets go.
+ * Whether the wasm threw this itself: an instruction that traps, a stack that overflowed (which Firefox calls an
+ * InternalError), an array that is too long. After any of them its memory is in whatever state it was in, with locks
+ * held that nobody lets go.
  */
-function isTrap(thrown, url) {
-  const kind = thrown instanceof WebAssembly.RuntimeError || thrown instanceof RangeError || thrown?.name === "InternalError";
-  if (!kind) return false;
-  const stack = String(thrown.stack);
-  if (!/wasm-function|\[wasm code\]/.test(stack)) return false;
-  // An app may have other wasm, of which some engines tell the address.
-  const addresses = [...stack.matchAll(/(https?:\S+?):wasm-function/g)].map(([, address]) => address);
-  return addresses.length === 0 || addresses.includes(url);
+function isTrap(thrown) {
+  return thrown instanceof WebAssembly.RuntimeError || thrown instanceof RangeError || thrown?.name === "InternalError";
 }

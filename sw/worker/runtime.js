@@ -38,7 +38,6 @@ export function createShearwater(wasmUrl) {
   const app = {
     config: undefined,
     hooks,
-    wasmUrl: wasmUrl(),
     identity() {
       identity ??= identify(app.config);
       return identity;

@@ -53,6 +53,7 @@ pub fn build(faults: bool) -> Outcome {
 
     let worker = compile("shearwater-worker", "shearwater_worker", faults, &work)?;
     let page = compile("shearwater-page", "shearwater_page", false, &work)?;
+    watch_callbacks(&worker.glue)?;
     fs::copy(&worker.wasm, dist.join("worker.wasm"))?;
     fs::copy(&page.wasm, dist.join("page.wasm"))?;
 
@@ -118,6 +119,20 @@ fn compile(package: &str, file: &str, faults: bool, work: &Path) -> Outcome<Comp
     let glue = work.join(format!("{file}.js"));
     fs::write(&glue, names::shorten(&fs::read_to_string(&glue)?, &renamed)?)?;
     Ok(Compiled { wasm, glue })
+}
+
+/// Has the glue tell of what the wasm throws in a callback of the platform, before that reports or swallows it: a trap
+/// there is the wasm's death, and of an overflowing stack Firefox tells a worker nothing.
+fn watch_callbacks(glue: &Path) -> Outcome {
+    const CALL: &str = "return f(a, state.b, ...args);\n        } finally {";
+    const WATCHED: &str = "return f(a, state.b, ...args);\n        } catch (thrown) {\n            watch(thrown);\n            throw thrown;\n        } finally {";
+    const SETTER: &str = "\nlet watch = () => {};\nexport function watchCallbacks(watcher) {\n    watch = watcher;\n}\n";
+    let text = fs::read_to_string(glue)?;
+    if text.matches(CALL).count() != 1 {
+        return Err("the glue calls closures in another way than it did: see watch_callbacks".into());
+    }
+    fs::write(glue, text.replace(CALL, WATCHED) + SETTER)?;
+    Ok(())
 }
 
 /// Has panics of a dependency name its file without the folder of the machine that built it.
