@@ -2,12 +2,15 @@
 //
 // An entry is deleted there only after it is stored here, under an id that follows from the entry: killed in
 // between, the next start finds it stored already. Entries keep their order: those of one Workbox queue
-// share a key, so that they go one at a time, as Workbox sends them. What cannot be queued stays where it is.
+// share a key, so that they go one at a time, as Workbox sends them. An entry that cannot be queued stays where it
+// is, is named on the console, and holds up no other.
 
 const DATABASE = "workbox-background-sync";
 const VERSION = 3;
 const STORE = "requests";
 const PAGE = 200;
+/** Milliseconds that another connection (a page that deletes the database, say) may hold up the opening. */
+const LONGEST_OPENING = 3_000;
 
 /** Makes the source that `shearwater.adopt` takes. `queues` maps Workbox's queue names to ours; others keep theirs. */
 export function workboxQueues(queues = {}) {
@@ -30,20 +33,28 @@ export function workboxQueues(queues = {}) {
 }
 
 async function takeOver(database, store, entries, queues) {
-  const jobs = await Promise.all(entries.map((entry) => toJob(entry, queues)));
-  let stored = entries;
+  const convertible = [];
+  for (const entry of entries) {
+    try {
+      convertible.push({ id: entry.id, job: await toJob(entry, queues) });
+    } catch (error) {
+      leave(entry.id, error);
+    }
+  }
+  let stored = convertible;
   try {
-    await store(jobs);
+    if (convertible.length > 0) await store(convertible.map(({ job }) => job));
   } catch (error) {
-    if (error.code !== "invalid-request" && error.code !== "unknown-queue") throw error;
-    // One that cannot be queued holds up no other.
+    if (!concernsOne(error)) throw error;
     stored = [];
-    for (const [at, job] of jobs.entries()) {
+    for (const one of convertible) {
       try {
-        await store([job]);
-        stored.push(entries[at]);
-      } catch (refused) {
-        console.error("[shearwater] an entry of workbox-background-sync cannot be queued and stays there:", entries[at].id, refused.message);
+        await store([one.job]);
+        stored.push(one);
+      } catch (error) {
+        // A full disk, a dead worker: no word on this entry, and the others would meet it too.
+        if (!concernsOne(error)) throw error;
+        leave(one.id, error);
       }
     }
   }
@@ -54,6 +65,11 @@ async function takeOver(database, store, entries, queues) {
     transaction.onabort = () => reject(transaction.error);
   });
 }
+
+const concernsOne = ({ code }) => code === "invalid-request" || code === "invalid-message" || code === "unknown-queue";
+
+const leave = (id, error) =>
+  console.error("[shearwater] an entry of workbox-background-sync cannot be queued and stays there:", id, error.message);
 
 async function toJob({ id, queueName, requestData, timestamp, metadata }, queues) {
   const { url, method = "GET", body, mode, credentials, redirect, referrerPolicy, cache, integrity } = requestData;
@@ -86,21 +102,39 @@ async function uuidOf(parts) {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }
 
-/** Opens the database where there is one of this version, and makes none where there is not. */
+/**
+ * Opens the database where there is one of this version, and makes none where there is not. No version is asked for:
+ * to ask for a later one than is there would wait for every page that holds it open.
+ */
 function openExisting() {
   return new Promise((resolve, reject) => {
-    const opening = indexedDB.open(DATABASE, VERSION);
+    const opening = indexedDB.open(DATABASE);
     let absent = false;
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      reject(new Error(`${DATABASE} could not be opened in ${LONGEST_OPENING} ms; it is tried again at the next start`));
+    }, LONGEST_OPENING);
     opening.onupgradeneeded = () => {
       absent = true;
       opening.transaction.abort();
     };
     opening.onsuccess = () => {
+      clearTimeout(timer);
       const database = opening.result;
       database.onversionchange = () => database.close();
-      resolve(database.objectStoreNames.contains(STORE) ? database : (database.close(), null));
+      if (!late && database.version === VERSION && database.objectStoreNames.contains(STORE)) return resolve(database);
+      if (database.version !== VERSION) {
+        console.error(`[shearwater] ${DATABASE} is of version ${database.version}, not ${VERSION}: nothing is taken over`);
+      }
+      database.close();
+      resolve(null);
     };
-    opening.onerror = () => (absent ? resolve(null) : reject(opening.error));
+    opening.onerror = () => {
+      clearTimeout(timer);
+      if (absent) resolve(null);
+      else reject(opening.error);
+    };
   });
 }
 

@@ -1,19 +1,68 @@
-// dist/page.js: `connect()`. Loads the wasm of crates/page and puts its client behind bound functions.
+// dist/page.js: `connect()`. Finds the worker and loads the wasm of crates/page side by side, and puts its client
+// behind bound functions.
 
 import initialise, { connect as open } from "shearwater-glue";
 
+import { invalidConfig } from "../error.js";
+import { startLimit } from "./limit.js";
+import { findWorker } from "./register.js";
+import { loadWasm } from "./wasm.js";
+
+export { ShearwaterError } from "../error.js";
 export const version = __VERSION__;
+
+const OPTIONS = {
+  worker: "string", scope: "string", type: "string", name: "string", timeout: "number", autoSyncInterval: "number",
+  syncOnMount: "boolean", syncOnOnline: "boolean", syncOnVisibility: "boolean",
+};
+const TIMEOUT = 60_000;
 
 let loading = null;
 
-/** Registers the worker, waits until it is active, and answers a client; see index.d.ts. */
+/** Finds or registers the worker, waits until it is active, and returns a client; see index.d.ts. */
 export async function connect(options = {}) {
-  loading ??= initialise({ module_or_path: new URL("./page.wasm", import.meta.url) }).catch((error) => {
-    loading = null;
-    throw error;
-  });
-  await loading;
-  return bind(await open(options));
+  check(options);
+  const { worker, scope, type, name, timeout = TIMEOUT, ...rest } = options;
+  const limit = startLimit(timeout);
+  try {
+    const wasm = new URL("./page.wasm", import.meta.url).href;
+    const [found] = await Promise.all([findWorker({ worker, scope, type, name, wasm }, limit), limit.wait(`${wasm} was not answered`, load(wasm))]);
+    const opening = open({ ...rest, timeout }, found.registration, found.name);
+    try {
+      return bind(await limit.wait("the worker does not answer", opening));
+    } catch (error) {
+      // It may come yet, and nobody would close it.
+      opening.then((client) => client.call("close"), () => {});
+      throw error;
+    }
+  } finally {
+    limit.end();
+  }
+}
+
+function load(wasm) {
+  loading ??= loadWasm(wasm)
+    .then((module) => initialise({ module_or_path: module }))
+    .catch((error) => {
+      loading = null;
+      throw error;
+    });
+  return loading;
+}
+
+/** Refuses what is misspelt before anything is registered. */
+function check(options) {
+  if (typeof options !== "object" || options === null) throw invalidConfig("connect(): the options are an object");
+  for (const [option, value] of Object.entries(options)) {
+    const type = OPTIONS[option];
+    if (!type) throw invalidConfig(`connect(): there is no option "${option}"; there are ${Object.keys(OPTIONS).join(", ")}`);
+    // A URL, and a TrustedScriptURL, is an object.
+    const is = value === undefined || typeof value === type || (option === "worker" && typeof value === "object" && value !== null);
+    if (!is) throw invalidConfig(`connect(): ${option} is a ${type}`);
+  }
+  const { type, timeout = TIMEOUT } = options;
+  if (type !== undefined && type !== "classic" && type !== "module") throw invalidConfig('connect(): type is "classic" or "module"');
+  if (!(timeout >= 1_000 && timeout <= 0x7fffffff)) throw invalidConfig("connect(): timeout is at least 1000 ms");
 }
 
 /** A job with its body as text where it is UTF-8, else in base64. */

@@ -3,20 +3,20 @@
  * A rejected promise carries a {@link ShearwaterError}.
  */
 
-/** Registers the app's service worker, waits until it is active, and answers a client. */
+/** Finds or registers the app's service worker, waits until it is active, and returns a client. */
 export function connect(options?: ConnectOptions): Promise<Client>;
 
 /** The version of this package. */
 export const version: string;
 
 export interface ConnectOptions {
-  /** URL of the app's service worker. Default: `"/sw.js"`. */
-  worker?: string;
+  /** URL of the app's service worker, relative to the page; a `TrustedScriptURL` where the page requires one. Default: `"/sw.js"`. */
+  worker?: string | URL | TrustedURL;
   /** Scope of the registration. Default: the worker's folder. */
   scope?: string;
   /** `"module"` for a module worker. Default: `"classic"`. */
   type?: "classic" | "module";
-  /** The `name` of the worker's configuration. Default: `"shearwater"`. */
+  /** The `name` that the worker's configuration must have. Default: whichever it has. */
   name?: string;
   /** Send when a page is opened. Default: true. */
   syncOnMount?: boolean;
@@ -26,8 +26,14 @@ export interface ConnectOptions {
   syncOnVisibility?: boolean;
   /** While jobs wait, a visible page wakes the worker this often; 0 for never. Default: 60,000. */
   autoSyncInterval?: number;
-  /** How long an answer of the worker is waited for. Default: 60,000. */
+  /** How long `connect()` may take, and each answer of the worker after it. Default: 60,000. */
   timeout?: number;
+}
+
+/** A `TrustedScriptURL`, in the projects that have no types of it. */
+export interface TrustedURL {
+  toString(): string;
+  toJSON(): string;
 }
 
 /**
@@ -288,7 +294,9 @@ export interface Client {
   close(): void;
 }
 
-export interface ShearwaterError extends Error {
+/** `instanceof` holds for every error of this package, whichever side made it. */
+export class ShearwaterError extends Error {
+  constructor(code: ShearwaterError["code"], message: string);
   readonly name: "ShearwaterError";
   readonly code:
     | "invalid-request"

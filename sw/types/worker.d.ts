@@ -1,7 +1,12 @@
 /**
  * Shearwater in the service worker. Classic: `importScripts("/shearwater/worker.js")` makes the global
- * `shearwater` with these functions. Module: `import * as shearwater from "shearwater/worker"`.
+ * `shearwater` with these functions; in TypeScript, `/// <reference types="shearwater/worker" />` at the head of the
+ * file declares it. Module: `import * as shearwater from "shearwater/worker"`.
  */
+
+import type { EnqueueOptions, Job, RequestInput, ShearwaterError } from "./index.js";
+
+export { ShearwaterError } from "./index.js";
 
 /** Adds the listeners. To be called once, synchronously, at top level. A bad config fails the install. */
 export function start(config?: WorkerConfig): void;
@@ -25,8 +30,15 @@ export interface AdoptedJob {
   body?: Blob | ArrayBuffer;
 }
 
+/**
+ * Stores a request, as the page's `enqueue` does, for `push`, `fetch` and other handlers; give its promise to
+ * `waitUntil`. A relative URL is relative to the worker's script. To be called after `start`.
+ */
+export function enqueue(request: Request | RequestInput, options?: EnqueueOptions): Promise<string>;
+
 /** Sets a hook; the last one set counts. What it throws is contained and reported. */
-export function on<H extends keyof Hooks>(hook: H, handler: Hooks[H]): void;
+export function on(hook: "auth", handler: Hooks["auth"], options?: AuthOptions): void;
+export function on<H extends Exclude<keyof Hooks, "auth">>(hook: H, handler: Hooks[H]): void;
 export function on(hook: `sync:${string}`, handler: (event: SyncDetail) => unknown): void;
 export function on(hook: `periodicsync:${string}`, handler: (event: { tag: string }) => unknown): void;
 
@@ -44,10 +56,17 @@ export interface Hooks {
    * again, the job is `blocked` until `setOwner` or `retry`. When it throws, the job waits and burns no attempt.
    */
   auth(job: AuthDetail): Record<string, string> | undefined | Promise<Record<string, string> | undefined>;
+  /** A job was delivered. What it throws, or how long it takes, changes nothing about the job. */
+  delivered(job: Job): unknown;
   /** Any `sync` event, after the queue of that name was drained. Rejects the event when it throws. */
   sync(event: SyncDetail): unknown;
   /** Any `periodicsync` event, beside the drain of all queues. */
   periodicsync(event: { tag: string }): unknown;
+}
+
+export interface AuthOptions {
+  /** The origins whose requests the hook is asked for, and refreshed for. Default: the app's own. */
+  origins?: string[];
 }
 
 export interface AuthDetail {
@@ -60,7 +79,10 @@ export interface AuthDetail {
 }
 
 export interface WorkerConfig {
-  /** Name of the database and the channel; two apps of one origin want two names. Default: `"shearwater"`. */
+  /**
+   * Name of the database, its locks and its channel. Default: `"shearwater"` for an app at `/`, else `"shearwater "`
+   * and the path of the scope, so that two apps of one origin share nothing.
+   */
   name?: string;
   /** Refuse queues that `queues` does not name. Default: false. */
   strict?: boolean;
@@ -112,6 +134,8 @@ declare global {
     start: typeof start;
     on: typeof on;
     adopt: typeof adopt;
+    enqueue: typeof enqueue;
+    ShearwaterError: typeof ShearwaterError;
     version: string;
     /** After `importScripts("/shearwater/import-workbox.js")`. */
     workboxQueues?: typeof import("./import-workbox.js").workboxQueues;

@@ -28,6 +28,9 @@ export async function open(name) {
   return { database, loss };
 }
 
+/** How long the renewal of the log may hold up a start; it takes some milliseconds. */
+const LONGEST_RENEWAL = 3_000;
+
 /**
  * Keeps Chromium from wiping the database after a crash; settles when it may be written to.
  *
@@ -43,6 +46,11 @@ export async function open(name) {
  */
 export async function renewLog(name) {
   if (!navigator.userAgentData) return;
+  // A database that another connection holds up, or a disk that does not answer, must not stop the queue.
+  await Promise.race([renew(name), new Promise((resolve) => setTimeout(resolve, LONGEST_RENEWAL))]);
+}
+
+async function renew(name) {
   const opened = await settled(indexedDB.open(`${name}:log`, 1));
   if (!opened) return;
   opened.close();

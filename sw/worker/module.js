@@ -5,4 +5,5 @@ import { createShearwater } from "./runtime.js";
 const url = new URL("./worker.wasm", import.meta.url).href;
 const shearwater = createShearwater(() => url);
 
-export const { version, start, on, adopt } = shearwater;
+export const { version, start, on, adopt, enqueue } = shearwater;
+export { ShearwaterError } from "../error.js";

@@ -1,116 +1,89 @@
-// The script side of the worker: listeners, the lazy start of the wasm, and its replacement after a panic.
+// The script side of the worker: listeners, hooks, and what is answered without the wasm.
 // What needs no platform is in Rust; see crates/worker/src/lib.rs.
 
 import * as glue from "shearwater-glue";
 
-import { open, renewLog } from "./database.js";
+import { asError, invalidConfig, ShearwaterError } from "../error.js";
+import { announce } from "./announce.js";
+import { asRequestError, toJob } from "./enqueue.js";
+import { createInstance } from "./instance.js";
+import { identify } from "./name.js";
+import { forgetOthers, keepPageWasm, loadWasm } from "./wasm.js";
 
 const PROTOCOL = 1;
 const HOOKS = /^(auth|delivered|(periodic)?sync(:.+)?)$/;
-/** A worker whose wasm dies this often in a row is not restarted by itself any more. */
-const MOST_RESTARTS = 3;
+/** How long the first event of a worker waits for what adopt() takes over; after that both go on side by side. */
+const LONGEST_ADOPTION = 3_000;
+/** How often an enqueue of the worker's own is repeated when the wasm dies under it. */
+const MOST_REPEATS = 2;
 
-class ShearwaterError extends Error {
-  constructor(code, message) {
-    super(message);
-    this.name = "ShearwaterError";
-    this.code = code;
+function isOrigin(text) {
+  try {
+    return new URL(text).origin === text;
+  } catch {
+    return false;
   }
 }
 
-const asError = (thrown) =>
-  thrown instanceof Error ? thrown : new ShearwaterError("internal", String(thrown));
-
-/** Makes the two functions of the public surface; `wasmUrl` says where `worker.wasm` lies. */
+/** Makes the functions of the public surface; `wasmUrl` says where `worker.wasm` lies. */
 export function createShearwater(wasmUrl) {
   const hooks = new Map();
   const sources = [];
-  let config;
   let started = false;
-  let host = createHost();
-  let booting = null;
-  let loaded = false;
-  let restarts = 0;
-  let opened;
-  let renewed;
-  const databaseName = () => config?.name ?? "shearwater";
+  let installing = false;
+  let identity;
+  let adopting;
+  let kept;
 
-  /** What the wasm may ask of the script; one for each life of the module. */
-  function createHost() {
-    const adopted = new Set();
-    let die;
-    const death = new Promise((_, reject) => (die = reject));
-    death.catch(() => {});
-    return {
-      death,
-      dead: false,
-      /** Settles when the database, opened now, may be written to: at first by the renewal that is on its way. */
-      renewed() {
-        const first = renewed;
-        renewed = undefined;
-        return first ?? renewLog(databaseName()).catch(() => {});
-      },
-      hook(name, detail) {
-        return hooks.get(name)?.(detail);
-      },
-      hasHook(name) {
-        return hooks.has(name);
-      },
-      authOrigins() {
-        return null;
-      },
-      adopt(controller) {
-        adopted.add(controller);
-      },
-      release(controller) {
-        adopted.delete(controller);
-      },
-      panicked(text) {
-        console.error("[shearwater] internal fault, restarting:", text);
-        this.dead = true;
-        die(new ShearwaterError("internal", `the worker met a fault of its own and was restarted: ${text}`));
-        for (const controller of adopted) controller.abort();
-        // The next event makes a new instance, in which the dead drain's leases are found and taken back.
-        host = createHost();
-        booting = null;
-      },
-    };
+  const app = {
+    config: undefined,
+    hooks,
+    identity() {
+      identity ??= identify(app.config);
+      return identity;
+    },
+    async load(writable) {
+      const found = await loadWasm(wasmUrl(), { writable, first: installing });
+      kept = found.kept;
+      return found.module;
+    },
+  };
+  const instance = createInstance(app);
+
+  /** Throws a mistake in the app's script, of which pages are told: the browser tells them nothing. */
+  function mistake(message) {
+    throw announce(invalidConfig(message));
   }
 
-  function boot() {
-    booting ??= load().catch((error) => {
-      // One bad load must not wedge the worker for good.
-      booting = null;
-      throw error;
-    });
-    return booting;
+  /**
+   * Takes over what adopt() names. Not before this worker is the active one: the one before may still be sending it.
+   */
+  function adopt() {
+    adopting ??= Promise.all(
+      sources.map(async (source) => {
+        try {
+          await source(storeAdopted);
+        } catch (thrown) {
+          // It is asked again at the next start; what it had stored by then is stored.
+          console.error("[shearwater] a source of adopt() failed:", asError(thrown).message);
+        }
+      }),
+    );
+    return adopting;
   }
 
-  async function load() {
-    if (!loaded) {
-      // Neither is waited for here; where there is no IndexedDB, the wasm says so. This one first, see there.
-      opened ??= open(databaseName()).catch(() => {});
-      host.opened = opened;
-      renewed ??= renewLog(databaseName()).catch(() => {});
-      await glue.default({ module_or_path: await compile() });
-      loaded = true;
-    }
-    glue.boot(config, host);
-    for (const source of sources.splice(0)) {
-      try {
-        await source(store);
-      } catch (thrown) {
-        // It is asked again at the next start; what it had stored by then is stored.
-        console.error("[shearwater] a source of adopt() failed:", asError(thrown).message);
-      }
-    }
+  async function ready() {
+    if (sources.length === 0) return;
+    await Promise.race([adopt(), new Promise((resolve) => setTimeout(resolve, LONGEST_ADOPTION))]);
   }
+
+  /** Runs `work` in a living instance of the active worker. */
+  const active = (work) => instance.alive(() => ready().then(work));
 
   /** Stores jobs with their bodies, as a page's `enqueueAll` would; resolves when they are on the disk. */
-  function store(jobs) {
+  function store(jobs, bodies, repeat) {
     return new Promise((resolve, reject) => {
-      const bodies = jobs.map(({ body }) => body);
-      const op = { enqueue: { jobs: jobs.map(({ body, ...job }) => job), repeat: true } };
+      const op = { enqueue: { jobs, repeat } };
       glue
         .message({ shearwater: PROTOCOL, re: crypto.randomUUID(), op, bodies }, ({ ok, error }) =>
           error ? reject(new ShearwaterError(error.code, error.message)) : resolve(ok),
@@ -119,67 +92,14 @@ export function createShearwater(wasmUrl) {
     });
   }
 
-  const cacheName = () => `shearwater ${self.registration?.scope ?? ""} `;
-
-  async function compile() {
-    let response;
-    try {
-      response = await (await caches.open(cacheName() + __WASM_SHA256__)).match(wasmUrl());
-    } catch {
-      // No Cache Storage here (some private windows): load from the network each time.
-    }
-    response ??= await download();
-    try {
-      return await WebAssembly.compileStreaming(response.clone());
-    } catch {
-      // A server that does not know application/wasm.
-      return WebAssembly.compile(await response.arrayBuffer());
-    }
-  }
-
-  /** Fetches the wasm that belongs to this script, and keeps it for a start without network. */
-  async function download() {
-    const response = await fetch(wasmUrl(), { cache: "no-cache" });
-    if (!response.ok) {
-      throw new ShearwaterError("worker-unavailable", `${wasmUrl()} answered ${response.status}: deploy worker.wasm beside worker.js`);
-    }
-    const digest = await crypto.subtle.digest("SHA-256", await response.clone().arrayBuffer());
-    const hex = Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
-    if (hex !== __WASM_SHA256__) {
-      throw new ShearwaterError("worker-unavailable", `${wasmUrl()} is of another release than worker.js: deploy both together`);
-    }
-    try {
-      await (await caches.open(cacheName() + hex)).put(wasmUrl(), response.clone());
-    } catch {
-      // Not kept; the next cold start needs the network.
-    }
-    return response;
-  }
-
-  /** Runs `work` in a living instance; rejects if that dies meanwhile, for then its promises never settle. */
-  function alive(work) {
-    const { death } = host;
-    return Promise.race([boot().then(work), death]);
-  }
-
-  /** After a panic: a new instance takes back what the dead one had in hand. */
-  async function restart(dead) {
-    if (!dead.dead || restarts >= MOST_RESTARTS) return;
-    restarts += 1;
-    const next = host;
-    try {
-      await alive(() => glue.resume());
-      restarts = 0;
-    } catch {
-      await restart(next);
-    }
-  }
+  const storeAdopted = (jobs) =>
+    instance.alive(() => store(jobs.map(({ body, ...job }) => job), jobs.map(({ body }) => body), true));
 
   /** Keeps the event alive for `work`, and for what is to be saved should the instance die. */
   function during(event, work) {
-    const current = host;
-    const promise = alive(work);
-    event.waitUntil(promise.catch(() => restart(current)));
+    const current = instance.current();
+    const promise = active(work);
+    event.waitUntil(promise.catch(() => instance.restart(current)).then(() => adopting));
     return promise;
   }
 
@@ -187,86 +107,116 @@ export function createShearwater(wasmUrl) {
     const { data, source } = event;
     if (typeof data !== "object" || data === null || !("shearwater" in data)) return; // the app's own
     const reply = (answer) => (event.ports[0] ?? source)?.postMessage(answer);
-    const refuse = (error) =>
-      reply({ shearwater: PROTOCOL, re: data.re, error: { code: error.code ?? "internal", message: error.message } });
+    const answer = (outcome) => reply({ shearwater: PROTOCOL, re: data.re, ...outcome });
+    const refuse = (error) => answer({ error: { code: error.code ?? "internal", message: error.message } });
     const from = event.origin || (source?.url && new URL(source.url).origin);
     if (from !== self.location.origin || !source) {
       refuse(new ShearwaterError("invalid-message", "messages are taken from windows and workers of this origin only"));
-      return;
+    } else if (!started) {
+      refuse(invalidConfig(`${self.location.pathname} loads Shearwater and does not start it: call shearwater.start() at its top level`));
+    } else if (data.op === "hello") {
+      // A page wants to know whose worker this is; what it asks next will need the wasm.
+      event.waitUntil(app.identity().then(({ name }) => answer({ ok: { name } })));
+      event.waitUntil(instance.boot().catch(() => {}));
+    } else {
+      during(event, () => glue.message(data, reply)).catch((thrown) => refuse(asError(thrown)));
     }
-    during(event, () => glue.message(data, reply)).catch((thrown) => refuse(asError(thrown)));
   }
+  // Here and not in start(): a worker that was never started says so.
+  self.addEventListener("message", onMessage);
 
-  async function onSync({ tag, lastChance }) {
-    const current = host;
-    const handlers = ["sync", `sync:${tag}`].map(async (hook) => hooks.get(hook)?.({ tag, lastChance }));
-    const [drained, ...handled] = await Promise.allSettled([alive(() => glue.sync(tag, lastChance)), ...handlers]);
-    if (drained.status === "rejected") await restart(current);
+  /** Runs the app's handlers of an event beside `work`; rejects, with an Error, where one of them does. */
+  async function besides(kind, detail, work) {
+    const current = instance.current();
+    const handlers = [kind, `${kind}:${detail.tag}`].map(async (hook) => hooks.get(hook)?.handler(detail));
+    const [drained, ...handled] = await Promise.allSettled([active(work), ...handlers]);
+    if (drained.status === "rejected") await instance.restart(current);
+    await adopting;
     // Whatever it is that was thrown, the browser must hear of it as a failure.
     const failed = [drained, ...handled].find((outcome) => outcome.status === "rejected");
     if (failed) throw asError(failed.reason);
-    if (drained.value) throw new ShearwaterError("work-left", `queue "${tag}" has work left; the browser is to come again`);
+    return drained.value;
   }
 
-  async function onPeriodicSync({ tag }) {
-    const current = host;
-    const handlers = ["periodicsync", `periodicsync:${tag}`].map(async (hook) => hooks.get(hook)?.({ tag }));
-    const [drained, ...handled] = await Promise.allSettled([alive(() => glue.periodic()), ...handlers]);
-    if (drained.status === "rejected") await restart(current);
-    const failed = [drained, ...handled].find((outcome) => outcome.status === "rejected");
-    if (failed) throw asError(failed.reason);
+  async function onSync({ tag, lastChance }) {
+    if (await besides("sync", { tag, lastChance }, () => glue.sync(tag, lastChance))) {
+      throw new ShearwaterError("work-left", `queue "${tag}" has work left; the browser is to come again`);
+    }
   }
 
   async function onInstall() {
+    installing = true;
     try {
-      // Checks the configuration, and leaves the wasm in Cache Storage.
-      await alive(() => {});
+      // Checks the configuration, and leaves copies of the wasm.
+      await instance.alive(() => {});
+      await kept;
     } catch (thrown) {
-      const error = asError(thrown);
+      const error = announce(asError(thrown));
       console.error("[shearwater] not installed:", error.message);
-      // Pages wait for this worker in connect(); tell them why it does not come.
-      const channel = new BroadcastChannel("shearwater:install");
-      channel.postMessage({ shearwater: PROTOCOL, error: { code: error.code ?? "internal", message: error.message } });
-      channel.close();
       throw error;
+    } finally {
+      installing = false;
     }
   }
 
-  async function onActivate() {
-    const prefix = cacheName();
-    for (const name of await caches.keys()) {
-      if (name.startsWith(prefix) && name !== prefix + __WASM_SHA256__) await caches.delete(name);
-    }
+  function onActivate(event) {
+    event.waitUntil(forgetOthers(instance.writable()).catch(() => {}));
+    // Nobody waits for these: a page may be waiting for this event to end.
+    keepPageWasm(wasmUrl()).catch(() => {});
+    if (sources.length > 0) active(() => {}).catch(() => {});
   }
 
   return {
     version: __VERSION__,
+    ShearwaterError,
 
     start(options) {
-      if (started) throw new ShearwaterError("invalid-config", "shearwater.start() is called once");
+      if (started) mistake("shearwater.start() is called once");
       started = true;
-      config = options;
+      app.config = options;
       self.addEventListener("install", (event) => event.waitUntil(onInstall()));
-      self.addEventListener("activate", (event) => event.waitUntil(onActivate()));
-      self.addEventListener("message", onMessage);
+      self.addEventListener("activate", onActivate);
       self.addEventListener("sync", (event) => event.waitUntil(onSync(event)));
-      self.addEventListener("periodicsync", (event) => event.waitUntil(onPeriodicSync(event)));
+      self.addEventListener("periodicsync", (event) => event.waitUntil(besides("periodicsync", { tag: event.tag }, () => glue.periodic())));
     },
 
     adopt(source) {
-      if (started) throw new ShearwaterError("invalid-config", "shearwater.adopt() is called before start()");
-      if (typeof source !== "function") throw new ShearwaterError("invalid-config", "adopt() takes a function");
+      if (started) mistake("shearwater.adopt() is called before start()");
+      if (typeof source !== "function") mistake("adopt() takes a function");
       sources.push(source);
     },
 
-    on(hook, handler) {
+    on(hook, handler, options) {
       if (!HOOKS.test(hook)) {
-        throw new ShearwaterError("invalid-config", `there is no hook "${hook}"; there are "auth", "sync", "sync:<tag>", "periodicsync" and "periodicsync:<tag>"`);
+        mistake(`there is no hook "${hook}"; there are "auth", "delivered", "sync", "sync:<tag>", "periodicsync" and "periodicsync:<tag>"`);
       }
-      if (typeof handler !== "function") {
-        throw new ShearwaterError("invalid-config", `the handler of "${hook}" is not a function`);
+      if (typeof handler !== "function") mistake(`the handler of "${hook}" is not a function`);
+      hooks.set(hook, { handler, ...hookOptions(hook, options) });
+    },
+
+    async enqueue(request, options) {
+      if (!started) throw invalidConfig("shearwater.enqueue() is called after start()");
+      const { job, body } = await toJob(request, options);
+      for (let repeats = 0; ; repeats += 1) {
+        const current = instance.current();
+        try {
+          const [id] = await active(() => store([job], [body], repeats > 0));
+          return id;
+        } catch (error) {
+          // Under the same id: what was stored before the wasm died is not stored again.
+          if (!current.dead || repeats >= MOST_REPEATS) throw asRequestError(error);
+        }
       }
-      hooks.set(hook, handler);
     },
   };
+
+  function hookOptions(hook, options = {}) {
+    const unknown = Object.keys(options).find((name) => hook !== "auth" || name !== "origins");
+    if (unknown) mistake(`the hook "${hook}" has no option "${unknown}"`);
+    if (options.origins === undefined) return {};
+    if (!Array.isArray(options.origins) || !options.origins.every(isOrigin)) {
+      mistake('origins of the "auth" hook are strings such as "https://api.example"');
+    }
+    return { origins: [...options.origins] };
+  }
 }

@@ -45,3 +45,33 @@ test("blobs of every size arrive whole, with the type that they have, and once h
   const arrivals = (await server.arrivals("/api/sink")).sort((a, b) => a.bodySize - b.bodySize);
   assert.deepEqual(arrivals.map(({ bodySize, contentType }) => [bodySize, contentType]), [0, 1, 10, 5_000, 70_000].map((size) => [size, "image/png"]));
 });
+
+writeFileSync(join(site, "before.js"), 'self.addEventListener("activate", (event) => event.waitUntil(clients.claim()));');
+writeFileSync(
+  join(site, "waits.js"),
+  `importScripts("/shearwater/worker.js");
+   const told = new BroadcastChannel("told");
+   shearwater.adopt(async () => told.postMessage("asked"));
+   shearwater.start();
+   self.addEventListener("message", ({ data }) => data === "go" && self.skipWaiting());`,
+);
+
+test("nothing is taken over while the worker before is still active and may send it", async () => {
+  const server = await startServer({ site });
+  const chromium = await startChromium();
+  open.push(() => chromium.close(), () => server.stop());
+  const page = await chromium.browser.newPage();
+  await page.goto(server.origin);
+  await page.evaluate(async () => {
+    window.told = [];
+    new BroadcastChannel("told").onmessage = ({ data }) => window.told.push(data);
+    await navigator.serviceWorker.register("/before.js");
+    while (!navigator.serviceWorker.controller) await new Promise((resolve) => setTimeout(resolve, 10));
+    window.registration = await navigator.serviceWorker.register("/waits.js");
+    while (!window.registration.waiting) await new Promise((resolve) => setTimeout(resolve, 10));
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  });
+  assert.deepEqual(await page.evaluate(() => window.told), []);
+  await page.evaluate(() => window.registration.waiting.postMessage("go"));
+  await until("it to be asked", () => page.evaluate(() => window.told.length === 1));
+});

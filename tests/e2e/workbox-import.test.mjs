@@ -155,3 +155,84 @@ test("killed between storing and forgetting, nothing is sent twice", async () =>
   await page.evaluate(() => window.client.syncNow());
   assert.equal((await server.arrivals("/api/sink")).length, 1);
 });
+
+/** A fresh origin and a page on it; `left` is put where Workbox keeps its entries, by a database of this version. */
+async function withEntries(left, { version = 3, close = true } = {}) {
+  const server = await startServer({ site });
+  open.push(() => server.stop());
+  const chromium = await startChromium();
+  open.push(() => chromium.kill());
+  const page = await chromium.browser.newPage();
+  await page.goto(server.origin);
+  await page.waitForFunction("window.ready");
+  const entry = ({ url = `/api/sink/${left.length}`, ...more } = {}) => ({
+    queueName: "photos", timestamp: 1_790_000_000_000,
+    requestData: { url: url.startsWith("/") ? server.origin + url : url, method: "POST", headers: {} }, ...more,
+  });
+  await page.evaluate(
+    (entries, version, close) =>
+      new Promise((resolve) => {
+        const opening = indexedDB.open("workbox-background-sync", version);
+        opening.onupgradeneeded = () =>
+          opening.result.createObjectStore("requests", { autoIncrement: true, keyPath: "id" }).createIndex("queueName", "queueName");
+        opening.onsuccess = () => {
+          window.held = opening.result;
+          const transaction = opening.result.transaction("requests", "readwrite");
+          for (const entry of entries) transaction.objectStore("requests").put(entry);
+          transaction.oncomplete = () => (close && opening.result.close(), resolve());
+        };
+      }),
+    left.map(entry), version, close,
+  );
+  const remaining = () =>
+    page.evaluate(
+      () =>
+        new Promise((resolve) => {
+          const opening = indexedDB.open("workbox-background-sync");
+          opening.onsuccess = () => {
+            const keys = opening.result.transaction("requests").objectStore("requests").getAllKeys();
+            keys.onsuccess = () => (opening.result.close(), resolve(keys.result));
+          };
+        }),
+    );
+  return { server, page, remaining };
+}
+
+test("one entry that cannot be converted stays where it is; the others are taken over", async () => {
+  const { server, page, remaining } = await withEntries([
+    { url: "/api/sink/1" }, { requestData: undefined }, { url: "/api/sink/3" }, { url: "http://[" }, { url: "/api/sink/5" }, { url: "ftp://example.org/" },
+  ]);
+  await page.evaluate(async () => (window.client = await window.connect({ worker: "/new.js" })));
+  await until("what can be queued", async () => (await server.sink()).length === 3);
+  assert.deepEqual((await server.sink()).map(({ path }) => path), ["/api/sink/1", "/api/sink/3", "/api/sink/5"]);
+  await until("them to be forgotten there", async () => JSON.stringify(await remaining()) === "[2,4,6]");
+});
+
+test("an older database that a page holds open is left alone, and holds up nothing", async () => {
+  const { server, page } = await withEntries([{ url: "/api/sink/old" }], { version: 2, close: false });
+  const took = await page.evaluate(async () => {
+    const began = performance.now();
+    window.client = await window.connect({ worker: "/new.js", timeout: 20_000 });
+    return performance.now() - began;
+  });
+  assert.ok(took < 5_000, `connect() took ${took} ms`);
+  const id = await page.evaluate(() => client.enqueue({ url: "/api/sink/new", body: "x" }, { queue: "mine" }));
+  await until("the delivery", async () => (await server.sink()).length === 1);
+  assert.equal((await server.sink())[0].idempotencyKey, id);
+  assert.equal(await page.evaluate(() => window.held.version), 2);
+});
+
+test("a database whose deletion is held up holds up connect() for seconds, not for ever", async () => {
+  const { server, page } = await withEntries([{ url: "/api/sink/old" }], { close: false });
+  // A deletion waits for this page's connection, and every opening after it for the deletion.
+  await page.evaluate(() => void indexedDB.deleteDatabase("workbox-background-sync"));
+  const took = await page.evaluate(async () => {
+    const began = performance.now();
+    window.client = await window.connect({ worker: "/new.js", timeout: 20_000 });
+    return performance.now() - began;
+  });
+  assert.ok(took < 8_000, `connect() took ${took} ms`);
+  const id = await page.evaluate(() => client.enqueue({ url: "/api/sink/new", body: "x" }, { queue: "mine" }));
+  await until("the delivery", async () => (await server.sink()).length === 1);
+  assert.equal((await server.sink())[0].idempotencyKey, id);
+});

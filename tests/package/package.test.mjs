@@ -33,6 +33,26 @@ test("the tarball has what `exports` names, and types", () => {
   }
 });
 
+test("a classic sw.ts has the global by one reference, a module one by its import, and a page needs no more than the DOM", () => {
+  const { folder } = install();
+  const check = (name, text, lib) => {
+    writeFileSync(join(folder, name), text);
+    const options = ["--noEmit", "--strict", "--skipLibCheck", "false", "--target", "es2022", "--module", "es2022", "--moduleResolution", "bundler", "--lib", lib];
+    execFileSync(join(root, "node_modules/.bin/tsc"), [...options, name], { cwd: folder, stdio: "pipe", encoding: "utf8" });
+  };
+  check(
+    "classic.ts",
+    `/// <reference types="shearwater/worker" />
+     importScripts("/shearwater/worker.js");
+     shearwater.start({ queues: { notes: {} } });
+     shearwater.on("auth", () => ({ authorization: "x" }), { origins: ["https://api.example"] });
+     self.addEventListener("push", (event) => (event as ExtendableEvent).waitUntil(shearwater.enqueue({ url: "/seen", method: "POST" })));`,
+    "es2022,webworker",
+  );
+  check("module.ts", 'import * as shearwater from "shearwater/worker"; shearwater.start(); export const id = shearwater.enqueue(new Request("/x"));', "es2022,webworker");
+  check("page.ts", 'import { connect, ShearwaterError } from "shearwater"; export const client = connect({ worker: "/sw.js" }); export const is = (e: unknown) => e instanceof ShearwaterError && e.code;', "es2022,dom,dom.iterable");
+});
+
 test("worker and page through a bundler, the worker as a module, deliver a job", async () => {
   const { folder, target } = install();
   const site = join(folder, "site");

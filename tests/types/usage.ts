@@ -1,6 +1,6 @@
 // How the public types are meant to be used; compiled by `make check`, never run.
 
-import { connect, type Client, type Job, type ShearwaterError, type SyncStatus } from "shearwater";
+import { connect, ShearwaterError, type Client, type Job, type SyncStatus } from "shearwater";
 import * as worker from "shearwater/worker";
 
 worker.start({
@@ -9,12 +9,23 @@ worker.start({
 });
 worker.on("auth", async ({ refresh, owner }) => (owner ? { authorization: refresh ? "new" : "old" } : undefined));
 worker.on("sync:daily", ({ lastChance }) => lastChance);
+worker.on("auth", () => undefined, { origins: ["https://api.example"] });
+worker.on("delivered", ({ id, status }) => console.log(id, status));
+const queued: Promise<string> = worker.enqueue({ url: "/api/seen", body: { a: 1 } }, { queue: "notes" });
+console.log(queued, worker.ShearwaterError === ShearwaterError);
+// @ts-expect-error only "auth" has options
+worker.on("sync", () => undefined, { origins: [] });
 // @ts-expect-error there is no such option
 worker.start({ queues: { notes: { maxAtempts: 3 } } });
 // @ts-expect-error there is no such hook
 worker.on("authh", () => undefined);
 
 const client: Client = await connect({ worker: "/sw.js", syncOnMount: false });
+declare const trusted: { toString(): string; toJSON(): string };
+await connect({ worker: trusted });
+await connect({ worker: new URL("/sw.js", location.href) });
+// @ts-expect-error that is no URL
+await connect({ worker: 7 });
 const id: string = await client.enqueue({ url: "/api", body: { a: [1, null] } }, { key: "k", priority: "high", metadata: { a: 1 } });
 await client.enqueueAll([new Request("/api"), { url: new URL("https://example.org") }]);
 interface Note {
@@ -48,5 +59,5 @@ console.log(delivered satisfies number);
 try {
   await client.edit(id, { headers: { "x-other": "1" } });
 } catch (error) {
-  if ((error as ShearwaterError).code === "quota-exceeded") stop();
+  if (error instanceof ShearwaterError && error.code === "quota-exceeded") stop();
 }

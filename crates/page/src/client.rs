@@ -39,17 +39,17 @@ const EVENTS: [&str; 9] =
 /// Members of `EnqueueOptions`.
 const OPTIONS: [&str; 7] = ["queue", "key", "priority", "metadata", "notBefore", "maxAge", "maxAttempts"];
 
-/// Registers the worker, waits until it is active, and answers a client.
+/// Returns a client of the active worker of this registration, whose configuration has this name.
+///
+/// Finding it is the script's, `sw/page/register.js`, which does so while this wasm is being loaded.
 ///
 /// # Errors
-/// `invalid-config`, `worker-unavailable`, or what the worker refuses to start for.
+/// `invalid-config`, `worker-unavailable`, or why the worker cannot say what is stored.
 #[wasm_bindgen]
-pub async fn connect(options: JsValue) -> Result<Client, JsValue> {
+pub async fn connect(options: JsValue, registration: JsValue, name: String) -> Result<Client, JsValue> {
     let options: ConnectOptions =
         if options.is_undefined() { ConnectOptions::default() } else { parse(options, "connect()", Error::invalid_config)? };
-    options.check().map_err(|error| to_js(&error))?;
-    let registration = worker::register(&options).await?;
-    let events = Events::new(&options.name, u64::from(options.auto_sync_interval));
+    let events = Events::new(&name, u64::from(options.auto_sync_interval));
     let link = Link::new(registration, options.timeout, Rc::clone(&events));
     let status = link.ask(Op::Status, Array::new()).await?;
     events.take_status(parse::<Status>(status, "the worker's status", Error::internal)?);

@@ -40,18 +40,11 @@ extern "C" {
     #[wasm_bindgen(method, js_name = removeEventListener)]
     pub fn unlisten(this: &EventTarget, event: &str, listener: &Function);
 
-    /// `navigator.serviceWorker`.
-    pub type Container;
-    #[wasm_bindgen(method, catch)]
-    pub fn register(this: &Container, url: &str, options: &JsValue) -> Result<Promise, JsValue>;
-
     /// A `ServiceWorker`.
     #[derive(Clone)]
     pub type ServiceWorker;
     #[wasm_bindgen(method, catch, js_name = postMessage)]
     pub fn post(this: &ServiceWorker, message: &JsValue, ports: &js_sys::Array) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, getter)]
-    pub fn state(this: &ServiceWorker) -> String;
 
     /// A `MessageChannel`.
     pub type MessageChannel;

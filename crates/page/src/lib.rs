@@ -1,5 +1,6 @@
 //! Shearwater in the page: hands requests to the worker, shows what is stored, pokes the worker awake.
 //!
+//! `sw/page` finds the worker and loads this wasm, side by side; [`connect`] is given the registration.
 //! The page stores nothing and decides nothing about jobs: it asks by message and is answered after
 //! the commit (rule 2 of the house). JavaScript uses it through `dist/page.js`; a Rust front end uses
 //! [`Client`] directly.

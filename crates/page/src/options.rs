@@ -1,18 +1,10 @@
-//! The options of `connect()`.
+//! The options of `connect()` that concern the client; `sw/page` checks and takes those of the registration.
 
-use shearwater_core::{Error, time::unit};
+use shearwater_core::time::unit;
 
-/// `ConnectOptions` of the public surface.
+/// What is left of `ConnectOptions` of the public surface once the worker has been found.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
-    /// URL of the app's service worker.
-    pub worker: String,
-    /// Scope of the registration.
-    pub scope: Option<String>,
-    /// `classic` or `module`.
-    pub r#type: Option<String>,
-    /// The `name` of the worker's configuration.
-    pub name: String,
     /// Wake the worker when a page is opened.
     pub sync_on_mount: bool,
     /// Wake it when the network is back.
@@ -28,10 +20,6 @@ pub struct ConnectOptions {
 impl Default for ConnectOptions {
     fn default() -> Self {
         Self {
-            worker: "/sw.js".to_owned(),
-            scope: None,
-            r#type: None,
-            name: "shearwater".to_owned(),
             sync_on_mount: true,
             sync_on_online: true,
             sync_on_visibility: true,
@@ -41,27 +29,7 @@ impl Default for ConnectOptions {
     }
 }
 
-impl ConnectOptions {
-    /// Checks what the types cannot.
-    ///
-    /// # Errors
-    /// `invalid-config` naming the option.
-    pub fn check(&self) -> Result<(), Error> {
-        if self.r#type.as_deref().is_some_and(|kind| kind != "classic" && kind != "module") {
-            return Err(Error::invalid_config("connect(): type is \"classic\" or \"module\""));
-        }
-        if self.timeout < 1_000 {
-            return Err(Error::invalid_config("connect(): timeout is at least 1000 ms"));
-        }
-        Ok(())
-    }
-}
-
 shearwater_core::record!(strict ConnectOptions {
-    worker: "worker" = Self::default().worker,
-    scope: "scope",
-    r#type: "type",
-    name: "name" = Self::default().name,
     sync_on_mount: "syncOnMount" = true,
     sync_on_online: "syncOnOnline" = true,
     sync_on_visibility: "syncOnVisibility" = true,

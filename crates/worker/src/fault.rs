@@ -25,7 +25,7 @@ pub fn storage_error(error: &JsValue) -> Error {
     Error::new(code, [advice, " (", &name, ": ", &message, ")"].text())
 }
 
-/// Tells the host when this instance dies, and has the next call start a new one.
+/// Tells the host when this instance dies, which has a new one take its place.
 pub fn install_panic_hook(host: &Host) {
     let host = host.clone();
     std::panic::set_hook(Box::new(move |info| {
@@ -38,6 +38,42 @@ pub fn install_panic_hook(host: &Host) {
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("panic");
         host.panicked(&[text, " at ", file, ":", &place.to_string()].text());
-        wasm_bindgen::handler::schedule_reinit();
     }));
+}
+
+/// Traps on purpose while the script is calling; only with the feature `faults`, which never ships.
+#[cfg(feature = "faults")]
+pub fn trap_at_once(data: &JsValue) {
+    match js::get(data, "op").as_string().as_deref() {
+        Some("trap at once") => unreachable_instruction(),
+        Some("overflow at once") => {
+            let _ = deep(0);
+        }
+        _ => {}
+    }
+}
+
+/// The same in a callback of the platform, whose errors nobody catches.
+#[cfg(feature = "faults")]
+pub fn trap_later(data: &JsValue) {
+    match js::get(data, "op").as_string().as_deref() {
+        Some("trap later") => unreachable_instruction(),
+        Some("overflow later") => {
+            let _ = deep(0);
+        }
+        _ => {}
+    }
+}
+
+#[cfg(all(feature = "faults", target_arch = "wasm32"))]
+fn unreachable_instruction() {
+    core::arch::wasm32::unreachable()
+}
+
+/// Recurs until the engine's stack is used up. Adding what the platform returns keeps it from becoming a loop.
+#[cfg(feature = "faults")]
+#[inline(never)]
+fn deep(depth: u32) -> f64 {
+    let low = js_sys::Math::random();
+    if low > 2.0 { low } else { low + deep(depth.wrapping_add(1)) }
 }

@@ -1,14 +1,15 @@
 //! Shearwater in the service worker: `IndexedDB`, `fetch`, Web Locks and events around the core.
 //!
-//! The script `sw/worker.js` adds the listeners, starts this module when the first event wants it,
-//! and calls the four functions below. Everything that decides anything is in `shearwater-core`;
+//! The script `sw/worker` adds the listeners, starts this module when the first event wants it,
+//! and calls the functions below. Everything that decides anything is in `shearwater-core`;
 //! everything here carries a decision out.
 //!
-//! # A panic
+//! # Death
 //!
-//! A panicking module is dead: its futures never settle. The panic hook tells the host, which settles
-//! every event that waits (they race against it), aborts what is being fetched, and starts a fresh
-//! instance for the next event; that one finds the dead drain's leases and takes the jobs back.
+//! A module that has panicked is dead, and so is one that has trapped: its futures never settle. The panic
+//! hook tells the host; of a trap (`unreachable`, an overflowing stack) the script hears by itself. It settles
+//! every event that waits (they race against it), aborts what is being fetched, and has [`renew`] put a fresh
+//! instance in place; that one finds the dead drain's leases and takes the jobs back.
 
 mod auth;
 mod body;
@@ -76,7 +77,11 @@ pub fn boot(config: JsValue, host: JsValue) -> Result<(), JsValue> {
 /// the work that the message set off is over.
 #[wasm_bindgen]
 pub fn message(data: JsValue, reply: Function) -> Promise {
+    #[cfg(feature = "faults")]
+    fault::trap_at_once(&data);
     with_engine(async move |engine| {
+        #[cfg(feature = "faults")]
+        fault::trap_later(&data);
         messages::handle(&engine, data, reply).await;
         Ok(JsValue::UNDEFINED)
     })
@@ -104,6 +109,16 @@ pub fn resume() -> Promise {
         events::resume(&engine).await.map_err(fault::to_js)?;
         Ok(JsValue::UNDEFINED)
     })
+}
+
+/// With `dead`, has the next call begin with a fresh instance in the place of this one; without, is that call.
+///
+/// It touches no memory, which a trap may have left in any state.
+#[wasm_bindgen]
+pub fn renew(dead: bool) {
+    if dead {
+        wasm_bindgen::handler::schedule_reinit();
+    }
 }
 
 fn with_engine<F: Future<Output = Result<JsValue, JsValue>> + 'static>(work: impl FnOnce(Rc<Engine>) -> F + 'static) -> Promise {

@@ -53,15 +53,25 @@ pub fn build(faults: bool) -> Outcome {
 
     let worker = compile("shearwater-worker", "shearwater_worker", faults, &work)?;
     let page = compile("shearwater-page", "shearwater_page", false, &work)?;
+    watch_callbacks(&worker.glue)?;
     fs::copy(&worker.wasm, dist.join("worker.wasm"))?;
     fs::copy(&page.wasm, dist.join("page.wasm"))?;
 
-    let digest = hex(&Sha256::digest(fs::read(&worker.wasm)?));
-    bundle("sw/worker/classic.js", &dist.join("worker.js"), "iife", &worker.glue, &digest)?;
-    bundle("sw/worker/module.js", &dist.join("worker.mjs"), "esm", &worker.glue, &digest)?;
-    bundle("sw/adapters/import-workbox-classic.js", &dist.join("import-workbox.js"), "iife", &worker.glue, &digest)?;
-    bundle("sw/adapters/import-workbox.js", &dist.join("import-workbox.mjs"), "esm", &worker.glue, &digest)?;
-    bundle("sw/page/index.js", &dist.join("page.js"), "esm", &page.glue, &digest)?;
+    let digests = [
+        ("__WASM_SHA256__", hex(&Sha256::digest(fs::read(&worker.wasm)?))),
+        ("__PAGE_SHA256__", hex(&Sha256::digest(fs::read(&page.wasm)?))),
+        ("__PAGE_CACHE__", "shearwater page.wasm".to_owned()),
+    ];
+    for (entry, file, format, glue) in [
+        ("sw/worker/classic.js", "worker.js", "iife", &worker.glue),
+        ("sw/worker/module.js", "worker.mjs", "esm", &worker.glue),
+        ("sw/adapters/import-workbox-classic.js", "import-workbox.js", "iife", &worker.glue),
+        ("sw/adapters/import-workbox.js", "import-workbox.mjs", "esm", &worker.glue),
+        ("sw/page/index.js", "page.js", "esm", &page.glue),
+        ("sw/page/diagnose.js", "diagnose.js", "esm", &page.glue),
+    ] {
+        bundle(entry, &dist.join(file), format, glue, &digests)?;
+    }
 
     for (from, to) in [
         ("sw/types/index.d.ts", "index.d.ts"),
@@ -111,6 +121,20 @@ fn compile(package: &str, file: &str, faults: bool, work: &Path) -> Outcome<Comp
     Ok(Compiled { wasm, glue })
 }
 
+/// Has the glue tell of what the wasm throws in a callback of the platform, before that reports or swallows it: a trap
+/// there is the wasm's death, and of an overflowing stack Firefox tells a worker nothing.
+fn watch_callbacks(glue: &Path) -> Outcome {
+    const CALL: &str = "return f(a, state.b, ...args);\n        } finally {";
+    const WATCHED: &str = "return f(a, state.b, ...args);\n        } catch (thrown) {\n            watch(thrown);\n            throw thrown;\n        } finally {";
+    const SETTER: &str = "\nlet watch = () => {};\nexport function watchCallbacks(watcher) {\n    watch = watcher;\n}\n";
+    let text = fs::read_to_string(glue)?;
+    if text.matches(CALL).count() != 1 {
+        return Err("the glue calls closures in another way than it did: see watch_callbacks".into());
+    }
+    fs::write(glue, text.replace(CALL, WATCHED) + SETTER)?;
+    Ok(())
+}
+
 /// Has panics of a dependency name its file without the folder of the machine that built it.
 fn nameless() -> String {
     let home = |name| std::env::var_os(name).map(PathBuf::from);
@@ -128,28 +152,22 @@ fn wasm_opt(from: &Path, to: &Path, passes: &[&str]) -> Outcome<String> {
     output("node", &arguments)
 }
 
-fn bundle(entry: &str, out: &Path, format: &str, glue: &Path, digest: &str) -> Outcome {
-    let (out, glue) =
-        (format!("--outfile={}", out.display()), format!("--alias:shearwater-glue={}", glue.canonicalize()?.display()));
-    let format = format!("--format={format}");
-    let digest = format!("--define:__WASM_SHA256__=\"{digest}\"");
-    let version = format!("--define:__VERSION__=\"{}\"", env!("CARGO_PKG_VERSION"));
-    run(
-        "node_modules/.bin/esbuild",
-        &[
-            entry,
-            "--bundle",
-            "--minify",
-            "--target=es2022",
-            "--charset=utf8",
-            "--log-level=warning",
-            &format,
-            &out,
-            &glue,
-            &digest,
-            &version,
-        ],
-    )
+fn bundle(entry: &str, out: &Path, format: &str, glue: &Path, digests: &[(&str, String)]) -> Outcome {
+    let mut arguments = vec![
+        entry.to_owned(),
+        "--bundle".to_owned(),
+        "--minify".to_owned(),
+        "--target=es2022".to_owned(),
+        "--charset=utf8".to_owned(),
+        "--log-level=warning".to_owned(),
+        "--external:./diagnose.js".to_owned(), // loaded only when a worker does not start
+        format!("--format={format}"),
+        format!("--outfile={}", out.display()),
+        format!("--alias:shearwater-glue={}", glue.canonicalize()?.display()),
+        format!("--define:__VERSION__=\"{}\"", env!("CARGO_PKG_VERSION")),
+    ];
+    arguments.extend(digests.iter().map(|(name, digest)| format!("--define:{name}=\"{digest}\"")));
+    run("node_modules/.bin/esbuild", &arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -57,10 +57,10 @@ function engineWorld(engine) {
     engine: engine.name,
     server: null,
 
-    /** Starts the test's server, in the place of the one before. `strict`: with no CSP but the tests' own. */
-    async serve({ strict } = {}) {
+    /** Starts the test's server, in the place of the one before. `strict`: with no CSP but the tests' own. `dist`: another build. */
+    async serve({ strict, dist } = {}) {
       await stopServer();
-      world.server = await startServer({ args: ["--static-mount", `/engines=${folder}`, ...engine.serverArgs({ strict })] });
+      world.server = await startServer({ dist, args: ["--static-mount", `/engines=${folder}`, ...engine.serverArgs({ strict })] });
     },
 
     /** A browser that the test may kill; `profile` starts one again where it was killed. */

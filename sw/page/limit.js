@@ -1,0 +1,29 @@
+// One limit of time for all that connect() waits for.
+
+import { ShearwaterError } from "../error.js";
+
+/** A limit of `ms` from now; what is being waited for when it passes is in the error's message. */
+export function startLimit(ms) {
+  const waiting = new Set();
+  const end = Date.now() + ms;
+  let timer;
+  const passed = new Promise((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new ShearwaterError("timeout", `connect() gave up after ${ms} ms: ${[...waiting].join("; ")}`));
+    }, ms);
+  });
+  passed.catch(() => {});
+  return {
+    left: () => Math.max(0, end - Date.now()),
+    /** Settles as `promise` does; `what` says what is missing until then. */
+    async wait(what, promise) {
+      waiting.add(what);
+      try {
+        return await Promise.race([promise, passed]);
+      } finally {
+        waiting.delete(what);
+      }
+    },
+    end: () => clearTimeout(timer),
+  };
+}

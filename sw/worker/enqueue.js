@@ -1,0 +1,98 @@
+// `shearwater.enqueue` in the worker: what a push or fetch handler queues, taken as the page's `enqueue` takes it.
+
+import { ShearwaterError } from "../error.js";
+
+const MEMBERS = ["url", "method", "headers", "body", "credentials", "mode", "redirect", "referrerPolicy", "cache", "integrity"];
+/** What a copied fetch() call may bring along; none of it outlives the call. */
+const IGNORED = ["signal", "keepalive", "duplex", "window", "priority"];
+
+const invalid = (message) => new ShearwaterError("invalid-request", message);
+
+/** A job to be stored: `{job, body}`. The request is taken as it is at the call. */
+export async function toJob(input, options) {
+  if (options !== undefined && options !== null && typeof options !== "object") throw invalid("the options are an object");
+  const { metadata, ...rest } = options ?? {};
+  const kept = metadata === undefined ? undefined : JSON.stringify(metadata);
+  const request = input instanceof Request ? input : build(input);
+  if (request.bodyUsed) throw invalid("the request's body was already read; queue request.clone() made before that");
+  const reading = /^(GET|HEAD)$/.test(request.method) ? undefined : request.clone().blob();
+  // A navigation is not to be repeated as one: nobody is there to be shown its page.
+  const navigates = request.mode === "navigate";
+  const job = {
+    id: crypto.randomUUID(),
+    request: {
+      url: request.url,
+      method: request.method,
+      headers: [...ownHeaders(request)],
+      credentials: request.credentials,
+      cache: request.cache,
+      mode: navigates ? "same-origin" : request.mode,
+      redirect: navigates ? "follow" : request.redirect,
+      ...(request.referrerPolicy && { referrerPolicy: request.referrerPolicy }),
+      ...(request.integrity && { integrity: request.integrity }),
+    },
+    options: rest,
+    ...(kept !== undefined && { metadata: kept }),
+  };
+  let body;
+  try {
+    body = await reading;
+  } catch (error) {
+    throw invalid(`the body cannot be read: ${error.message}`);
+  }
+  return { job, body: body?.size ? body : undefined };
+}
+
+/** Without those that a browser adds to what it sends, of which an intercepted request has some. */
+function ownHeaders(request) {
+  const { headers } = new Request(request.url, { headers: request.headers });
+  for (const name of ["user-agent", "upgrade-insecure-requests"]) headers.delete(name);
+  return headers;
+}
+
+/** What the wasm says of a message with this job, said of the request: the message is none of the caller's. */
+export function asRequestError(error) {
+  if (error.code !== "invalid-message") return error;
+  return invalid(error.message.replace(/^.*?\bjobs\.(options|request)\.?/, "the $1: "));
+}
+
+function build(input) {
+  if (typeof input !== "object" || input === null) throw invalid("a request is a Request or an object {url, method, headers, body, …}");
+  for (const name of Object.keys(input)) {
+    if (!MEMBERS.includes(name) && !IGNORED.includes(name)) throw invalid(`a request has no "${name}"; it has ${MEMBERS.join(", ")}`);
+  }
+  if (input.url === undefined) throw invalid("url is missing");
+  const init = Object.fromEntries(MEMBERS.slice(1).filter((name) => input[name] !== undefined).map((name) => [name, input[name]]));
+  const { body = null } = input;
+  let type;
+  if (isJson(body)) {
+    init.body = JSON.stringify(body);
+    type = "application/json";
+  } else if (body !== null && !isBodyInit(body)) {
+    throw invalid("body is a string, Blob, FormData, URLSearchParams, buffer, stream, or what JSON can hold");
+  }
+  init.method ??= body === null ? "GET" : "POST";
+  try {
+    const headers = new Headers(init.headers);
+    if (type && !headers.has("content-type")) headers.set("content-type", type);
+    const stream = typeof ReadableStream === "function" && body instanceof ReadableStream;
+    const request = new Request(input.url, { ...init, headers, ...(stream && { duplex: "half" }) });
+    for (const [name] of headers) {
+      if (!request.headers.has(name)) throw new TypeError(`headers: the browser sets "${name}" itself; leave it out`);
+    }
+    return request;
+  } catch (error) {
+    throw invalid(`fetch() would refuse this: ${error.message}`);
+  }
+}
+
+/** Whether it is to be sent as JSON: an array, a plain object of any realm, or what says so itself. */
+function isJson(body) {
+  if (typeof body !== "object" || body === null) return false;
+  if (Array.isArray(body) || typeof body.toJSON === "function") return true;
+  const prototype = Object.getPrototypeOf(body);
+  return prototype === null || (Object.getPrototypeOf(prototype) === null && Object.prototype.toString.call(body) === "[object Object]");
+}
+
+const isBodyInit = (body) =>
+  typeof body === "string" || ArrayBuffer.isView(body) || /^\[object (Blob|File|FormData|URLSearchParams|ReadableStream|(Shared)?ArrayBuffer)\]$/.test(Object.prototype.toString.call(body));
