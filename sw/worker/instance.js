@@ -43,10 +43,10 @@ export function createInstance(app) {
       hook(name, detail) {
         return app.hooks.get(name)?.handler(detail);
       },
-      /** The origins that the `auth` hook is for; null for the app's own. */
       hasHook(name) {
         return app.hooks.has(name);
       },
+      /** The origins that the `auth` hook is for; null for the app's own. */
       authOrigins() {
         return app.hooks.get("auth")?.origins ?? null;
       },

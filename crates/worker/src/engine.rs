@@ -226,7 +226,15 @@ impl Engine {
 
     /// Takes a ledger that was read, unless a later one is known.
     pub fn saw(&self, ledger: &Ledger) {
-        if ledger.version >= self.seen.borrow().version {
+        let (version, is_another) = {
+            let seen = self.seen.borrow();
+            (seen.version, seen.owner != ledger.owner)
+        };
+        if ledger.version >= version {
+            if is_another {
+                // The next wake that pages were told of was the other's.
+                self.told.set(None);
+            }
             self.seen.replace(ledger.clone());
         }
     }
