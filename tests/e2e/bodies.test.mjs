@@ -360,10 +360,11 @@ test("a signal that is aborted takes the request back: before it is posted, and 
     const stored = new AbortController();
     const id = await client.enqueue({ url: "/api/sink/9", body: "9", signal: stored.signal });
     stored.abort();
-    return { before, during, kept: await kept, id };
+    return { before, during, kept: await kept, id, posts };
   });
   assert.deepEqual(outcomes.before, ["no more", "gone", "no more", 0]);
   assert.deepEqual(outcomes.during, ["changed my mind", "changed my mind", "changed my mind"]);
+  assert.equal(outcomes.posts, 3, "what was waiting for its turn was not posted");
   await until("what was stored of them to be discarded", async () => (await w.list(page)).length === 2);
   assert.deepEqual((await w.list(page)).map(({ id }) => id).sort(), [outcomes.kept, outcomes.id].sort());
   await page.evaluate(() => client.resume());
