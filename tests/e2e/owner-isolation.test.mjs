@@ -133,7 +133,7 @@ for (const purge of [false, true]) {
 }
 
 test("a pause is of the user who set it", async () => {
-  const page = await open();
+  const page = await open({ queues: { ...quick.queues, mail: {} } });
   await setOwner(page, "A");
   await page.evaluate(() => client.pause());
   await page.evaluate(() => client.pause("mail"));
