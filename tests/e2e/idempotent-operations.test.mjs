@@ -95,8 +95,10 @@ test("edit: the repetition says that it was done, and the change goes out under 
   await w.server.faults([]);
   await page.evaluate(() => client.syncNow());
   await w.becomes(page, id, "delivered");
-  const keys = new Set((await w.server.arrivals("/api/sink/edited")).map((arrival) => arrival.idempotencyKey));
-  assert.deepEqual([edited, keys.size, (await w.server.sink("/api/sink/edited")).length], [true, 1, 1]);
+  // Not counting what only asks whether the server is there.
+  const posts = (entries) => entries.filter(({ method }) => method === "POST");
+  const keys = new Set(posts(await w.server.arrivals("/api/sink/edited")).map((arrival) => arrival.idempotencyKey));
+  assert.deepEqual([edited, keys.size, posts(await w.server.sink("/api/sink/edited")).length], [true, 1, 1]);
 });
 
 test("retry: the repetition does not try the job once more", async () => {
