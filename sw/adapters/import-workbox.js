@@ -82,7 +82,7 @@ async function toJob({ id, queueName, requestData, timestamp, metadata }, queues
       method,
       // What the platform itself adds, and forbids scripts to set, is left out by it.
       headers: [...new Request(url, { headers: requestData.headers }).headers],
-      ...present({ credentials, redirect, cache, integrity, referrerPolicy, mode: mode === "navigate" ? "same-origin" : mode }),
+      ...present({ credentials, redirect, cache, integrity, referrerPolicy, mode: mode === "navigate" ? "cors" : mode }),
     },
     options: { queue, key: `workbox ${queueName}` },
     ...(metadata === undefined ? {} : { metadata: JSON.stringify(metadata) }),

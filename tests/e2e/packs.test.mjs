@@ -165,8 +165,8 @@ test("a purge leaves no bytes of its owner's, where a count is lost, or a row do
 
 test("a purge leaves the body of a job that was put aside and queued again when another was signed in", async () => {
   const page = await w.open();
-  await page.evaluate(() => client.pause());
   await page.evaluate(() => client.setOwner("A"));
+  await page.evaluate(() => client.pause());
   const job = { request: { url: `${w.server.origin}/api/sink/again`, method: "POST" }, id: "00000000-0000-4000-8000-000000000001" };
   const ask = (repeat) =>
     page.evaluate(async (job, repeat) => {
@@ -181,6 +181,7 @@ test("a purge leaves the body of a job that was put aside and queued again when 
   await page.evaluate(async (id) => window.put("jobs", { ...(await window.rows("jobs")).find((row) => row.id === id), state: "confused" }), job.id);
   assert.equal((await page.evaluate(() => client.repair())).quarantined, 1);
   await page.evaluate(() => client.setOwner("B"));
+  await page.evaluate(() => client.pause());
   assert.deepEqual((await ask(true)).ok, [job.id]);
   await page.evaluate(() => client.setOwner("A"));
   await page.evaluate(() => client.setOwner("B", { purge: true }));

@@ -136,6 +136,8 @@ test("killed between storing and forgetting, nothing is sent twice", async () =>
     window.client = await window.connect({ worker: "/new.js" });
   });
   await until("the delivery", async () => (await server.sink()).length === 1);
+  // Its outcome too: stopped before that, the worker would rightly send it again.
+  await until("the outcome", () => page.evaluate(() => window.client.metrics().then(({ delivered }) => delivered === 1)));
   await put();
   const workers = await chromium.workers(page);
   await workers.stop();
