@@ -23,7 +23,7 @@ const base = () => globalThis.document?.baseURI ?? location.href;
 
 /** `{registration, name}`: the registration whose active worker is ours, and the name of its configuration. */
 export async function findWorker({ worker = "/sw.js", scope, type, name, wasm }, limit) {
-  const container = navigator.serviceWorker;
+  const container = serviceWorkers();
   if (!container) {
     throw unavailable("this browser, or this window, has no service workers: use https or localhost, and no private window");
   }
@@ -41,6 +41,14 @@ export async function findWorker({ worker = "/sw.js", scope, type, name, wasm },
     return { registration, name: told.name ?? name ?? names[0] };
   } finally {
     app.refusal.close();
+  }
+}
+
+function serviceWorkers() {
+  try {
+    return navigator.serviceWorker;
+  } catch {
+    return undefined; // a sandboxed frame
   }
 }
 
@@ -98,13 +106,13 @@ async function fetchAhead(wasm) {
 async function greeted(registration, names, app) {
   const { limit } = app;
   if (!registration.active) {
-    await settled(registration, app);
-    return (await greet(registration.active, shortly(limit))) ?? silent(app);
+    const worker = await settled(registration, app, newcomerOf(registration));
+    return (await greet(worker, shortly(limit))) ?? silent(app);
   }
   let stored = await anyDatabase(names);
   if (!newcomerOf(registration)) {
     if (stored || (await anyCache(app.scope))) return surely(registration.active, app);
-    await Promise.race([registration.update().catch(() => {}), nap(GREETING), limit.wait("the browser looks for a newer worker", new Promise(() => {}))]);
+    await Promise.race([registration.update().catch(() => {}), nap(shortly(limit))]);
   }
   const newcomer = newcomerOf(registration);
   if (newcomer && !stored) {
@@ -117,8 +125,8 @@ async function greeted(registration, names, app) {
     if (told) return told;
     if (!newcomer) return silent(app);
   }
-  await takenOver(registration, newcomer, app);
-  return (await greet(registration.active, shortly(limit))) ?? silent(app);
+  const worker = await takenOver(registration, newcomer, app);
+  return (await greet(worker, shortly(limit))) ?? silent(app);
 }
 
 function silent({ script }) {
@@ -130,22 +138,26 @@ const shortly = (limit) => Math.min(GREETING, limit.left());
 /** Greets a worker that is ours, however long it takes to start. */
 const surely = (worker, { script, limit }) => limit.wait(`${script} does not answer`, greet(worker, limit.left() + GREETING));
 
-/** Waits until the newcomer takes messages in the place of a worker that is not ours. */
+/** Resolves with the newcomer once it takes messages in the place of a worker that is not ours. */
 async function takenOver(registration, newcomer, app) {
+  const foreign = registration.active;
   await stateOf(newcomer, (state) => state !== "installing", app);
   const patience = Math.min(TAKEOVER, app.limit.left() / 2);
-  const done = await Promise.race([settled(registration, app, newcomer).then(() => true), nap(patience)]);
-  if (!done) {
-    throw unavailable(
-      `another worker controls ${app.scope}, and ${app.script} waits for it to go: close all tabs of the app, or call skipWaiting() in the install handler of the new worker`,
-    );
-  }
+  const worker = await Promise.race([settled(registration, app, newcomer, foreign), nap(patience)]);
+  if (worker) return worker;
+  throw unavailable(
+    `another worker controls ${app.scope}, and ${app.script} waits for it to go: close all tabs of the app, or call skipWaiting() in the install handler of the new worker`,
+  );
 }
 
-/** Waits until the newcomer is active; rejects with the reason when it is not going to be. */
-async function settled(registration, app, newcomer = newcomerOf(registration)) {
-  const state = newcomer ? await stateOf(newcomer, (state) => /^(activat|redundant)/.test(state), app) : "redundant";
-  if (state === "redundant" && (registration.active ?? newcomer) === newcomer) throw await whyNot(app, "did not install");
+/** Resolves with the worker that takes messages in the end; rejects with the reason when the newcomer never will. */
+async function settled(registration, app, newcomer, foreign) {
+  const state = newcomer && (await stateOf(newcomer, (state) => /^(activat|redundant)/.test(state), app));
+  if (newcomer && state !== "redundant") return newcomer;
+  // One that is newer still may have been faster.
+  const { active } = registration;
+  if (active && active !== foreign) return active;
+  throw await whyNot(app, "did not install");
 }
 
 /** Waits for a state of this worker. */

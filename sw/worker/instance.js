@@ -37,7 +37,7 @@ export function createInstance(app) {
       /** Settles when the database, opened now, may be written to: at first by the renewal that is on its way. */
       renewed() {
         const first = renewed;
-        renewed = Promise.resolve();
+        renewed = undefined;
         return first ?? writable();
       },
       hook(name, detail) {
@@ -84,12 +84,14 @@ export function createInstance(app) {
   const writable = () => app.identity().then(({ name }) => renewLog(name)).catch(() => {});
 
   function boot() {
-    booting ??= load().catch((error) => {
+    if (booting) return booting;
+    const loading = load().catch((error) => {
       // One bad load must not wedge the worker for good.
-      booting = null;
+      if (booting === loading) booting = null;
       throw error;
     });
-    return booting;
+    booting = loading;
+    return loading;
   }
 
   async function load() {

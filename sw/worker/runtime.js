@@ -13,9 +13,13 @@ import { forgetOthers, keepPageWasm, loadWasm } from "./wasm.js";
 const PROTOCOL = 1;
 const HOOKS = /^(auth|delivered|(periodic)?sync(:.+)?)$/;
 /** How long the first event of a worker waits for what adopt() takes over; after that both go on side by side. */
-const LONGEST_ADOPTION = 3_000;
+const ADOPTION_ALONE = 3_000;
+/** How long events are kept alive for it. */
+const LONGEST_ADOPTION = 60_000;
 /** How often an enqueue of the worker's own is repeated when the wasm dies under it. */
 const MOST_REPEATS = 2;
+
+const nap = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 function isOrigin(text) {
   try {
@@ -59,7 +63,7 @@ export function createShearwater(wasmUrl) {
    * Takes over what adopt() names. Not before this worker is the active one: the one before may still be sending it.
    */
   function adopt() {
-    adopting ??= Promise.all(
+    const all = () =>
       sources.map(async (source) => {
         try {
           await source(storeAdopted);
@@ -67,14 +71,14 @@ export function createShearwater(wasmUrl) {
           // It is asked again at the next start; what it had stored by then is stored.
           console.error("[shearwater] a source of adopt() failed:", asError(thrown).message);
         }
-      }),
-    );
+      });
+    adopting ??= Promise.race([Promise.all(all()), nap(LONGEST_ADOPTION)]);
     return adopting;
   }
 
   async function ready() {
     if (sources.length === 0) return;
-    await Promise.race([adopt(), new Promise((resolve) => setTimeout(resolve, LONGEST_ADOPTION))]);
+    await Promise.race([adopt(), nap(ADOPTION_ALONE)]);
   }
 
   /** Runs `work` in a living instance of the active worker. */

@@ -75,3 +75,22 @@ test("nothing is taken over while the worker before is still active and may send
   await page.evaluate(() => window.registration.waiting.postMessage("go"));
   await until("it to be asked", () => page.evaluate(() => window.told.length === 1));
 });
+
+writeFileSync(join(site, "hangs.js"), 'importScripts("/shearwater/worker.js"); shearwater.adopt(() => new Promise(() => {})); shearwater.start();');
+
+test("a source that never ends holds up the first answer for seconds, and nothing after it", async () => {
+  const server = await startServer({ site });
+  const chromium = await startChromium();
+  open.push(() => chromium.close(), () => server.stop());
+  const page = await chromium.browser.newPage();
+  await page.goto(server.origin);
+  await page.waitForFunction("window.ready");
+  const took = await page.evaluate(async () => {
+    const began = performance.now();
+    window.client = await window.connect({ worker: "/hangs.js" });
+    await client.enqueue({ url: "/api/sink/x", body: "x" });
+    return performance.now() - began;
+  });
+  assert.ok(took < 8_000, `took ${took} ms`);
+  await until("the delivery", async () => (await server.sink()).length === 1);
+});
