@@ -109,8 +109,14 @@ export type JobState = "pending" | "syncing" | "failed" | "conflict" | "blocked"
 export interface JobError {
   /** `http`: see `status`. `network`: nobody answered. `interrupted`: the worker was stopped while sending.
    *  `withheld`: not sent, for a reason on this side (the `auth` hook failed, another owner, a clock in doubt).
-   *  `storage`, of a snapshot only: what is done could not be written, so that nothing is sent. */
-  kind: "network" | "timeout" | "http" | "interrupted" | "expired" | "unsendable" | "withheld" | "storage";
+   *  `hidden`: the server can be reached, and the browser does not show its response (CORS, a redirect loop, `integrity`).
+   *  `redirected`: the server redirects, and the redirect is not followed.
+   *  `unexpected`: a success that is not what the queue's `expect` says.
+   *  `cancelled`: by `cancel()`, while it was being sent; it may have arrived.
+   *  `storage`, of a snapshot only: results cannot be written, so nothing is sent. */
+  kind:
+    | "network" | "timeout" | "http" | "interrupted" | "expired" | "unsendable" | "withheld"
+    | "hidden" | "redirected" | "unexpected" | "cancelled" | "storage";
   status?: number;
   /** One sentence for people; with the beginning of the server's own explanation. */
   message: string;
@@ -145,6 +151,8 @@ export interface Job {
   /** The status it was delivered with; absent for an opaque (`no-cors`) reply, of which no more is known. */
   status?: number;
   deliveredAt?: number;
+  /** Of a delivered job: what its queue's `response` setting asks to keep. Names of headers are in lower case. */
+  response?: { status: number; headers: Record<string, string>; body?: string };
 }
 
 export interface SyncResult {
@@ -260,21 +268,30 @@ export interface Client {
   retry(id: string): Promise<boolean>;
   /** Removes a job. False: too late. */
   discard(id: string): Promise<boolean>;
+  /**
+   * Stops a job: one that waits is removed; one that is being sent is aborted and listed as `failed` with the error kind
+   * `cancelled`, for it may have arrived. False: too late.
+   */
+  cancel(id: string): Promise<boolean>;
   /** Changes a waiting or failed job's request, under a new idempotency key; what is left out stays. False: too late. */
   edit(id: string, change: Request | Partial<RequestInput>): Promise<boolean>;
   /** Removes all that match and are not being sent; answers how many. */
   clear(filter?: { queue?: string; state?: JobState }): Promise<number>;
   /** Sends now, waiting for nobody but servers that asked for it (`Retry-After`). */
   syncNow(queue?: string): Promise<SyncResult>;
-  /** Stores and does not send, until `resume`; survives restarts. */
+  /** Stores and does not send this owner's jobs, until `resume`; survives restarts. `unknown-queue` for a queue that the
+   *  configuration does not name and that holds no job. */
   pause(queue?: string): Promise<void>;
   resume(queue?: string): Promise<void>;
-  /** Says who is signed in. Jobs are stamped with, shown to and sent for their owner only. */
   /**
-   * With `purge`, everything of the owner before is removed: jobs, bodies, traces. Without, it is kept
-   * and sent when that owner is back. Call it before the session's cookies change.
+   * Says who is signed in. Jobs are stamped with, shown to and sent for their owner only; so are pauses, the status and
+   * its error. Call it before the session's cookies change.
+   *
+   * With `purge: true`, everything of the owner before is removed: jobs, bodies, history. A string names the owner whose
+   * things are removed. Without `purge` they are kept, and sent when that owner is back. Naming the current owner frees
+   * the jobs that wait for a sign-in, and changes and purges nothing.
    */
-  setOwner(owner: string | null, options?: { purge?: boolean }): Promise<void>;
+  setOwner(owner: string | null, options?: { purge?: boolean | string }): Promise<void>;
   /** Has the browser fire `periodicsync`, at least `minInterval` apart: what is due is sent. */
   registerPeriodic(tag: string, minInterval: number): Promise<"registered" | "denied" | "unsupported">;
   metrics(): Promise<Metrics>;

@@ -53,10 +53,14 @@ export interface Hooks {
   /**
    * Supplies the headers that are never stored, each time a job is sent. After a 401 (419, 440) it is asked
    * once more, with `refresh: true`, while all other sends wait; what it answers then is sent. Refused
-   * again, the job is `blocked` until `setOwner` or `retry`. When it throws, the job waits and burns no attempt.
+   * again, the job is `blocked` until `setOwner` or `retry`. When it throws, the job waits and burns no attempt. A request
+   * with headers of the hook follows no redirect, which would take them along: it fails with the kind `redirected`.
    */
   auth(job: AuthDetail): Record<string, string> | undefined | Promise<Record<string, string> | undefined>;
-  /** A job was delivered. What it throws, or how long it takes, changes nothing about the job. */
+  /**
+   * A job was delivered, and that is stored. What it throws, or how long it takes, changes nothing about the job. A worker
+   * that is killed at that moment does not call it; `get()` still has the job.
+   */
   delivered(job: Job): unknown;
   /** Any `sync` event, after the queue of that name was drained. Rejects the event when it throws. */
   sync(event: SyncDetail): unknown;
@@ -95,6 +99,11 @@ export interface WorkerConfig {
   breakerThreshold?: number;
   /** Retries each origin gets: at once, ms for one more, and what each good reply earns. Default: 10, 1,000, 0.1. */
   retryBudget?: { burst?: number; interval?: number; ratio?: number };
+  /**
+   * Name parts of credentials besides the built-in ones (`authorization`, `apiKey`, `authToken`, `csrf` …): headers of such
+   * names are never stored, and URL parameters of such names are refused.
+   */
+  credentials?: string[];
   /** Default: `"error"`. */
   logLevel?: "off" | "error" | "info" | "debug";
 }
@@ -104,7 +113,10 @@ export interface QueueConfig {
   maxAttempts?: number;
   /** Default: 7 days. */
   maxAge?: number;
-  /** Parallel sends. Default: 6. */
+  /**
+   * Parallel sends. While other origins have jobs, one origin gets two thirds at most; a send without a response for 5 s
+   * holds a slot of its own origin only. Default: 6.
+   */
   concurrency?: number;
   /** For one send, and one second more per 32 KiB of body. Default: 60,000. */
   timeout?: number;
@@ -120,7 +132,15 @@ export interface QueueConfig {
     /** Default: `"full"`. */
     jitter?: "equal" | "full" | "decorrelated";
   };
-  /** What single statuses mean here. */
+  /**
+   * What a success has to look like to be a delivery, so that a captive portal's page or a redirect to a login page is not
+   * taken for one. What differs is tried again: without counting an attempt where it looks like a portal (redirected, or
+   * HTML), counting one otherwise.
+   */
+  expect?: { status?: number | number[]; contentType?: string; redirected?: boolean };
+  /** What is kept of the response to a delivered job, in its `response`: these headers, the body as text up to 64 KiB. */
+  response?: { headers?: string[]; body?: boolean };
+  /** What single statuses mean here. That of 302 decides about every redirect that is not followed. */
   statuses?: Record<number, "deliver" | "retry" | "fail" | "conflict" | "block">;
   /** Off, or under another name. Default: true, `Idempotency-Key`. */
   idempotency?: boolean | { header: string };

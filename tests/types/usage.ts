@@ -51,7 +51,13 @@ const stop: () => void = client.subscribe(() => {
   const status: SyncStatus = client.getSnapshot();
   console.log(status.progress ?? 0);
 });
-client.on("delivered", (delivered) => console.log(delivered.status));
+client.on("delivered", (delivered) => console.log(delivered.status, delivered.response?.headers["location"]));
+const inTime: boolean = await client.cancel(id);
+console.log(inTime);
+await client.setOwner("ada", { purge: "bob" });
+// @ts-expect-error purge is a boolean or an owner
+await client.setOwner("ada", { purge: 1 });
+worker.start({ credentials: ["tenant-pin"], queues: { notes: { expect: { status: [200, 201], redirected: false }, response: { headers: ["location"] } } } });
 client.on("sync-complete", ({ queue, remaining }) => console.log(queue, remaining));
 client.watch(id, (changed) => console.log(changed?.attempts));
 const { delivered } = await client.syncNow("notes");
