@@ -308,3 +308,19 @@ test("a file that was removed before it is queued is refused, and so is a form t
     rmSync(folder, { recursive: true });
   }
 });
+
+test("a stored request that the platform refuses is failed as unsendable, and says nothing about its server", async () => {
+  const page = await w.open({ config: { breakerThreshold: 1 } });
+  await page.evaluate(() => client.pause());
+  const id = await w.enqueue(page, { url: "/api/sink/odd", body: "x" });
+  const good = await w.enqueue(page, { url: "/api/sink/good", body: "x" });
+  await page.evaluate(async (id) => {
+    const row = (await rows("jobs")).find((row) => row.id === id);
+    await put("jobs", { ...row, request: { ...row.request, mode: "navigate" } });
+  }, id);
+  await page.evaluate(() => client.resume());
+  const job = await w.becomes(page, id, "failed");
+  assert.deepEqual([job.error.kind, (await w.server.arrivals("/api/sink/odd")).length], ["unsendable", 0]);
+  await w.becomes(page, good, "delivered");
+  assert.deepEqual((await page.evaluate(() => client.metrics())).origins, []);
+});

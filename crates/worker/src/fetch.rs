@@ -184,7 +184,8 @@ async fn attempt(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>, credent
         js::set(&init, "redirect", &JsValue::from_str("manual"));
     }
     js::set(&init, "signal", &sending.controller.signal());
-    let reply = match js::fetch(&job.request.url, &init) {
+    // What the platform refuses before any network says nothing about a server.
+    let reply = match js::Request::new(&job.request.url, &init).and_then(|request| js::fetch_request(&request)) {
         Ok(promise) => match JsFuture::from(promise).await {
             Ok(response) => reply::read(response.unchecked_into(), &sending, &queue, guard).await,
             Err(_) => match sending.ended.get() {

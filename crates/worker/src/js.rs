@@ -17,6 +17,14 @@ extern "C" {
     #[wasm_bindgen(catch)]
     pub fn fetch(url: &str, init: &Object) -> Result<Promise, JsValue>;
 
+    /// A request, which the platform checks when it is made.
+    pub type Request;
+    #[wasm_bindgen(constructor, catch)]
+    pub fn new(url: &str, init: &Object) -> Result<Request, JsValue>;
+    /// `fetch` of a request that was made.
+    #[wasm_bindgen(catch, js_name = fetch)]
+    pub fn fetch_request(request: &Request) -> Result<Promise, JsValue>;
+
     #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
     fn fill_random(bytes: &mut [u8]);
     #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
