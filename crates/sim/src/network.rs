@@ -67,7 +67,7 @@ impl World {
     pub(crate) fn answered(&mut self, number: SendNo, reply: Reply) -> Checked {
         let Some(sending) = self.wire.sending(number) else { return Ok(()) };
         let (run, id) = (sending.run, sending.job.id.clone());
-        let queue = self.config.queue_or_default(&sending.job.queue);
+        let queue = self.config_of_run(run).queue_or_default(&sending.job.queue);
         let meaning = meaning(&sending.job.request.method, &reply, &queue);
         if !self.wire.end(number, Status::Answered(meaning)) {
             return Ok(());

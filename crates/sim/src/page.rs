@@ -1,9 +1,8 @@
 //! Simulates pages and the people before them: they queue, ask again, look, and lay hands on jobs.
 
-use std::rc::Rc;
-
 use shearwater_core::{
     JobId,
+    config::WorkerConfig,
     job::State,
     request::RequestHead,
     store::{
@@ -11,6 +10,7 @@ use shearwater_core::{
         hands::{self, Body, Cancelled, Edit},
         read::{self, Filter},
         receipts::{Answer, Caller, once},
+        repair,
         turn::Ripen,
     },
     time::unit::{DAY, HOUR, MINUTE},
@@ -46,6 +46,8 @@ pub(crate) enum Ask {
     Cancel(JobId),
     Edit { id: JobId, request: Box<RequestHead>, origin: &'static str, content: u64, size: Option<u64>, key: String },
     Clear(Filter),
+    Compact { failed: Option<u64> },
+    Repair,
     Pause { queue: Option<&'static str>, paused: bool },
     SetOwner { owner: &'static str, purge: Option<String> },
 }
@@ -123,7 +125,8 @@ impl World {
         if self.flaw == Some(Flaw::StampsWithTheCurrentOwner) {
             caller.owner = None;
         }
-        let (now, config) = (self.clock.device(), Rc::clone(&self.config));
+        let context = self.chance.index(CONTEXTS);
+        let (now, config) = (self.clock.device(), self.config_of(context));
         let in_time = match &call.ask {
             Ask::Retry(id) | Ask::Discard(id) | Ask::Edit { id, .. } => check::hands::in_time(self, id),
             Ask::Cancel(id) => check::hands::is_there(self, id),
@@ -164,6 +167,8 @@ impl World {
                         Answer::InTime(hands::edit(tx, now, id, change, &config).await?.is_some())
                     }
                     Ask::Clear(filter) => Answer::Removed(hands::clear(tx, now, filter, &caller).await?),
+                    Ask::Compact { failed } => Answer::Compacted(hands::compact(tx, now, *failed, &caller, &config).await?),
+                    Ask::Repair => Answer::Repaired(repair::repair(tx).await?),
                     Ask::Pause { queue, paused } => {
                         hands::pause(tx, *queue, *paused, &caller, &config).await?;
                         Answer::Done
@@ -186,7 +191,7 @@ impl World {
                     if let Ask::Retry(id) | Ask::Discard(id) | Ask::Cancel(id) | Ask::Edit { id, .. } = &call.ask {
                         check::hands::answered(id, in_time, answer == Answer::InTime(true))?;
                     }
-                    self.carried_out(&call, &answer, &stored, &changes)?;
+                    self.carried_out(&call, &answer, &stored, &config, &changes)?;
                     if let Some(id) = stopped {
                         self.abort(&id)?;
                     }
@@ -216,11 +221,18 @@ impl World {
     }
 
     /// Writes into the book what a message did, and checks it.
-    fn carried_out(&mut self, call: &Call, answer: &Answer, stored: &[(JobId, bool)], changes: &Changes) -> Checked {
+    fn carried_out(
+        &mut self,
+        call: &Call,
+        answer: &Answer,
+        stored: &[(JobId, bool)],
+        config: &WorkerConfig,
+        changes: &Changes,
+    ) -> Checked {
         let owner = call.caller.owner.clone().unwrap_or_default();
         match &call.ask {
             Ask::Enqueue(jobs) => {
-                check::accepts::record(self, jobs, &owner, stored)?;
+                check::accepts::record(self, jobs, &owner, stored, config)?;
                 check::committed(self, &Cause::Enqueue, changes)
             }
             Ask::Retry(id) => check::committed(self, &Cause::Hand(Hand::Retry(id)), changes),
@@ -233,6 +245,12 @@ impl World {
                 check::committed(self, &Cause::Hand(Hand::Edit(id)), changes)
             }
             Ask::Clear(filter) => check::committed(self, &Cause::Hand(Hand::Clear(filter, &owner)), changes),
+            Ask::Compact { failed } => {
+                let filter = Filter { state: Some(State::Failed), ..Filter::default() };
+                let hand = failed.map_or(Hand::Nothing, |_| Hand::Clear(&filter, &owner));
+                check::committed(self, &Cause::Hand(hand), changes)
+            }
+            Ask::Repair => check::committed(self, &Cause::Hand(Hand::Nothing), changes),
             Ask::Pause { queue, paused } => {
                 self.book.pause(&owner, *queue, *paused);
                 check::committed(self, &Cause::Hand(Hand::Nothing), changes)
@@ -255,7 +273,7 @@ impl World {
 
     /// A person does something to a job, or to many.
     pub(crate) fn lay_hands(&mut self) -> Checked {
-        let ask = match self.chance.below(11) {
+        let ask = match self.chance.below(12) {
             0..3 => Ask::Retry(self.some_id()),
             3..5 => Ask::Discard(self.some_id()),
             5..7 => {
@@ -278,6 +296,8 @@ impl World {
                 Ask::Pause { queue, paused: self.chance.happens(0.4) }
             }
             9 => Ask::Cancel(self.some_id()),
+            10 if self.chance.happens(0.5) => Ask::Repair,
+            10 => Ask::Compact { failed: self.chance.happens(0.5).then(|| self.chance.pick([0, HOUR])) },
             _ => {
                 let owner = self.chance.pick(OWNERS);
                 let purge = self.chance.happens(0.1).then(|| self.book.owner.clone());
@@ -310,7 +330,7 @@ impl World {
 
     /// A page looks at what is stored.
     pub(crate) fn look(&mut self) -> Checked {
-        let config = Rc::clone(&self.config);
+        let config = self.config_of(0);
         if self.chance.happens(0.5) {
             let id = self.some_id();
             if let Ok(view) = self.read(async |tx| read::get(tx, &id, &config).await)? {
@@ -336,6 +356,8 @@ impl Ask {
             Self::Cancel(id) => format!("cancel of {id}"),
             Self::Edit { id, .. } => format!("edit of {id}"),
             Self::Clear(filter) => format!("clear of {filter:?}"),
+            Self::Compact { failed } => format!("compact of {failed:?}"),
+            Self::Repair => "repair".to_owned(),
             Self::Pause { queue, paused } => format!("{} of {queue:?}", if *paused { "pause" } else { "resume" }),
             Self::SetOwner { owner, purge } => format!("sign-in of {owner:?}, purging {purge:?}"),
         }

@@ -1,7 +1,7 @@
 //! The simulated shell: wakes drains, carries out their commands, and dies.
 //!
-//! Three contexts share the store: a service worker, its next version, and a dedicated worker of a
-//! page. What one does is what `shearwater-worker` does in a browser, with a transaction for a
+//! Three contexts share the store: a service worker, a dedicated worker of a page, and the service worker's next version
+//! with a configuration of its own. What one does is what `shearwater-worker` does in a browser, with a transaction for a
 //! [`Command::Turn`], a send for a [`Command::Send`], a timer for a [`Command::Wait`]. Before each
 //! command, and between all that follows from it, the context may be killed.
 
@@ -73,7 +73,7 @@ impl World {
             queue: queue.to_owned(),
             owner: owner.clone(),
             holder: format!("drain {number}"),
-            concurrency: self.config.queue_or_default(queue).concurrency,
+            concurrency: self.config_of(context).queue_or_default(queue).concurrency,
             budget: shearwater_core::drain::Budget::default(),
             ripen,
             online,
@@ -201,7 +201,7 @@ impl World {
         if self.flaw == Some(Flaw::NeverRecovers) {
             wanted.begin = None;
         }
-        let (now, config) = (self.clock.device(), std::rc::Rc::clone(&self.config));
+        let (now, config) = (self.clock.device(), self.config_of_run(number));
         if self.flaw == Some(Flaw::BelievesTheClock) {
             wanted.time = Time::Is(now);
         }
@@ -264,7 +264,7 @@ impl World {
             let roll = self.chance.roll();
             return self.feed(number, Input::Replied { id: job.id, reply: Reply::Withheld(why), roll });
         }
-        let limit = self.config.queue_or_default(&job.queue).send_limit(job.size);
+        let limit = self.config_of_run(number).queue_or_default(&job.queue).send_limit(job.size);
         let since = self.clock.device();
         let sending = Sending { run: number, key, body, since, left: false, status: Status::InTheAir, settled: false, job };
         check::sends::check(self, &sending)?;

@@ -88,7 +88,8 @@ const ACTIONS: [(u32, Action); 10] = [
 pub(crate) struct World {
     pub(crate) chance: Chance,
     pub(crate) weather: Weather,
-    pub(crate) config: Rc<WorkerConfig>,
+    /// Of the worker that is active, and of its next version, which an update brings: they share the store.
+    configs: [Rc<WorkerConfig>; 2],
     pub(crate) clock: Clock,
     agenda: Agenda<Event>,
     pub(crate) store: Rc<RefCell<Database>>,
@@ -111,11 +112,11 @@ impl World {
     pub(crate) fn new(seed: u64, options: &Options) -> Self {
         let mut chance = Chance::new(seed);
         let weather = Weather::draw(&mut chance);
-        let config = Rc::new(configuration(&mut chance));
+        let configs = [Rc::new(configuration(&mut chance)), Rc::new(configuration(&mut chance))];
         let mut world = Self {
             chance,
             weather,
-            config,
+            configs,
             clock: Clock::new(),
             agenda: Agenda::new(),
             store: Rc::default(),
@@ -142,6 +143,17 @@ impl World {
             self.step()?;
         }
         self.settle_down()
+    }
+
+    /// The configuration that a context was started with; the last one runs the next version of the app's worker.
+    pub(crate) fn config_of(&self, context: usize) -> Rc<WorkerConfig> {
+        let [now, next] = &self.configs;
+        Rc::clone(if context + 1 == CONTEXTS { next } else { now })
+    }
+
+    /// The configuration of the context that runs this drain.
+    pub(crate) fn config_of_run(&self, run: RunNo) -> Rc<WorkerConfig> {
+        self.config_of(self.runs.get(&run).map_or(0, |run| run.context))
     }
 
     pub(crate) fn into_tail(self) -> Vec<String> {

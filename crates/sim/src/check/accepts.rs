@@ -1,12 +1,18 @@
 //! Checks what `enqueue` answers, and writes it into the book.
 
-use shearwater_core::JobId;
+use shearwater_core::{JobId, config::WorkerConfig};
 
 use super::{Checked, Promise, ensure};
 use crate::{page::Asked, world::World};
 
 /// Takes the answers to a call that was committed.
-pub(crate) fn record(world: &mut World, jobs: &[Asked], owner: &str, answers: &[(JobId, bool)]) -> Checked {
+pub(crate) fn record(
+    world: &mut World,
+    jobs: &[Asked],
+    owner: &str,
+    answers: &[(JobId, bool)],
+    config: &WorkerConfig,
+) -> Checked {
     ensure(answers.len() == jobs.len(), Promise::Durable, || format!("{} answers to {} jobs", answers.len(), jobs.len()))?;
     for (asked, (id, new)) in jobs.iter().zip(answers) {
         let options = &asked.new.options;
@@ -18,7 +24,7 @@ pub(crate) fn record(world: &mut World, jobs: &[Asked], owner: &str, answers: &[
                 format!("{id} was queued by {owner:?} and is stamped with {stamped:?}")
             })?;
             let line = options.key.clone().map(|key| (owner.to_owned(), queue.clone(), key));
-            let max_age = options.max_age.unwrap_or(world.config.queue_or_default(&queue).max_age);
+            let max_age = options.max_age.unwrap_or(config.queue_or_default(&queue).max_age);
             let ripe_old = ripe_old(world, max_age);
             world.book.accept(id, asked.content, asked.size.is_some(), line, ripe_old);
             world.wire.forget(id.as_str());
