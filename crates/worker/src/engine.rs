@@ -7,7 +7,7 @@ use std::{
 
 use shearwater_bridge::spawn_local;
 use shearwater_core::{
-    Error, Millis,
+    Error, JobId, Millis,
     classify::LastError,
     config::{LogLevel, WorkerConfig},
     drain::{Budget, Summary},
@@ -61,6 +61,8 @@ pub struct Engine {
     pub intake: Intake,
     /// Sends on their way.
     pub sends: Sends,
+    /// Jobs whose next try is to show a redirect instead of following it.
+    pub suspects: RefCell<Vec<JobId>>,
     /// Places that were probed lately.
     pub probes: RefCell<Vec<Probe>>,
     /// Answers under way, by the page's `re`: a message that is repeated joins the first.
@@ -96,6 +98,7 @@ impl Engine {
             running: RefCell::default(),
             intake: Intake::default(),
             sends: Sends::default(),
+            suspects: RefCell::default(),
             probes: RefCell::default(),
             answering: RefCell::default(),
             tags: RefCell::default(),
@@ -434,7 +437,7 @@ impl Engine {
     }
 
     /// Writes to the console each step of a job.
-    pub fn log_debug(&self, step: &str, id: &shearwater_core::JobId) {
+    pub fn log_debug(&self, step: &str, id: &JobId) {
         if self.config.log_level >= LogLevel::Debug {
             js::console_info("[shearwater]", &[step, " ", id.as_str()].text());
         }

@@ -82,7 +82,12 @@ impl Engine {
             }
         }
         for (arrival, gate) in batch {
-            let written = self.write(&[&arrival]).await;
+            // On a full disk little is tried: where one has found no room, one as large is not written either.
+            let has_room = if arrival.repeat { Ok(()) } else { self.store.expect_room(arrival.size) };
+            let written = match has_room {
+                Ok(()) => self.write(&[&arrival]).await,
+                Err(full) => Err(full),
+            };
             if written.as_ref().is_err_and(|error| error.code == ErrorCode::QuotaExceeded) {
                 self.store.note_full(arrival.size);
             }

@@ -67,8 +67,8 @@ pub async fn read(response: js::Response, sending: &Rc<Sending>, queue: &QueueCo
         return match guard {
             Some(Guard::Suspicion) => Reply::Hidden(LEADS_NOWHERE.to_owned()),
             Some(Guard::Credentials) => Reply::Redirected(
-                "the server redirects, and headers of the auth hook are not sent along to another address: \
-                 queue the job for the address that it redirects to"
+                "the server redirects, and headers of the auth hook are not sent along to another address: queue the job for \
+                 the address that it redirects to. The server may have acted on it"
                     .to_owned(),
             ),
             _ => Reply::Redirected("the server redirects, and the request says not to follow".to_owned()),
@@ -169,14 +169,15 @@ impl Body {
 
 /// What a rejected `fetch` means.
 ///
-/// Of the app's own server a redirect that leads nowhere looks like no network. So a try after one that found nobody does
-/// not follow redirects ([`looks_for_redirect`]): if there is one, that is what was wrong.
+/// Of the app's own server a redirect that leads nowhere looks like no network. Where the server can be reached all the
+/// same, the job's next try does not follow redirects ([`looks_for_redirect`]): if there is one, that is what was wrong.
+/// Not after a plain outage, for many a server answers a form that it has taken by a redirect.
 pub async fn explain_rejection(engine: &Rc<Engine>, job: &Job) -> Reply {
     if !engine.is_online() {
         return Reply::Unreachable;
     }
     if job.origin != engine.origin {
-        // Of its own origin, and by a method that changes nothing (RFC 9110 §9.2.1): the job's own address.
+        // By a method that changes nothing (RFC 9110 §9.2.1).
         if !probe(engine, job.request.url.clone(), "no-cors").await {
             return Reply::Unreachable;
         }
@@ -189,13 +190,19 @@ pub async fn explain_rejection(engine: &Rc<Engine>, job: &Job) -> Reply {
             .text(),
         );
     }
+    let own = js::get2(&js_sys::global(), "location", "href").as_string().unwrap_or_default();
+    if !probe(engine, own, "same-origin").await {
+        return Reply::Unreachable;
+    }
     if job.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Hidden) {
         return Reply::Hidden(LEADS_NOWHERE.to_owned());
     }
-    let integrity = job.request.integrity.as_deref().is_some_and(|integrity| !integrity.is_empty());
-    let own = js::get2(&js_sys::global(), "location", "href").as_string().unwrap_or_default();
-    if integrity && probe(engine, own, "same-origin").await {
+    if job.request.integrity.as_deref().is_some_and(|integrity| !integrity.is_empty()) {
         return Reply::Hidden("the response does not match the request's integrity; the server may have acted on it".to_owned());
+    }
+    let mut suspects = engine.suspects.borrow_mut();
+    if suspects.len() < MOST_SUSPECTS && !suspects.contains(&job.id) {
+        suspects.push(job.id.clone());
     }
     Reply::Unreachable
 }
@@ -203,11 +210,14 @@ pub async fn explain_rejection(engine: &Rc<Engine>, job: &Job) -> Reply {
 /// Why following a redirect of the app's own server found nobody.
 const LEADS_NOWHERE: &str = "the server redirects in circles, or to where the request may not follow; it may have acted on it";
 
-/// Whether this try is to show a redirect instead of following it.
+/// Jobs of which is remembered that their next try is not to follow redirects.
+const MOST_SUSPECTS: usize = 1_000;
+
+/// Whether this try is to show a redirect instead of following it; asked once a try.
 pub fn looks_for_redirect(engine: &Engine, job: &Job) -> bool {
-    job.origin == engine.origin
-        && job.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Network)
-        && job.failures() % 2 == 1
+    let mut suspects = engine.suspects.borrow_mut();
+    let at = suspects.iter().position(|id| *id == job.id);
+    at.map(|at| suspects.swap_remove(at)).is_some()
 }
 
 /// Whether anything comes back from this address; sends that fail together share one probe.
