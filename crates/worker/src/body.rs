@@ -134,6 +134,20 @@ async fn join(parts: Array) -> Result<JsValue, JsValue> {
     JsFuture::from(Promise::resolve(&form)).await
 }
 
+/// Whether a stored body can be read to its last byte.
+///
+/// On a full disk `WebKit` commits a `Blob` of which it has written a part or nothing, here as after a restart, and its
+/// `size` goes on saying what it was to be. Only reading shows it.
+pub async fn is_whole(body: &JsValue) -> bool {
+    let Some(blob) = body.dyn_ref::<Blob>() else { return true };
+    if blob.size() < 1.0 {
+        return true;
+    }
+    let reading = blob.slice(blob.size() - 1.0).and_then(|last| js::Response::new(&last)).and_then(|last| last.array_buffer());
+    let Ok(reading) = reading else { return false };
+    JsFuture::from(reading).await.is_ok_and(|last| js::get(&last, "byteLength").as_f64() == Some(1.0))
+}
+
 fn unreadable(error: JsValue) -> Error {
     let advice = "the body cannot be read; a file that was changed or removed must be chosen again: ";
     Error::invalid_request([advice, &js::message_of(&error)].text())

@@ -19,6 +19,7 @@ use wasm_bindgen_futures::JsFuture;
 
 use crate::{
     auth::MOST_SENDS,
+    body,
     clock::{self, Timer},
     engine::Engine,
     gate::Gate,
@@ -37,6 +38,13 @@ pub async fn send(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>) -> Rep
     }
     if body.is_some_and(|body| !is_body(body)) {
         return Reply::Unsendable("the stored body is no body; discard the job or edit it".to_owned());
+    }
+    if let Some(body) = body
+        && !body::is_whole(body).await
+    {
+        let advice =
+            "the browser did not keep the body whole, as on a full disk: discard the job, or edit it with the body again";
+        return Reply::Unsendable(advice.to_owned());
     }
     // Credentials are for the origins that the hook is for, and for nobody else.
     let has_credentials = engine.host.auth_origins().map_or(job.origin == engine.origin, |origins| origins.contains(&job.origin));

@@ -66,6 +66,8 @@ extern "C" {
     pub fn new(parts: &js_sys::Array) -> Result<Blob, JsValue>;
     #[wasm_bindgen(method, getter)]
     pub fn size(this: &Blob) -> f64;
+    #[wasm_bindgen(method, catch)]
+    pub fn slice(this: &Blob, from: f64) -> Result<Blob, JsValue>;
 
     /// Bytes as text; what is no UTF-8 is replaced.
     pub type TextDecoder;
