@@ -33,6 +33,7 @@ const PATIENCE: u64 = 10_000;
 
 /// Sends a job under its queue's time limit. Never fails: whatever happens is a [`Reply`].
 pub async fn send(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>) -> Reply {
+    let ticket = engine.sends.admit(&job.id);
     if job.size.is_some() && body.is_none() {
         return Reply::Unsendable("the stored body is gone; discard the job or edit it".to_owned());
     }
@@ -67,6 +68,9 @@ pub async fn send(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>) -> Rep
             Ok(true) => {}
             Ok(false) => return Reply::Withheld("another user is signed in; sent when its owner is".to_owned()),
             Err(error) => return Reply::Withheld(error.message),
+        }
+        if ticket.revoked.get() {
+            return Reply::Withheld("cancelled, or its owner signed out, before it left".to_owned());
         }
         if !job.may_be_sent(clock::now()) {
             return Reply::Withheld("the auth hook took too long".to_owned());
@@ -220,11 +224,31 @@ pub enum End {
 
 /// Sends on their way.
 #[derive(Default)]
-pub struct Sends(RefCell<Vec<Rc<Sending>>>);
+pub struct Sends(RefCell<Vec<Rc<Sending>>>, RefCell<Vec<Rc<Ticket>>>);
+
+/// The right to send a job, from its claim until its request leaves: the app's hook may take its time meanwhile.
+struct Ticket {
+    id: JobId,
+    revoked: Cell<bool>,
+}
 
 impl Sends {
+    fn admit(&self, id: &JobId) -> Rc<Ticket> {
+        let ticket = Rc::new(Ticket { id: id.clone(), revoked: Cell::new(false) });
+        let mut tickets = self.1.borrow_mut();
+        tickets.retain(|ticket| Rc::strong_count(ticket) > 1);
+        tickets.push(Rc::clone(&ticket));
+        ticket
+    }
+
+    /// Nothing that has not left yet is sent: somebody else signs in.
+    pub fn revoke(&self) {
+        self.1.borrow().iter().for_each(|ticket| ticket.revoked.set(true));
+    }
+
     /// Aborts the sends of this job.
     pub fn cancel(&self, id: &JobId) {
+        self.1.borrow().iter().filter(|ticket| ticket.id == *id).for_each(|ticket| ticket.revoked.set(true));
         let sendings: Vec<_> = self.0.borrow().iter().filter(|sending| sending.id == *id).cloned().collect();
         sendings.iter().for_each(|sending| sending.abort(End::Cancelled));
     }

@@ -5,8 +5,12 @@
 //! transaction, which takes all who wait. Each call stays all or nothing: where a transaction of several fails, each is
 //! tried in one of its own, so that nobody is refused for what another asked.
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
+use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, ErrorCode,
     ledger::Ledger,
@@ -54,21 +58,25 @@ impl Engine {
     ///
     /// # Errors
     /// Why nothing of the call was stored.
-    pub async fn take_in(&self, arrival: Arrival) -> Result<Ledger, Error> {
+    pub async fn take_in(self: &Rc<Self>, arrival: Arrival) -> Result<Ledger, Error> {
         if !arrival.repeat {
             self.store.expect_room(arrival.size)?;
         }
         let gate = Gate::new();
         self.intake.waiting.borrow_mut().push((arrival, gate.clone()));
         if !self.intake.writing.replace(true) {
-            loop {
-                let batch = self.intake.next_batch();
-                if batch.is_empty() {
-                    break;
+            let engine = Rc::clone(self);
+            // By itself: whoever came first is not to wait for all who come after.
+            spawn_local(async move {
+                loop {
+                    let batch = engine.intake.next_batch();
+                    if batch.is_empty() {
+                        break;
+                    }
+                    engine.write_together(batch).await;
                 }
-                self.write_together(batch).await;
-            }
-            self.intake.writing.set(false);
+                engine.intake.writing.set(false);
+            });
         }
         gate.passed().await
     }

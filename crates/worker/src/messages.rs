@@ -312,6 +312,7 @@ async fn set_owner(engine: &Rc<Engine>, owner: Option<String>, purge: Option<Str
     .await?;
     engine.saw(&changed.ledger);
     if changes {
+        engine.sends.revoke();
         // One that began while this was being written has claimed before it.
         engine.stop_others();
     }

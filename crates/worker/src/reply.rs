@@ -13,7 +13,7 @@ use std::rc::Rc;
 use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Millis,
-    classify::{ErrorKind, KeptResponse, Reply, Response},
+    classify::{KeptResponse, Reply, Response},
     config::{KeepResponse, QueueConfig},
     job::Job,
     text::Text,
@@ -65,7 +65,8 @@ pub enum Guard {
 pub async fn read(response: js::Response, sending: &Rc<Sending>, queue: &QueueConfig, guard: Option<Guard>) -> Reply {
     if response.kind() == "opaqueredirect" {
         return match guard {
-            Some(Guard::Suspicion) => Reply::Hidden(LEADS_NOWHERE.to_owned()),
+            // Not sent again by itself: a server may redirect whom it has served.
+            Some(Guard::Suspicion) => Reply::Redirected(LEADS_NOWHERE.to_owned()),
             Some(Guard::Credentials) => Reply::Redirected(
                 "the server redirects, and headers of the auth hook are not sent along to another address: queue the job for \
                  the address that it redirects to. The server may have acted on it"
@@ -193,9 +194,6 @@ pub async fn explain_rejection(engine: &Rc<Engine>, job: &Job) -> Reply {
     let own = js::get2(&js_sys::global(), "location", "href").as_string().unwrap_or_default();
     if !probe(engine, own, "same-origin").await {
         return Reply::Unreachable;
-    }
-    if job.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Hidden) {
-        return Reply::Hidden(LEADS_NOWHERE.to_owned());
     }
     if job.request.integrity.as_deref().is_some_and(|integrity| !integrity.is_empty()) {
         return Reply::Hidden("the response does not match the request's integrity; the server may have acted on it".to_owned());
