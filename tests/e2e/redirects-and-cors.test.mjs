@@ -72,7 +72,7 @@ test("a loop of redirects is not taken for an unreachable server", async () => {
   await w.server.faults([{ path: "/api/sink/loop", action: { status: 307, headers: { location: "/api/sink/loop" } } }]);
   const id = await w.enqueue(page, { url: "/api/sink/loop", body: "x" }, { maxAttempts: 2 });
   const job = await w.becomes(page, id, "failed");
-  assert.equal(job.error.kind, "hidden");
+  assert.equal(job.error.kind, "redirected");
   assert.deepEqual(await troubled(page), []);
 });
 
