@@ -109,8 +109,8 @@ export type JobState = "pending" | "syncing" | "failed" | "conflict" | "blocked"
 export interface JobError {
   /** `http`: see `status`. `network`: nobody answered. `interrupted`: the worker was stopped while sending.
    *  `withheld`: not sent, for a reason on this side (the `auth` hook failed, another owner, a clock in doubt).
-   *  `hidden`: the server can be reached, and the browser does not show its response (CORS, a redirect loop, `integrity`).
-   *  `redirected`: the server redirects, and the redirect is not followed.
+   *  `hidden`: the server can be reached, and the browser does not show its response (CORS, `integrity`).
+   *  `redirected`: the server redirects, and the redirect is not followed, or leads in circles.
    *  `unexpected`: a success that is not what the queue's `expect` says.
    *  `cancelled`: by `cancel()`, while it was being sent; it may have arrived.
    *  `storage`, of a snapshot only: results cannot be written, so nothing is sent. */

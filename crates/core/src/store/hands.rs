@@ -325,7 +325,7 @@ async fn remove_owner<T: Tx>(tx: &T, ledger: &mut Ledger, owner: &str, now: Mill
         for job in page.iter().filter(|job| job.owner == owner) {
             tx.delete_job(&job.id)?;
             tx.delete_body(&job.id)?;
-            bury(tx, job, now)?;
+            leave_tombstone(tx, job, now)?;
             ledger.leave(job, job.state);
         }
     }
@@ -414,13 +414,13 @@ async fn idle_job<T: Tx>(tx: &T, ledger: &mut Ledger, id: &JobId) -> Result<Opti
 }
 
 /// Remembers that a job was removed, where a message from before may still ask for it.
-fn bury<T: Tx>(tx: &T, job: &Job, now: Millis) -> Result<(), Error> {
+fn leave_tombstone<T: Tx>(tx: &T, job: &Job, now: Millis) -> Result<(), Error> {
     if now.0.abs_diff(job.queued_at.0) > KEPT_FOR { Ok(()) } else { tx.put_tombstone(&job.id, now) }
 }
 
 async fn remove<T: Tx>(tx: &T, ledger: &mut Ledger, leaving: &mut Leaving, job: &Job, now: Millis) -> Result<(), Error> {
     tx.delete_job(&job.id)?;
-    bury(tx, job, now)?;
+    leave_tombstone(tx, job, now)?;
     leaving.body(tx, job)?;
     ledger.leave(job, job.state);
     if job.line {
