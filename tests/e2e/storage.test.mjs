@@ -70,7 +70,9 @@ test("a full disk is worked off: each job is sent and leaves, then there is room
   await w.settled(page);
   assert.deepEqual((await w.server.sink()).map((entry) => entry.idempotencyKey).sort(), [...ids].sort());
   assert.equal((await w.server.arrivals("/api/sink")).length, ids.length);
-  const id = await w.enqueue(page, { url: "/api/sink/later", body: "x" });
+  // Chromium counts what is really used every half minute only; until then it refuses a reserve as large as the last.
+  const retry = () => client.enqueue({ url: "/api/sink/later", method: "POST", body: "x" }).catch(() => null);
+  const id = await until("there is room again", () => page.evaluate(retry), 120_000);
   await w.becomes(page, id, "delivered");
   assert.ok((await page.evaluate(() => keys("meta"))).includes("reserve"));
 });
