@@ -66,6 +66,18 @@ test("cancel aborts a job that is being sent: it is listed as failed, for it may
   assert.equal((await w.server.sink("/api/sink/held")).length, 1, "under its key");
 });
 
+test("sends that a person cancels say nothing about their server: its other jobs go at once", async () => {
+  const page = await w.open({ config: { breakerThreshold: 3 } });
+  await w.server.faults([{ path: "/api/sink/held", action: { hold: true } }]);
+  const ids = await page.evaluate(() => client.enqueueAll(Array.from({ length: 4 }, (_, at) => ({ url: "/api/sink/held", body: `${at}` }))));
+  await held(4);
+  for (const id of ids) assert.equal(await cancel(page, id), true);
+  const next = await w.enqueue(page, { url: "/api/sink/next", body: "x" });
+  const job = await w.becomes(page, next, "delivered");
+  assert.deepEqual([job.attempts, job.unreachable], [1, 0]);
+  assert.deepEqual((await page.evaluate(() => rows("meta"))).find((row) => row?.origins)?.origins ?? [], [], "nothing is held against it");
+});
+
 test("cancel in one tab of what another tab's call set off; the other jobs in flight are not touched", async () => {
   const [one, two] = [await w.open(), await w.open()];
   await w.server.faults([{ path: "/api/sink", action: { hold: true } }]);

@@ -46,7 +46,8 @@ pub enum Reply {
     TimedOut,
     /// The request could not be built from what is stored (a missing body, a header that the browser refuses).
     Unsendable(String),
-    /// It was not sent, for a reason on this side: the app's `auth` hook failed, the owner changed.
+    /// It was not sent or was aborted, for a reason on this side: the app's `auth` hook failed, the owner changed, a person
+    /// cancelled it.
     Withheld(String),
 }
 

@@ -96,7 +96,7 @@ const MOST_OWNERS: usize = 32;
 pub struct Ledger {
     /// The row's version.
     pub v: u32,
-    /// Raised by every write; orders what pages are told.
+    /// Raised by every write; orders what pages are told. It begins with [`crate::store::Tx::first_version`].
     pub version: u64,
     /// The sequence number of the next job.
     pub next_seq: u64,
@@ -128,6 +128,8 @@ pub struct Ledger {
     pub doubts: u32,
     /// What belongs to owners who are not signed in.
     pub others: Vec<OwnerState>,
+    /// When old receipts and tombstones were last deleted.
+    pub pruned_at: Millis,
 }
 
 impl Default for Ledger {
@@ -150,6 +152,7 @@ impl Default for Ledger {
             device: Millis(0),
             doubts: 0,
             others: Vec::new(),
+            pruned_at: Millis(0),
         }
     }
 }
@@ -334,6 +337,7 @@ crate::record!(Ledger {
     device: "device" = Millis(0),
     doubts: "doubts" = 0,
     others: "others" = Vec::new(),
+    pruned_at: "prunedAt" = Millis(0),
 });
 
 #[cfg(test)]

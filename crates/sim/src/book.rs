@@ -3,7 +3,10 @@
 //! The checks compare the store with this book. It learns only from what the runtime answered and
 //! from what was done by hand, never from the rows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use shearwater_core::{JobId, Millis, store::Answer};
 
@@ -63,6 +66,8 @@ pub(crate) struct Book {
     pub(crate) answers: BTreeMap<String, Answer>,
     /// Nobody can know any more which time was believed when.
     pub(crate) time_is_lost: bool,
+    /// The highest version of a ledger that a page may have been told of.
+    pub(crate) version: Cell<u64>,
     /// The latest `notBefore` that was asked for.
     pub(crate) latest_start: Millis,
 }

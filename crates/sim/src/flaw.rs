@@ -30,6 +30,8 @@ pub enum Flaw {
     IgnoresOwners,
     /// The ledger is written only now and then.
     DropsLedgers,
+    /// The versions of a ledger that is made anew begin at zero.
+    RestartsVersions,
     /// Dead leases are never taken back.
     NeverRecovers,
     /// Whatever the device's clock says is the time.
@@ -44,7 +46,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::DeletesBeforeSending,
         Self::DropsOutcomes,
         Self::DropsBodies,
@@ -57,6 +59,7 @@ impl Flaw {
         Self::StarvesOneLane,
         Self::IgnoresOwners,
         Self::DropsLedgers,
+        Self::RestartsVersions,
         Self::NeverRecovers,
         Self::BelievesTheClock,
         Self::ForgetsReceipts,

@@ -81,7 +81,7 @@ impl World {
         let numbers: Vec<SendNo> =
             self.wire.in_the_air().filter(|(_, sending)| sending.job.id == *id).map(|(number, _)| number).collect();
         for number in numbers {
-            self.answered(number, Reply::Unreachable)?;
+            self.answered(number, Reply::Withheld("the send was cancelled".to_owned()))?;
         }
         let runs: Vec<_> = self.runs.keys().copied().collect();
         runs.into_iter().try_for_each(|run| self.feed(run, Input::Cancelled(id.clone())))

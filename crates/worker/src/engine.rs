@@ -154,10 +154,10 @@ impl Engine {
         error.map_or(Ok(again), Err)
     }
 
-    /// Has the drains of one queue, or of all, send nothing more.
-    pub fn stop(self: &Rc<Self>, queue: Option<&str>) {
-        let running: Vec<_> =
-            self.running.borrow().iter().filter(|running| queue.is_none_or(|queue| running.queue == queue)).cloned().collect();
+    /// Has the drains of `owner`'s share of one queue, or of all, send nothing more.
+    pub fn stop(self: &Rc<Self>, owner: &str, queue: Option<&str>) {
+        let theirs = |running: &&Rc<Running>| running.owner == owner && queue.is_none_or(|queue| running.queue == queue);
+        let running: Vec<_> = self.running.borrow().iter().filter(theirs).cloned().collect();
         for running in running {
             running.stop(self);
         }

@@ -202,7 +202,8 @@ async fn attempt(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>, credent
             Ok(response) => reply::read(response.unchecked_into(), &sending, &queue, guard).await,
             Err(_) => match sending.ended.get() {
                 Some(End::TimedOut) => Reply::TimedOut,
-                Some(End::Cancelled) => Reply::Unreachable,
+                // Says nothing about the server.
+                Some(End::Cancelled) => Reply::Withheld("the send was cancelled".to_owned()),
                 None => reply::explain_rejection(engine, job).await,
             },
         },

@@ -301,7 +301,7 @@ async fn set_owner(engine: &Rc<Engine>, owner: Option<String>, purge: Option<Str
     // What was claimed for the one before and is not on its way yet, is not sent any more.
     let changes = engine.owner() != owner;
     if changes {
-        engine.stop(None);
+        engine.stop(&engine.owner(), None);
     }
     let changed = change(engine, &caller, "set-owner-after", &|db: Rc<Db>| {
         Box::pin(async {
@@ -539,9 +539,6 @@ async fn pause(engine: &Rc<Engine>, queue: Option<String>, paused: bool, caller:
     if let Some(queue) = &queue {
         engine.config.queue(queue)?;
     }
-    if paused {
-        engine.stop(queue.as_deref());
-    }
     let changed = change(engine, &caller, "pause-after", &|db: Rc<Db>| {
         Box::pin(async {
             hands::pause(&*{ db }, queue.as_deref(), paused, &caller, &engine.config).await?;
@@ -550,8 +547,10 @@ async fn pause(engine: &Rc<Engine>, queue: Option<String>, paused: bool, caller:
     })
     .await?;
     if paused {
-        // One that began while the pause was being written has claimed before it.
-        engine.stop(queue.as_deref());
+        // A message that comes again changes nothing: somebody may have resumed since.
+        if !changed.repeated {
+            engine.stop(caller.owner_or(&changed.ledger.owner), queue.as_deref());
+        }
         return Ok(Done::after(changed.ok(), changed.ledger, Then::Tell(None)));
     }
     engine.saw(&changed.ledger);

@@ -160,7 +160,8 @@ impl Running {
 
     /// Opened when all that can be tried now was tried, with what came of it since; or with why the drain ended.
     pub fn rested(&self) -> Gate<Result<SyncResult, Error>> {
-        let before = self.drain.borrow().as_ref().map(Drain::result).unwrap_or_default();
+        // What a drain that is over has done was not asked for by whoever comes now: the next one begins at zero.
+        let before = self.drain.borrow().as_ref().filter(|drain| !drain.is_spent()).map(Drain::result).unwrap_or_default();
         let gate = Gate::new();
         self.rests.borrow_mut().push((before, gate.clone()));
         gate

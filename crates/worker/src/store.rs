@@ -73,6 +73,10 @@ const FULL_FOR: u64 = 10_000;
 /// need: at 96 KiB a quota of 3 MB took a dozen more jobs and then sent none.
 const RESERVED_AT_LEAST: u32 = 512 * 1024;
 
+/// Versions of ledgers that one millisecond has room for; see [`Tx::first_version`]. 2⁵³ of them, which is as far as numbers
+/// in JavaScript are exact, last until the year 2248.
+const VERSIONS_PER_MILLISECOND: u64 = 1024;
+
 /// Why a transaction on the stores of a drain finds no ledger.
 const LEDGER_LOST: &str = "the ledger is missing";
 
@@ -93,6 +97,8 @@ pub struct Store {
     reserved: Cell<bool>,
     /// Whether the ledger is known to be there: one that is lost is made anew from more stores than a drain works on.
     has_ledger: Rc<Cell<bool>>,
+    /// The highest version of a ledger that this worker has read or written, whichever database it was in.
+    latest: Rc<Cell<u64>>,
     /// The smallest size that was refused lately for want of room, and when.
     full: Cell<Option<(u64, Millis)>>,
     /// Whether the console is told of what goes to quarantine.
@@ -111,6 +117,7 @@ impl Store {
             quarantined: Cell::new(0),
             reserved: Cell::new(false),
             has_ledger: Rc::default(),
+            latest: Rc::default(),
             full: Cell::new(None),
             tells,
         }
@@ -298,6 +305,7 @@ impl Store {
             },
             writable: mode.writes(),
             has_ledger: Rc::clone(&self.has_ledger),
+            latest: Rc::clone(&self.latest),
             tells: self.tells,
             quarantined: Cell::new(0),
             ledger: RefCell::default(),
@@ -332,6 +340,7 @@ pub struct Db {
     tx: Transaction,
     writable: bool,
     has_ledger: Rc<Cell<bool>>,
+    latest: Rc<Cell<u64>>,
     tells: bool,
     quarantined: Cell<u32>,
     /// As this transaction has written it.
@@ -475,11 +484,20 @@ impl Tx for Db {
         if ledger.is_none() && self.writable && self.has_ledger.replace(false) {
             return Err(Error::internal(LEDGER_LOST));
         }
+        if let Some(Ledger { version, .. }) = &ledger {
+            self.latest.set(self.latest.get().max(*version));
+        }
         Ok(ledger)
+    }
+
+    /// Follows the device's clock, which no ledger's versions outrun, and where that was set back, what this worker has seen.
+    fn first_version(&self) -> u64 {
+        clock::now().0.saturating_mul(VERSIONS_PER_MILLISECOND).max(self.latest.get().saturating_add(1))
     }
 
     fn put_ledger(&self, ledger: &Ledger) -> Result<(), Error> {
         if self.writable {
+            self.latest.set(self.latest.get().max(ledger.version));
             self.tx.put(stores::META, &encode(ledger), Some(LEDGER))?;
             self.ledger.replace(Some(ledger.clone()));
         }

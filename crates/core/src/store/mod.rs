@@ -201,6 +201,9 @@ pub trait Tx {
 
     /// The ledger; `None` when there is none yet or it does not parse.
     async fn ledger(&self) -> Result<Option<Ledger>, Error>;
+    /// What the versions of a new ledger begin with: no ledger that this origin has had, in a database that is gone or in
+    /// this one, had a version as high. Pages and workers that are still open take a lower one for old news.
+    fn first_version(&self) -> u64;
     /// Writes the ledger.
     fn put_ledger(&self, ledger: &Ledger) -> Result<(), Error>;
     /// The session; `None` while nobody has signed in or paused anything since version 3 of the schema.
@@ -288,7 +291,8 @@ async fn lost<T: Tx>(tx: &T) -> Result<Ledger, Error> {
     let history = tx.oldest_outcomes(u32::MAX).await?.len() as u64;
     let Session { owner, paused, paused_queues, others } = tx.session().await?.unwrap_or_default();
     // Whether the clock was set back since nobody knows: let the next turn look.
-    Ok(Ledger { history, device: Millis::MAX, owner, paused, paused_queues, others, ..Ledger::default() })
+    let version = tx.first_version();
+    Ok(Ledger { version, history, device: Millis::MAX, owner, paused, paused_queues, others, ..Ledger::default() })
 }
 
 /// Writes the ledger at the end of a transaction; recounts first where rows went to quarantine.

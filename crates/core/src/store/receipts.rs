@@ -24,6 +24,7 @@ use super::{Tx, hands::Compacted, repair::Report};
 use crate::{
     error::{Error, ErrorCode},
     json::Json,
+    ledger::Ledger,
     time::{Millis, unit},
     wire::{Mismatch, Value, Wire, member},
 };
@@ -41,8 +42,8 @@ pub const REPEATED_FOR: u64 = KEPT_FOR / 2;
 /// The longest name of a message, in bytes.
 const LONGEST_NAME: usize = 64;
 
-/// Of so many drains one clears away old receipts.
-const PRUNED_EACH: u64 = 8;
+/// Milliseconds between two prunings.
+const PRUNED_EVERY: u64 = 10 * unit::MINUTE;
 
 /// Who asks for an operation: which page, when, and as whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -108,15 +109,16 @@ pub async fn once<T: Tx>(tx: &T, now: Millis, caller: &Caller, work: Work<'_>) -
     Ok((answer, false))
 }
 
-/// Forgets answers and tombstones that are old enough by a time that is not in doubt, in one of so many drains.
+/// Deletes answers and tombstones that are old enough by a time that is not in doubt, every [`PRUNED_EVERY`] at most.
 ///
 /// # Errors
 /// What the transaction returns.
-pub(super) async fn prune<T: Tx>(tx: &T, now: Millis, version: u64) -> Result<(), Error> {
-    if version.is_multiple_of(PRUNED_EACH) {
+pub(super) async fn prune<T: Tx>(tx: &T, now: Millis, ledger: &mut Ledger) -> Result<(), Error> {
+    if now.0.abs_diff(ledger.pruned_at.0) >= PRUNED_EVERY {
         let before = Millis(now.0.saturating_sub(KEPT_FOR));
         tx.prune_receipts(before, KEPT_AT_LEAST).await?;
         tx.prune_tombstones(before, KEPT_AT_LEAST).await?;
+        ledger.pruned_at = now;
     }
     Ok(())
 }

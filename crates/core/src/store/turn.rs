@@ -189,7 +189,7 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
         apart(work.recover(turn, begin, &owner)).await?;
         if !work.in_doubt {
             apart(work.expire(&turn.queue, &owner)).await?;
-            super::receipts::prune(tx, work.wall, work.ledger.version).await?;
+            super::receipts::prune(tx, work.wall, work.ledger).await?;
         }
         if work.ledger.history > 0 {
             apart(work.prune_history()).await?;

@@ -42,6 +42,10 @@ pub(super) fn check(world: &World) -> Checked {
     }
     lines.values_mut().try_for_each(|jobs| line(jobs))?;
     let Some(ledger) = store.ledger() else { return Ok(()) };
+    let told = world.book.version.replace(ledger.version);
+    ensure(told <= ledger.version, Promise::Honest, || {
+        format!("pages that were told of version {told} take version {} for old news", ledger.version)
+    })?;
     for entry in &ledger.queues {
         let recounted = counts.remove(&(entry.queue.as_str(), entry.owner.as_str())).unwrap_or_default();
         ensure(entry.counts == recounted, Promise::Honest, || {

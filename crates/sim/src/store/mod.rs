@@ -47,6 +47,8 @@ pub(crate) struct Database {
     history: BTreeMap<JobId, Outcome>,
     by_delivery: BTreeSet<(Millis, JobId)>,
     ledger: Option<Ledger>,
+    /// The highest version of any ledger, also of one that was lost.
+    latest_version: u64,
     session: Option<Session>,
     receipts: BTreeMap<(Millis, String), Answer>,
     tombstones: BTreeMap<JobId, Millis>,

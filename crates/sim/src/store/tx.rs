@@ -202,6 +202,10 @@ impl Tx for SimTx<'_> {
         Ok(ledger)
     }
 
+    fn first_version(&self) -> u64 {
+        if self.flaw == Some(Flaw::RestartsVersions) { 0 } else { self.db.borrow().latest_version }
+    }
+
     fn put_ledger(&self, ledger: &Ledger) -> Result<(), Error> {
         self.write()?;
         if self.flaw == Some(Flaw::DropsLedgers) && ledger.version.is_multiple_of(16) {
@@ -214,6 +218,7 @@ impl Tx for SimTx<'_> {
         {
             ledger.owner.clone_from(&before.owner);
         }
+        db.latest_version = db.latest_version.max(ledger.version);
         let before = db.ledger.replace(ledger);
         self.note(Undo::Ledger(Box::new(before)));
         Ok(())

@@ -25,7 +25,7 @@ fn every_flaw_is_noticed() {
             Flaw::LosesLines => &[Promise::Ordered, Promise::Live],
             Flaw::StarvesOneLane => &[Promise::Ordered],
             Flaw::IgnoresOwners => &[Promise::Private],
-            Flaw::DropsLedgers => &[Promise::Honest],
+            Flaw::DropsLedgers | Flaw::RestartsVersions => &[Promise::Honest],
             Flaw::NeverRecovers => &[Promise::Live],
             Flaw::BelievesTheClock => &[Promise::Durable],
             Flaw::ForgetsReceipts => &[Promise::Once],
