@@ -1,10 +1,7 @@
 //! JavaScript values as the core's [`Value`].
 
 use js_sys::{Array, JSON, JsString, Object, Reflect};
-use shearwater_core::{
-    json::Json,
-    wire::{LONGEST_LIST, LONGEST_STRING, Mismatch, Value, Wire},
-};
+use shearwater_core::wire::{LONGEST_LIST, LONGEST_STRING, Mismatch, Value, Wire, json::Json};
 use wasm_bindgen::{JsCast, JsValue};
 
 use crate::names::js_name;

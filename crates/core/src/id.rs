@@ -78,7 +78,7 @@ impl crate::wire::Wire for JobId {
             .ok_or_else(|| crate::wire::Mismatch::new("is not a job id, which is a lower-case UUID"))
     }
 
-    fn write(&self, json: &mut crate::json::Json) {
+    fn write(&self, json: &mut crate::wire::json::Json) {
         json.text(&self.0);
     }
 

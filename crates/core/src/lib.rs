@@ -17,7 +17,7 @@
 //!                          final status, attempts used up ─┘
 //! ```
 //!
-//! A *pending* job stands in one of three places ([`job::Place`]): `ready` (may be claimed now),
+//! A *pending* job stands in one of three places ([`queue::job::Place`]): `ready` (may be claimed now),
 //! `due` (waits for its `next_attempt_at`), or `behind` (waits for an earlier job of its key).
 //!
 //! # What always holds
@@ -28,51 +28,40 @@
 //!    committed before the send began.
 //! 3. Of the jobs that share owner, queue and key, at most one is `ready`, `due` or `syncing`: the
 //!    head of the line. All others are `behind`, or ended (`failed`, `conflict`, `blocked`).
-//! 4. The [`ledger::Ledger`] is written in the same transaction as the rows it counts.
+//! 4. The [`store::ledger::Ledger`] is written in the same transaction as the rows it counts.
 //! 5. Attempts and times are written before they are acted upon; a restart changes nothing.
 //!
 //! # Where to look
 //!
 //! | question | module |
 //! |---|---|
-//! | what may be queued | [`request`], [`config`] |
-//! | what a job is, its states | [`job`] |
-//! | what a reply means | [`classify`] |
-//! | when it is tried again | [`backoff`], [`retry_after`], [`rate_limit`], [`origin`] |
-//! | whether the clock is right | [`clock`] |
-//! | what a transaction does | [`store`] |
-//! | when the worker is woken, and why | [`wake`] |
+//! | what may be queued | [`queue::request`], [`queue::config`], [`queue::enqueue`] |
+//! | what a job is, its states | [`queue::job`] |
+//! | in which order the jobs of a key go | `queue::key_order` |
+//! | what one transaction of a drain does | [`queue::cycle`] |
+//! | what a person may do to a job | [`queue::manage`] |
+//! | what a response means | [`http::reply`] |
+//! | when a job is tried again | [`queue::backoff`], [`http::retry_after`], [`http::rate_limit`], [`health::origin`] |
+//! | whether the clock is right | [`health::clock`] |
+//! | what is stored, in which stores and indexes | [`store`] |
+//! | when the worker is woken, and why | [`schedule`] |
 //! | what happens during a wake | [`drain`] |
-//! | what page and worker say to each other | [`protocol`], [`view`], [`metrics`] |
+//! | what page and worker say to each other | [`protocol`], [`metrics`] |
 
 #![forbid(unsafe_code)]
 
 pub mod apart;
-pub mod backoff;
-pub mod classify;
-pub mod clock;
-pub mod config;
-pub mod credentials;
 pub mod drain;
 pub mod error;
-pub mod fetchable;
-mod http_date;
+pub mod health;
+pub mod http;
 pub mod id;
-pub mod job;
-pub mod json;
-pub mod ledger;
 pub mod metrics;
-pub mod order;
-pub mod origin;
 pub mod protocol;
-pub mod rate_limit;
-pub mod request;
-pub mod retry_after;
+pub mod queue;
+pub mod schedule;
 pub mod store;
-pub mod text;
 pub mod time;
-pub mod view;
-pub mod wake;
 pub mod wire;
 
 pub use error::{Error, ErrorCode};

@@ -1,10 +1,8 @@
 //! Figures about the queue (M1): from counters, and from the bounded history.
 
 use crate::{
-    job::State,
-    ledger::{Counts, Ledger},
-    order::sorted,
-    store::Outcome,
+    queue::{history::Outcome, job::State, sort::sorted},
+    store::ledger::{Counts, Ledger},
     time::Millis,
 };
 
@@ -105,7 +103,7 @@ crate::record!(Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{JobId, ledger::QueueLedger};
+    use crate::{JobId, store::ledger::QueueLedger};
 
     fn outcome(owner: &str, took: u64) -> Outcome {
         Outcome {

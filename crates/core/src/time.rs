@@ -1,6 +1,6 @@
 //! Instants, as milliseconds since the Unix epoch.
 
-use crate::http_date;
+use crate::http::date;
 
 /// An instant: milliseconds since the Unix epoch, as the shell's clock tells it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,7 +13,7 @@ impl Millis {
     /// Reads an HTTP date (RFC 9110 §5.6.7).
     #[must_use]
     pub fn from_http_date(text: &str) -> Option<Self> {
-        http_date::parse(text).map(Self)
+        date::parse(text).map(Self)
     }
 
     /// The instant `ms` milliseconds later, at most [`Millis::MAX`].
@@ -47,7 +47,7 @@ impl crate::wire::Wire for Millis {
         u64::read(value).map(Self)
     }
 
-    fn write(&self, json: &mut crate::json::Json) {
+    fn write(&self, json: &mut crate::wire::json::Json) {
         json.whole(self.0);
     }
 

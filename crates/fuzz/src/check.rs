@@ -2,10 +2,7 @@
 
 use std::fmt::Debug;
 
-use shearwater_core::{
-    json::Json,
-    wire::{Mismatch, Value, Wire},
-};
+use shearwater_core::wire::{Mismatch, Value, Wire, json::Json};
 
 use crate::value::Foreign;
 

@@ -29,22 +29,23 @@ use std::{
 
 use shearwater_core::{
     Error, ErrorCode, Millis,
-    classify::{Reply, Response},
-    config::{DEFAULT_QUEUE, WorkerConfig, check_name},
     drain::{Budget, Command, Drain, Input, Plan},
-    job::{Job, Place, State},
-    ledger::{Counts, Ledger},
+    http::reply::{Reply, Response},
     names,
-    protocol::{self, Op},
+    protocol::{self, Op, view::Status},
+    queue::{
+        config::{DEFAULT_QUEUE, WorkerConfig, check_name},
+        cycle::{self, Ripen, Settings},
+        enqueue::{self, NewJob},
+        job::{Job, Place, State},
+        manage::{self, Body, Edit},
+    },
     record,
     store::{
         Caller, Tx,
-        enqueue::{self, NewJob},
-        hands::{self, Body, Edit},
-        ledger, read, repair,
-        turn::{self, Ripen, Settings},
+        ledger::{Counts, Ledger},
+        read, read_ledger, repair,
     },
-    view::Status,
     wire::{Value, Wire},
 };
 
@@ -233,32 +234,32 @@ impl World {
             Op::List(filter) | Op::Export(filter) => {
                 self.read(async |tx| read::list(tx, &filter, &config).await).map(|views| views.iter().for_each(check::keeps))
             }
-            Op::Retry(id) => self.write(async |tx| hands::retry(tx, now, &id, &config).await).map(drop),
-            Op::Discard(id) => self.write(async |tx| hands::discard(tx, now, &id).await).map(drop),
-            Op::Cancel(id) => self.write(async |tx| hands::cancel(tx, now, &id, &config).await).map(drop),
+            Op::Retry(id) => self.write(async |tx| manage::retry(tx, now, &id, &config).await).map(drop),
+            Op::Discard(id) => self.write(async |tx| manage::discard(tx, now, &id).await).map(drop),
+            Op::Cancel(id) => self.write(async |tx| manage::cancel(tx, now, &id, &config).await).map(drop),
             Op::Edit(protocol::Edit { id, request, headers, body }) => {
                 let (origin, size) = (origin(&request.url), self.size);
                 let idempotency_key = format!("edit {}", self.begun);
                 let body = if body { Body::Replace(1, size) } else { Body::Keep };
                 let origin = (!request.url.is_empty()).then_some(origin);
                 let edit = Edit { request, headers, origin, body, idempotency_key };
-                self.write(async |tx| hands::edit(tx, now, &id, edit, &config).await).map(drop)
+                self.write(async |tx| manage::edit(tx, now, &id, edit, &config).await).map(drop)
             }
-            Op::Clear(filter) => self.write(async |tx| hands::clear(tx, now, &filter, &caller).await).map(drop),
+            Op::Clear(filter) => self.write(async |tx| manage::clear(tx, now, &filter, &caller).await).map(drop),
             Op::Sync(queue) => {
                 let queue = queue.unwrap_or_else(|| DEFAULT_QUEUE.to_owned());
                 config.queue(&queue)?;
                 self.begin(Begin { queue, ripen: Wakes::All, offline: false, locked: true });
                 Ok(())
             }
-            Op::Pause(queue) => self.write(async |tx| hands::pause(tx, queue.as_deref(), true, &caller, &config).await),
-            Op::Resume(queue) => self.write(async |tx| hands::pause(tx, queue.as_deref(), false, &caller, &config).await),
+            Op::Pause(queue) => self.write(async |tx| manage::pause(tx, queue.as_deref(), true, &caller, &config).await),
+            Op::Resume(queue) => self.write(async |tx| manage::pause(tx, queue.as_deref(), false, &caller, &config).await),
             Op::SetOwner(protocol::SetOwner { owner, purge }) => {
                 if let Some(owner) = &owner {
                     check_name("owner", owner)?;
                 }
                 let owner = owner.unwrap_or_default();
-                self.write(async |tx| hands::set_owner(tx, now, &owner, purge.as_deref(), &config).await)
+                self.write(async |tx| manage::set_owner(tx, now, &owner, purge.as_deref(), &config).await)
             }
             Op::Metrics => self.read(async |tx| read::metrics(tx, now).await).map(|metrics| check::keeps(&metrics)),
             Op::Repair => {
@@ -268,12 +269,12 @@ impl World {
                 Ok(())
             }
             Op::Compact(protocol::Compact { failed }) => {
-                let compacted = self.write(async |tx| hands::compact(tx, now, failed, &caller, &config).await)?;
+                let compacted = self.write(async |tx| manage::compact(tx, now, failed, &caller, &config).await)?;
                 check::keeps(&compacted);
                 Ok(())
             }
             Op::Status => {
-                let ledger = self.read(async |tx| ledger(tx).await)?;
+                let ledger = self.read(async |tx| read_ledger(tx).await)?;
                 self.read(async |tx| read::next_wake(tx, &ledger, now).await)?;
                 check::keeps(&Status::of(&ledger));
                 Ok(())
@@ -283,7 +284,7 @@ impl World {
                     true => (Wakes::Unreachable, Ripen::Unreachable),
                     false => (Wakes::Nothing, Ripen::Nothing),
                 };
-                let ledger = self.read(async |tx| ledger(tx).await)?;
+                let ledger = self.read(async |tx| read_ledger(tx).await)?;
                 for queue in self.read(async |tx| read::due(tx, &ledger, now, ripen).await)? {
                     self.begin(Begin { queue, ripen: hopeful.clone(), offline: false, locked: true });
                 }
@@ -294,7 +295,7 @@ impl World {
 
     fn admit(&self, job: NewJob, config: &WorkerConfig) -> Result<(enqueue::Admitted, Option<u64>), Error> {
         let origin = origin(&job.request.url);
-        let size = shearwater_core::request::takes_body(&job.request.method).then_some(self.size);
+        let size = shearwater_core::queue::request::takes_body(&job.request.method).then_some(self.size);
         Ok((enqueue::admit(job, origin, size, config)?, size.map(|_| 1)))
     }
 
@@ -358,7 +359,7 @@ impl World {
             Wakes::All => Ripen::All,
         };
         let now = self.now;
-        let owner = self.read(async |tx| ledger(tx).await).map(|ledger| ledger.owner).unwrap_or_default();
+        let owner = self.read(async |tx| read_ledger(tx).await).map(|ledger| ledger.owner).unwrap_or_default();
         let mut others = self.drains.iter_mut().filter(|running| running.queue == queue && running.owner == owner);
         if let Some(running) = others.find(|running| running.locked || locked) {
             // The lock is held, or this browser has none.
@@ -421,7 +422,7 @@ impl World {
                     let (now, config, breaks) = (self.now, self.config.clone(), self.fails.is_some());
                     let queue = config.queue_or_default(&turn.queue);
                     let settings = Settings::new(&config, &queue);
-                    let turned = self.write(async |tx| turn::turn(tx, now, &turn, settings).await);
+                    let turned = self.write(async |tx| cycle::turn(tx, now, &turn, settings).await);
                     let input = match turned {
                         Ok(turned) => Input::Turned(turned),
                         Err(error) => {

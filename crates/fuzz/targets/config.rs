@@ -4,8 +4,8 @@
 
 use fuzz::{check, value_target};
 use shearwater_core::{
-    config::{DEFAULT_QUEUE, QueueConfig, WorkerConfig},
     error::ErrorCode,
+    queue::config::{DEFAULT_QUEUE, QueueConfig, WorkerConfig},
     time::unit::{DAY, HOUR, SECOND},
 };
 

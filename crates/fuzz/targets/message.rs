@@ -5,13 +5,19 @@
 use fuzz::{check, value_target};
 use shearwater_core::{
     Error, Millis,
-    config::{WorkerConfig, check_name},
     metrics::Metrics,
-    protocol::{self, Broadcast, Envelope, Op},
-    request::{RequestHead, is_token},
-    store::{enqueue::admit, hands::Compacted, repair::Report},
-    view::{JobView, Snapshot, Status, SyncResult},
-    wake::{Facts, plan},
+    protocol::{
+        self, Broadcast, Envelope, Op,
+        view::{JobView, Snapshot, Status, SyncResult},
+    },
+    queue::{
+        config::{WorkerConfig, check_name},
+        enqueue::admit,
+        manage::Compacted,
+        request::{RequestHead, is_token},
+    },
+    schedule::wakes::{Facts, plan},
+    store::repair::Report,
 };
 
 value_target!(|value| {
@@ -50,7 +56,8 @@ fn operation(op: Op) {
             }
         }
         Op::Edit(protocol::Edit { request, .. }) => {
-            let mut head = RequestHead { url: "https://a.example/".to_owned(), method: "POST".to_owned(), ..RequestHead::default() };
+            let mut head =
+                RequestHead { url: "https://a.example/".to_owned(), method: "POST".to_owned(), ..RequestHead::default() };
             head.change(request, false);
             sendable(head);
         }
@@ -80,7 +87,10 @@ fn sendable(mut request: RequestHead) {
         for (name, value) in &request.headers {
             assert!(is_token(name) && *name == name.to_ascii_lowercase(), "{name:?}");
             assert!(!value.contains(['\0', '\r', '\n']), "{value:?}");
-            assert!(!["authorization", "cookie", "x-api-key", "host", "content-length"].contains(&name.as_str()), "{name} is stored");
+            assert!(
+                !["authorization", "cookie", "x-api-key", "host", "content-length"].contains(&name.as_str()),
+                "{name} is stored"
+            );
         }
         let once = request.clone();
         assert_eq!(request.admit(&[]), Ok(Vec::new()));

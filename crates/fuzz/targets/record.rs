@@ -5,12 +5,14 @@
 use fuzz::{check, value_target};
 use shearwater_core::{
     Millis,
-    classify::{ErrorKind, LastError},
-    config::{OnFailure, WorkerConfig},
-    job::{Job, Lease, State, rank},
-    ledger::Ledger,
-    store::{Index, Outcome},
-    view::{JobView, Status},
+    http::reply::{ErrorKind, LastError},
+    protocol::view::{JobView, Status},
+    queue::{
+        config::{OnFailure, WorkerConfig},
+        history::Outcome,
+        job::{Job, Lease, State, rank},
+    },
+    store::{Index, ledger::Ledger},
 };
 
 const NOW: Millis = Millis(1_790_000_000_000);

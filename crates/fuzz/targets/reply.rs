@@ -5,9 +5,12 @@
 use fuzz::check;
 use libfuzzer_sys::fuzz_target;
 use shearwater_core::{
-    classify::{Reply, Response, meaning},
-    config::QueueConfig,
-    rate_limit, retry_after,
+    http::{
+        rate_limit,
+        reply::{Reply, Response, meaning},
+        retry_after,
+    },
+    queue::config::QueueConfig,
     time::Millis,
 };
 

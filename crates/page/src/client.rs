@@ -6,15 +6,16 @@ use js_sys::{Array, Function, Object, Promise};
 use shearwater_bridge::Js;
 use shearwater_core::{
     Error, JobId,
-    config::DEFAULT_QUEUE,
-    protocol::{self, Op},
-    store::{
+    protocol::{self, Op, view::Status},
+    queue::{
+        config::DEFAULT_QUEUE,
         enqueue::{EnqueueOptions, NewJob},
-        read::Filter,
     },
-    text::{Text, listed},
-    view::Status,
-    wire::Wire,
+    store::read::Filter,
+    wire::{
+        Wire,
+        text::{Text, listed},
+    },
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, future_to_promise};

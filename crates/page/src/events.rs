@@ -9,9 +9,9 @@ use js_sys::{Array, Function, Object};
 use shearwater_bridge::{decode, encode};
 use shearwater_core::{
     Millis,
-    text::Text,
-    view::{Snapshot, Status},
-    wake::{Facts, WakeReason, plan},
+    protocol::view::{Snapshot, Status},
+    schedule::wakes::{Facts, WakeReason, plan},
+    wire::text::Text,
 };
 use wasm_bindgen::prelude::*;
 

@@ -1,7 +1,7 @@
 //! A form as what `fetch` would send, but for the boundary.
 
 use js_sys::{Array, JsString, RegExp};
-use shearwater_core::text::Text;
+use shearwater_core::wire::text::Text;
 use wasm_bindgen::prelude::*;
 
 use crate::js;

@@ -9,10 +9,9 @@ use js_sys::{Array, Function, Promise};
 use shearwater_bridge::{decode, encode};
 use shearwater_core::{
     Error, ErrorCode,
-    protocol::{Envelope, Op, VERSION},
+    protocol::{Envelope, Op, VERSION, view::Status},
     store::{Caller, receipts::REPEATED_FOR},
-    text::{Text, listed},
-    view::Status,
+    wire::text::{Text, listed},
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;

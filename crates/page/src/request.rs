@@ -8,8 +8,8 @@ use std::cell::RefCell;
 
 use js_sys::{Array, ArrayBuffer, JSON, JsString, Object, Promise, Reflect};
 use shearwater_core::{
-    request::RequestHead,
-    text::{Text, listed},
+    queue::request::RequestHead,
+    wire::text::{Text, listed},
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -127,7 +127,7 @@ fn take_request(request: &Readable) -> Result<Taken, JsValue> {
     head.url = text(request, "url").unwrap_or_default();
     head.method = text(request, "method").unwrap_or_default();
     head.headers = pairs(&request.headers());
-    let body = if shearwater_core::request::takes_body(&head.method) {
+    let body = if shearwater_core::queue::request::takes_body(&head.method) {
         // The caller may still want to fetch it.
         Body::OfRequest(read(&request.duplicate()?)?)
     } else {

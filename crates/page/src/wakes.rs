@@ -3,7 +3,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use js_sys::Array;
-use shearwater_core::{Millis, protocol::Op, wake::WakeReason};
+use shearwater_core::{Millis, protocol::Op, schedule::wakes::WakeReason};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
@@ -78,7 +78,7 @@ impl Wakes {
         self.listeners.push((target, event, closure));
     }
 
-    /// Sets a timer for the next wake that [`shearwater_core::wake`] plans.
+    /// Sets a timer for the next wake that [`shearwater_core::schedule::wakes`] plans.
     fn plan(&self, link: &Rc<Link>, events: &Rc<Events>) {
         let due = Rc::downgrade(&self._due);
         let (link, replan) = (Rc::downgrade(link), Rc::downgrade(events));

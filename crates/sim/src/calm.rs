@@ -4,11 +4,7 @@
 //! is opened (or its user signs in), then one whenever [`read::next_wake`] says so. What is not
 //! delivered by them would wait for ever.
 
-use shearwater_core::{
-    Millis,
-    store::{read, turn::Ripen},
-    time::unit::DAY,
-};
+use shearwater_core::{Millis, queue::cycle::Ripen, store::read, time::unit::DAY};
 
 use crate::{
     check::{self, Checked, Promise, Violation},
@@ -79,7 +75,7 @@ impl World {
     fn next_wake(&mut self) -> Checked<Option<Millis>> {
         let now = self.clock.device();
         let asked = self.read(async |tx| {
-            let ledger = shearwater_core::store::ledger(tx).await?;
+            let ledger = shearwater_core::store::read_ledger(tx).await?;
             read::next_wake(tx, &ledger, now).await
         })?;
         asked.map_err(|error| Violation::new(Promise::Live, format!("no store in calm weather: {error}")))

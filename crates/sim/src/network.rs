@@ -5,8 +5,8 @@
 
 use shearwater_core::{
     JobId,
-    classify::{Reply, meaning},
     drain::Input,
+    http::reply::{Reply, meaning},
     time::unit::SECOND,
 };
 

@@ -2,19 +2,21 @@
 
 use shearwater_core::{
     JobId,
-    config::WorkerConfig,
-    job::State,
-    request::RequestHead,
-    store::{
+    protocol::view::Status,
+    queue::{
+        config::WorkerConfig,
+        cycle::Ripen,
         enqueue::{EnqueueOptions, NewJob, Priority, admit, enqueue},
-        hands::{self, Body, Cancelled, Edit},
+        job::State,
+        manage::{self, Body, Cancelled, Edit},
+        request::RequestHead,
+    },
+    store::{
         read::{self, Filter},
         receipts::{Answer, Caller, once},
         repair,
-        turn::Ripen,
     },
     time::unit::{DAY, HOUR, MINUTE},
-    view::Status,
 };
 
 use crate::{
@@ -153,10 +155,10 @@ impl World {
                         stored = enqueue(tx, now, admitted, false, &caller).await?;
                         Answer::Done
                     }
-                    Ask::Retry(id) => Answer::InTime(hands::retry(tx, now, id, &config).await?.is_some()),
-                    Ask::Discard(id) => Answer::InTime(hands::discard(tx, now, id).await?.is_some()),
+                    Ask::Retry(id) => Answer::InTime(manage::retry(tx, now, id, &config).await?.is_some()),
+                    Ask::Discard(id) => Answer::InTime(manage::discard(tx, now, id).await?.is_some()),
                     Ask::Cancel(id) => {
-                        let cancelled = hands::cancel(tx, now, id, &config).await?;
+                        let cancelled = manage::cancel(tx, now, id, &config).await?;
                         stopped = matches!(cancelled, Cancelled::Stopped(_)).then(|| id.clone());
                         Answer::InTime(cancelled != Cancelled::TooLate)
                     }
@@ -164,17 +166,17 @@ impl World {
                         let body = size.map_or(Body::None, |size| Body::Replace(*content, size));
                         let (request, origin) = ((**request).clone(), Some((*origin).to_owned()));
                         let change = Edit { request, headers: true, origin, body, idempotency_key: key.clone() };
-                        Answer::InTime(hands::edit(tx, now, id, change, &config).await?.is_some())
+                        Answer::InTime(manage::edit(tx, now, id, change, &config).await?.is_some())
                     }
-                    Ask::Clear(filter) => Answer::Removed(hands::clear(tx, now, filter, &caller).await?),
-                    Ask::Compact { failed } => Answer::Compacted(hands::compact(tx, now, *failed, &caller, &config).await?),
+                    Ask::Clear(filter) => Answer::Removed(manage::clear(tx, now, filter, &caller).await?),
+                    Ask::Compact { failed } => Answer::Compacted(manage::compact(tx, now, *failed, &caller, &config).await?),
                     Ask::Repair => Answer::Repaired(repair::repair(tx).await?),
                     Ask::Pause { queue, paused } => {
-                        hands::pause(tx, *queue, *paused, &caller, &config).await?;
+                        manage::pause(tx, *queue, *paused, &caller, &config).await?;
                         Answer::Done
                     }
                     Ask::SetOwner { owner, purge } => {
-                        hands::set_owner(tx, now, owner, purge.as_deref(), &config).await?;
+                        manage::set_owner(tx, now, owner, purge.as_deref(), &config).await?;
                         Answer::Done
                     }
                 })

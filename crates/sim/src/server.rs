@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use shearwater_core::{
-    classify::{Reply, Response},
+    http::reply::{Reply, Response},
     time::unit::{MINUTE, SECOND},
 };
 

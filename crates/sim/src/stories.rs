@@ -5,18 +5,20 @@ use std::cell::RefCell;
 use futures::FutureExt;
 use shearwater_core::{
     Error, JobId, Millis,
-    classify::{ErrorKind, Reply, Response},
-    clock::Time,
-    config::{OnFailure, QueueConfig, WorkerConfig},
     drain::{Budget, Command, Drain, Input, Plan, STALLED_AFTER, Summary},
-    job::{Job, MOST_INTERRUPTIONS, Place, State},
-    request::RequestHead,
+    health::clock::Time,
+    http::reply::{ErrorKind, Reply, Response},
+    queue::{
+        config::{OnFailure, QueueConfig, WorkerConfig},
+        cycle::{Begin, Ripen, Settings, Settlement, Turn, Turned, turn},
+        enqueue::{EnqueueOptions, NewJob, admit, enqueue},
+        job::{Job, MOST_INTERRUPTIONS, Place, State},
+        manage::{self, Body, Cancelled, Edit},
+        request::RequestHead,
+    },
     store::{
         self, Caller,
-        enqueue::{EnqueueOptions, NewJob, admit, enqueue},
-        hands::{self, Body, Cancelled, Edit},
         read::{self, Filter},
-        turn::{Begin, Ripen, Settings, Settlement, Turn, Turned, turn},
     },
     time::unit::{DAY, HOUR, MINUTE, SECOND},
 };
@@ -93,7 +95,7 @@ impl Bench {
     }
 
     fn sign_in(&self, owner: &str, purge: Option<&str>) {
-        self.write(async |tx| hands::set_owner(tx, self.now, owner, purge, &self.config).await);
+        self.write(async |tx| manage::set_owner(tx, self.now, owner, purge, &self.config).await);
     }
 
     fn settle_with(&self, holder: &str, id: &JobId, reply: Reply) -> Turned {
@@ -108,12 +110,12 @@ impl Bench {
     }
 
     fn retry(&self, id: &JobId) {
-        self.write(async |tx| hands::retry(tx, self.now, id, &self.config).await).unwrap();
+        self.write(async |tx| manage::retry(tx, self.now, id, &self.config).await).unwrap();
     }
 
     fn next_wake(&self) -> Option<Millis> {
         self.read(async |tx| {
-            let ledger = store::ledger(tx).await?;
+            let ledger = store::read_ledger(tx).await?;
             read::next_wake(tx, &ledger, self.now).await
         })
     }
@@ -195,7 +197,7 @@ fn a_hand_that_finds_a_corrupt_row_counts_it_out() {
     let mut bench = Bench::new(QueueConfig::default());
     let (bad, next) = (bench.put(Some("k")), bench.put(Some("k")));
     bench.db.borrow_mut().corrupt(&bad);
-    assert!(bench.write(async |tx| hands::discard(tx, bench.now, &bad).await).is_none());
+    assert!(bench.write(async |tx| manage::discard(tx, bench.now, &bad).await).is_none());
     assert_eq!(bench.db.borrow().ledger().unwrap().queues[0].counts.pending, 1);
     assert_eq!(bench.claim("drain", 2), [next], "its line is free");
 }
@@ -240,7 +242,7 @@ fn an_edited_job_is_not_taken_for_delivered_by_a_late_reply_to_what_it_said_befo
     bench.first_turn("drain without locks", false, 0);
     let request = RequestHead { url: format!("{ORIGIN}/items/other"), ..bench.job(&id).request };
     let change = Edit { request, headers: true, origin: None, body: Body::None, idempotency_key: "other".to_owned() };
-    bench.write(async |tx| hands::edit(tx, bench.now, &id, change, &bench.config).await).unwrap();
+    bench.write(async |tx| manage::edit(tx, bench.now, &id, change, &bench.config).await).unwrap();
     bench.settle("slow drain", &id, 200);
     assert_eq!(bench.job(&id).state, State::Pending, "what it says now was never sent");
 }
@@ -276,7 +278,7 @@ fn two_that_come_back_wait_for_the_one_in_the_air() {
     bench.retry(&second);
     bench.retry(&first);
     assert_eq!(bench.claim("drain", 6), []);
-    bench.write(async |tx| hands::discard(tx, bench.now, &second).await).unwrap();
+    bench.write(async |tx| manage::discard(tx, bench.now, &second).await).unwrap();
     assert_eq!(bench.claim("drain", 6), [], "one that only waited leaves the line to nobody");
 }
 
@@ -719,7 +721,7 @@ fn a_job_is_cancelled_whatever_is_happening_to_it() {
     let mut bench = Bench::new(QueueConfig::default());
     let [waits, goes] = [bench.put(None), bench.put(None)];
     bench.claim("drain", 1);
-    let cancel = |id: &JobId| bench.write(async |tx| hands::cancel(tx, bench.now, id, &bench.config).await);
+    let cancel = |id: &JobId| bench.write(async |tx| manage::cancel(tx, bench.now, id, &bench.config).await);
     let (first, second) = (cancel(&waits), cancel(&goes));
     assert!(matches!(first, Cancelled::Stopped(_)) && matches!(second, Cancelled::Removed(_)));
     assert_eq!(bench.job(&waits).error.unwrap().kind, ErrorKind::Cancelled, "it may have arrived");

@@ -3,9 +3,11 @@
 //! Some seeds have one kind of trouble only, so that it is not drowned by the others; some have all.
 
 use shearwater_core::{
-    backoff::{Backoff, Jitter},
-    classify::Meaning,
-    config::{HistoryConfig, OnFailure, QueueConfig, WorkerConfig},
+    http::reply::Meaning,
+    queue::{
+        backoff::{Backoff, Jitter},
+        config::{HistoryConfig, OnFailure, QueueConfig, WorkerConfig},
+    },
     time::unit::{DAY, HOUR, MINUTE, SECOND},
 };
 

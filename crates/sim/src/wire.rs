@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shearwater_core::{JobId, Millis, classify::Meaning, job::Job};
+use shearwater_core::{JobId, Millis, http::reply::Meaning, queue::job::Job};
 
 use crate::worker::RunNo;
 

@@ -9,11 +9,13 @@ use std::collections::BTreeMap;
 
 use shearwater_core::{
     Error, JobId,
-    classify::Reply,
-    clock::Time,
     drain::{Command, Drain, Input, News, Plan, Summary},
-    job::Job,
-    store::turn::{Ripen, Settings, Turn, Turned, turn},
+    health::clock::Time,
+    http::reply::Reply,
+    queue::{
+        cycle::{Ripen, Settings, Turn, Turned, turn},
+        job::Job,
+    },
     time::unit::MINUTE,
 };
 

@@ -5,9 +5,11 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use futures::FutureExt;
 use shearwater_core::{
     Error, ErrorCode, JobId,
-    classify::Reply,
-    config::WorkerConfig,
-    store::turn::{Ripen, Turn, Turned},
+    http::reply::Reply,
+    queue::{
+        config::WorkerConfig,
+        cycle::{Ripen, Turn, Turned},
+    },
     time::unit::{DAY, HOUR, MINUTE},
 };
 

@@ -1,7 +1,11 @@
 //! A job's row with its index entries.
 
 use shearwater_bridge::{parse, spell};
-use shearwater_core::{job::Job, json::Json, store::Index, wire::Wire};
+use shearwater_core::{
+    queue::job::Job,
+    store::Index,
+    wire::{Wire, json::Json},
+};
 use wasm_bindgen::JsValue;
 
 /// The row as it is stored: the record, and beside it the key of each index that it stands in.

@@ -8,16 +8,17 @@ use std::{
 use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, JobId, Millis,
-    classify::LastError,
-    config::{LogLevel, WorkerConfig},
     drain::{Budget, Summary},
-    job::State,
-    ledger::Ledger,
-    protocol::Event,
-    store::{read, turn::Ripen},
-    text::Text,
-    view::SyncResult,
-    wake::WakeReason,
+    http::reply::LastError,
+    protocol::{Event, view::SyncResult},
+    queue::{
+        config::{LogLevel, WorkerConfig},
+        cycle::Ripen,
+        job::State,
+    },
+    schedule::wakes::WakeReason,
+    store::{ledger::Ledger, read},
+    wire::text::Text,
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -285,7 +286,7 @@ impl Engine {
         let (queues, ledger) = self
             .store
             .run(Mode::Read, async |db| {
-                let ledger = shearwater_core::store::ledger(db).await?;
+                let ledger = shearwater_core::store::read_ledger(db).await?;
                 Ok((read::due(db, &ledger, now, ripen).await?, ledger))
             })
             .await?;
@@ -299,7 +300,7 @@ impl Engine {
     /// What the store answers.
     pub async fn queues(&self) -> Result<Vec<String>, Error> {
         let ledger = self.ledger().await?;
-        let live = |queue: &&shearwater_core::ledger::QueueLedger| {
+        let live = |queue: &&shearwater_core::store::ledger::QueueLedger| {
             let mut counts = queue.counts;
             *counts.of(State::Pending) + *counts.of(State::Syncing) > 0
         };
@@ -323,7 +324,7 @@ impl Engine {
     /// # Errors
     /// What the store answers.
     pub async fn ledger(&self) -> Result<Ledger, Error> {
-        let ledger = self.store.run(Mode::Read, async |db| shearwater_core::store::ledger(db).await).await?;
+        let ledger = self.store.run(Mode::Read, async |db| shearwater_core::store::read_ledger(db).await).await?;
         self.saw(&ledger);
         Ok(ledger)
     }
@@ -335,7 +336,7 @@ impl Engine {
     pub async fn outlook(&self) -> Result<(Ledger, Option<Millis>), Error> {
         self.store
             .run(Mode::Read, async |db| {
-                let ledger = shearwater_core::store::ledger(db).await?;
+                let ledger = shearwater_core::store::read_ledger(db).await?;
                 let next = read::next_wake(db, &ledger, clock::now()).await?;
                 Ok((ledger, next))
             })

@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use shearwater_core::{
     Error,
-    store::{Caller, hands, turn::Ripen},
+    queue::{cycle::Ripen, manage},
+    store::Caller,
 };
 
 use crate::{clock, engine::Engine, idb::Mode, runner::Running};
@@ -50,7 +51,7 @@ pub async fn periodic(engine: &Rc<Engine>) -> Result<(), Error> {
     let queues = engine.queues().await?;
     engine.drain_all(&queues, Ripen::Unreachable).await?;
     let now = clock::now();
-    engine.store.run(Mode::Relaxed, async |db| hands::compact(db, now, None, &Caller::default(), &engine.config).await).await?;
+    engine.store.run(Mode::Relaxed, async |db| manage::compact(db, now, None, &Caller::default(), &engine.config).await).await?;
     Ok(())
 }
 

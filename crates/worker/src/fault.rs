@@ -1,6 +1,6 @@
 //! Errors on their way between Rust and JavaScript, and the panic hook.
 
-use shearwater_core::{Error, ErrorCode, text::Text};
+use shearwater_core::{Error, ErrorCode, wire::text::Text};
 use wasm_bindgen::prelude::*;
 
 use crate::{host::Host, js};

@@ -9,10 +9,9 @@ use js_sys::Object;
 use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, JobId, Millis,
-    classify::{Meaning, Reply, status_meaning},
-    config::WorkerConfig,
-    job::Job,
-    text::Text,
+    http::reply::{Meaning, Reply, status_meaning},
+    queue::{config::WorkerConfig, job::Job},
+    wire::text::Text,
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;

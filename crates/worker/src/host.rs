@@ -1,7 +1,7 @@
 //! What `sw/worker.js` provides: the app's hooks and the death notice.
 
 use js_sys::{Function, Promise};
-use shearwater_core::{Error, text::Text};
+use shearwater_core::{Error, wire::text::Text};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 

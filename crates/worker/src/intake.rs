@@ -13,12 +13,8 @@ use std::{
 use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, ErrorCode,
-    ledger::Ledger,
-    store::{
-        Answer, Caller,
-        enqueue::{Admitted, enqueue},
-        receipts::once,
-    },
+    queue::enqueue::{Admitted, enqueue},
+    store::{Answer, Caller, ledger::Ledger, receipts::once},
 };
 use wasm_bindgen::JsValue;
 
@@ -115,7 +111,7 @@ impl Engine {
                     });
                     once(db, now, &arrival.caller, work).await?;
                 }
-                shearwater_core::store::ledger(db).await
+                shearwater_core::store::read_ledger(db).await
             })
             .await
     }

@@ -37,7 +37,7 @@ use std::{cell::RefCell, rc::Rc};
 
 use js_sys::{Function, Promise};
 use shearwater_bridge::future_to_promise;
-use shearwater_core::{Error, config::WorkerConfig, text::Text};
+use shearwater_core::{Error, queue::config::WorkerConfig, wire::text::Text};
 use wasm_bindgen::prelude::*;
 
 use engine::Engine;

@@ -10,23 +10,24 @@ use shearwater_bridge::{decode, encode};
 use shearwater_core::{
     Error, ErrorCode, JobId,
     apart::apart,
-    config::check_name,
-    fetchable,
-    job::State,
-    ledger::Ledger,
+    http::fetchable,
     protocol::{self, Envelope, Event, Op, VERSION},
-    request::RequestHead,
+    queue::{
+        config::check_name,
+        cycle::Ripen,
+        enqueue::{self, NewJob},
+        job::State,
+        manage::{self, Body, Cancelled, Edit},
+        request::RequestHead,
+    },
     store::{
         Answer, Caller, Tx,
-        enqueue::{self, NewJob},
-        hands::{self, Body, Cancelled, Edit},
+        ledger::Ledger,
         read::{self, Filter},
         receipts::Work,
         repair,
-        turn::Ripen,
     },
-    text::Text,
-    wire::Wire,
+    wire::{Wire, text::Text},
 };
 use wasm_bindgen::prelude::*;
 
@@ -194,7 +195,7 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
             let queue = RefCell::new(None);
             let changed = change(engine, &caller, "retry-after", &|db: Rc<Db>| {
                 Box::pin(async {
-                    let job = hands::retry(&*{ db }, now, &id, config).await?;
+                    let job = manage::retry(&*{ db }, now, &id, config).await?;
                     queue.replace(job.map(|job| job.queue));
                     Ok(Answer::InTime(queue.borrow().is_some()))
                 })
@@ -206,7 +207,7 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
             let queue = RefCell::new(None);
             let changed = change(engine, &caller, "discard-after", &|db: Rc<Db>| {
                 Box::pin(async {
-                    let job = hands::discard(&*{ db }, now, &id).await?;
+                    let job = manage::discard(&*{ db }, now, &id).await?;
                     queue.replace(job.map(|job| job.queue));
                     Ok(Answer::InTime(queue.borrow().is_some()))
                 })
@@ -222,7 +223,7 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
         }
         Op::Clear(filter) => apart(async move {
             let changed = change(engine, &caller, "clear-after", &|db: Rc<Db>| {
-                Box::pin(async { Ok(Answer::Removed(hands::clear(&*{ db }, now, &filter, &caller).await?)) })
+                Box::pin(async { Ok(Answer::Removed(manage::clear(&*{ db }, now, &filter, &caller).await?)) })
             })
             .await?;
             changed.of_all(engine, Some(Event::Removed(Vec::new()))).await
@@ -234,7 +235,7 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
         Op::Metrics => apart(async move {
             let (metrics, ledger) = engine
                 .store
-                .run(Mode::Read, async |db| Ok((read::metrics(db, now).await?, shearwater_core::store::ledger(db).await?)))
+                .run(Mode::Read, async |db| Ok((read::metrics(db, now).await?, shearwater_core::store::read_ledger(db).await?)))
                 .await?;
             let ok = encode(&metrics);
             js::set(&ok, "quarantine", &engine.store.quarantine(&ledger.owner).await?);
@@ -253,7 +254,7 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
         }),
         Op::Compact(protocol::Compact { failed }) => apart(async move {
             let changed = change(engine, &caller, "compact-after", &|db: Rc<Db>| {
-                Box::pin(async { Ok(Answer::Compacted(hands::compact(&*{ db }, now, failed, &caller, config).await?)) })
+                Box::pin(async { Ok(Answer::Compacted(manage::compact(&*{ db }, now, failed, &caller, config).await?)) })
             })
             .await?;
             changed.of_all(engine, Some(Event::Removed(Vec::new()))).await
@@ -283,7 +284,7 @@ async fn sync(engine: &Rc<Engine>, queue: Option<String>, caller: Caller) -> Res
         Some(queue) => {
             engine.config.queue(&queue)?;
             let ledger = engine.ledger().await?;
-            hands::check_queue(&ledger, caller.owner_or(&ledger.owner), &queue, &engine.config)?;
+            manage::check_queue(&ledger, caller.owner_or(&ledger.owner), &queue, &engine.config)?;
             vec![queue]
         }
         None => engine.queues().await?,
@@ -305,7 +306,7 @@ async fn set_owner(engine: &Rc<Engine>, owner: Option<String>, purge: Option<Str
     }
     let changed = change(engine, &caller, "set-owner-after", &|db: Rc<Db>| {
         Box::pin(async {
-            hands::set_owner(&*{ db }, now, &owner, purge.as_deref(), &engine.config).await?;
+            manage::set_owner(&*{ db }, now, &owner, purge.as_deref(), &engine.config).await?;
             Ok(Answer::Done)
         })
     })
@@ -325,7 +326,7 @@ async fn cancel(engine: &Rc<Engine>, id: JobId, caller: Caller) -> Result<Done, 
     let (queue, stopped) = (RefCell::new(None), Cell::new(false));
     let changed = change(engine, &caller, "cancel-after", &|db: Rc<Db>| {
         Box::pin(async {
-            let cancelled = hands::cancel(&*{ db }, now, &id, &engine.config).await?;
+            let cancelled = manage::cancel(&*{ db }, now, &id, &engine.config).await?;
             stopped.set(matches!(cancelled, Cancelled::Stopped(_)));
             if let Cancelled::Removed(job) | Cancelled::Stopped(job) = cancelled {
                 queue.replace(Some(job.queue));
@@ -434,7 +435,7 @@ async fn store_jobs(
         total += size.unwrap_or_default();
         let origin = parse_url(&mut job.request)?;
         fetchable::check(&job.request, &origin, &engine.origin)?;
-        let queue = job.options.queue.as_deref().unwrap_or(shearwater_core::config::DEFAULT_QUEUE);
+        let queue = job.options.queue.as_deref().unwrap_or(shearwater_core::queue::config::DEFAULT_QUEUE);
         if !queues.iter().any(|known| known == queue) {
             queues.push(queue.to_owned());
         }
@@ -523,7 +524,7 @@ async fn edit(
                 fetchable::check(&whole, origin.as_ref().unwrap_or(&job.origin), &engine.origin)?;
             }
             let edit = Edit { request, headers, origin: origin.clone(), body, idempotency_key: key };
-            let job = hands::edit(&*db, now, &id, edit, &engine.config).await?;
+            let job = manage::edit(&*db, now, &id, edit, &engine.config).await?;
             queue.replace(job.map(|job| job.queue));
             Ok(Answer::InTime(queue.borrow().is_some()))
         })
@@ -541,7 +542,7 @@ async fn pause(engine: &Rc<Engine>, queue: Option<String>, paused: bool, caller:
     }
     let changed = change(engine, &caller, "pause-after", &|db: Rc<Db>| {
         Box::pin(async {
-            hands::pause(&*{ db }, queue.as_deref(), paused, &caller, &engine.config).await?;
+            manage::pause(&*{ db }, queue.as_deref(), paused, &caller, &engine.config).await?;
             Ok(Answer::Done)
         })
     })

@@ -13,10 +13,12 @@ use std::rc::Rc;
 use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Millis,
-    classify::{KeptResponse, Reply, Response},
-    config::{KeepResponse, QueueConfig},
-    job::Job,
-    text::Text,
+    http::reply::{KeptResponse, Reply, Response},
+    queue::{
+        config::{KeepResponse, QueueConfig},
+        job::Job,
+    },
+    wire::text::Text,
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;

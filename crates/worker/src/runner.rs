@@ -8,13 +8,17 @@ use std::{
 use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, JobId, Millis,
-    classify::LastError,
     drain::{Command, Drain, Input, Plan, Summary},
-    job::Job,
-    protocol::{Event, SyncComplete},
-    store::turn::{Fate, Ripen, Settings, Turn, Turned, turn},
-    text::Text,
-    view::{JobView, SyncResult},
+    http::reply::LastError,
+    protocol::{
+        Event, SyncComplete,
+        view::{JobView, SyncResult},
+    },
+    queue::{
+        cycle::{Fate, Ripen, Settings, Turn, Turned, turn},
+        job::Job,
+    },
+    wire::text::Text,
 };
 use wasm_bindgen::prelude::*;
 

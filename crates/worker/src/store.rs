@@ -25,11 +25,9 @@ use js_sys::Promise;
 use shearwater_bridge::{decode, encode};
 use shearwater_core::{
     Error, ErrorCode, JobId, Millis,
-    job::Job,
-    ledger::Ledger,
-    store::{Answer, Caller, Outcome, Scan, Session, Tx, receipts},
-    text::Text,
-    wire::Wire,
+    queue::{history::Outcome, job::Job},
+    store::{Answer, Caller, Scan, Session, Tx, ledger::Ledger, receipts},
+    wire::{Wire, text::Text},
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -162,7 +160,7 @@ impl Store {
             Box::pin(async {
                 let db = db;
                 let carried_out = receipts::once(&*db, clock::now(), caller, work(Rc::clone(&db))).await?;
-                answer.replace(Some((carried_out.0, carried_out.1, shearwater_core::store::ledger(&*db).await?)));
+                answer.replace(Some((carried_out.0, carried_out.1, shearwater_core::store::read_ledger(&*db).await?)));
                 Ok(())
             })
         };

@@ -3,11 +3,13 @@
 use shearwater_bridge::{encode, spawn_local};
 use shearwater_core::{
     drain::News,
-    ledger::Ledger,
-    protocol::{Broadcast, Event, VERSION},
-    store::turn::Fate,
-    text::Text,
-    view::{JobView, Status},
+    protocol::{
+        Broadcast, Event, VERSION,
+        view::{JobView, Status},
+    },
+    queue::cycle::Fate,
+    store::ledger::Ledger,
+    wire::text::Text,
 };
 
 use std::rc::Rc;

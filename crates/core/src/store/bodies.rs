@@ -9,12 +9,15 @@
 //! lost; `repair` counts anew, and so does the purge of an owner, after which nothing of theirs is to be left. A pack
 //! is never larger than a small file, so what one dead letter keeps from being deleted is bounded.
 
-use super::{Tx, enqueue::Admitted};
 use crate::{
     error::Error,
     id::JobId,
-    job::{Job, Packed},
-    order::by_number,
+    queue::{
+        enqueue::Admitted,
+        job::{Job, Packed},
+        sort::by_number,
+    },
+    store::Tx,
 };
 
 /// The largest body that shares a record, in bytes.
@@ -27,7 +30,7 @@ const PACK: u64 = 32 * 1024;
 const PAGE: u32 = 256;
 
 /// Lays the small bodies of new jobs together; answers where each lies, for those that are.
-pub(super) fn pack<T: Tx>(tx: &T, jobs: &[(Admitted, Option<T::Body>)]) -> Result<Vec<Option<Packed>>, Error> {
+pub(crate) fn pack<T: Tx>(tx: &T, jobs: &[(Admitted, Option<T::Body>)]) -> Result<Vec<Option<Packed>>, Error> {
     let mut places = vec![None; jobs.len()];
     let small: Vec<_> = (places.iter_mut().zip(jobs))
         .filter_map(|(place, (job, body))| {
@@ -56,11 +59,11 @@ pub(super) fn pack<T: Tx>(tx: &T, jobs: &[(Admitted, Option<T::Body>)]) -> Resul
 
 /// What is needed no more by the end of a transaction: for each job that leaves, its pack.
 #[derive(Debug, Default)]
-pub(super) struct Leaving(Vec<JobId>);
+pub(crate) struct Leaving(Vec<JobId>);
 
 impl Leaving {
     /// The body of `job` goes.
-    pub(super) fn body<T: Tx>(&mut self, tx: &T, job: &Job) -> Result<(), Error> {
+    pub(crate) fn body<T: Tx>(&mut self, tx: &T, job: &Job) -> Result<(), Error> {
         match &job.packed {
             Some(packed) => self.0.push(packed.pack.clone()),
             None if job.size.is_some() => tx.delete_body(&job.id)?,
@@ -70,7 +73,7 @@ impl Leaving {
     }
 
     /// Counts them out. A pack whose count is lost stays until [`recount`]: nobody knows who needs it.
-    pub(super) async fn count_out<T: Tx>(self, tx: &T) -> Result<(), Error> {
+    pub(crate) async fn count_out<T: Tx>(self, tx: &T) -> Result<(), Error> {
         if self.0.is_empty() {
             return Ok(());
         }
@@ -96,7 +99,7 @@ impl Leaving {
 ///
 /// # Errors
 /// What the transaction answers.
-pub(super) async fn recount<T: Tx>(tx: &T) -> Result<(), Error> {
+pub(crate) async fn recount<T: Tx>(tx: &T) -> Result<(), Error> {
     let packs = tx.packs().await?;
     if packs.is_empty() {
         return Ok(());

@@ -18,21 +18,18 @@
 //! | `tombstones` | `id` | jobs that were removed lately, so that a repeated message does not bring them back |
 //! | `quarantine` | auto | rows that did not parse, as they were |
 
-mod bodies;
-pub mod enqueue;
-pub mod hands;
-mod line;
+pub(crate) mod bodies;
+pub mod ledger;
 pub mod read;
 pub mod receipts;
 pub mod repair;
-pub mod turn;
 
 use crate::{
-    classify::KeptResponse,
     error::Error,
     id::JobId,
-    job::{Job, Place, State},
-    ledger::{Ledger, OwnerState},
+    queue::history::Outcome,
+    queue::job::{Job, Place, State},
+    store::ledger::{Ledger, OwnerState},
     time::Millis,
 };
 
@@ -133,35 +130,6 @@ impl<'a> Scan<'a> {
         self.from = from;
         self
     }
-}
-
-/// A delivered job's trace in the history.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// The record's version.
-    pub v: u32,
-    /// The job.
-    pub id: JobId,
-    /// Its queue.
-    pub queue: String,
-    /// Its owner.
-    pub owner: String,
-    /// Its key.
-    pub key: Option<String>,
-    /// Its method.
-    pub method: String,
-    /// Its URL.
-    pub url: String,
-    /// The status it was answered with; `None` for an opaque reply, of which no more is known.
-    pub status: Option<u16>,
-    /// Attempts that were answered, this one included.
-    pub attempts: u32,
-    /// When it was queued.
-    pub queued_at: Millis,
-    /// When the outcome was recorded.
-    pub delivered_at: Millis,
-    /// What the queue asked to keep of the response.
-    pub response: Option<KeptResponse>,
 }
 
 /// Who is signed in and what they paused: what no row tells, should the ledger be lost.
@@ -271,7 +239,7 @@ pub trait Tx {
 ///
 /// # Errors
 /// What the transaction answers.
-pub async fn ledger<T: Tx>(tx: &T) -> Result<Ledger, Error> {
+pub async fn read_ledger<T: Tx>(tx: &T) -> Result<Ledger, Error> {
     match tx.ledger().await? {
         Some(ledger) => Ok(ledger),
         None => repair::count(tx, lost(tx).await?).await,
@@ -304,20 +272,6 @@ pub(crate) async fn save<T: Tx>(tx: &T, ledger: &mut Ledger) -> Result<(), Error
     tx.put_ledger(ledger)
 }
 
-crate::record!(Outcome {
-    v: "v",
-    id: "id",
-    queue: "queue",
-    owner: "owner",
-    key: "key",
-    method: "method",
-    url: "url",
-    status: "status",
-    attempts: "attempts",
-    queued_at: "queuedAt",
-    delivered_at: "deliveredAt",
-    response: "response",
-});
 crate::record!(Session {
     owner: "owner",
     paused: "paused" = false,

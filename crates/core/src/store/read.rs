@@ -1,18 +1,18 @@
 //! Reads for the page: one job, a page of jobs, when to wake next. By index, never a full scan.
 
-use super::{HELD, Index, Scan, Tx, ledger, line, turn::Ripen};
 use crate::{
-    clock,
-    config::WorkerConfig,
     error::Error,
+    health::{clock, origin::OriginHealth},
     id::JobId,
-    job::State,
-    ledger::{Ledger, QueueLedger},
     metrics::Metrics,
-    order::first_by,
-    origin::OriginHealth,
+    protocol::view::JobView,
+    queue::{config::WorkerConfig, cycle::Ripen, job::State, key_order, sort::first_by},
+    store::{
+        HELD, Index, Scan, Tx,
+        ledger::{Ledger, QueueLedger},
+        read_ledger,
+    },
     time::Millis,
-    view::JobView,
 };
 
 /// The longest page of [`list`].
@@ -50,12 +50,12 @@ impl Filter {
 /// # Errors
 /// What the transaction answers.
 pub async fn get<T: Tx>(tx: &T, id: &JobId, config: &WorkerConfig) -> Result<Option<JobView>, Error> {
-    let ledger = ledger(tx).await?;
+    let ledger = read_ledger(tx).await?;
     if let Some(job) = tx.job(id).await? {
         if job.owner != ledger.owner {
             return Ok(None);
         }
-        let waits_for = line::waits_for(tx, &job).await?;
+        let waits_for = key_order::waits_for(tx, &job).await?;
         return Ok(Some(JobView::of(job, waits_for.map(|job| job.id), &ledger, config)));
     }
     let outcome = tx.outcome(id).await?.filter(|outcome| outcome.owner == ledger.owner);
@@ -67,7 +67,7 @@ pub async fn get<T: Tx>(tx: &T, id: &JobId, config: &WorkerConfig) -> Result<Opt
 /// # Errors
 /// `invalid-request` when `after` names no stored job; what the transaction answers.
 pub async fn list<T: Tx>(tx: &T, filter: &Filter, config: &WorkerConfig) -> Result<Vec<JobView>, Error> {
-    let ledger = ledger(tx).await?;
+    let ledger = read_ledger(tx).await?;
     let limit = filter.limit.unwrap_or(100).min(LONGEST_PAGE);
     let from = match &filter.after {
         None => 0,
@@ -88,7 +88,7 @@ pub async fn list<T: Tx>(tx: &T, filter: &Filter, config: &WorkerConfig) -> Resu
     }
     let mut views = Vec::with_capacity(jobs.len().min(limit as usize));
     for job in first_by(jobs, limit as usize, |job| (job.seq, 0)) {
-        let waits_for = line::waits_for(tx, &job).await?;
+        let waits_for = key_order::waits_for(tx, &job).await?;
         views.push(JobView::of(job, waits_for.map(|job| job.id), &ledger, config));
     }
     Ok(views)
@@ -148,7 +148,7 @@ async fn next_of<T: Tx>(tx: &T, ledger: &Ledger, queue: &QueueLedger, now: Milli
 }
 
 /// When the first of those that wait for a time may go.
-pub(super) async fn first_due<T: Tx>(tx: &T, owner: &str, queue: &str) -> Result<Option<Millis>, Error> {
+pub(crate) async fn first_due<T: Tx>(tx: &T, owner: &str, queue: &str) -> Result<Option<Millis>, Error> {
     let mut first = None;
     for texts in [vec![owner, queue], vec![owner, queue, HELD]] {
         let due = tx.scan(&Scan::of(Index::Due, texts, 1)).await?;
@@ -162,7 +162,7 @@ pub(super) async fn first_due<T: Tx>(tx: &T, owner: &str, queue: &str) -> Result
 /// # Errors
 /// What the transaction answers.
 pub async fn metrics<T: Tx>(tx: &T, now: Millis) -> Result<Metrics, Error> {
-    let ledger = ledger(tx).await?;
+    let ledger = read_ledger(tx).await?;
     let history = tx.oldest_outcomes(u32::MAX).await?;
     let next = next_wake(tx, &ledger, now).await?;
     Ok(Metrics::of(&ledger, &history, next, now))

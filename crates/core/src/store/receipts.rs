@@ -15,18 +15,17 @@
 //!
 //! - Of all the transactions that carry messages of one name and instant, at most one changes anything.
 //! - A job that was removed does not come back by a message from before its removal: the call that stored it has a
-//!   receipt. Jobs under ids of the app's own making ([`super::enqueue`] with `repeat`) are known by their tombstone.
+//!   receipt. Jobs under ids of the app's own making ([`crate::queue::enqueue`] with `repeat`) are known by their tombstone.
 //! - A page repeats nothing that is older than [`REPEATED_FOR`], which is well below [`KEPT_FOR`].
 
 use std::pin::Pin;
 
-use super::{Tx, hands::Compacted, repair::Report};
 use crate::{
     error::{Error, ErrorCode},
-    json::Json,
-    ledger::Ledger,
+    queue::manage::Compacted,
+    store::{Tx, ledger::Ledger, repair::Report},
     time::{Millis, unit},
-    wire::{Mismatch, Value, Wire, member},
+    wire::{Mismatch, Value, Wire, json::Json, member},
 };
 
 /// Milliseconds for which answers and tombstones are kept.
@@ -113,7 +112,7 @@ pub async fn once<T: Tx>(tx: &T, now: Millis, caller: &Caller, work: Work<'_>) -
 ///
 /// # Errors
 /// What the transaction returns.
-pub(super) async fn prune<T: Tx>(tx: &T, now: Millis, ledger: &mut Ledger) -> Result<(), Error> {
+pub(crate) async fn prune<T: Tx>(tx: &T, now: Millis, ledger: &mut Ledger) -> Result<(), Error> {
     if now.0.abs_diff(ledger.pruned_at.0) >= PRUNED_EVERY {
         let before = Millis(now.0.saturating_sub(KEPT_FOR));
         tx.prune_receipts(before, KEPT_AT_LEAST).await?;

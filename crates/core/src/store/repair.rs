@@ -3,11 +3,17 @@
 //! Runs by itself when a row had to go to quarantine or the ledger cannot be read: the only time
 //! that all rows are looked at.
 
-use super::{Tx, bodies, line, load, save};
 use crate::{
     error::Error,
-    job::{Job, Place, State},
-    ledger::{Ledger, QueueLedger},
+    queue::{
+        job::{Job, Place, State},
+        key_order,
+    },
+    store::{
+        Tx, bodies,
+        ledger::{Ledger, QueueLedger},
+        load, save,
+    },
     time::Millis,
 };
 
@@ -92,8 +98,8 @@ async fn look_at_all<T: Tx>(tx: &T, old: Ledger, free_lines: bool) -> Result<Led
 
 /// A job behind nobody goes to the front.
 async fn free<T: Tx>(tx: &T, mut job: Job) -> Result<(), Error> {
-    if job.place == Place::Out || (job.place == Place::Behind && line::is_free(tx, &job).await?) {
-        job.place = line::open_place(&job, Millis(0));
+    if job.place == Place::Out || (job.place == Place::Behind && key_order::is_free(tx, &job).await?) {
+        job.place = key_order::open_place(&job, Millis(0));
         tx.put_job(&job)?;
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Checks what `enqueue` answers, and writes it into the book.
 
-use shearwater_core::{JobId, config::WorkerConfig};
+use shearwater_core::{JobId, queue::config::WorkerConfig};
 
 use super::{Checked, Promise, ensure};
 use crate::{page::Asked, world::World};

@@ -2,9 +2,9 @@
 
 use shearwater_core::{
     JobId,
-    classify::{ErrorKind, Reply},
-    clock::PLAUSIBLE,
-    job::{Job, Place, State},
+    health::clock::PLAUSIBLE,
+    http::reply::{ErrorKind, Reply},
+    queue::job::{Job, Place, State},
     time::unit::{DAY, HOUR, SECOND},
 };
 

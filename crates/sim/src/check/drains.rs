@@ -2,8 +2,10 @@
 
 use shearwater_core::{
     drain::Summary,
-    job::{Job, Place, State},
-    store::turn::{Turn, Turned},
+    queue::{
+        cycle::{Turn, Turned},
+        job::{Job, Place, State},
+    },
 };
 
 use super::{Checked, Promise, ensure};

@@ -2,9 +2,9 @@
 
 use shearwater_core::{
     JobId,
-    job::State,
+    protocol::view::{JobState, JobView, Status},
+    queue::job::State,
     store::Answer,
-    view::{JobState, JobView, Status},
 };
 
 use super::{Checked, Promise, ensure};

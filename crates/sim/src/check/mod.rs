@@ -20,10 +20,8 @@ use std::fmt;
 
 use shearwater_core::{
     JobId,
-    store::{
-        read::Filter,
-        turn::{Turn, Turned},
-    },
+    queue::cycle::{Turn, Turned},
+    store::read::Filter,
 };
 
 use crate::{store::Changes, worker::RunNo, world::World};

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use shearwater_core::{
     JobId,
-    job::{Job, Place, State},
-    ledger::Counts,
-    store::Session,
+    queue::job::{Job, Place, State},
+    store::{Session, ledger::Counts},
 };
 
 use super::{Checked, Promise, ensure};

@@ -1,6 +1,6 @@
 //! Checks whether a job may be sent, and sent again.
 
-use shearwater_core::{classify::Meaning, drain::STALLED_AFTER, job::State};
+use shearwater_core::{drain::STALLED_AFTER, http::reply::Meaning, queue::job::State};
 
 use super::{Checked, Promise, Violation, ensure};
 use crate::{

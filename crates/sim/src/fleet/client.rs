@@ -8,19 +8,18 @@ use std::{cell::RefCell, rc::Rc};
 use futures::FutureExt;
 use shearwater_core::{
     Error, JobId, Millis,
-    classify::{Reply, Response},
-    config::{DEFAULT_QUEUE, QueueConfig, WorkerConfig},
     drain::{Budget, Command, Drain, Input, Plan},
-    job::State,
-    request::RequestHead,
-    store::{
-        self, Caller,
+    http::reply::{Reply, Response},
+    queue::{
+        config::{DEFAULT_QUEUE, QueueConfig, WorkerConfig},
+        cycle::{Fate, Ripen, Settings, Turned, turn},
         enqueue::{EnqueueOptions, NewJob, admit, enqueue},
-        read,
-        turn::{Fate, Ripen, Settings, Turned, turn},
+        job::State,
+        request::RequestHead,
     },
+    schedule::wakes::{Facts, plan},
+    store::{self, Caller, read},
     time::unit::SECOND,
-    wake::{Facts, plan},
 };
 
 use super::Scenario;
@@ -190,7 +189,8 @@ impl Client {
             }
         }
         // Delivered and buried is all the same to the memory of this machine.
-        if self.drain.is_none() && self.db.as_ref().is_some_and(|db| !db.borrow().jobs().any(shearwater_core::job::Job::is_live))
+        if self.drain.is_none()
+            && self.db.as_ref().is_some_and(|db| !db.borrow().jobs().any(shearwater_core::queue::job::Job::is_live))
         {
             self.db = None;
         }
@@ -200,7 +200,7 @@ impl Client {
 /// The page's timer for what is due next.
 fn next_wake(db: &RefCell<Database>, now: Millis) -> Option<Want> {
     let next = transact(db, Mode::Read, async |tx| {
-        let ledger = store::ledger(tx).await?;
+        let ledger = store::read_ledger(tx).await?;
         read::next_wake(tx, &ledger, now).await
     });
     let next_due = Some(next.flatten()?);

@@ -13,9 +13,8 @@ use std::{
 
 use shearwater_core::{
     JobId, Millis,
-    job::Job,
-    ledger::Ledger,
-    store::{Answer, Index, Outcome, Scan, Session},
+    queue::{history::Outcome, job::Job},
+    store::{Answer, Index, Scan, Session, ledger::Ledger},
 };
 
 pub(crate) use tx::{Changes, Mode, SimTx};

@@ -12,9 +12,11 @@ use std::{
 
 use shearwater_core::{
     Error, ErrorCode, JobId, Millis,
-    job::{Job, State},
-    ledger::Ledger,
-    store::{Answer, Index, Outcome, Scan, Session, Tx},
+    queue::{
+        history::Outcome,
+        job::{Job, State},
+    },
+    store::{Answer, Index, Scan, Session, Tx, ledger::Ledger},
 };
 
 use super::{Database, Pack, Row};

@@ -1,6 +1,6 @@
 //! Version 1: the five stores and the indexes of the jobs.
 
-use shearwater_core::{store::Index, text::Text};
+use shearwater_core::{store::Index, wire::text::Text};
 use wasm_bindgen::JsValue;
 
 use super::{BY_TIME, stores};

@@ -17,15 +17,15 @@ use std::{cell::RefCell, process::ExitCode};
 use futures::FutureExt;
 use shearwater_core::{
     Error, JobId, Millis,
-    classify::{Reply, Response},
-    config::WorkerConfig,
     drain::{Budget, Command, Drain, Input, Plan, Summary},
-    request::RequestHead,
-    store::{
-        Caller,
+    http::reply::{Reply, Response},
+    queue::{
+        config::WorkerConfig,
+        cycle::{Ripen, Settings, turn},
         enqueue::{self, Admitted, EnqueueOptions, NewJob},
-        turn::{Ripen, Settings, turn},
+        request::RequestHead,
     },
+    store::Caller,
 };
 use store::{Database, Mode, SimTx};
 

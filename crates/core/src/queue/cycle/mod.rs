@@ -7,18 +7,26 @@
 
 mod claim;
 
-use super::{Index, Outcome, Scan, Tx, bodies::Leaving, line, load, save};
 use crate::{
     apart::apart,
-    classify::{ErrorKind, LastError, Meaning, Reply, meaning},
-    clock::{self, Time},
-    config::{HistoryConfig, QueueConfig, WorkerConfig},
     error::Error,
+    health::{
+        clock::{self, Time},
+        origin::{RetryBudget, closure_delay},
+    },
+    http::{
+        rate_limit,
+        reply::{ErrorKind, LastError, Meaning, Reply, meaning},
+        retry_after,
+    },
     id::JobId,
-    job::{Job, RECORD_VERSION, State},
-    ledger::Ledger,
-    origin::{RetryBudget, closure_delay},
-    rate_limit, retry_after,
+    queue::{
+        config::{HistoryConfig, QueueConfig, WorkerConfig},
+        history::Outcome,
+        job::{Job, RECORD_VERSION, State},
+        key_order,
+    },
+    store::{Index, Scan, Tx, bodies::Leaving, ledger::Ledger, load, save},
     time::Millis,
 };
 
@@ -113,7 +121,7 @@ pub struct Turned {
     pub fates: Vec<Fate>,
     /// When the queue's next job may be claimed; `None` when none waits for a time.
     pub next_due: Option<Millis>,
-    /// What [`super::read::next_wake`] answers now, where this turn has looked: it has when it claimed nothing.
+    /// What [`crate::store::read::next_wake`] answers now, where this turn has looked: it has when it claimed nothing.
     pub next_wake: Option<Option<Millis>>,
     /// There are more whose waiting is over, from this instant on: a turn moves so many and no more.
     pub ripens_from: Option<Millis>,
@@ -134,7 +142,7 @@ pub struct Settings<'a> {
     pub queue: &'a QueueConfig,
     /// Of the history.
     pub history: HistoryConfig,
-    /// See [`crate::config::WorkerConfig::breaker_threshold`].
+    /// See [`crate::queue::config::WorkerConfig::breaker_threshold`].
     pub breaker_threshold: u32,
     /// Of each origin.
     pub retry_budget: RetryBudget,
@@ -189,7 +197,7 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
         apart(work.recover(turn, begin, &owner)).await?;
         if !work.in_doubt {
             apart(work.expire(&turn.queue, &owner)).await?;
-            super::receipts::prune(tx, work.wall, work.ledger).await?;
+            crate::store::receipts::prune(tx, work.wall, work.ledger).await?;
         }
         if work.ledger.history > 0 {
             apart(work.prune_history()).await?;
@@ -214,7 +222,7 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
     }
     let looks = claimed.is_empty() && !asks_time && !set_back;
     // Before the ledger is written, for what does not parse is put aside by looking.
-    let mut next_wake = if looks { Some(apart(super::read::next_wake(tx, work.ledger, now)).await?) } else { None };
+    let mut next_wake = if looks { Some(apart(crate::store::read::next_wake(tx, work.ledger, now)).await?) } else { None };
     let (fates, wall, in_doubt, told) = (work.fates, work.wall, work.in_doubt, work.told);
     let (released, recovered, reached_somebody) = (work.released, work.has_recovered, work.reached_somebody);
     if turn.begin.is_some() && !claimed.is_empty() {
@@ -415,7 +423,7 @@ impl<T: Tx> Work<'_, T> {
         self.leaving.body(self.tx, &job)?;
         self.ledger.leave(&job, job.state);
         if job.line {
-            line::promote_next(self.tx, &job, job.state == State::Syncing, self.now).await?;
+            key_order::promote_next(self.tx, &job, job.state == State::Syncing, self.now).await?;
         }
         let outcome = Outcome {
             v: RECORD_VERSION,
@@ -450,12 +458,12 @@ impl<T: Tx> Work<'_, T> {
     /// Writes a job that stays, counts it, and promotes its successor if it left its line.
     async fn keep(&mut self, mut job: Job, from: State, was_in_line: bool) -> Result<(), Error> {
         if from == State::Syncing && job.line {
-            line::yield_to_earlier(self.tx, &mut job, self.now).await?;
+            key_order::yield_to_earlier(self.tx, &mut job, self.now).await?;
         }
         self.ledger.shift(&job, from);
         self.tx.put_job(&job)?;
         if was_in_line && !job.line {
-            line::promote_next(self.tx, &job, from == State::Syncing, self.now).await?;
+            key_order::promote_next(self.tx, &job, from == State::Syncing, self.now).await?;
         }
         self.fates.push(Fate::Kept(Box::new(job)));
         Ok(())
@@ -486,7 +494,7 @@ impl<T: Tx> Work<'_, T> {
         {
             let from = job.state;
             job.release();
-            line::yield_to_earlier(self.tx, &mut job, self.now).await?;
+            key_order::yield_to_earlier(self.tx, &mut job, self.now).await?;
             self.ledger.shift(&job, from);
             self.tx.put_job(&job)?;
             self.released.push(job);

@@ -3,10 +3,10 @@
 //! That one is the first of the line; except that a dead letter which comes back by a person's hand,
 //! from a place further ahead, waits until the one that is being sent just then is answered.
 
-use super::{Index, Scan, Tx};
 use crate::{
     error::Error,
-    job::{Job, Place, State},
+    queue::job::{Job, Place, State},
+    store::{Index, Scan, Tx},
     time::Millis,
 };
 
@@ -16,7 +16,7 @@ const MOST_LEASES: u32 = 1_000;
 /// Where a job that may go stands: `ready`, or `due` while its time has not come.
 ///
 /// One that nothing makes wait, neither a backoff nor `notBefore`, goes whatever the clock says now.
-pub(super) fn open_place(job: &Job, now: Millis) -> Place {
+pub(crate) fn open_place(job: &Job, now: Millis) -> Place {
     let waits = job.last_delay > 0 || job.hold_until > now;
     if waits && job.next_attempt_at > now { Place::Due } else { Place::Ready }
 }
@@ -36,7 +36,7 @@ async fn another_is_sent<T: Tx>(tx: &T, job: &Job, key: &str) -> Result<bool, Er
 /// Lets the next of `gone`'s key go, after `gone` left the line. Its row must be written before.
 ///
 /// `moved` says that `gone` was the one that was `ready`, `due` or `syncing`: then no other is.
-pub(super) async fn promote_next<T: Tx>(tx: &T, gone: &Job, moved: bool, now: Millis) -> Result<(), Error> {
+pub(crate) async fn promote_next<T: Tx>(tx: &T, gone: &Job, moved: bool, now: Millis) -> Result<(), Error> {
     let Some(key) = gone.key.as_deref() else { return Ok(()) };
     if let Some(mut next) = head_but(tx, gone, key).await?
         && next.state == State::Pending
@@ -50,7 +50,7 @@ pub(super) async fn promote_next<T: Tx>(tx: &T, gone: &Job, moved: bool, now: Mi
 }
 
 /// Decides where a pending job of a key stands that (re-)enters its line, and makes room for it.
-pub(super) async fn enter<T: Tx>(tx: &T, job: &mut Job, now: Millis) -> Result<(), Error> {
+pub(crate) async fn enter<T: Tx>(tx: &T, job: &mut Job, now: Millis) -> Result<(), Error> {
     let open = open_place(job, now);
     let Some(key) = job.key.clone() else {
         job.place = open;
@@ -73,7 +73,7 @@ pub(super) async fn enter<T: Tx>(tx: &T, job: &mut Job, now: Millis) -> Result<(
 
 /// Lets an earlier job of the line go first, where one came back while `job` was being sent; `job` is
 /// not sent any more and stays in the line.
-pub(super) async fn yield_to_earlier<T: Tx>(tx: &T, job: &mut Job, now: Millis) -> Result<(), Error> {
+pub(crate) async fn yield_to_earlier<T: Tx>(tx: &T, job: &mut Job, now: Millis) -> Result<(), Error> {
     let Some(key) = job.key.clone() else { return Ok(()) };
     if let Some(mut head) = head_but(tx, job, &key).await?
         && head.seq < job.seq
@@ -90,14 +90,14 @@ pub(super) async fn yield_to_earlier<T: Tx>(tx: &T, job: &mut Job, now: Millis) 
 }
 
 /// Whether a job that stands behind has nobody to wait for.
-pub(super) async fn is_free<T: Tx>(tx: &T, job: &Job) -> Result<bool, Error> {
+pub(crate) async fn is_free<T: Tx>(tx: &T, job: &Job) -> Result<bool, Error> {
     let Some(key) = job.key.as_deref() else { return Ok(true) };
     let first = head_but(tx, job, key).await?.is_none_or(|head| head.seq > job.seq);
     Ok(first && !another_is_sent(tx, job, key).await?)
 }
 
 /// Who holds up `job`, where somebody does.
-pub(super) async fn waits_for<T: Tx>(tx: &T, job: &Job) -> Result<Option<Job>, Error> {
+pub(crate) async fn waits_for<T: Tx>(tx: &T, job: &Job) -> Result<Option<Job>, Error> {
     match job.key.as_deref() {
         Some(key) if job.place == Place::Behind => head_but(tx, job, key).await,
         _ => Ok(None),

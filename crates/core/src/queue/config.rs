@@ -4,14 +4,12 @@
 //! is misspelt or out of range is refused with its name; nothing is guessed.
 
 use crate::{
-    backoff::Backoff,
-    classify::Meaning,
     error::{Error, ErrorCode},
-    json::Json,
-    origin::RetryBudget,
-    text::Text,
+    health::origin::RetryBudget,
+    http::reply::Meaning,
+    queue::backoff::Backoff,
     time::unit,
-    wire::{self, Mismatch, Value, Wire},
+    wire::{self, Mismatch, Value, Wire, json::Json, text::Text},
 };
 
 /// The queue of a job that names none.
@@ -37,7 +35,7 @@ pub struct WorkerConfig {
     pub breaker_threshold: u32,
     /// How many retries each origin gets.
     pub retry_budget: RetryBudget,
-    /// Name parts of headers and URL parameters that are credentials, besides those of [`crate::credentials`].
+    /// Name parts of headers and URL parameters that are credentials, besides those of [`crate::http::credentials`].
     pub credentials: Vec<String>,
     /// What is logged to the console.
     pub log_level: LogLevel,
@@ -209,7 +207,7 @@ impl WorkerConfig {
                 "retryBudget: burst is at least 1, interval at most one hour (3600000 ms), ratio 0 to 1",
             ));
         }
-        if self.credentials.iter().any(|part| crate::credentials::normalised(part).len() < 3) {
+        if self.credentials.iter().any(|part| crate::http::credentials::normalised(part).len() < 3) {
             return Err(Error::invalid_config("credentials: each name part has at least three letters or digits"));
         }
         for (name, queue) in &self.queues {
@@ -265,12 +263,12 @@ impl QueueConfig {
             return Err(Error::invalid_config("aging is one second (1000) to one year (31536000000)"));
         }
         if let Some(header) = self.idempotency.header()
-            && !crate::request::is_token(header)
+            && !crate::queue::request::is_token(header)
         {
             return Err(Error::invalid_config("idempotency.header is not a header name (RFC 9110 token)"));
         }
         if let Some(keep) = &self.response
-            && keep.headers.iter().any(|name| !crate::request::is_token(name))
+            && keep.headers.iter().any(|name| !crate::queue::request::is_token(name))
         {
             return Err(Error::invalid_config("response.headers: not all are header names (RFC 9110 token)"));
         }

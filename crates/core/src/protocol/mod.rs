@@ -9,15 +9,16 @@
 //! A message that is not of this version, or of no known shape, is answered `invalid-message` and
 //! changes nothing.
 
+pub mod view;
+
 use crate::{
     id::JobId,
-    json::Json,
-    request::RequestHead,
-    store::{Caller, enqueue::NewJob, read::Filter},
+    protocol::view::{JobView, Status, SyncResult},
+    queue::{enqueue::NewJob, request::RequestHead},
+    schedule::wakes::WakeReason,
+    store::{Caller, read::Filter},
     time::Millis,
-    view::{JobView, Status, SyncResult},
-    wake::WakeReason,
-    wire::{Mismatch, Value, Wire, member},
+    wire::{Mismatch, Value, Wire, json::Json, member},
 };
 
 /// The version of these messages; page and worker of different versions refuse each other.
@@ -65,7 +66,7 @@ pub enum Op {
     Edit(Edit),
     /// Answers how many were removed.
     Clear(Filter),
-    /// Drain now, waiting for nobody but servers that said so. Answers a [`crate::view::SyncResult`].
+    /// Drain now, waiting for nobody but servers that said so. Answers a [`crate::protocol::view::SyncResult`].
     Sync(Option<String>),
     /// Stop sending. Answers null.
     Pause(Option<String>),
@@ -77,7 +78,7 @@ pub enum Op {
     Metrics,
     /// Look at every row and put right what is wrong. Answers a [`crate::store::repair::Report`].
     Repair,
-    /// Forget what is old; answers a [`crate::store::hands::Compacted`].
+    /// Forget what is old; answers a [`crate::queue::manage::Compacted`].
     Compact(Compact),
     /// Answers the dead letters with their requests and bodies.
     Export(Filter),

@@ -1,12 +1,14 @@
 //! What the page gets to see: a job, the status, a drain's result, events.
 
 use crate::{
-    classify::{KeptResponse, LastError},
-    config::WorkerConfig,
+    http::reply::{KeptResponse, LastError},
     id::JobId,
-    job::{Job, State},
-    ledger::{Counts, Ledger},
-    store::Outcome,
+    queue::{
+        config::WorkerConfig,
+        history::Outcome,
+        job::{Job, State},
+    },
+    store::ledger::{Counts, Ledger},
     time::Millis,
 };
 

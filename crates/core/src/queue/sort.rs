@@ -2,7 +2,7 @@
 
 use std::collections::BinaryHeap;
 
-use crate::job::Job;
+use crate::queue::job::Job;
 
 /// The first `limit` jobs by `key`, in its order.
 ///

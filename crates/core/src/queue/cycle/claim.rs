@@ -2,11 +2,13 @@
 
 use super::{PAGE, Ripen, Turn, Work, expired};
 use crate::{
-    classify::{ErrorKind, LastError},
     error::Error,
-    job::{Job, Lease, Place, State},
-    order::first_by,
-    origin::OriginHealth,
+    health::origin::OriginHealth,
+    http::reply::{ErrorKind, LastError},
+    queue::{
+        job::{Job, Lease, Place, State},
+        sort::first_by,
+    },
     store::{HELD, Index, Scan, Tx},
     time::{Millis, unit},
 };

@@ -15,7 +15,7 @@
 //! bear. It takes *different* jobs, so that one job that fails every time holds up nobody else. The
 //! probe is the job with the fewest failures, so that an outage uses up nobody's attempts.
 //!
-//! A server that says `RateLimit: …;r=0;t=30` rests for that long ([`crate::rate_limit`]).
+//! A server that says `RateLimit: …;r=0;t=30` rests for that long ([`crate::http::rate_limit`]).
 //!
 //! # Retry budget
 //!
@@ -26,7 +26,7 @@
 //! (the generic cell rate algorithm): one number, stored with the rest. A retry beyond the budget is
 //! put off, never dropped.
 
-use crate::{backoff::Backoff, id::JobId, time::Millis};
+use crate::{id::JobId, queue::backoff::Backoff, time::Millis};
 
 /// The longest that an origin stays closed, in milliseconds, whatever a queue's backoff says.
 pub const LONGEST_CLOSURE: u64 = crate::time::unit::DAY;

@@ -5,10 +5,9 @@
 //! body and the place of the job's neighbours.
 
 use crate::{
-    classify::{ErrorKind, LastError},
-    config::OnFailure,
+    http::reply::{ErrorKind, LastError},
     id::JobId,
-    request::RequestHead,
+    queue::{config::OnFailure, request::RequestHead},
     time::Millis,
 };
 
@@ -148,7 +147,7 @@ pub struct Job {
 ///
 /// Each level below critical is worth `aging` milliseconds, so waiting raises a job by one level
 /// per `aging` and none is starved; among jobs of one priority the order is that of queueing.
-/// `clock` must never run backwards ([`crate::ledger::Ledger::tick`]).
+/// `clock` must never run backwards ([`crate::store::ledger::Ledger::tick`]).
 #[must_use]
 pub fn rank(clock: Millis, priority: u8, aging: u64) -> u64 {
     let handicap = u64::from(10 - priority.clamp(1, 10)).saturating_mul(aging);

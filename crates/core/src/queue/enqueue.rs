@@ -1,15 +1,18 @@
 //! Stores new jobs: all of a call, or none.
 
-use super::{Caller, Tx, bodies, line, load, save};
 use crate::{
-    config::{WorkerConfig, check_name},
     error::Error,
     id::JobId,
-    job::{Job, Place, RECORD_VERSION, State, rank},
-    order,
-    request::{RequestHead, takes_body},
-    text::Text,
+    queue::{
+        config::{WorkerConfig, check_name},
+        job::{Job, Place, RECORD_VERSION, State, rank},
+        key_order,
+        request::{RequestHead, takes_body},
+        sort,
+    },
+    store::{Caller, Tx, bodies, load, save},
     time::Millis,
+    wire::text::Text,
 };
 
 /// The largest metadata, in bytes of JSON text: it is read with every row.
@@ -90,12 +93,12 @@ pub struct Admitted {
 
 impl Admitted {
     /// The job's id.
-    pub(super) fn id(&self) -> &JobId {
+    pub(crate) fn id(&self) -> &JobId {
         &self.new.id
     }
 
     /// The body's length in bytes.
-    pub(super) fn size(&self) -> Option<u64> {
+    pub(crate) fn size(&self) -> Option<u64> {
         self.size
     }
 }
@@ -111,7 +114,7 @@ pub fn admit(mut new: NewJob, origin: String, size: Option<u64>, config: &Worker
     if size.is_some() && !takes_body(&new.request.method) {
         return Err(Error::invalid_request([&new.request.method, " takes no body"].text()));
     }
-    let queue = new.options.queue.clone().unwrap_or_else(|| crate::config::DEFAULT_QUEUE.to_owned());
+    let queue = new.options.queue.clone().unwrap_or_else(|| crate::queue::config::DEFAULT_QUEUE.to_owned());
     check_name("queue", &queue)?;
     if let Some(key) = &new.options.key {
         check_name("key", key)?;
@@ -136,7 +139,7 @@ pub fn admit(mut new: NewJob, origin: String, size: Option<u64>, config: &Worker
 ///
 /// `repeat` is for callers whose ids are of their own making, the same each time (`adopt`): each id is looked up, and a
 /// job that is stored, was delivered or was removed lately is not stored again. A page's message that comes again is
-/// recognised by its receipt ([`super::receipts`]), not here.
+/// recognised by its receipt ([`crate::store::receipts`]), not here.
 ///
 /// # Errors
 /// `invalid-request` when two jobs have one id, or one is stored already and this is no repetition; what the
@@ -148,7 +151,7 @@ pub async fn enqueue<T: Tx>(
     repeat: bool,
     caller: &Caller,
 ) -> Result<Vec<(JobId, bool)>, Error> {
-    if order::has_twins(jobs.iter().map(|(admitted, _)| admitted.new.id.as_number())) {
+    if sort::has_twins(jobs.iter().map(|(admitted, _)| admitted.new.id.as_number())) {
         return Err(Error::invalid_request("two jobs of one call have the same id"));
     }
     let mut ledger = load(tx).await?;
@@ -209,9 +212,9 @@ pub async fn enqueue<T: Tx>(
             Some(key) if occupied.iter().any(|(queue, taken)| *queue == job.queue && taken == key) => job.place = Place::Behind,
             Some(key) => {
                 occupied.push((job.queue.clone(), key.clone()));
-                line::enter(tx, &mut job, now).await?;
+                key_order::enter(tx, &mut job, now).await?;
             }
-            None => line::enter(tx, &mut job, now).await?,
+            None => key_order::enter(tx, &mut job, now).await?,
         }
         ledger.enter(&job);
         match &body {
@@ -250,7 +253,7 @@ impl crate::wire::Wire for Priority {
         level.map(Self).ok_or_else(|| crate::wire::Mismatch::new(reason))
     }
 
-    fn write(&self, json: &mut crate::json::Json) {
+    fn write(&self, json: &mut crate::wire::json::Json) {
         self.0.write(json);
     }
 

@@ -24,7 +24,7 @@
 //! answer the clock is believed: no job is kept in doubt for ever.
 
 use crate::{
-    ledger::Ledger,
+    store::ledger::Ledger,
     time::{Millis, unit},
 };
 

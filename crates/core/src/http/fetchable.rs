@@ -1,13 +1,13 @@
 //! What `fetch` refuses before it reaches the network, so that a queue would retry it for ever.
 //!
-//! [`RequestHead::admit`](crate::request::RequestHead::admit) checks each part of a request by itself; the rules
+//! [`RequestHead::admit`](crate::queue::request::RequestHead::admit) checks each part of a request by itself; the rules
 //! here are about parts that do not go together, and about where a request goes. Sections are those of the Fetch
 //! Standard unless another is named.
 
 use crate::{
     error::Error,
-    request::RequestHead,
-    text::{Text, listed},
+    queue::request::RequestHead,
+    wire::text::{Text, listed},
 };
 
 /// Ports that `fetch` blocks (§2.9 "port blocking").

@@ -3,7 +3,7 @@
 //! `RateLimit: "default";r=0;t=30` says that nothing is left of a quota for 30 more seconds. The form of
 //! earlier drafts, `limit=100, remaining=0, reset=30`, means the same. What is not understood says nothing.
 
-use crate::{retry_after::LONGEST, time::unit};
+use crate::{http::retry_after::LONGEST, time::unit};
 
 /// Milliseconds for which the server has nothing left; `None` while something is, or where it does not say.
 #[must_use]

@@ -1,9 +1,9 @@
 //! What can be queued: the stored form of a request, and what is refused at the door.
 
 use crate::{
-    credentials::{in_query, is_credential},
     error::Error,
-    text::{Text, listed},
+    http::credentials::{in_query, is_credential},
+    wire::text::{Text, listed},
 };
 
 /// The largest stored header section, in bytes; servers refuse more long before.

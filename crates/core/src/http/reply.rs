@@ -21,8 +21,8 @@
 //! the same `TypeError`. What bounds such a job is its `maxAge`.
 
 use crate::{
-    config::{Expect, QueueConfig},
-    text::Text,
+    queue::config::{Expect, QueueConfig},
+    wire::text::Text,
 };
 
 /// The status whose override decides about a redirect: the platform does not tell which one it was.

@@ -7,24 +7,27 @@
 //! acts on those of the owner as whom it was asked: a message that comes late, after another user has signed in,
 //! touches nothing of theirs.
 
-use super::{
-    Caller, Index, Scan, Session, Tx,
-    bodies::{self, Leaving},
-    line, load,
-    read::Filter,
-    receipts::KEPT_FOR,
-    save,
-};
 use crate::{
-    classify::{ErrorKind, LastError},
-    config::{DEFAULT_QUEUE, OnFailure, WorkerConfig},
     error::{Error, ErrorCode},
+    http::reply::{ErrorKind, LastError},
     id::JobId,
-    job::{Job, Place, State},
-    ledger::Ledger,
-    request::{RequestHead, takes_body},
-    text::Text,
+    queue::{
+        config::{DEFAULT_QUEUE, OnFailure, WorkerConfig},
+        job::{Job, Place, State},
+        key_order,
+        request::{RequestHead, takes_body},
+    },
+    store::{
+        Caller, Index, Scan, Session, Tx,
+        bodies::{self, Leaving},
+        ledger::Ledger,
+        load,
+        read::Filter,
+        receipts::KEPT_FOR,
+        save,
+    },
     time::Millis,
+    wire::text::Text,
 };
 
 /// Jobs cleared in one transaction's page.
@@ -47,7 +50,7 @@ pub async fn retry<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfig
         }
         _ => job.revive(now, config.queue_or_default(&job.queue).max_age),
     }
-    line::enter(tx, &mut job, now).await?;
+    key_order::enter(tx, &mut job, now).await?;
     ledger.shift(&job, from);
     ledger.add_origin(&job);
     if ledger.origin(&job.origin).is_some() {
@@ -101,11 +104,11 @@ pub async fn cancel<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfi
     let on_failure = config.queue_or_default(&job.queue).on_failure;
     job.dead_letter(State::Failed, error, on_failure);
     // A dead letter that came back by hand may stand further ahead.
-    line::yield_to_earlier(tx, &mut job, now).await?;
+    key_order::yield_to_earlier(tx, &mut job, now).await?;
     ledger.shift(&job, State::Syncing);
     tx.put_job(&job)?;
     if on_failure == OnFailure::Continue {
-        line::promote_next(tx, &job, true, now).await?;
+        key_order::promote_next(tx, &job, true, now).await?;
     }
     save(tx, &mut ledger).await?;
     Ok(Cancelled::Stopped(job))
@@ -162,7 +165,7 @@ pub async fn edit<T: Tx>(
     if from != State::Pending {
         job.revive(now, config.queue_or_default(&job.queue).max_age);
     }
-    line::enter(tx, &mut job, now).await?;
+    key_order::enter(tx, &mut job, now).await?;
     ledger.shift(&job, from);
     ledger.add_origin(&job);
     tx.put_job(&job)?;
@@ -305,7 +308,7 @@ pub async fn set_owner<T: Tx>(tx: &T, now: Millis, owner: &str, purge: Option<&s
             }
             for mut job in page {
                 job.revive(now, max_age);
-                line::enter(tx, &mut job, now).await?;
+                key_order::enter(tx, &mut job, now).await?;
                 ledger.shift(&job, State::Blocked);
                 tx.put_job(&job)?;
             }
@@ -425,7 +428,7 @@ async fn remove<T: Tx>(tx: &T, ledger: &mut Ledger, leaving: &mut Leaving, job: 
     ledger.leave(job, job.state);
     if job.line {
         let moved = matches!(job.place, Place::Ready | Place::Due);
-        line::promote_next(tx, job, moved, now).await?;
+        key_order::promote_next(tx, job, moved, now).await?;
     }
     Ok(())
 }

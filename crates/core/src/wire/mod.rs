@@ -12,7 +12,10 @@
 //! Unknown members are passed over in stored records, which a later version may have written, and
 //! refused in what an app or a page hands over (`strict`).
 
-use crate::{
+pub mod json;
+pub mod text;
+
+use crate::wire::{
     json::Json,
     text::{Text, listed},
 };
@@ -224,7 +227,7 @@ macro_rules! record {
                 Self { $($field: $crate::wire::Wire::placeholder()),* }
             }
 
-            fn write(&self, json: &mut $crate::json::Json) {
+            fn write(&self, json: &mut $crate::wire::json::Json) {
                 json.object(|json| {
                     $(json.member($name, &self.$field);)*
                 });
@@ -246,7 +249,7 @@ macro_rules! names {
                 $crate::wire::one_of(value, &[($first_name, Self::$first) $(, ($name, Self::$variant))*])
             }
 
-            fn write(&self, json: &mut $crate::json::Json) {
+            fn write(&self, json: &mut $crate::wire::json::Json) {
                 json.text(match self { Self::$first => $first_name $(, Self::$variant => $name)* });
             }
         }
@@ -397,7 +400,7 @@ impl<T: Wire> Wire for Option<T> {
 
 /// JSON as a shell's values, for tests.
 #[cfg(test)]
-pub(crate) mod json {
+pub(crate) mod testing {
     use serde_json::Value as Json;
 
     use super::Value;
@@ -445,7 +448,7 @@ pub(crate) mod json {
 
 #[cfg(test)]
 mod tests {
-    use super::{json::parse, *};
+    use super::{testing::parse, *};
 
     #[test]
     fn numbers_are_whole_and_in_range() {

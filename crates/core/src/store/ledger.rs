@@ -5,9 +5,9 @@
 //! it from them all the same.
 
 use crate::{
-    classify::LastError,
-    job::{Job, State},
-    origin::OriginHealth,
+    health::origin::OriginHealth,
+    http::reply::LastError,
+    queue::job::{Job, State},
     time::Millis,
 };
 
@@ -120,7 +120,7 @@ pub struct Ledger {
     pub last_sync_at: Option<Millis>,
     /// The last thing that went wrong; gone with the next wake that goes well.
     pub error: Option<LastError>,
-    /// The time when a drain last wrote here, as far as it is to be believed; see [`crate::clock`].
+    /// The time when a drain last wrote here, as far as it is to be believed; see [`crate::health::clock`].
     pub seen: Millis,
     /// What the device's clock said then.
     pub device: Millis,

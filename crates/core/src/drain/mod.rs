@@ -9,7 +9,7 @@
 //!                        └─ nothing in flight, nothing due soon, or the time is up ─▶ Done
 //! ```
 //!
-//! A first turn that cannot tell whether jobs have expired ([`crate::clock`]) claims nothing and asks for
+//! A first turn that cannot tell whether jobs have expired ([`crate::health::clock`]) claims nothing and asks for
 //! the time; the answer begins the drain anew.
 //!
 //! Replies that come while a turn is being committed are settled together by the next one (group
@@ -40,16 +40,20 @@
 //! - After [`Command::Done`] nothing of this drain is in flight.
 
 use crate::{
-    classify::Reply,
-    clock::{self, Time},
     error::{Error, ErrorCode},
+    health::{
+        clock::{self, Time},
+        origin::OriginHealth,
+    },
+    http::reply::Reply,
     id::JobId,
-    job::{Job, State},
-    ledger::Ledger,
-    origin::OriginHealth,
-    store::turn::{Begin, Fate, Ripen, Settlement, Turn, Turned},
+    protocol::view::SyncResult,
+    queue::{
+        cycle::{Begin, Fate, Ripen, Settlement, Turn, Turned},
+        job::{Job, State},
+    },
+    store::ledger::Ledger,
     time::{Millis, unit},
-    view::SyncResult,
 };
 
 /// Turns that may fail in a row before a drain gives up and leaves its leases to the next one.
@@ -144,7 +148,7 @@ pub enum Input {
 /// What a drain wants done.
 #[derive(Debug)]
 pub enum Command {
-    /// Carry out [`crate::store::turn::turn`] and answer `Turned` or `TurnFailed`.
+    /// Carry out [`crate::queue::cycle::turn`] and answer `Turned` or `TurnFailed`.
     Turn(Turn),
     /// Send this job and answer `Replied`.
     Send(Box<Job>),

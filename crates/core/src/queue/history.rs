@@ -1,0 +1,50 @@
+//! The trace that a delivered job leaves.
+//!
+//! A job's row and body go in the transaction that writes its [`Outcome`]. The history is bounded
+//! ([`HistoryConfig`](crate::queue::config::HistoryConfig)).
+
+use crate::{http::reply::KeptResponse, id::JobId, time::Millis};
+
+/// A delivered job's trace in the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The record's version.
+    pub v: u32,
+    /// The job.
+    pub id: JobId,
+    /// Its queue.
+    pub queue: String,
+    /// Its owner.
+    pub owner: String,
+    /// Its key.
+    pub key: Option<String>,
+    /// Its method.
+    pub method: String,
+    /// Its URL.
+    pub url: String,
+    /// The status it was answered with; `None` for an opaque reply, of which no more is known.
+    pub status: Option<u16>,
+    /// Attempts that were answered, this one included.
+    pub attempts: u32,
+    /// When it was queued.
+    pub queued_at: Millis,
+    /// When the outcome was recorded.
+    pub delivered_at: Millis,
+    /// What the queue asked to keep of the response.
+    pub response: Option<KeptResponse>,
+}
+
+crate::record!(Outcome {
+    v: "v",
+    id: "id",
+    queue: "queue",
+    owner: "owner",
+    key: "key",
+    method: "method",
+    url: "url",
+    status: "status",
+    attempts: "attempts",
+    queued_at: "queuedAt",
+    delivered_at: "deliveredAt",
+    response: "response",
+});

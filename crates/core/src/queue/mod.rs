@@ -1,0 +1,12 @@
+//! The queue: what a job is, how it comes in, what becomes of it, and what a person may do to it.
+
+pub mod backoff;
+pub mod config;
+pub mod cycle;
+pub mod enqueue;
+pub mod history;
+pub mod job;
+pub(crate) mod key_order;
+pub mod manage;
+pub mod request;
+pub mod sort;

@@ -1,0 +1,3 @@
+//! When a worker is woken next, and why.
+
+pub mod wakes;
