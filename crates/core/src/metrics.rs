@@ -1,8 +1,14 @@
 //! Figures about the queue (M1): from counters, and from the bounded history.
 
 use crate::{
+    error::Error,
     queue::{history::Outcome, job::State, sort::sorted},
-    store::ledger::{Counts, Ledger},
+    schedule::next_wake,
+    store::{
+        Tx,
+        ledger::{Counts, Ledger},
+        read_ledger,
+    },
     time::Millis,
 };
 
@@ -84,6 +90,17 @@ impl Metrics {
                 .collect(),
         }
     }
+}
+
+/// The figures of the current owner.
+///
+/// # Errors
+/// What the transaction answers.
+pub async fn read<T: Tx>(tx: &T, now: Millis) -> Result<Metrics, Error> {
+    let ledger = read_ledger(tx).await?;
+    let history = tx.oldest_outcomes(u32::MAX).await?;
+    let next = next_wake::next_wake(tx, &ledger, now).await?;
+    Ok(Metrics::of(&ledger, &history, next, now))
 }
 
 crate::record!(QueueMetrics { queue: "queue", counts: "counts" });

@@ -31,16 +31,18 @@ use shearwater_core::{
     Error, ErrorCode, Millis,
     drain::{Budget, Command, Drain, Input, Plan},
     http::reply::{Reply, Response},
-    names,
+    metrics, names,
     protocol::{self, Op, view::Status},
     queue::{
         config::{DEFAULT_QUEUE, WorkerConfig, check_name},
-        cycle::{self, Ripen, Settings},
+        cycle::{self, Settings},
         enqueue::{self, NewJob},
         job::{Job, Place, State},
         manage::{self, Body, Edit},
     },
     record,
+    schedule::next_wake,
+    schedule::wakes::Ripen,
     store::{
         Caller, Tx,
         ledger::{Counts, Ledger},
@@ -261,7 +263,7 @@ impl World {
                 let owner = owner.unwrap_or_default();
                 self.write(async |tx| manage::set_owner(tx, now, &owner, purge.as_deref(), &config).await)
             }
-            Op::Metrics => self.read(async |tx| read::metrics(tx, now).await).map(|metrics| check::keeps(&metrics)),
+            Op::Metrics => self.read(async |tx| metrics::read(tx, now).await).map(|metrics| check::keeps(&metrics)),
             Op::Repair => {
                 let report = self.write(async |tx| repair::repair(tx).await)?;
                 assert!(!(self.honest && report.recounted && report.quarantined == 0), "the counts were wrong: {report:?}");
@@ -275,7 +277,7 @@ impl World {
             }
             Op::Status => {
                 let ledger = self.read(async |tx| read_ledger(tx).await)?;
-                self.read(async |tx| read::next_wake(tx, &ledger, now).await)?;
+                self.read(async |tx| next_wake::next_wake(tx, &ledger, now).await)?;
                 check::keeps(&Status::of(&ledger));
                 Ok(())
             }
@@ -285,7 +287,7 @@ impl World {
                     false => (Wakes::Nothing, Ripen::Nothing),
                 };
                 let ledger = self.read(async |tx| read_ledger(tx).await)?;
-                for queue in self.read(async |tx| read::due(tx, &ledger, now, ripen).await)? {
+                for queue in self.read(async |tx| next_wake::due(tx, &ledger, now, ripen).await)? {
                     self.begin(Begin { queue, ripen: hopeful.clone(), offline: false, locked: true });
                 }
                 Ok(())

@@ -4,7 +4,7 @@
 //! is opened (or its user signs in), then one whenever [`read::next_wake`] says so. What is not
 //! delivered by them would wait for ever.
 
-use shearwater_core::{Millis, queue::cycle::Ripen, store::read, time::unit::DAY};
+use shearwater_core::{Millis, schedule::next_wake, schedule::wakes::Ripen, time::unit::DAY};
 
 use crate::{
     check::{self, Checked, Promise, Violation},
@@ -76,7 +76,7 @@ impl World {
         let now = self.clock.device();
         let asked = self.read(async |tx| {
             let ledger = shearwater_core::store::read_ledger(tx).await?;
-            read::next_wake(tx, &ledger, now).await
+            next_wake::next_wake(tx, &ledger, now).await
         })?;
         asked.map_err(|error| Violation::new(Promise::Live, format!("no store in calm weather: {error}")))
     }

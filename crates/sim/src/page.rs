@@ -5,12 +5,12 @@ use shearwater_core::{
     protocol::view::Status,
     queue::{
         config::WorkerConfig,
-        cycle::Ripen,
         enqueue::{EnqueueOptions, NewJob, Priority, admit, enqueue},
         job::State,
         manage::{self, Body, Cancelled, Edit},
         request::RequestHead,
     },
+    schedule::wakes::Ripen,
     store::{
         read::{self, Filter},
         receipts::{Answer, Caller, once},

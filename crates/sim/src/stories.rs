@@ -10,12 +10,14 @@ use shearwater_core::{
     http::reply::{ErrorKind, Reply, Response},
     queue::{
         config::{OnFailure, QueueConfig, WorkerConfig},
-        cycle::{Begin, Ripen, Settings, Settlement, Turn, Turned, turn},
+        cycle::{Begin, Settings, Settlement, Turn, Turned, turn},
         enqueue::{EnqueueOptions, NewJob, admit, enqueue},
         job::{Job, MOST_INTERRUPTIONS, Place, State},
         manage::{self, Body, Cancelled, Edit},
         request::RequestHead,
     },
+    schedule::next_wake,
+    schedule::wakes::Ripen,
     store::{
         self, Caller,
         read::{self, Filter},
@@ -116,7 +118,7 @@ impl Bench {
     fn next_wake(&self) -> Option<Millis> {
         self.read(async |tx| {
             let ledger = store::read_ledger(tx).await?;
-            read::next_wake(tx, &ledger, self.now).await
+            next_wake::next_wake(tx, &ledger, self.now).await
         })
     }
 

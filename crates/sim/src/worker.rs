@@ -13,9 +13,10 @@ use shearwater_core::{
     health::clock::Time,
     http::reply::Reply,
     queue::{
-        cycle::{Ripen, Settings, Turn, Turned, turn},
+        cycle::{Settings, Turn, Turned, turn},
         job::Job,
     },
+    schedule::wakes::Ripen,
     time::unit::MINUTE,
 };
 

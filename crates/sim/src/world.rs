@@ -8,8 +8,9 @@ use shearwater_core::{
     http::reply::Reply,
     queue::{
         config::WorkerConfig,
-        cycle::{Ripen, Turn, Turned},
+        cycle::{Turn, Turned},
     },
+    schedule::wakes::Ripen,
     time::unit::{DAY, HOUR, MINUTE},
 };
 

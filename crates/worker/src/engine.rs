@@ -13,11 +13,11 @@ use shearwater_core::{
     protocol::{Event, view::SyncResult},
     queue::{
         config::{LogLevel, WorkerConfig},
-        cycle::Ripen,
         job::State,
     },
-    schedule::wakes::WakeReason,
-    store::{ledger::Ledger, read},
+    schedule::next_wake,
+    schedule::wakes::{Ripen, WakeReason},
+    store::ledger::Ledger,
     wire::text::Text,
 };
 use wasm_bindgen::prelude::*;
@@ -287,7 +287,7 @@ impl Engine {
             .store
             .run(Mode::Read, async |db| {
                 let ledger = shearwater_core::store::read_ledger(db).await?;
-                Ok((read::due(db, &ledger, now, ripen).await?, ledger))
+                Ok((next_wake::due(db, &ledger, now, ripen).await?, ledger))
             })
             .await?;
         self.saw(&ledger);
@@ -337,7 +337,7 @@ impl Engine {
         self.store
             .run(Mode::Read, async |db| {
                 let ledger = shearwater_core::store::read_ledger(db).await?;
-                let next = read::next_wake(db, &ledger, clock::now()).await?;
+                let next = next_wake::next_wake(db, &ledger, clock::now()).await?;
                 Ok((ledger, next))
             })
             .await

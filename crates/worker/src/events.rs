@@ -2,11 +2,7 @@
 
 use std::rc::Rc;
 
-use shearwater_core::{
-    Error,
-    queue::{cycle::Ripen, manage},
-    store::Caller,
-};
+use shearwater_core::{Error, queue::manage, schedule::wakes::Ripen, store::Caller};
 
 use crate::{clock, engine::Engine, idb::Mode, runner::Running};
 

@@ -11,15 +11,16 @@ use shearwater_core::{
     Error, ErrorCode, JobId,
     apart::apart,
     http::fetchable,
+    metrics,
     protocol::{self, Envelope, Event, Op, VERSION},
     queue::{
         config::check_name,
-        cycle::Ripen,
         enqueue::{self, NewJob},
         job::State,
         manage::{self, Body, Cancelled, Edit},
         request::RequestHead,
     },
+    schedule::wakes::Ripen,
     store::{
         Answer, Caller, Tx,
         ledger::Ledger,
@@ -235,7 +236,7 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
         Op::Metrics => apart(async move {
             let (metrics, ledger) = engine
                 .store
-                .run(Mode::Read, async |db| Ok((read::metrics(db, now).await?, shearwater_core::store::read_ledger(db).await?)))
+                .run(Mode::Read, async |db| Ok((metrics::read(db, now).await?, shearwater_core::store::read_ledger(db).await?)))
                 .await?;
             let ok = encode(&metrics);
             js::set(&ok, "quarantine", &engine.store.quarantine(&ledger.owner).await?);

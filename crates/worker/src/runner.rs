@@ -15,9 +15,10 @@ use shearwater_core::{
         view::{JobView, SyncResult},
     },
     queue::{
-        cycle::{Fate, Ripen, Settings, Turn, Turned, turn},
+        cycle::{Fate, Settings, Turn, Turned, turn},
         job::Job,
     },
+    schedule::wakes::Ripen,
     wire::text::Text,
 };
 use wasm_bindgen::prelude::*;

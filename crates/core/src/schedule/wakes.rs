@@ -54,6 +54,18 @@ impl WakeReason {
     }
 }
 
+/// Whose waiting a wake cuts short.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ripen {
+    /// Nobody's.
+    #[default]
+    Nothing,
+    /// Of those that found nobody: the browser says the network is there.
+    Unreachable,
+    /// Of all but those that a server told to wait: a person asked.
+    All,
+}
+
 /// What a page knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Facts {

@@ -1,18 +1,11 @@
-//! Reads for the page: one job, a page of jobs, when to wake next. By index, never a full scan.
+//! Reads for the page: one job, a page of jobs. By index, never a full scan.
 
 use crate::{
     error::Error,
-    health::{clock, origin::OriginHealth},
     id::JobId,
-    metrics::Metrics,
     protocol::view::JobView,
-    queue::{config::WorkerConfig, cycle::Ripen, job::State, key_order, sort::first_by},
-    store::{
-        HELD, Index, Scan, Tx,
-        ledger::{Ledger, QueueLedger},
-        read_ledger,
-    },
-    time::Millis,
+    queue::{config::WorkerConfig, job::State, key_order, sort::first_by},
+    store::{Index, Scan, Tx, read_ledger},
 };
 
 /// The longest page of [`list`].
@@ -92,80 +85,6 @@ pub async fn list<T: Tx>(tx: &T, filter: &Filter, config: &WorkerConfig) -> Resu
         views.push(JobView::of(job, waits_for.map(|job| job.id), &ledger, config));
     }
     Ok(views)
-}
-
-/// When something of the current owner's may be sent next; `None` when nothing waits for a time.
-///
-/// # Errors
-/// What the transaction answers.
-pub async fn next_wake<T: Tx>(tx: &T, ledger: &Ledger, now: Millis) -> Result<Option<Millis>, Error> {
-    let mut next: Option<Millis> = None;
-    for queue in ledger.own_queues() {
-        let at = next_of(tx, ledger, queue, now).await?;
-        next = [next, at].into_iter().flatten().min();
-    }
-    Ok(next)
-}
-
-/// The current owner's queues in which a drain would find something to do at `now`.
-///
-/// # Errors
-/// What the transaction answers.
-pub async fn due<T: Tx>(tx: &T, ledger: &Ledger, now: Millis, ripen: Ripen) -> Result<Vec<String>, Error> {
-    let mut queues = Vec::new();
-    for queue in ledger.own_queues() {
-        let hopeful = ripen > Ripen::Nothing && queue.counts.pending > 0;
-        if hopeful || next_of(tx, ledger, queue, now).await?.is_some_and(|at| at <= now) {
-            queues.push(queue.queue.clone());
-        }
-    }
-    Ok(queues)
-}
-
-async fn next_of<T: Tx>(tx: &T, ledger: &Ledger, queue: &QueueLedger, now: Millis) -> Result<Option<Millis>, Error> {
-    let set_back = clock::was_set_back(ledger, now);
-    let mut next: Option<Millis> = None;
-    let mut sooner = |at: Millis| next = Some(next.map_or(at, |next| next.min(at)));
-    if queue.counts.syncing > 0 {
-        // Whoever holds these may be dead.
-        let leased = Scan::of(Index::State, vec![&queue.owner, &queue.queue, State::Syncing.as_str()], LONGEST_PAGE);
-        tx.scan(&leased).await?.iter().for_each(|job| sooner(job.lease_ends(now).max(now)));
-    }
-    if queue.counts.pending == 0 || ledger.is_paused(&queue.queue) {
-        return Ok(next);
-    }
-    if let Some(at) = first_due(tx, &queue.owner, &queue.queue).await? {
-        sooner(if set_back { now } else { at });
-    }
-    for origin in &queue.origins {
-        let ready = tx.scan(&Scan::of(Index::Ready, vec![&queue.owner, &queue.queue, origin], 1)).await?;
-        if !ready.is_empty() {
-            let until = ledger.origin(origin).and_then(OriginHealth::opens_at).unwrap_or(now);
-            sooner(if set_back { now } else { until.max(now) });
-        }
-    }
-    Ok(next)
-}
-
-/// When the first of those that wait for a time may go.
-pub(crate) async fn first_due<T: Tx>(tx: &T, owner: &str, queue: &str) -> Result<Option<Millis>, Error> {
-    let mut first = None;
-    for texts in [vec![owner, queue], vec![owner, queue, HELD]] {
-        let due = tx.scan(&Scan::of(Index::Due, texts, 1)).await?;
-        first = due.first().map(|job| job.next_attempt_at).into_iter().chain(first).min();
-    }
-    Ok(first)
-}
-
-/// The figures of the current owner.
-///
-/// # Errors
-/// What the transaction answers.
-pub async fn metrics<T: Tx>(tx: &T, now: Millis) -> Result<Metrics, Error> {
-    let ledger = read_ledger(tx).await?;
-    let history = tx.oldest_outcomes(u32::MAX).await?;
-    let next = next_wake(tx, &ledger, now).await?;
-    Ok(Metrics::of(&ledger, &history, next, now))
 }
 
 crate::record!(strict Filter {

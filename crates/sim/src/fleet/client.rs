@@ -12,13 +12,14 @@ use shearwater_core::{
     http::reply::{Reply, Response},
     queue::{
         config::{DEFAULT_QUEUE, QueueConfig, WorkerConfig},
-        cycle::{Fate, Ripen, Settings, Turned, turn},
+        cycle::{Fate, Settings, Turned, turn},
         enqueue::{EnqueueOptions, NewJob, admit, enqueue},
         job::State,
         request::RequestHead,
     },
-    schedule::wakes::{Facts, plan},
-    store::{self, Caller, read},
+    schedule::next_wake,
+    schedule::wakes::{Facts, Ripen, plan},
+    store::{self, Caller},
     time::unit::SECOND,
 };
 
@@ -201,7 +202,7 @@ impl Client {
 fn next_wake(db: &RefCell<Database>, now: Millis) -> Option<Want> {
     let next = transact(db, Mode::Read, async |tx| {
         let ledger = store::read_ledger(tx).await?;
-        read::next_wake(tx, &ledger, now).await
+        next_wake::next_wake(tx, &ledger, now).await
     });
     let next_due = Some(next.flatten()?);
     // The regular wakes find nothing that these do not.

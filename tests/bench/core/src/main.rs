@@ -21,10 +21,11 @@ use shearwater_core::{
     http::reply::{Reply, Response},
     queue::{
         config::WorkerConfig,
-        cycle::{Ripen, Settings, turn},
+        cycle::{Settings, turn},
         enqueue::{self, Admitted, EnqueueOptions, NewJob},
         request::RequestHead,
     },
+    schedule::wakes::Ripen,
     store::Caller,
 };
 use store::{Database, Mode, SimTx};

@@ -1,6 +1,6 @@
 //! What a turn sends next: whose wait is over, which job goes first, and how many an origin bears.
 
-use super::{PAGE, Ripen, Turn, Work, expired};
+use super::{PAGE, Turn, Work, expired};
 use crate::{
     error::Error,
     health::origin::OriginHealth,
@@ -9,6 +9,7 @@ use crate::{
         job::{Job, Lease, Place, State},
         sort::first_by,
     },
+    schedule::{next_wake, wakes::Ripen},
     store::{HELD, Index, Scan, Tx},
     time::{Millis, unit},
 };
@@ -155,7 +156,7 @@ impl<T: Tx> Work<'_, T> {
     /// Makes `ready` what was `due` and whose time has come. Where there was none such, returns the time of the first
     /// that is due, the end of all times when nobody is.
     async fn open_due(&mut self, queue: &str, owner: &str) -> Result<Option<Millis>, Error> {
-        let first = crate::store::read::first_due(self.tx, owner, queue).await?.unwrap_or(Millis::MAX);
+        let first = next_wake::first_due(self.tx, owner, queue).await?.unwrap_or(Millis::MAX);
         if first > self.now {
             return Ok(Some(first));
         }
@@ -226,7 +227,7 @@ impl<T: Tx> Work<'_, T> {
         }
         let mut next = match self.first_due {
             Some(first) => Some(first).filter(|first| *first < Millis::MAX),
-            None => crate::store::read::first_due(self.tx, owner, &turn.queue).await?,
+            None => next_wake::first_due(self.tx, owner, &turn.queue).await?,
         };
         for origin in &queue.origins {
             if let Some(until) = self.ledger.origin(origin).and_then(OriginHealth::opens_at)

@@ -26,6 +26,7 @@ use crate::{
         job::{Job, RECORD_VERSION, State},
         key_order,
     },
+    schedule::wakes::Ripen,
     store::{Index, Scan, Tx, bodies::Leaving, ledger::Ledger, load, save},
     time::Millis,
 };
@@ -35,18 +36,6 @@ const PAGE: u32 = 128;
 
 /// How many turns of a drain at work there are to one that sweeps.
 const SWEPT_EACH: u64 = 16;
-
-/// Whose waiting a wake cuts short.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Ripen {
-    /// Nobody's.
-    #[default]
-    Nothing,
-    /// Of those that found nobody: the browser says the network is there.
-    Unreachable,
-    /// Of all but those that a server told to wait: a person asked.
-    All,
-}
 
 /// What the first turn of a drain does besides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +110,7 @@ pub struct Turned {
     pub fates: Vec<Fate>,
     /// When the queue's next job may be claimed; `None` when none waits for a time.
     pub next_due: Option<Millis>,
-    /// What [`crate::store::read::next_wake`] answers now, where this turn has looked: it has when it claimed nothing.
+    /// What [`crate::schedule::next_wake::next_wake`] answers now, where this turn has looked: it has when it claimed nothing.
     pub next_wake: Option<Option<Millis>>,
     /// There are more whose waiting is over, from this instant on: a turn moves so many and no more.
     pub ripens_from: Option<Millis>,
@@ -222,7 +211,8 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
     }
     let looks = claimed.is_empty() && !asks_time && !set_back;
     // Before the ledger is written, for what does not parse is put aside by looking.
-    let mut next_wake = if looks { Some(apart(crate::store::read::next_wake(tx, work.ledger, now)).await?) } else { None };
+    let mut next_wake =
+        if looks { Some(apart(crate::schedule::next_wake::next_wake(tx, work.ledger, now)).await?) } else { None };
     let (fates, wall, in_doubt, told) = (work.fates, work.wall, work.in_doubt, work.told);
     let (released, recovered, reached_somebody) = (work.released, work.has_recovered, work.reached_somebody);
     if turn.begin.is_some() && !claimed.is_empty() {
