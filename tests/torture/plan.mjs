@@ -2,7 +2,7 @@
 
 import { dice } from "./dice.mjs";
 
-/** Points at which the worker itself stops; see crates/worker/src/points.rs. */
+/** Points at which the worker itself stops; see crates/worker/src/failpoints.rs. */
 const STOPPING = [
   "enqueue-before", "enqueue-after", "claim-before", "claim-after", "send-before", "reply-after",
   "outcome-before", "outcome-after", "status-before", "status-after",

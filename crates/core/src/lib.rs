@@ -50,7 +50,7 @@
 
 #![forbid(unsafe_code)]
 
-pub mod apart;
+pub mod boxed;
 pub mod drain;
 pub mod error;
 pub mod health;

@@ -30,7 +30,7 @@ use std::{
 use shearwater_core::{
     Error, ErrorCode, Millis,
     drain::{Budget, Command, Drain, Input, Plan},
-    http::reply::{Reply, Response},
+    http::reply::{AttemptResult, Response},
     metrics, names,
     protocol::{self, Op, view::Status},
     queue::{
@@ -42,7 +42,7 @@ use shearwater_core::{
     },
     record,
     schedule::next_wake,
-    schedule::wakes::Ripen,
+    schedule::wakes::SkipBackoff,
     store::{
         Caller, Tx,
         ledger::{Counts, Ledger},
@@ -100,13 +100,13 @@ record!(Item {
 
 struct Begin {
     queue: String,
-    ripen: Wakes,
+    skip: Wakes,
     offline: bool,
     locked: bool,
 }
 record!(Begin {
     queue: "queue" = DEFAULT_QUEUE.to_owned(),
-    ripen: "ripen" = Wakes::Nothing,
+    skip: "ripen" = Wakes::Nothing,
     offline: "offline" = false,
     locked: "locked" = false,
 });
@@ -251,7 +251,7 @@ impl World {
             Op::Sync(queue) => {
                 let queue = queue.unwrap_or_else(|| DEFAULT_QUEUE.to_owned());
                 config.queue(&queue)?;
-                self.begin(Begin { queue, ripen: Wakes::All, offline: false, locked: true });
+                self.begin(Begin { queue, skip: Wakes::All, offline: false, locked: true });
                 Ok(())
             }
             Op::Pause(queue) => self.write(async |tx| manage::pause(tx, queue.as_deref(), true, &caller, &config).await),
@@ -282,13 +282,13 @@ impl World {
                 Ok(())
             }
             Op::Wake(reason) => {
-                let (hopeful, ripen) = match reason.is_hopeful() {
-                    true => (Wakes::Unreachable, Ripen::Unreachable),
-                    false => (Wakes::Nothing, Ripen::Nothing),
+                let (skips, skip) = match reason.retries_unreachable() {
+                    true => (Wakes::Unreachable, SkipBackoff::Unreachable),
+                    false => (Wakes::Nothing, SkipBackoff::None),
                 };
                 let ledger = self.read(async |tx| read_ledger(tx).await)?;
-                for queue in self.read(async |tx| next_wake::due(tx, &ledger, now, ripen).await)? {
-                    self.begin(Begin { queue, ripen: hopeful.clone(), offline: false, locked: true });
+                for queue in self.read(async |tx| next_wake::due(tx, &ledger, now, skip).await)? {
+                    self.begin(Begin { queue, skip: skips.clone(), offline: false, locked: true });
                 }
                 Ok(())
             }
@@ -354,18 +354,18 @@ impl World {
     }
 
     fn begin(&mut self, begin: Begin) {
-        let Begin { queue, ripen, offline, locked } = begin;
-        let ripen = match ripen {
-            Wakes::Nothing => Ripen::Nothing,
-            Wakes::Unreachable => Ripen::Unreachable,
-            Wakes::All => Ripen::All,
+        let Begin { queue, skip, offline, locked } = begin;
+        let skip = match skip {
+            Wakes::Nothing => SkipBackoff::None,
+            Wakes::Unreachable => SkipBackoff::Unreachable,
+            Wakes::All => SkipBackoff::All,
         };
         let now = self.now;
         let owner = self.read(async |tx| read_ledger(tx).await).map(|ledger| ledger.owner).unwrap_or_default();
         let mut others = self.drains.iter_mut().filter(|running| running.queue == queue && running.owner == owner);
         if let Some(running) = others.find(|running| running.locked || locked) {
             // The lock is held, or this browser has none.
-            running.drain.handle(now, Input::Nudge { ripen, online: !offline });
+            running.drain.handle(now, Input::Nudge { skip, online: !offline });
             return;
         }
         if self.drains.len() < MOST_DRAINS {
@@ -377,7 +377,7 @@ impl World {
                 holder: holder.clone(),
                 concurrency: self.config.queue_or_default(&queue).concurrency,
                 budget: Budget::default(),
-                ripen,
+                skip,
                 online: !offline,
                 exclusive: locked,
             };
@@ -395,22 +395,24 @@ impl World {
         let (holder, job) = self.sends.remove(at as usize % self.sends.len());
         let header = |wanted| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
         let reply = match (status, kind) {
-            (Some(status), _) => Reply::Status(Response {
+            (Some(status), _) => AttemptResult::Status(Response {
                 status,
                 retry_after: header("retry-after"),
                 date: header("date"),
                 rate_limit: header("ratelimit"),
                 ..Response::default()
             }),
-            (None, Kind::Opaque) => Reply::Opaque,
-            (None, Kind::Unreachable) => Reply::Unreachable,
-            (None, Kind::TimedOut) => Reply::TimedOut,
-            (None, Kind::Unsendable) => Reply::Unsendable("no body".to_owned()),
-            (None, Kind::Withheld) => Reply::Withheld("the hook failed".to_owned()),
+            (None, Kind::Opaque) => AttemptResult::Opaque,
+            (None, Kind::Unreachable) => AttemptResult::Unreachable,
+            (None, Kind::TimedOut) => AttemptResult::TimedOut,
+            (None, Kind::Unsendable) => AttemptResult::Unsendable("no body".to_owned()),
+            (None, Kind::Withheld) => AttemptResult::Withheld("the hook failed".to_owned()),
         };
         let sender = self.drains.iter_mut().find(|running| running.holder == holder);
         if let Some(running) = sender {
-            running.drain.handle(self.now, Input::Replied { id: job.id, reply, roll: roll.clamp(0.0, 1.0 - f64::EPSILON) });
+            running
+                .drain
+                .handle(self.now, Input::Attempted { id: job.id, result: reply, roll: roll.clamp(0.0, 1.0 - f64::EPSILON) });
         }
     }
 
@@ -420,16 +422,16 @@ impl World {
             let next = self.drains.iter_mut().enumerate().find_map(|(at, running)| Some((at, running.drain.poll()?)));
             let Some((at, command)) = next else { return };
             match command {
-                Command::Turn(turn) => {
+                Command::Cycle(cycle) => {
                     let (now, config, breaks) = (self.now, self.config.clone(), self.fails.is_some());
-                    let queue = config.queue_or_default(&turn.queue);
+                    let queue = config.queue_or_default(&cycle.queue);
                     let settings = Settings::new(&config, &queue);
-                    let turned = self.write(async |tx| cycle::turn(tx, now, &turn, settings).await);
-                    let input = match turned {
-                        Ok(turned) => Input::Turned(turned),
+                    let committed = self.write(async |tx| cycle::cycle(tx, now, &cycle, settings).await);
+                    let input = match committed {
+                        Ok(committed) => Input::CycleCommitted(committed),
                         Err(error) => {
-                            assert!(breaks, "a turn failed: {error}");
-                            Input::TurnFailed(error)
+                            assert!(breaks, "a cycle failed: {error}");
+                            Input::CycleFailed(error)
                         }
                     };
                     self.feed(at, input);

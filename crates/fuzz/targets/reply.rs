@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use shearwater_core::{
     http::{
         rate_limit,
-        reply::{Reply, Response, meaning},
+        reply::{AttemptResult, Response, disposition},
         retry_after,
     },
     queue::config::QueueConfig,
@@ -42,9 +42,9 @@ fuzz_target!(|data: &[u8]| {
     if let Some(text) = &response.rate_limit {
         assert!(rate_limit::pause(text).unwrap_or(0) <= retry_after::LONGEST, "{text:?}");
     }
-    let reply = Reply::Status(response);
+    let reply = AttemptResult::Status(response);
     check::keeps(&reply.last_error(&QueueConfig::default()));
-    check::keeps(&meaning("POST", &reply, &QueueConfig::default()));
+    check::keeps(&disposition("POST", &reply, &QueueConfig::default()));
 });
 
 /// Digits are seconds, a date counts from the reply's own, and nothing waits for longer than the longest.

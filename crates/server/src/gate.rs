@@ -70,7 +70,7 @@ async fn attend(app: &App, parts: Parts, spool: Spool, next: Next, arrival: Open
         preflight: preflight.is_some(),
     });
     let mut response = match preflight {
-        Some(preflight) => befall(app, plan.as_ref(), async { preflight.reply() }).await,
+        Some(preflight) => apply_fault(app, plan.as_ref(), async { preflight.reply() }).await,
         None => deliver(app, plan.as_ref(), parts, spool, next, &arrival).await,
     };
     if plan.as_ref().is_none_or(|plan| plan.cors) {
@@ -100,7 +100,7 @@ async fn deliver(app: &App, plan: Option<&Plan>, parts: Parts, spool: Spool, nex
         Err(problem) => shape(app, plan, problem.into_response()),
         Ok((key, claim)) => {
             let request = request_of(parts, spool, arrival, key);
-            let response = befall(app, plan, next.run(request)).await;
+            let response = apply_fault(app, plan, next.run(request)).await;
             drop(claim);
             response
         }
@@ -108,7 +108,7 @@ async fn deliver(app: &App, plan: Option<&Plan>, parts: Parts, spool: Spool, nex
 }
 
 /// Carries a plan out around `handling`, which runs only if the plan says so.
-async fn befall(app: &App, plan: Option<&Plan>, handling: impl Future<Output = Response>) -> Response {
+async fn apply_fault(app: &App, plan: Option<&Plan>, handling: impl Future<Output = Response>) -> Response {
     let Some(plan) = plan else {
         return handling.await;
     };

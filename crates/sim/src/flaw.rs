@@ -26,7 +26,7 @@ pub enum Flaw {
     LosesLines,
     /// A queue that is asked for its second lane finds it empty.
     StarvesOneLane,
-    /// A turn takes any owner for the current one.
+    /// A cycle takes any owner for the current one.
     IgnoresOwners,
     /// The ledger is written only now and then.
     DropsLedgers,

@@ -17,33 +17,33 @@
 //!
 //! | question | module |
 //! |---|---|
-//! | what can happen | `world`, `weather` |
+//! | what can happen | `world`, `faults` |
 //! | what a worker does, and how it dies | `worker`, `locks` |
 //! | what is stored, and what a failed commit leaves | `store` |
 //! | what requests and replies meet | `network`, `wire`, `server` |
 //! | what people do | `page` |
-//! | what was promised, and whether it is kept | `book`, `check`, `calm` |
+//! | what was promised, and whether it is kept | `oracle`, `check`, `quiesce` |
 //! | whether the checks can fail | [`Flaw`] |
 //! | what a server meets that comes back | [`fleet`] |
 
 #![forbid(unsafe_code)]
 
-mod book;
-mod calm;
-mod chance;
 mod check;
 mod clock;
+mod faults;
 mod flaw;
 pub mod fleet;
 mod locks;
 mod network;
+mod oracle;
 mod page;
+mod quiesce;
+mod rng;
 mod server;
 mod store;
 #[cfg(test)]
 mod stories;
 mod trace;
-mod weather;
 mod wire;
 mod worker;
 mod world;
@@ -76,8 +76,8 @@ impl Default for Options {
 pub struct Tally {
     /// Events and acts, those after the trouble included.
     pub steps: u64,
-    /// Turns of drains, the failed ones included.
-    pub turns: u64,
+    /// Cycles of drains, the failed ones included.
+    pub cycles: u64,
     /// Transactions committed.
     pub commits: u64,
     /// Transactions that failed.
@@ -98,7 +98,7 @@ impl Tally {
     /// Adds `other`.
     pub fn add(&mut self, other: &Self) {
         self.steps += other.steps;
-        self.turns += other.turns;
+        self.cycles += other.cycles;
         self.commits += other.commits;
         self.aborts += other.aborts;
         self.kills += other.kills;

@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     for (name, count) in [
         ("steps", tally.steps),
         ("kills", tally.kills),
-        ("turns", tally.turns),
+        ("cycles", tally.cycles),
         ("commits", tally.commits),
         ("aborts", tally.aborts),
         ("accepted", tally.accepted),

@@ -6,7 +6,7 @@
 use shearwater_core::{
     JobId,
     drain::Input,
-    http::reply::{Reply, meaning},
+    http::reply::{AttemptResult, disposition},
     time::unit::SECOND,
 };
 
@@ -24,16 +24,16 @@ impl World {
             return Ok(());
         }
         if !self.online {
-            self.later(1, 30, Event::Answered(number, Reply::Unreachable));
+            self.later(1, 30, Event::Answered(number, AttemptResult::Unreachable));
             return Ok(());
         }
-        if self.chance.happens(self.weather.misconduct / 16.0) {
+        if self.rng.happens(self.faults.misconduct / 16.0) {
             let why = "the auth hook failed".to_owned();
-            self.later(1, 30, Event::Answered(number, Reply::Withheld(why)));
+            self.later(1, 30, Event::Answered(number, AttemptResult::Withheld(why)));
             return Ok(());
         }
         self.wire.leave(number);
-        let transit = if self.chance.happens(self.weather.misconduct / 8.0) { self.chance.magnitude(100 * SECOND) } else { 0 };
+        let transit = if self.rng.happens(self.faults.misconduct / 8.0) { self.rng.magnitude(100 * SECOND) } else { 0 };
         self.later(transit + 1, transit + 100, Event::Arrives(number));
         Ok(())
     }
@@ -48,12 +48,12 @@ impl World {
             content: content_of(&sending.job.request.url),
             body: sending.body,
         };
-        let answer = self.servers.take(&request, self.clock.elapsed(), self.weather.misconduct, &mut self.chance)?;
+        let answer = self.servers.take(&request, self.clock.elapsed(), self.faults.misconduct, &mut self.rng)?;
         let seq = sending.job.seq;
         self.note(|| format!("the server gets #{seq} and says {:?} after {} ms", answer.reply, answer.after));
         if let Some(mut reply) = answer.reply {
-            if let Reply::Status(response) = &mut reply
-                && self.chance.happens(0.3)
+            if let AttemptResult::Status(response) = &mut reply
+                && self.rng.happens(0.3)
             {
                 let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(self.clock.true_time().0);
                 response.date = Some(httpdate::fmt_http_date(time));
@@ -64,16 +64,16 @@ impl World {
     }
 
     /// A reply comes back.
-    pub(crate) fn answered(&mut self, number: SendNo, reply: Reply) -> Checked {
+    pub(crate) fn answered(&mut self, number: SendNo, reply: AttemptResult) -> Checked {
         let Some(sending) = self.wire.sending(number) else { return Ok(()) };
         let (run, id) = (sending.run, sending.job.id.clone());
         let queue = self.config_of_run(run).queue_or_default(&sending.job.queue);
-        let meaning = meaning(&sending.job.request.method, &reply, &queue);
-        if !self.wire.end(number, Status::Answered(meaning)) {
+        let disposition = disposition(&sending.job.request.method, &reply, &queue);
+        if !self.wire.end(number, Status::Answered(disposition)) {
             return Ok(());
         }
-        let roll = self.chance.roll();
-        self.feed(run, Input::Replied { id, reply, roll })
+        let roll = self.rng.roll();
+        self.feed(run, Input::Attempted { id, result: reply, roll })
     }
 
     /// The sends of this job are aborted: a person cancelled it. What has left may arrive.
@@ -81,7 +81,7 @@ impl World {
         let numbers: Vec<SendNo> =
             self.wire.in_the_air().filter(|(_, sending)| sending.job.id == *id).map(|(number, _)| number).collect();
         for number in numbers {
-            self.answered(number, Reply::Withheld("the send was cancelled".to_owned()))?;
+            self.answered(number, AttemptResult::Withheld("the send was cancelled".to_owned()))?;
         }
         let runs: Vec<_> = self.runs.keys().copied().collect();
         runs.into_iter().try_for_each(|run| self.feed(run, Input::Cancelled(id.clone())))
@@ -94,8 +94,8 @@ impl World {
         }
         let Some(sending) = self.wire.sending(number) else { return Ok(()) };
         let (run, id) = (sending.run, sending.job.id.clone());
-        let roll = self.chance.roll();
-        self.feed(run, Input::Replied { id, reply: Reply::TimedOut, roll })
+        let roll = self.rng.roll();
+        self.feed(run, Input::Attempted { id, result: AttemptResult::TimedOut, roll })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Simulates pages and the people before them: they queue, ask again, look, and lay hands on jobs.
+//! Simulates pages and the people before them: they queue, ask again, look, and manage jobs.
 
 use shearwater_core::{
     JobId,
@@ -10,7 +10,7 @@ use shearwater_core::{
         manage::{self, Body, Cancelled, Edit},
         request::RequestHead,
     },
-    schedule::wakes::Ripen,
+    schedule::wakes::SkipBackoff,
     store::{
         read::{self, Filter},
         receipts::{Answer, Caller, once},
@@ -21,10 +21,10 @@ use shearwater_core::{
 
 use crate::{
     check::{self, Cause, Checked, Hand, Promise, Violation},
+    faults::QUEUES,
     flaw::Flaw,
     server::ORIGINS,
     store::Changes,
-    weather::QUEUES,
     worker::CONTEXTS,
     world::{Event, World},
 };
@@ -66,36 +66,35 @@ pub(crate) struct Asked {
 impl World {
     /// A page queues something.
     pub(crate) fn call(&mut self) -> Checked {
-        let count = self.chance.pick([1, 1, 1, 2, 5]);
+        let count = self.rng.pick([1, 1, 1, 2, 5]);
         let jobs = (0..count).map(|_| self.ask()).collect();
         self.post(Ask::Enqueue(jobs))
     }
 
     fn ask(&mut self) -> Asked {
         let (request, origin, content, size) = self.request();
-        let chance = &mut self.chance;
-        let key = chance.happens(0.6).then(|| chance.pick(["a", "a", "b", "c"]).to_owned());
-        let not_before = chance.happens(0.1).then(|| self.clock.device().after(chance.magnitude(2 * DAY)));
-        self.book.latest_start = self.book.latest_start.max(not_before.unwrap_or_default());
+        let rng = &mut self.rng;
+        let key = rng.happens(0.6).then(|| rng.pick(["a", "a", "b", "c"]).to_owned());
+        let not_before = rng.happens(0.1).then(|| self.clock.device().after(rng.magnitude(2 * DAY)));
+        self.oracle.latest_start = self.oracle.latest_start.max(not_before.unwrap_or_default());
         let options = EnqueueOptions {
-            queue: Some(chance.pick(QUEUES).to_owned()),
-            priority: chance.happens(0.3).then(|| chance.pick([1, 3, 8, 10])).and_then(|level| Priority::new(level).ok()),
+            queue: Some(rng.pick(QUEUES).to_owned()),
+            priority: rng.happens(0.3).then(|| rng.pick([1, 3, 8, 10])).and_then(|level| Priority::new(level).ok()),
             not_before,
-            max_age: chance.happens(0.1).then(|| chance.pick([0, MINUTE, HOUR])),
-            max_attempts: chance.happens(0.1).then(|| chance.pick([1, 3])),
+            max_age: rng.happens(0.1).then(|| rng.pick([0, MINUTE, HOUR])),
+            max_attempts: rng.happens(0.1).then(|| rng.pick([1, 3])),
             key,
         };
-        Asked { new: NewJob { id: JobId::from_random(chance.bytes()), request, options, metadata: None }, origin, content, size }
+        Asked { new: NewJob { id: JobId::from_random(rng.bytes()), request, options, metadata: None }, origin, content, size }
     }
 
     /// A request that says something no other says.
     fn request(&mut self) -> (RequestHead, &'static str, u64, Option<u64>) {
         self.contents += 1;
-        let (content, chance) = (self.contents, &mut self.chance);
-        let origin = chance.pick(ORIGINS);
-        let method = chance.pick(["POST", "POST", "PUT", "DELETE", "GET"]);
-        let size = (method != "GET" && chance.happens(0.7))
-            .then(|| if chance.happens(0.1) { 8 << 20 } else { chance.magnitude(1 << 16) });
+        let (content, rng) = (self.contents, &mut self.rng);
+        let origin = rng.pick(ORIGINS);
+        let method = rng.pick(["POST", "POST", "PUT", "DELETE", "GET"]);
+        let size = (method != "GET" && rng.happens(0.7)).then(|| if rng.happens(0.1) { 8 << 20 } else { rng.magnitude(1 << 16) });
         let request =
             RequestHead { url: format!("{origin}/items/{content}"), method: method.to_owned(), ..RequestHead::default() };
         (request, origin, content, size)
@@ -104,17 +103,17 @@ impl World {
     /// A page posts a message as the owner it knows of, which another tab may have changed. The message arrives, or
     /// gets lost with a worker and is posted again, or takes its time and is overtaken by its own repetition.
     fn post(&mut self, ask: Ask) -> Checked {
-        let stale = !self.calm && self.chance.happens(0.05);
-        let owner = if stale { self.chance.pick(OWNERS).to_owned() } else { self.book.owner.clone() };
-        let re = JobId::from_random(self.chance.bytes()).to_string();
+        let stale = !self.quiescing && self.rng.happens(0.05);
+        let owner = if stale { self.rng.pick(OWNERS).to_owned() } else { self.oracle.owner.clone() };
+        let re = JobId::from_random(self.rng.bytes()).to_string();
         let call = Call { caller: Caller { re, at: Some(self.clock.device()), owner: Some(owner) }, ask };
-        let unlucky = self.chance.happens(self.weather.answer_lost);
+        let unlucky = self.rng.happens(self.faults.answer_lost);
         if !unlucky {
             return self.serve(call);
         }
-        let (delay, again) = (self.chance.magnitude(10 * MINUTE), self.chance.magnitude(10 * MINUTE));
+        let (delay, again) = (self.rng.magnitude(10 * MINUTE), self.rng.magnitude(10 * MINUTE));
         self.later(again, again, Event::Call(call.clone()));
-        if self.chance.happens(0.5) {
+        if self.rng.happens(0.5) {
             // Late: both arrive in the end, in either order.
             self.later(delay, delay, Event::Call(call));
         }
@@ -127,11 +126,11 @@ impl World {
         if self.flaw == Some(Flaw::StampsWithTheCurrentOwner) {
             caller.owner = None;
         }
-        let context = self.chance.index(CONTEXTS);
+        let context = self.rng.index(CONTEXTS);
         let (now, config) = (self.clock.device(), self.config_of(context));
         let in_time = match &call.ask {
-            Ask::Retry(id) | Ask::Discard(id) | Ask::Edit { id, .. } => check::hands::in_time(self, id),
-            Ask::Cancel(id) => check::hands::is_there(self, id),
+            Ask::Retry(id) | Ask::Discard(id) | Ask::Edit { id, .. } => check::manage::in_time(self, id),
+            Ask::Cancel(id) => check::manage::is_there(self, id),
             _ => false,
         };
         if let Ask::SetOwner { purge: Some(_), .. } = &call.ask {
@@ -186,43 +185,43 @@ impl World {
         let heard = match carried_out {
             Ok(((answer, repeated), changes)) => {
                 self.note(|| format!("{}{}: {answer:?}", call.ask.name(), if repeated { " again" } else { "" }));
-                check::hands::once(self, &call.caller.re, &answer, repeated, &changes)?;
+                check::manage::once(self, &call.caller.re, &answer, repeated, &changes)?;
                 if repeated {
                     check::committed(self, &Cause::Hand(Hand::Nothing), &changes)?;
                 } else {
                     if let Ask::Retry(id) | Ask::Discard(id) | Ask::Cancel(id) | Ask::Edit { id, .. } = &call.ask {
-                        check::hands::answered(id, in_time, answer == Answer::InTime(true))?;
+                        check::manage::answered(id, in_time, answer == Answer::InTime(true))?;
                     }
                     self.carried_out(&call, &answer, &stored, &config, &changes)?;
                     if let Some(id) = stopped {
                         self.abort(&id)?;
                     }
                 }
-                !self.chance.happens(self.weather.answer_lost)
+                !self.rng.happens(self.faults.answer_lost)
             }
             Err(error) => {
                 self.note(|| format!("{} failed: {error}", call.ask.name()));
                 // The page knows that nothing was stored; some people press the button again.
-                self.chance.happens(0.5)
+                self.rng.happens(0.5)
             }
         };
-        if !heard && !self.calm {
-            let delay = self.chance.magnitude(HOUR);
+        if !heard && !self.quiescing {
+            let delay = self.rng.magnitude(HOUR);
             self.later(delay, delay, Event::Call(call.clone()));
         }
         if let Ask::Enqueue(jobs) = call.ask
-            && self.chance.happens(0.7)
+            && self.rng.happens(0.7)
         {
-            let context = self.chance.index(CONTEXTS);
+            let context = self.rng.index(CONTEXTS);
             for asked in jobs {
                 let queue = asked.new.options.queue.unwrap_or_default();
-                self.later(0, 5, Event::Wake(context, queue, Ripen::Nothing));
+                self.later(0, 5, Event::Wake(context, queue, SkipBackoff::None));
             }
         }
         Ok(())
     }
 
-    /// Writes into the book what a message did, and checks it.
+    /// Writes into the oracle what a message did, and checks it.
     fn carried_out(
         &mut self,
         call: &Call,
@@ -242,7 +241,7 @@ impl World {
             Ask::Cancel(id) => check::committed(self, &Cause::Hand(Hand::Cancel(id)), changes),
             Ask::Edit { id, content, size, key, .. } => {
                 if *answer == Answer::InTime(true) {
-                    self.book.change(id, *content, key, size.is_some());
+                    self.oracle.change(id, *content, key, size.is_some());
                 }
                 check::committed(self, &Cause::Hand(Hand::Edit(id)), changes)
             }
@@ -254,17 +253,17 @@ impl World {
             }
             Ask::Repair => check::committed(self, &Cause::Hand(Hand::Nothing), changes),
             Ask::Pause { queue, paused } => {
-                self.book.pause(&owner, *queue, *paused);
+                self.oracle.pause(&owner, *queue, *paused);
                 check::committed(self, &Cause::Hand(Hand::Nothing), changes)
             }
             Ask::SetOwner { owner, purge } => {
-                if *owner == self.book.owner {
+                if *owner == self.oracle.owner {
                     return check::committed(self, &Cause::Hand(Hand::SignIn), changes);
                 }
-                (*owner).clone_into(&mut self.book.owner);
+                (*owner).clone_into(&mut self.oracle.owner);
                 let purged = purge.as_deref().filter(|purged| purged != owner);
                 if let Some(purged) = purged {
-                    self.book.forget_pauses(purged);
+                    self.oracle.forget_pauses(purged);
                 }
                 check::committed(self, &Cause::Hand(purged.map_or(Hand::SignIn, Hand::Purge)), changes)?;
                 let left = self.store.borrow().jobs().find(|job| purged == Some(&job.owner)).map(|job| job.id.clone());
@@ -275,7 +274,7 @@ impl World {
 
     /// A person does something to a job, or to many.
     pub(crate) fn lay_hands(&mut self) -> Checked {
-        let ask = match self.chance.below(12) {
+        let ask = match self.rng.below(12) {
             0..3 => Ask::Retry(self.some_id()),
             3..5 => Ask::Discard(self.some_id()),
             5..7 => {
@@ -286,23 +285,23 @@ impl World {
                     origin,
                     content,
                     size,
-                    key: JobId::from_random(self.chance.bytes()).to_string(),
+                    key: JobId::from_random(self.rng.bytes()).to_string(),
                 }
             }
             7 => {
-                let state = self.chance.pick([State::Failed, State::Pending]);
-                Ask::Clear(Filter { queue: Some(self.chance.pick(QUEUES).to_owned()), state: Some(state), ..Filter::default() })
+                let state = self.rng.pick([State::Failed, State::Pending]);
+                Ask::Clear(Filter { queue: Some(self.rng.pick(QUEUES).to_owned()), state: Some(state), ..Filter::default() })
             }
             8 => {
-                let queue = self.chance.happens(0.7).then(|| self.chance.pick(QUEUES));
-                Ask::Pause { queue, paused: self.chance.happens(0.4) }
+                let queue = self.rng.happens(0.7).then(|| self.rng.pick(QUEUES));
+                Ask::Pause { queue, paused: self.rng.happens(0.4) }
             }
             9 => Ask::Cancel(self.some_id()),
-            10 if self.chance.happens(0.5) => Ask::Repair,
-            10 => Ask::Compact { failed: self.chance.happens(0.5).then(|| self.chance.pick([0, HOUR])) },
+            10 if self.rng.happens(0.5) => Ask::Repair,
+            10 => Ask::Compact { failed: self.rng.happens(0.5).then(|| self.rng.pick([0, HOUR])) },
             _ => {
-                let owner = self.chance.pick(OWNERS);
-                let purge = self.chance.happens(0.1).then(|| self.book.owner.clone());
+                let owner = self.rng.pick(OWNERS);
+                let purge = self.rng.happens(0.1).then(|| self.oracle.owner.clone());
                 Ask::SetOwner { owner, purge }
             }
         };
@@ -311,12 +310,12 @@ impl World {
 
     /// Some job's id: mostly of one that is stored, most likely of one that ended.
     fn some_id(&mut self) -> JobId {
-        let ended = self.chance.happens(0.5);
+        let ended = self.rng.happens(0.5);
         let store = self.store.borrow();
         let ids: Vec<&JobId> = store.jobs().filter(|job| !ended || !job.is_live()).map(|job| &job.id).collect();
-        match ids.get(self.chance.index(ids.len())) {
+        match ids.get(self.rng.index(ids.len())) {
             Some(id) => (*id).clone(),
-            None => JobId::from_random(self.chance.bytes()),
+            None => JobId::from_random(self.rng.bytes()),
         }
     }
 
@@ -333,17 +332,17 @@ impl World {
     /// A page looks at what is stored.
     pub(crate) fn look(&mut self) -> Checked {
         let config = self.config_of(0);
-        if self.chance.happens(0.5) {
+        if self.rng.happens(0.5) {
             let id = self.some_id();
             if let Ok(view) = self.read(async |tx| read::get(tx, &id, &config).await)? {
-                check::hands::seen(self, &id, view.as_ref())?;
+                check::manage::seen(self, &id, view.as_ref())?;
             }
             return Ok(());
         }
         let filter = Filter { limit: Some(1_000), ..Filter::default() };
         if let Ok(views) = self.read(async |tx| read::list(tx, &filter, &config).await)? {
             let status = self.store.borrow().ledger().map(Status::of);
-            check::hands::listed(self, &views, status)?;
+            check::manage::listed(self, &views, status)?;
         }
         Ok(())
     }

@@ -8,14 +8,14 @@
 use std::collections::BTreeMap;
 
 use shearwater_core::{
-    http::reply::{Reply, Response},
+    http::reply::{AttemptResult, Response},
     time::unit::{MINUTE, SECOND},
 };
 
 use crate::{
-    chance::Chance,
     check::{Checked, Promise, Violation},
     flaw::Flaw,
+    rng::Rng,
 };
 
 /// The origins that jobs are sent to.
@@ -35,7 +35,7 @@ pub(crate) struct Request<'a> {
 
 /// What the client gets to see, and after how long; no reply at all from a server that hangs.
 pub(crate) struct Answer {
-    pub(crate) reply: Option<Reply>,
+    pub(crate) reply: Option<AttemptResult>,
     pub(crate) after: u64,
 }
 
@@ -95,38 +95,38 @@ impl Servers {
     }
 
     /// A request arrives.
-    pub(crate) fn take(&mut self, request: &Request<'_>, elapsed: u64, misconduct: f64, chance: &mut Chance) -> Checked<Answer> {
+    pub(crate) fn take(&mut self, request: &Request<'_>, elapsed: u64, misconduct: f64, rng: &mut Rng) -> Checked<Answer> {
         self.arrivals += 1;
-        let after = if chance.happens(misconduct / 3.0) { chance.magnitude(3 * MINUTE) } else { chance.between(1, 300) };
+        let after = if rng.happens(misconduct / 3.0) { rng.magnitude(3 * MINUTE) } else { rng.between(1, 300) };
         if self.down_until.get(request.origin).is_some_and(|until| elapsed < *until) {
-            return Ok(Answer { reply: Some(Reply::Unreachable), after });
+            return Ok(Answer { reply: Some(AttemptResult::Unreachable), after });
         }
-        let mut conduct = if chance.happens(misconduct) { misbehave(chance) } else { Conduct::Handles };
+        let mut conduct = if rng.happens(misconduct) { misbehave(rng) } else { Conduct::Handles };
         if request.method == "DELETE" && matches!(conduct, Conduct::Fails(404)) {
             // Not a failure: what was to go is gone.
             conduct = Conduct::Handles;
         }
         let reply = match conduct {
-            Conduct::Drops => Some(Reply::Unreachable),
+            Conduct::Drops => Some(AttemptResult::Unreachable),
             Conduct::Hangs => None,
-            Conduct::Fails(status) => Some(failure(status, chance)),
-            Conduct::Handles => Some(self.handle(request, chance)?),
-            Conduct::DropsAfterHandling => self.handle(request, chance).map(|_| Some(Reply::Unreachable))?,
-            Conduct::HangsAfterHandling => self.handle(request, chance).map(|_| None)?,
-            Conduct::FailsAfterHandling(status) => self.handle(request, chance).map(|_| Some(failure(status, chance)))?,
+            Conduct::Fails(status) => Some(failure(status, rng)),
+            Conduct::Handles => Some(self.handle(request, rng)?),
+            Conduct::DropsAfterHandling => self.handle(request, rng).map(|_| Some(AttemptResult::Unreachable))?,
+            Conduct::HangsAfterHandling => self.handle(request, rng).map(|_| None)?,
+            Conduct::FailsAfterHandling(status) => self.handle(request, rng).map(|_| Some(failure(status, rng)))?,
         };
         Ok(Answer { reply, after })
     }
 
-    fn handle(&mut self, request: &Request<'_>, chance: &mut Chance) -> Checked<Reply> {
+    fn handle(&mut self, request: &Request<'_>, rng: &mut Rng) -> Checked<AttemptResult> {
         if request.body.is_some_and(|body| body != request.content) {
             return Err(Violation::new(Promise::Durable, format!("{} arrived with another request's body", request.key)));
         }
-        let gone = request.method == "DELETE" && chance.happens(0.3) && !self.effects.contains_key(request.key);
+        let gone = request.method == "DELETE" && rng.happens(0.3) && !self.effects.contains_key(request.key);
         let ordinal = self.handled.len() as u64;
         self.handled.entry(request.key.to_owned()).or_insert(ordinal);
         if gone {
-            return Ok(status(chance.pick([404, 410])));
+            return Ok(status(rng.pick([404, 410])));
         }
         let known = self.effects.insert(request.key.to_owned(), request.content);
         if known.is_some_and(|known| known != request.content) {
@@ -139,38 +139,37 @@ impl Servers {
                 return Err(Violation::new(Promise::Once, format!("content {} had {effects} effects", request.content)));
             }
         }
-        Ok(if chance.happens(0.05) { Reply::Opaque } else { status(chance.pick([200, 201, 204])) })
+        Ok(if rng.happens(0.05) { AttemptResult::Opaque } else { status(rng.pick([200, 201, 204])) })
     }
 }
 
-fn misbehave(chance: &mut Chance) -> Conduct {
-    let server_error = chance.pick([500, 502, 503, 429, 408]);
-    let refusal = chance.pick([400, 401, 403, 404, 409, 412, 422, 501, 507]);
-    chance
-        .weighted(&[
-            (4, Conduct::Drops),
-            (4, Conduct::DropsAfterHandling),
-            (1, Conduct::Hangs),
-            (1, Conduct::HangsAfterHandling),
-            (6, Conduct::Fails(server_error)),
-            (2, Conduct::FailsAfterHandling(server_error)),
-            (4, Conduct::Fails(refusal)),
-        ])
-        .unwrap_or(Conduct::Handles)
+fn misbehave(rng: &mut Rng) -> Conduct {
+    let server_error = rng.pick([500, 502, 503, 429, 408]);
+    let refusal = rng.pick([400, 401, 403, 404, 409, 412, 422, 501, 507]);
+    rng.weighted(&[
+        (4, Conduct::Drops),
+        (4, Conduct::DropsAfterHandling),
+        (1, Conduct::Hangs),
+        (1, Conduct::HangsAfterHandling),
+        (6, Conduct::Fails(server_error)),
+        (2, Conduct::FailsAfterHandling(server_error)),
+        (4, Conduct::Fails(refusal)),
+    ])
+    .unwrap_or(Conduct::Handles)
 }
 
-fn status(status: u16) -> Reply {
-    Reply::Status(Response { status, ..Response::default() })
+fn status(status: u16) -> AttemptResult {
+    AttemptResult::Status(Response { status, ..Response::default() })
 }
 
-fn failure(status: u16, chance: &mut Chance) -> Reply {
-    let patience = matches!(status, 429 | 503) && chance.happens(0.6);
-    let retry_after = patience.then(|| match chance.below(8) {
+fn failure(status: u16, rng: &mut Rng) -> AttemptResult {
+    let patience = matches!(status, 429 | 503) && rng.happens(0.6);
+    let retry_after = patience.then(|| match rng.below(8) {
         0 => "soon".to_owned(),
         1 => "99999999999".to_owned(),
-        _ => (chance.magnitude(10 * MINUTE) / SECOND).to_string(),
+        _ => (rng.magnitude(10 * MINUTE) / SECOND).to_string(),
     });
-    let exhausted = status == 429 && chance.happens(0.5);
-    let rate_limit = exhausted.then(|| format!("\"default\";r=0;t={}", chance.below(600)));
-    Reply::Status(Response { status, retry_after, rate_limit, ..Response::default() })
+    let exhausted = status == 429 && rng.happens(0.5);
+    let rate_limit = exhausted.then(|| format!("\"default\";r=0;t={}", rng.below(600)));
+    AttemptResult::Status(Response { status, retry_after, rate_limit, ..Response::default() })
 }

@@ -7,17 +7,17 @@ use shearwater_core::{
     Error, JobId, Millis,
     drain::{Budget, Command, Drain, Input, Plan, STALLED_AFTER, Summary},
     health::clock::Time,
-    http::reply::{ErrorKind, Reply, Response},
+    http::reply::{AttemptResult, ErrorKind, Response},
     queue::{
         config::{OnFailure, QueueConfig, WorkerConfig},
-        cycle::{Begin, Settings, Settlement, Turn, Turned, turn},
+        cycle::{Cycle, CycleOutcome, Settings, Settlement, Takeover, cycle},
         enqueue::{EnqueueOptions, NewJob, admit, enqueue},
         job::{Job, MOST_INTERRUPTIONS, Place, State},
         manage::{self, Body, Cancelled, Edit},
         request::RequestHead,
     },
     schedule::next_wake,
-    schedule::wakes::Ripen,
+    schedule::wakes::SkipBackoff,
     store::{
         self, Caller,
         read::{self, Filter},
@@ -82,33 +82,33 @@ impl Bench {
         self.db.borrow().job(id).unwrap().clone()
     }
 
-    fn turn(&self, wanted: &Turn) -> Turned {
+    fn cycle(&self, wanted: &Cycle) -> CycleOutcome {
         let queue = self.config.queue_or_default("q");
         let settings = Settings::new(&self.config, &queue);
-        self.write(async |tx| turn(tx, self.now, wanted, settings).await)
+        self.write(async |tx| cycle(tx, self.now, wanted, settings).await)
     }
 
-    fn first_turn(&self, holder: &str, exclusive: bool, claim: u32) -> Turned {
-        self.turn(&Turn { begin: Some(Begin { exclusive }), ..later_turn(holder, claim) })
+    fn first_turn(&self, holder: &str, exclusive: bool, claim: u32) -> CycleOutcome {
+        self.cycle(&Cycle { takeover: Some(Takeover { exclusive }), ..later_cycle(holder, claim) })
     }
 
     fn claim(&self, holder: &str, claim: u32) -> Vec<JobId> {
-        self.turn(&later_turn(holder, claim)).claimed.into_iter().map(|job| job.id).collect()
+        self.cycle(&later_cycle(holder, claim)).claimed.into_iter().map(|job| job.id).collect()
     }
 
     fn sign_in(&self, owner: &str, purge: Option<&str>) {
         self.write(async |tx| manage::set_owner(tx, self.now, owner, purge, &self.config).await);
     }
 
-    fn settle_with(&self, holder: &str, id: &JobId, reply: Reply) -> Turned {
-        let settlement = Settlement { id: id.clone(), key: id.as_str().to_owned(), reply, at: self.now, roll: 0.5 };
-        self.turn(&Turn { settle: vec![settlement], ..later_turn(holder, 0) })
+    fn settle_with(&self, holder: &str, id: &JobId, reply: AttemptResult) -> CycleOutcome {
+        let settlement = Settlement { id: id.clone(), key: id.as_str().to_owned(), result: reply, at: self.now, roll: 0.5 };
+        self.cycle(&Cycle { settle: vec![settlement], ..later_cycle(holder, 0) })
     }
 
-    fn settle(&self, holder: &str, id: &JobId, status: u16) -> Turned {
+    fn settle(&self, holder: &str, id: &JobId, status: u16) -> CycleOutcome {
         let settlement =
-            Settlement { id: id.clone(), key: id.as_str().to_owned(), reply: answer(status), at: self.now, roll: 0.5 };
-        self.turn(&Turn { settle: vec![settlement], ..later_turn(holder, 0) })
+            Settlement { id: id.clone(), key: id.as_str().to_owned(), result: answer(status), at: self.now, roll: 0.5 };
+        self.cycle(&Cycle { settle: vec![settlement], ..later_cycle(holder, 0) })
     }
 
     fn retry(&self, id: &JobId) {
@@ -122,7 +122,7 @@ impl Bench {
         })
     }
 
-    /// Starts a drain and carries out its turns until it wants something else; says what.
+    /// Starts a drain and carries out its cycles until it wants something else; says what.
     fn drain(&self, concurrency: u32) -> (Drain, Vec<Command>) {
         let plan = Plan {
             queue: "q".to_owned(),
@@ -130,7 +130,7 @@ impl Bench {
             holder: "drain".to_owned(),
             concurrency,
             budget: Budget::default(),
-            ripen: Ripen::Nothing,
+            skip: SkipBackoff::None,
             online: true,
             exclusive: true,
         };
@@ -146,7 +146,7 @@ impl Bench {
             drain.handle(self.now, input);
             while let Some(command) = drain.poll() {
                 match command {
-                    Command::Turn(turn) => inputs.push(Input::Turned(self.turn(&turn))),
+                    Command::Cycle(cycle) => inputs.push(Input::CycleCommitted(self.cycle(&cycle))),
                     Command::Tell(_) | Command::Rest(_) => {}
                     other => others.push(other),
                 }
@@ -156,15 +156,15 @@ impl Bench {
     }
 }
 
-fn later_turn(holder: &str, claim: u32) -> Turn {
-    Turn {
+fn later_cycle(holder: &str, claim: u32) -> Cycle {
+    Cycle {
         time: Time::Unasked,
         queue: "q".to_owned(),
         owner: String::new(),
         holder: holder.to_owned(),
-        begin: None,
-        ripen: Ripen::Nothing,
-        ripen_from: Millis(0),
+        takeover: None,
+        skip: SkipBackoff::None,
+        skip_from: Millis(0),
         settle: Vec::new(),
         release: Vec::new(),
         claim,
@@ -174,12 +174,12 @@ fn later_turn(holder: &str, claim: u32) -> Turn {
     }
 }
 
-fn answer(status: u16) -> Reply {
-    Reply::Status(Response { status, ..Response::default() })
+fn answer(status: u16) -> AttemptResult {
+    AttemptResult::Status(Response { status, ..Response::default() })
 }
 
-fn replied(id: &JobId, reply: Reply) -> Input {
-    Input::Replied { id: id.clone(), reply, roll: 0.5 }
+fn replied(id: &JobId, reply: AttemptResult) -> Input {
+    Input::Attempted { id: id.clone(), result: reply, roll: 0.5 }
 }
 
 fn going_on() -> QueueConfig {
@@ -339,9 +339,10 @@ fn a_wait_asked_for_after_the_clock_was_set_back_is_kept() {
     let id = bench.put(None);
     bench.claim("drain", 1);
     bench.now = Millis(NOON.0 - 2 * DAY);
-    let patience = Reply::Status(Response { status: 429, retry_after: Some("99999999".to_owned()), ..Response::default() });
-    let settlement = Settlement { id: id.clone(), key: id.as_str().to_owned(), reply: patience, at: bench.now, roll: 0.5 };
-    bench.turn(&Turn { settle: vec![settlement], ..later_turn("drain", 0) });
+    let patience =
+        AttemptResult::Status(Response { status: 429, retry_after: Some("99999999".to_owned()), ..Response::default() });
+    let settlement = Settlement { id: id.clone(), key: id.as_str().to_owned(), result: patience, at: bench.now, roll: 0.5 };
+    bench.cycle(&Cycle { settle: vec![settlement], ..later_cycle("drain", 0) });
     assert_eq!(bench.first_turn("next drain", true, 1).claimed, []);
 }
 
@@ -366,9 +367,10 @@ fn a_clock_set_forward_a_year_expires_nothing_once_the_server_was_asked() {
     let wrong = NOON.after(365 * DAY);
     bench.now = wrong;
     let asking = bench.first_turn("drain", true, 1);
-    assert!(asking.asks_time && asking.claimed.is_empty() && asking.fates.is_empty());
-    let answered = Turn { begin: Some(Begin { exclusive: true }), time: Time::Is(NOON.after(MINUTE)), ..later_turn("drain", 1) };
-    assert_eq!(bench.turn(&answered).claimed[0].id, id);
+    assert!(asking.asks_time && asking.claimed.is_empty() && asking.settled.is_empty());
+    let answered =
+        Cycle { takeover: Some(Takeover { exclusive: true }), time: Time::Is(NOON.after(MINUTE)), ..later_cycle("drain", 1) };
+    assert_eq!(bench.cycle(&answered).claimed[0].id, id);
 }
 
 #[test]
@@ -376,8 +378,8 @@ fn with_nobody_to_ask_a_job_neither_goes_nor_expires_and_the_next_wake_asks_agai
     let mut bench = Bench::new(QueueConfig::default());
     let id = bench.put(None);
     bench.now = NOON.after(365 * DAY);
-    let unknown = Turn { begin: Some(Begin { exclusive: true }), time: Time::Unknown, ..later_turn("drain", 1) };
-    assert!(bench.turn(&unknown).claimed.is_empty());
+    let unknown = Cycle { takeover: Some(Takeover { exclusive: true }), time: Time::Unknown, ..later_cycle("drain", 1) };
+    assert!(bench.cycle(&unknown).claimed.is_empty());
     assert_eq!(bench.job(&id).state, State::Pending);
     assert!(bench.first_turn("next drain", true, 1).asks_time);
 }
@@ -387,8 +389,8 @@ fn a_job_that_is_too_old_by_the_servers_time_expires() {
     let mut bench = Bench::new(QueueConfig::default());
     let id = bench.put(None);
     bench.now = NOON.after(8 * DAY);
-    let answered = Turn { begin: Some(Begin { exclusive: true }), time: Time::Is(bench.now), ..later_turn("drain", 1) };
-    assert!(bench.turn(&answered).claimed.is_empty());
+    let answered = Cycle { takeover: Some(Takeover { exclusive: true }), time: Time::Is(bench.now), ..later_cycle("drain", 1) };
+    assert!(bench.cycle(&answered).claimed.is_empty());
     assert_eq!(bench.job(&id).error.unwrap().kind, ErrorKind::Expired);
 }
 
@@ -414,10 +416,10 @@ fn five_jobs_met_by_503_close_the_origin_and_one_that_is_fresh_probes_it() {
 fn a_server_that_is_back_and_refuses_is_waited_for_as_patiently_as_before() {
     let mut bench = Bench::new(QueueConfig::default());
     let id = bench.put(None);
-    for reply in std::iter::repeat_n(Reply::Unreachable, 12).chain([answer(503)]) {
+    for reply in std::iter::repeat_n(AttemptResult::Unreachable, 12).chain([answer(503)]) {
         assert_eq!(bench.claim("drain", 1).len(), 1);
-        let settlement = Settlement { id: id.clone(), key: id.as_str().to_owned(), reply, at: bench.now, roll: 0.5 };
-        bench.turn(&Turn { settle: vec![settlement], ..later_turn("drain", 0) });
+        let settlement = Settlement { id: id.clone(), key: id.as_str().to_owned(), result: reply, at: bench.now, roll: 0.5 };
+        bench.cycle(&Cycle { settle: vec![settlement], ..later_cycle("drain", 0) });
         bench.now = bench.job(&id).next_attempt_at;
     }
     let job = bench.job(&id);
@@ -451,10 +453,10 @@ fn an_origin_that_has_nothing_left_rests() {
     bench.put(None);
     bench.claim("drain", 1);
     let rate_limit = Some("\"default\";r=0;t=30".to_owned());
-    let reply = Reply::Status(Response { status: 200, rate_limit, ..Response::default() });
-    let settlement = Settlement { id: first.clone(), key: first.as_str().to_owned(), reply, at: bench.now, roll: 0.5 };
-    let turned = bench.turn(&Turn { settle: vec![settlement], ..later_turn("drain", 1) });
-    assert_eq!((turned.claimed.len(), turned.next_due), (0, Some(bench.now.after(30 * SECOND))));
+    let reply = AttemptResult::Status(Response { status: 200, rate_limit, ..Response::default() });
+    let settlement = Settlement { id: first.clone(), key: first.as_str().to_owned(), result: reply, at: bench.now, roll: 0.5 };
+    let committed = bench.cycle(&Cycle { settle: vec![settlement], ..later_cycle("drain", 1) });
+    assert_eq!((committed.claimed.len(), committed.next_due), (0, Some(bench.now.after(30 * SECOND))));
     bench.now = bench.now.after(30 * SECOND);
     assert_eq!(bench.claim("drain", 1).len(), 1);
 }
@@ -489,8 +491,8 @@ fn a_drain_whose_replies_cannot_be_written_comes_to_its_end() {
     assert_eq!(sent(&commands), ids);
     drain.handle(bench.now, replied(&ids[0], answer(200)));
     for _ in 0..4 {
-        assert!(matches!(drain.poll(), Some(Command::Turn(_))));
-        drain.handle(bench.now, Input::TurnFailed(Error::internal("full")));
+        assert!(matches!(drain.poll(), Some(Command::Cycle(_))));
+        drain.handle(bench.now, Input::CycleFailed(Error::internal("full")));
         while let Some(command) = drain.poll() {
             assert!(matches!(command, Command::Wait(_)), "{command:?}");
         }
@@ -507,8 +509,8 @@ fn what_a_failed_turn_was_to_give_back_is_given_back_by_the_next() {
     let (mut drain, commands) = bench.drain(1);
     assert_eq!(sent(&commands), ids[..1]);
     drain.handle(bench.now, Input::Stop);
-    assert!(matches!(drain.poll(), Some(Command::Turn(turn)) if turn.release == ids[1..]));
-    drain.handle(bench.now, Input::TurnFailed(Error::internal("full")));
+    assert!(matches!(drain.poll(), Some(Command::Cycle(cycle)) if cycle.release == ids[1..]));
+    drain.handle(bench.now, Input::CycleFailed(Error::internal("full")));
     bench.feed(&mut drain, Input::Tick);
     assert_eq!(bench.job(&ids[1]).state, State::Pending);
     assert!(summary(bench.feed(&mut drain, replied(&ids[0], answer(200)))).is_some());
@@ -537,7 +539,7 @@ fn a_drain_waits_no_longer_than_for_the_first_that_is_due() {
     let (mut drain, _) = bench.drain(6);
     let first = bench.feed(
         &mut drain,
-        replied(&id, Reply::Status(Response { status: 429, retry_after: Some("15".to_owned()), ..Response::default() })),
+        replied(&id, AttemptResult::Status(Response { status: 429, retry_after: Some("15".to_owned()), ..Response::default() })),
     );
     let second = bench.feed(&mut drain, replied(&JobId::from_random([2; 16]), answer(503)));
     let waits: Vec<Millis> = first
@@ -575,7 +577,7 @@ fn what_is_at_hand_for_an_origin_found_in_trouble_is_given_back_unsent() {
     let mut troubled = 0;
     while !in_flight.is_empty() {
         let id = in_flight.remove(0);
-        let more = sent(&bench.feed(&mut drain, Input::Replied { id, reply: answer(503), roll: 0.5 }));
+        let more = sent(&bench.feed(&mut drain, Input::Attempted { id, result: answer(503), roll: 0.5 }));
         troubled += 1;
         assert!(troubled <= 5 || more.is_empty(), "sent to an origin that is closed: {more:?}");
         in_flight.extend(more);
@@ -609,7 +611,7 @@ fn a_send_that_stalls_holds_no_slot_of_another_origin() {
     let (mut drain, commands) = bench.drain(6);
     assert_eq!(sent(&commands).len(), 6, "alone, it has all slots");
     let urgent = bench.put(None);
-    let nudge = || Input::Nudge { ripen: Ripen::Nothing, online: true };
+    let nudge = || Input::Nudge { skip: SkipBackoff::None, online: true };
     assert_eq!(sent(&bench.feed(&mut drain, nudge())), []);
     let at = commands.iter().rev().find_map(|command| if let Command::Wait(at) = command { Some(*at) } else { None });
     bench.now = at.expect("a time to look again");
@@ -624,14 +626,14 @@ fn after_timeouts_the_breaker_is_asked_before_more_is_sent() {
     let (mut drain, commands) = bench.drain(6);
     assert_eq!(sent(&commands), ids[..6]);
     bench.now = bench.now.after(MINUTE);
-    // All at once, before a turn is over.
+    // All at once, before a cycle is over.
     for id in &ids[..6] {
-        drain.handle(bench.now, replied(id, Reply::TimedOut));
+        drain.handle(bench.now, replied(id, AttemptResult::TimedOut));
     }
     let mut commands = Vec::new();
     while let Some(command) = drain.poll() {
         match command {
-            Command::Turn(turn) => commands.extend(bench.feed(&mut drain, Input::Turned(bench.turn(&turn)))),
+            Command::Cycle(cycle) => commands.extend(bench.feed(&mut drain, Input::CycleCommitted(bench.cycle(&cycle)))),
             other => commands.push(other),
         }
     }
@@ -645,7 +647,7 @@ fn a_timeout_sends_nobody_after_it_while_the_others_stall() {
     let (mut drain, _) = bench.drain(6);
     bench.now = bench.now.after(MINUTE);
     for id in &ids[..6] {
-        assert_eq!(sent(&bench.feed(&mut drain, replied(id, Reply::TimedOut))), []);
+        assert_eq!(sent(&bench.feed(&mut drain, replied(id, AttemptResult::TimedOut))), []);
     }
 }
 
@@ -656,14 +658,14 @@ fn one_good_reply_lets_those_go_that_wait_because_nobody_answered() {
     let elsewhere = bench.put_to("https://b.example", None, None);
     bench.first_turn("drain", true, 5);
     for id in ids[1..].iter().chain([&elsewhere]) {
-        bench.settle_with("drain", id, Reply::Unreachable);
+        bench.settle_with("drain", id, AttemptResult::Unreachable);
     }
     assert_eq!(bench.db.borrow().ledger().unwrap().error.as_ref().unwrap().kind, ErrorKind::Network);
     assert_eq!(bench.db.borrow().ledger().unwrap().last_sync_at, None, "nobody was reached");
-    let turned = bench.settle("drain", &ids[0], 200);
-    assert!(turned.recovered);
-    assert_eq!(turned.ledger.error, None, "somebody answers");
-    assert_eq!(turned.ledger.last_sync_at, Some(bench.now));
+    let committed = bench.settle("drain", &ids[0], 200);
+    assert!(committed.recovered);
+    assert_eq!(committed.ledger.error, None, "somebody answers");
+    assert_eq!(committed.ledger.last_sync_at, Some(bench.now));
     assert_eq!(bench.claim("drain", 6), ids[1..], "at once, and only of that origin");
 }
 
@@ -672,7 +674,7 @@ fn what_a_server_asked_to_wait_for_waits_although_the_server_answers() {
     let mut bench = Bench::new(QueueConfig::default());
     let ids = [bench.put(None), bench.put(None)];
     bench.first_turn("drain", true, 2);
-    let patience = Reply::Status(Response { status: 503, retry_after: Some("60".to_owned()), ..Response::default() });
+    let patience = AttemptResult::Status(Response { status: 503, retry_after: Some("60".to_owned()), ..Response::default() });
     bench.settle_with("drain", &ids[0], patience);
     bench.settle("drain", &ids[1], 200);
     assert_eq!(bench.claim("drain", 6), []);
@@ -690,10 +692,10 @@ fn a_drain_of_an_owner_who_signs_out_claims_and_tells_nothing_more() {
     let mut end = None;
     while let Some(command) = drain.poll() {
         match command {
-            Command::Turn(turn) => drain.handle(bench.now, Input::Turned(bench.turn(&turn))),
+            Command::Cycle(cycle) => drain.handle(bench.now, Input::CycleCommitted(bench.cycle(&cycle))),
             Command::Tell(_) => told += 1,
             // The shell looks who is signed in before a request leaves.
-            Command::Send(job) => drain.handle(bench.now, replied(&job.id, Reply::Withheld("signed out".to_owned()))),
+            Command::Send(job) => drain.handle(bench.now, replied(&job.id, AttemptResult::Withheld("signed out".to_owned()))),
             Command::Done(summary) => end = Some(summary),
             _ => {}
         }
@@ -739,9 +741,9 @@ fn a_sync_by_hand_does_not_look_at_what_waits_for_its_time() {
         bench.put_with(None, Some(NOON.after(DAY)));
     }
     let soon = bench.put(None);
-    let turned = bench.turn(&Turn { ripen: Ripen::All, ..later_turn("drain", 6) });
-    assert_eq!(turned.claimed.iter().map(|job| &job.id).collect::<Vec<_>>(), [&soon]);
-    assert_eq!(turned.ripens_from, None, "there was nothing to look through");
+    let committed = bench.cycle(&Cycle { skip: SkipBackoff::All, ..later_cycle("drain", 6) });
+    assert_eq!(committed.claimed.iter().map(|job| &job.id).collect::<Vec<_>>(), [&soon]);
+    assert_eq!(committed.more_to_skip_from, None, "there was nothing to look through");
     bench.now = NOON.after(DAY);
-    assert_eq!(bench.turn(&Turn { time: Time::Is(bench.now), ..later_turn("drain", 300) }).claimed.len(), 200);
+    assert_eq!(bench.cycle(&Cycle { time: Time::Is(bench.now), ..later_cycle("drain", 300) }).claimed.len(), 200);
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shearwater_core::{JobId, Millis, http::reply::Meaning, queue::job::Job};
+use shearwater_core::{JobId, Millis, http::reply::Disposition, queue::job::Job};
 
 use crate::worker::RunNo;
 
@@ -18,7 +18,7 @@ pub(crate) enum Status {
     /// No reply yet.
     InTheAir,
     /// A reply of this meaning came.
-    Answered(Meaning),
+    Answered(Disposition),
     /// The time limit passed.
     TimedOut,
     /// The sender died.
@@ -39,7 +39,7 @@ pub(crate) struct Sending {
     /// It left the device: what happens to the sender does not stop it any more.
     pub(crate) left: bool,
     pub(crate) status: Status,
-    /// Its reply was part of a committed turn.
+    /// Its reply was part of a committed cycle.
     pub(crate) settled: bool,
 }
 

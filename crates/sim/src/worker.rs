@@ -2,7 +2,7 @@
 //!
 //! Three contexts share the store: a service worker, a dedicated worker of a page, and the service worker's next version
 //! with a configuration of its own. What one does is what `shearwater-worker` does in a browser, with a transaction for a
-//! [`Command::Turn`], a send for a [`Command::Send`], a timer for a [`Command::Wait`]. Before each
+//! [`Command::Cycle`], a send for a [`Command::Send`], a timer for a [`Command::Wait`]. Before each
 //! command, and between all that follows from it, the context may be killed.
 
 use std::collections::BTreeMap;
@@ -11,20 +11,20 @@ use shearwater_core::{
     Error, JobId,
     drain::{Command, Drain, Input, News, Plan, Summary},
     health::clock::Time,
-    http::reply::Reply,
+    http::reply::AttemptResult,
     queue::{
-        cycle::{Settings, Turn, Turned, turn},
+        cycle::{Cycle, CycleOutcome, Settings, cycle},
         job::Job,
     },
-    schedule::wakes::Ripen,
+    schedule::wakes::SkipBackoff,
     time::unit::MINUTE,
 };
 
 use crate::{
     check::{self, Cause, Checked, Promise, Violation},
     clock::Clock,
+    faults::QUEUES,
     flaw::Flaw,
-    weather::QUEUES,
     wire::{Sending, Status},
     world::{Event, World},
 };
@@ -47,26 +47,26 @@ pub(crate) struct Run {
     timer: u64,
     /// The bodies of what it claimed, read in the transaction of the claim.
     bodies: BTreeMap<JobId, u64>,
-    /// A turn was asked for and not answered yet.
-    turning: bool,
-    /// Commits in the store when the last turn was over.
+    /// A cycle was asked for and not answered yet.
+    committing: bool,
+    /// Commits in the store when the last cycle was over.
     seen: u64,
 }
 
 impl World {
     /// Something wakes `context` for `queue`: nudges the drain that is there, or starts one.
-    pub(crate) fn wake(&mut self, context: usize, queue: &str, ripen: Ripen) -> Checked {
+    pub(crate) fn wake(&mut self, context: usize, queue: &str, skip: SkipBackoff) -> Checked {
         let online = self.online;
-        self.note(|| format!("wake {context} {queue} {ripen:?}{}", if online { "" } else { ", offline" }));
+        self.note(|| format!("wake {context} {queue} {skip:?}{}", if online { "" } else { ", offline" }));
         let owner = self.store.borrow().owner().to_owned();
         let same = |run: &Run| run.context == context && run.plan.queue == queue && run.plan.owner == owner;
         let running = self.runs.iter_mut().find(|(_, run)| same(run));
         if let Some((number, run)) = running {
             let number = *number;
             if run.drain.is_some() {
-                return self.feed(number, Input::Nudge { ripen, online });
+                return self.feed(number, Input::Nudge { skip, online });
             }
-            run.plan.ripen = run.plan.ripen.max(ripen);
+            run.plan.skip = run.plan.skip.max(skip);
             run.plan.online = online;
             return Ok(());
         }
@@ -78,17 +78,16 @@ impl World {
             holder: format!("drain {number}"),
             concurrency: self.config_of(context).queue_or_default(queue).concurrency,
             budget: shearwater_core::drain::Budget::default(),
-            ripen,
+            skip,
             online,
-            exclusive: self.weather.locks,
+            exclusive: self.faults.locks,
         };
         self.runs.insert(
             number,
-            Run { context, plan, drain: None, begun: (0, 0), timer: 0, bodies: BTreeMap::new(), turning: false, seen: 0 },
+            Run { context, plan, drain: None, begun: (0, 0), timer: 0, bodies: BTreeMap::new(), committing: false, seen: 0 },
         );
-        let free = !self.weather.locks
-            || self.flaw == Some(Flaw::IgnoresLocks)
-            || self.locks.request(&(owner, queue.to_owned()), number);
+        let free =
+            !self.faults.locks || self.flaw == Some(Flaw::IgnoresLocks) || self.locks.request(&(owner, queue.to_owned()), number);
         if free {
             self.later(0, 3, Event::Granted(number));
         }
@@ -96,9 +95,9 @@ impl World {
     }
 
     /// Wakes some context for every queue.
-    pub(crate) fn wake_all(&mut self, ripen: Ripen) -> Checked {
-        let context = self.chance.index(CONTEXTS);
-        QUEUES.into_iter().try_for_each(|queue| self.wake(context, queue, ripen))
+    pub(crate) fn wake_all(&mut self, skip: SkipBackoff) -> Checked {
+        let context = self.rng.index(CONTEXTS);
+        QUEUES.into_iter().try_for_each(|queue| self.wake(context, queue, skip))
     }
 
     /// The lock is there: the drain starts.
@@ -150,7 +149,7 @@ impl World {
             let Some(run) = self.runs.get_mut(&number) else { return Ok(()) };
             let context = run.context;
             let Some(command) = run.drain.as_mut().and_then(Drain::poll) else { return Ok(()) };
-            if self.chance.happens(self.weather.kill) {
+            if self.rng.happens(self.faults.kill) {
                 self.kill(context);
                 return Ok(());
             }
@@ -160,13 +159,13 @@ impl World {
 
     fn carry_out(&mut self, number: RunNo, command: Command) -> Checked {
         match command {
-            Command::Turn(turn) => {
+            Command::Cycle(cycle) => {
                 if let Some(run) = self.runs.get_mut(&number)
-                    && std::mem::replace(&mut run.turning, true)
+                    && std::mem::replace(&mut run.committing, true)
                 {
-                    return Err(Violation::new(Promise::Leased, format!("drain {number} wants two turns at once")));
+                    return Err(Violation::new(Promise::Leased, format!("drain {number} wants two cycles at once")));
                 }
-                self.later(0, 20, Event::Turn(number, Box::new(turn)));
+                self.later(0, 20, Event::Cycle(number, Box::new(cycle)));
             }
             Command::Send(job) => self.send(number, *job)?,
             Command::Wait(at) => {
@@ -192,17 +191,17 @@ impl World {
 
     /// The app's own server tells the time, if it can be reached.
     pub(crate) fn time(&mut self, number: RunNo) -> Checked {
-        let replied = self.online && !self.chance.happens(self.weather.misconduct / 2.0);
+        let replied = self.online && !self.rng.happens(self.faults.misconduct / 2.0);
         let date = replied.then(|| self.clock.true_time());
         self.feed(number, Input::Time { replied, date })
     }
 
-    /// A turn's transaction runs and is committed, or not.
-    pub(crate) fn turn(&mut self, number: RunNo, mut wanted: Turn) -> Checked {
+    /// A cycle's transaction runs and is committed, or not.
+    pub(crate) fn cycle(&mut self, number: RunNo, mut wanted: Cycle) -> Checked {
         let Some(run) = self.runs.get(&number) else { return Ok(()) };
         debug_assert_eq!(run.plan.queue, wanted.queue);
         if self.flaw == Some(Flaw::NeverRecovers) {
-            wanted.begin = None;
+            wanted.takeover = None;
         }
         let (now, config) = (self.clock.device(), self.config_of_run(number));
         if self.flaw == Some(Flaw::BelievesTheClock) {
@@ -210,15 +209,15 @@ impl World {
         }
         let queue = config.queue_or_default(&wanted.queue);
         let settings = Settings::new(&config, &queue);
-        self.tally.turns += 1;
-        let heard = match self.transact(async |tx| turn(tx, now, &wanted, settings).await)? {
-            Ok((turned, changes)) => {
-                self.note(|| told(number, &wanted, &turned));
+        self.tally.cycles += 1;
+        let heard = match self.transact(async |tx| cycle(tx, now, &wanted, settings).await)? {
+            Ok((committed, changes)) => {
+                self.note(|| told(number, &wanted, &committed));
                 for settlement in &wanted.settle {
                     self.wire.settle(number, &settlement.id);
                 }
-                check::committed(self, &Cause::Turn { run: number, turn: &wanted, turned: &turned }, &changes)?;
-                Ok(turned)
+                check::committed(self, &Cause::Cycle { run: number, cycle: &wanted, committed: &committed }, &changes)?;
+                Ok(committed)
             }
             Err(error) => {
                 self.note(|| format!("turn of drain {number} failed: {error}"));
@@ -228,7 +227,7 @@ impl World {
         let store = self.store.borrow();
         if let Some(run) = self.runs.get_mut(&number) {
             run.seen = store.commits();
-            for job in heard.iter().flat_map(|turned| &turned.claimed) {
+            for job in heard.iter().flat_map(|committed| &committed.claimed) {
                 // One that was claimed before and given back may have been edited since.
                 run.bodies.remove(&job.id);
                 run.bodies.extend(store.body(job).map(|body| (job.id.clone(), body)));
@@ -239,23 +238,23 @@ impl World {
         Ok(())
     }
 
-    /// The drain hears how its turn went.
-    pub(crate) fn heard(&mut self, number: RunNo, heard: Result<Turned, Error>) -> Checked {
+    /// The drain hears how its cycle went.
+    pub(crate) fn heard(&mut self, number: RunNo, heard: Result<CycleOutcome, Error>) -> Checked {
         if let Some(run) = self.runs.get_mut(&number) {
-            run.turning = false;
+            run.committing = false;
         }
         self.feed(
             number,
             match heard {
-                Ok(turned) => Input::Turned(turned),
-                Err(error) => Input::TurnFailed(error),
+                Ok(committed) => Input::CycleCommitted(committed),
+                Err(error) => Input::CycleFailed(error),
             },
         )
     }
 
     fn send(&mut self, number: RunNo, job: Job) -> Checked {
         let key = if self.flaw == Some(Flaw::MakesKeysWhenSending) {
-            JobId::from_random(self.chance.bytes()).to_string()
+            JobId::from_random(self.rng.bytes()).to_string()
         } else {
             job.idempotency_key.clone()
         };
@@ -264,14 +263,14 @@ impl World {
         // The last look before a request leaves: another worker may have signed somebody else in.
         if job.owner != self.store.borrow().owner() && self.flaw != Some(Flaw::SendsForAnyOwner) {
             let why = "another user is signed in".to_owned();
-            let roll = self.chance.roll();
-            return self.feed(number, Input::Replied { id: job.id, reply: Reply::Withheld(why), roll });
+            let roll = self.rng.roll();
+            return self.feed(number, Input::Attempted { id: job.id, result: AttemptResult::Withheld(why), roll });
         }
         let limit = self.config_of_run(number).queue_or_default(&job.queue).send_limit(job.size);
         let since = self.clock.device();
         let sending = Sending { run: number, key, body, since, left: false, status: Status::InTheAir, settled: false, job };
         check::sends::check(self, &sending)?;
-        self.book.use_up(&sending.job.id);
+        self.oracle.use_up(&sending.job.id);
         let sent = self.wire.send(sending);
         self.later(0, 5, Event::Leaves(sent));
         self.later(limit, limit, Event::TimeUp(sent));
@@ -296,19 +295,19 @@ impl World {
         self.end_run(number);
         if summary.signed_out {
             // The shell looks after whoever is signed in now.
-            self.later(0, 5, Event::Wake(context, queue.clone(), Ripen::Nothing));
+            self.later(0, 5, Event::Wake(context, queue.clone(), SkipBackoff::None));
         }
-        if summary.again && !self.calm {
+        if summary.again && !self.quiescing {
             // The browser fires `sync` again, sooner or later or not at all.
-            let delay = self.chance.magnitude(10 * MINUTE);
-            self.later(delay, delay, Event::Wake(context, queue, Ripen::Unreachable));
+            let delay = self.rng.magnitude(10 * MINUTE);
+            self.later(delay, delay, Event::Wake(context, queue, SkipBackoff::Unreachable));
         }
         Ok(())
     }
 }
 
 impl Run {
-    /// Commits in the store when this drain's last turn was over.
+    /// Commits in the store when this drain's last cycle was over.
     pub(crate) fn seen(&self) -> u64 {
         self.seen
     }
@@ -325,17 +324,17 @@ impl Run {
     }
 }
 
-fn told(number: RunNo, turn: &Turn, turned: &Turned) -> String {
-    let claimed: Vec<u64> = turned.claimed.iter().map(|job| job.seq).collect();
-    let settled: Vec<_> = turn.settle.iter().map(|settlement| (settlement.id.as_str().get(..4), &settlement.reply)).collect();
+fn told(number: RunNo, cycle: &Cycle, committed: &CycleOutcome) -> String {
+    let claimed: Vec<u64> = committed.claimed.iter().map(|job| job.seq).collect();
+    let settled: Vec<_> = cycle.settle.iter().map(|settlement| (settlement.id.as_str().get(..4), &settlement.result)).collect();
     format!(
         "turn of drain {number} ({}{}, {:?}, seen {}): settles {settled:?}, releases {}, claims {claimed:?} of {}, next {:?}",
-        turn.queue,
-        if turn.begin.is_some() { ", first" } else { "" },
-        turn.time,
-        turned.ledger.seen.0,
-        turn.release.len(),
-        turn.claim,
-        turned.next_due,
+        cycle.queue,
+        if cycle.takeover.is_some() { ", first" } else { "" },
+        cycle.time,
+        committed.ledger.seen.0,
+        cycle.release.len(),
+        cycle.claim,
+        committed.next_due,
     )
 }

@@ -5,28 +5,28 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use futures::FutureExt;
 use shearwater_core::{
     Error, ErrorCode, JobId,
-    http::reply::Reply,
+    http::reply::AttemptResult,
     queue::{
         config::WorkerConfig,
-        cycle::{Turn, Turned},
+        cycle::{Cycle, CycleOutcome},
     },
-    schedule::wakes::Ripen,
+    schedule::wakes::SkipBackoff,
     time::unit::{DAY, HOUR, MINUTE},
 };
 
 use crate::{
     Options, Tally,
-    book::Book,
-    chance::Chance,
     check::{Checked, Promise, Violation},
     clock::{Agenda, Clock},
+    faults::{Faults, QUEUES, configuration},
     flaw::Flaw,
     locks::Locks,
+    oracle::Oracle,
     page::Call,
+    rng::Rng,
     server::{ORIGINS, Servers},
     store::{Changes, Database, Mode, SimTx},
     trace::Trace,
-    weather::{QUEUES, Weather, configuration},
     wire::{SendNo, Status, Wire},
     worker::{CONTEXTS, Run, RunNo},
 };
@@ -38,10 +38,10 @@ const MOST_JOBS: usize = 60;
 pub(crate) enum Event {
     /// The lock is there.
     Granted(RunNo),
-    /// The turn's transaction runs.
-    Turn(RunNo, Box<Turn>),
+    /// The cycle's transaction runs.
+    Cycle(RunNo, Box<Cycle>),
     /// The drain hears of it.
-    Heard(RunNo, Box<Result<Turned, Error>>),
+    Heard(RunNo, Box<Result<CycleOutcome, Error>>),
     /// A timer.
     Tick(RunNo, u64),
     /// The answer to the question for the time.
@@ -51,11 +51,11 @@ pub(crate) enum Event {
     /// It is at the server.
     Arrives(SendNo),
     /// Its reply is back.
-    Answered(SendNo, Reply),
+    Answered(SendNo, AttemptResult),
     /// Its time limit has passed.
     TimeUp(SendNo),
     /// Something wakes this context for this queue.
-    Wake(usize, String, Ripen),
+    Wake(usize, String, SkipBackoff),
     /// A page's message arrives, for the first time or again.
     Call(Call),
 }
@@ -89,8 +89,8 @@ const ACTIONS: [(u32, Action); 10] = [
 
 /// Everything there is.
 pub(crate) struct World {
-    pub(crate) chance: Chance,
-    pub(crate) weather: Weather,
+    pub(crate) rng: Rng,
+    pub(crate) faults: Faults,
     /// Of the worker that is active, and of its next version, which an update brings: they share the store.
     configs: [Rc<WorkerConfig>; 2],
     pub(crate) clock: Clock,
@@ -101,10 +101,10 @@ pub(crate) struct World {
     pub(crate) locks: Locks,
     pub(crate) wire: Wire,
     pub(crate) servers: Servers,
-    pub(crate) book: Book,
+    pub(crate) oracle: Oracle,
     pub(crate) online: bool,
     /// Nothing goes wrong any more.
-    pub(crate) calm: bool,
+    pub(crate) quiescing: bool,
     pub(crate) contents: u64,
     pub(crate) flaw: Option<Flaw>,
     pub(crate) tally: Tally,
@@ -113,12 +113,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, options: &Options) -> Self {
-        let mut chance = Chance::new(seed);
-        let weather = Weather::draw(&mut chance);
-        let configs = [Rc::new(configuration(&mut chance)), Rc::new(configuration(&mut chance))];
+        let mut rng = Rng::new(seed);
+        let faults = Faults::draw(&mut rng);
+        let configs = [Rc::new(configuration(&mut rng)), Rc::new(configuration(&mut rng))];
         let mut world = Self {
-            chance,
-            weather,
+            rng,
+            faults,
             configs,
             clock: Clock::new(),
             agenda: Agenda::new(),
@@ -128,15 +128,15 @@ impl World {
             locks: Locks::default(),
             wire: Wire::default(),
             servers: Servers::new(options.flaw),
-            book: Book::default(),
+            oracle: Oracle::default(),
             online: true,
-            calm: false,
+            quiescing: false,
             contents: 0,
             flaw: options.flaw,
             tally: Tally::default(),
             trace: Trace::new(options.tracing),
         };
-        world.note(|| format!("{weather:?}"));
+        world.note(|| format!("{faults:?}"));
         world
     }
 
@@ -145,7 +145,7 @@ impl World {
         while self.tally.steps < steps {
             self.step()?;
         }
-        self.settle_down()
+        self.quiesce()
     }
 
     /// The configuration that a context was started with; the last one runs the next version of the app's worker.
@@ -169,7 +169,7 @@ impl World {
             sends: self.wire.sends(),
             arrivals: self.servers.arrivals,
             effects: self.servers.effects(),
-            accepted: self.book.accepted(),
+            accepted: self.oracle.accepted(),
             ..self.tally
         }
     }
@@ -181,7 +181,7 @@ impl World {
 
     /// Lets `event` happen between `least` and `most` milliseconds from now.
     pub(crate) fn later(&mut self, least: u64, most: u64, event: Event) {
-        let at = self.clock.elapsed() + self.chance.between(least, most);
+        let at = self.clock.elapsed() + self.rng.between(least, most);
         self.agenda.note(at, event);
     }
 
@@ -198,18 +198,18 @@ impl World {
         Ok(self.attempt(Mode::Read, work)?.map(|(answer, _)| answer))
     }
 
-    /// Runs one transaction, which commits when `work` answers `Ok`, unless the weather has it otherwise.
+    /// Runs one transaction, which commits when `work` answers `Ok`, unless a fault is injected.
     fn attempt<R>(
         &mut self,
         mode: Mode,
         work: impl AsyncFnOnce(&SimTx<'_>) -> Result<R, Error>,
     ) -> Checked<Result<(R, Changes), Error>> {
         let store = Rc::clone(&self.store);
-        let breaks = self.chance.happens(self.weather.breaks).then(|| self.chance.below(20));
-        let full = mode == Mode::Write && self.chance.happens(self.weather.commit_fails);
+        let breaks = self.rng.happens(self.faults.breaks).then(|| self.rng.below(20));
+        let full = mode == Mode::Write && self.rng.happens(self.faults.commit_fails);
         let mut tx = SimTx::begin(&store, mode, breaks, self.flaw);
         if self.flaw == Some(Flaw::IgnoresOwners) {
-            tx.mistake_owner(Some(self.chance.pick(crate::page::OWNERS).to_owned()));
+            tx.mistake_owner(Some(self.rng.pick(crate::page::OWNERS).to_owned()));
         }
         let Some(result) = work(&tx).now_or_never() else {
             return Err(Violation::new(Promise::Live, "a transaction waits for something else than the store"));
@@ -237,26 +237,26 @@ impl World {
     fn step(&mut self) -> Checked {
         self.tally.steps += 1;
         self.trouble();
-        if self.agenda.is_empty() || self.chance.happens(0.25) { self.act() } else { self.next_event() }
+        if self.agenda.is_empty() || self.rng.happens(0.25) { self.act() } else { self.next_event() }
     }
 
     /// What nobody does: rows rot, clocks are set.
     fn trouble(&mut self) {
-        if self.chance.happens(self.weather.corrupt) {
+        if self.rng.happens(self.faults.corrupt) {
             let ids: Vec<JobId> = self.store.borrow().rows().keys().cloned().collect();
-            if let Some(id) = ids.get(self.chance.index(ids.len())) {
+            if let Some(id) = ids.get(self.rng.index(ids.len())) {
                 self.note(|| format!("the row of {id} rots"));
                 self.store.borrow_mut().corrupt(id);
             }
         }
-        if self.chance.happens(self.weather.ledger_lost) {
+        if self.rng.happens(self.faults.ledger_lost) {
             self.note(|| "the ledger rots".to_owned());
             self.store.borrow_mut().lose_ledger();
-            self.book.time_is_lost = true;
+            self.oracle.time_is_lost = true;
         }
-        if self.chance.happens(self.weather.clock_set) {
-            let ms = if self.chance.happens(0.3) { 365 * DAY } else { self.chance.magnitude(400 * DAY) };
-            if self.chance.happens(0.5) {
+        if self.rng.happens(self.faults.clock_set) {
+            let ms = if self.rng.happens(0.3) { 365 * DAY } else { self.rng.magnitude(400 * DAY) };
+            if self.rng.happens(0.5) {
                 self.note(|| format!("the clock is set forward by {ms} ms"));
                 self.clock.set_forward(ms);
             } else {
@@ -267,18 +267,18 @@ impl World {
     }
 
     fn act(&mut self) -> Checked {
-        let action = self.chance.weighted(&ACTIONS).unwrap_or(Action::Pass);
-        let context = self.chance.index(CONTEXTS);
-        let ripen = self.chance.pick([Ripen::Nothing, Ripen::Nothing, Ripen::Unreachable, Ripen::All]);
+        let action = self.rng.weighted(&ACTIONS).unwrap_or(Action::Pass);
+        let context = self.rng.index(CONTEXTS);
+        let skip = self.rng.pick([SkipBackoff::None, SkipBackoff::None, SkipBackoff::Unreachable, SkipBackoff::All]);
         match action {
             Action::Call if self.store.borrow().rows().len() < MOST_JOBS => self.call(),
             Action::Call | Action::Wake => {
-                let queue = self.chance.pick(QUEUES);
-                self.wake(context, queue, ripen)
+                let queue = self.rng.pick(QUEUES);
+                self.wake(context, queue, skip)
             }
-            Action::WakeAll => self.wake_all(ripen),
+            Action::WakeAll => self.wake_all(skip),
             Action::Kill => {
-                if self.weather.kill > 0.0 {
+                if self.faults.kill > 0.0 {
                     self.kill(context);
                 }
                 Ok(())
@@ -290,16 +290,16 @@ impl World {
                 self.online = !self.online;
                 let online = self.online;
                 self.note(|| format!("online: {online}"));
-                if online { self.wake_all(Ripen::Unreachable) } else { Ok(()) }
+                if online { self.wake_all(SkipBackoff::Unreachable) } else { Ok(()) }
             }
             Action::Down => {
-                let (origin, until) = (self.chance.pick(ORIGINS), self.clock.elapsed() + self.chance.magnitude(HOUR));
+                let (origin, until) = (self.rng.pick(ORIGINS), self.clock.elapsed() + self.rng.magnitude(HOUR));
                 self.note(|| format!("{origin} goes down"));
                 self.servers.take_down(origin, until);
                 Ok(())
             }
             Action::Pass => {
-                let until = self.clock.elapsed() + self.chance.magnitude(10 * MINUTE);
+                let until = self.clock.elapsed() + self.rng.magnitude(10 * MINUTE);
                 self.pass_until(until)
             }
         }
@@ -325,7 +325,7 @@ impl World {
         self.clock.pass_until(elapsed);
         match event {
             Event::Granted(run) => self.begin(run),
-            Event::Turn(run, turn) => self.turn(run, *turn),
+            Event::Cycle(run, cycle) => self.cycle(run, *cycle),
             Event::Heard(run, heard) => self.heard(run, *heard),
             Event::Tick(run, timer) => self.tick(run, timer),
             Event::Time(run) => self.time(run),
@@ -333,7 +333,7 @@ impl World {
             Event::Arrives(send) => self.arrives(send),
             Event::Answered(send, reply) => self.answered(send, reply),
             Event::TimeUp(send) => self.time_up(send),
-            Event::Wake(context, queue, ripen) => self.wake(context, &queue, ripen),
+            Event::Wake(context, queue, skip) => self.wake(context, &queue, skip),
             Event::Call(call) => self.serve(call),
         }
     }

@@ -19,8 +19,8 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use crate::{
-    gate::Gate,
     js::{self, Blob},
+    latch::Latch,
 };
 
 /// A body up to this many bytes is stored as an `ArrayBuffer`; a `Blob` costs a file each.
@@ -158,20 +158,20 @@ fn unreadable(error: JsValue) -> Error {
 }
 
 thread_local! {
-    /// The lines whose bodies are being read, in the order in which their messages came; each until its gate opens.
-    static READING: RefCell<Vec<(String, Gate<()>)>> = RefCell::default();
+    /// The lines whose bodies are being read, in the order in which their messages came; each until its latch opens.
+    static READING: RefCell<Vec<(String, Latch<()>)>> = RefCell::default();
 }
 
 /// A message's place among those that have jobs of the same queue and key. It ends with the reading, be that with
 /// an error.
 struct Line {
-    done: Gate<()>,
-    before: Vec<Gate<()>>,
+    done: Latch<()>,
+    before: Vec<Latch<()>>,
 }
 
 impl Line {
     fn join(jobs: &[NewJob]) -> Self {
-        let mut line = Self { done: Gate::new(), before: Vec::new() };
+        let mut line = Self { done: Latch::new(), before: Vec::new() };
         READING.with_borrow_mut(|reading| {
             let others = reading.len();
             for options in jobs.iter().map(|job| &job.options) {
@@ -180,7 +180,7 @@ impl Line {
                 // One after the other is how the jobs of a key come.
                 if reading.len() == others || reading.last().is_some_and(|(last, _)| *last != name) {
                     line.before
-                        .extend(reading.iter().take(others).filter(|(other, _)| *other == name).map(|(_, gate)| gate.clone()));
+                        .extend(reading.iter().take(others).filter(|(other, _)| *other == name).map(|(_, latch)| latch.clone()));
                     reading.push((name, line.done.clone()));
                 }
             }
@@ -190,15 +190,15 @@ impl Line {
 
     /// Waits for those that came before.
     async fn wait(&self) {
-        for gate in &self.before {
-            gate.passed().await;
+        for latch in &self.before {
+            latch.wait().await;
         }
     }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        READING.with_borrow_mut(|reading| reading.retain(|(_, gate)| !gate.is(&self.done)));
+        READING.with_borrow_mut(|reading| reading.retain(|(_, latch)| !latch.is(&self.done)));
         self.done.open(());
     }
 }

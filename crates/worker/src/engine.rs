@@ -16,7 +16,7 @@ use shearwater_core::{
         job::State,
     },
     schedule::next_wake,
-    schedule::wakes::{Ripen, WakeReason},
+    schedule::wakes::{SkipBackoff, WakeReason},
     store::ledger::Ledger,
     wire::text::Text,
 };
@@ -24,17 +24,14 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use crate::{
-    auth::Auth,
     clock::{self, Timer},
-    fetch::Sends,
-    gate::Gate,
+    drain::{auth::Auth, fetch::Sends, locks::Asked, task::DrainTask},
     host::Host,
     idb::Mode,
     intake::Intake,
     js::{self, BroadcastChannel},
-    locks::Asked,
+    latch::Latch,
     reply::Probe,
-    runner::Running,
     store::Store,
 };
 
@@ -42,7 +39,7 @@ use crate::{
 const TOLD_WITHIN: u64 = 20;
 
 /// Milliseconds between two tries of what found nobody that are owed to mere hope.
-const HOPE: u64 = 5_000;
+const UNREACHABLE_RETRY_INTERVAL: u64 = 5_000;
 
 /// See the module.
 pub struct Engine {
@@ -57,7 +54,7 @@ pub struct Engine {
     /// To all pages; `None` where the browser has no `BroadcastChannel`.
     pub channel: Option<BroadcastChannel>,
     /// Drains at work, one for each owner's share of a queue at most.
-    pub running: RefCell<Vec<Rc<Running>>>,
+    pub running: RefCell<Vec<Rc<DrainTask>>>,
     /// New jobs on their way to the disk.
     pub intake: Intake,
     /// Sends on their way.
@@ -67,23 +64,23 @@ pub struct Engine {
     /// Places that were probed lately.
     pub probes: RefCell<Vec<Probe>>,
     /// Answers under way, by the page's `re`: a message that is repeated joins the first.
-    pub answering: RefCell<Vec<(String, crate::gate::Gate<JsValue>)>>,
+    pub answering: RefCell<Vec<(String, crate::latch::Latch<JsValue>)>>,
     /// Sync tags that the browser holds, as far as this worker knows.
     tags: RefCell<Vec<String>>,
     /// The latest ledger seen, for statuses between transactions.
     pub seen: RefCell<Ledger>,
     /// A broadcast that is about to be made.
-    soon: RefCell<Option<(Gate<()>, Timer)>>,
+    soon: RefCell<Option<(Latch<()>, Timer)>>,
     /// The time of the next wake, as pages were told last.
     pub told: Cell<Option<Option<Millis>>>,
-    /// Why the last turn of a drain could not be written.
+    /// Why the last cycle of a drain could not be written.
     pub trouble: RefCell<Option<LastError>>,
     /// The app's credentials.
     pub auth: Auth,
     /// A look at who is signed in that is under way: sends that begin together share one.
-    looking: RefCell<Option<Gate<Result<Option<String>, Error>>>>,
+    looking: RefCell<Option<Latch<Result<Option<String>, Error>>>>,
     /// When what found nobody was last tried for the sake of hope.
-    hoped_at: Cell<Millis>,
+    unreachable_retried_at: Cell<Millis>,
     resumed: Cell<bool>,
 }
 
@@ -109,7 +106,7 @@ impl Engine {
             trouble: RefCell::default(),
             auth: Auth::default(),
             looking: RefCell::default(),
-            hoped_at: Cell::default(),
+            unreachable_retried_at: Cell::default(),
             resumed: Cell::new(false),
             config,
         })
@@ -121,19 +118,19 @@ impl Engine {
     }
 
     /// Starts to drain the current owner's share of one queue, or joins the drain that is at work on it.
-    pub fn start(self: &Rc<Self>, queue: &str, ripen: Ripen) -> Rc<Running> {
-        self.start_by(queue, ripen, None)
+    pub fn start(self: &Rc<Self>, queue: &str, skip: SkipBackoff) -> Rc<DrainTask> {
+        self.start_by(queue, skip, None)
     }
 
     /// As [`Engine::start`]; the queue's lock may have been asked for already.
-    pub fn start_by(self: &Rc<Self>, queue: &str, ripen: Ripen, lock: Option<Asked>) -> Rc<Running> {
+    pub fn start_by(self: &Rc<Self>, queue: &str, skip: SkipBackoff, lock: Option<Asked>) -> Rc<DrainTask> {
         let owner = self.owner();
-        let same = |running: &&Rc<Running>| running.queue == queue && running.owner == owner;
+        let same = |running: &&Rc<DrainTask>| running.queue == queue && running.owner == owner;
         let existing = self.running.borrow().iter().find(same).cloned();
-        existing.inspect(|running| running.nudge(self, ripen)).unwrap_or_else(|| {
-            let running = Running::new(queue, &owner, ripen);
+        existing.inspect(|running| running.nudge(self, skip)).unwrap_or_else(|| {
+            let running = DrainTask::new(queue, &owner, skip);
             self.running.borrow_mut().push(Rc::clone(&running));
-            let lock = lock.unwrap_or_else(|| Running::lock(self, queue, &owner));
+            let lock = lock.unwrap_or_else(|| DrainTask::lock(self, queue, &owner));
             spawn_local(Rc::clone(&running).run(Rc::clone(self), lock));
             running
         })
@@ -144,11 +141,11 @@ impl Engine {
     ///
     /// # Errors
     /// The first store failure that ended a drain.
-    pub async fn drain_all(self: &Rc<Self>, queues: &[String], ripen: Ripen) -> Result<bool, Error> {
-        let drains: Vec<_> = queues.iter().map(|queue| self.start(queue, ripen)).collect();
+    pub async fn drain_all(self: &Rc<Self>, queues: &[String], skip: SkipBackoff) -> Result<bool, Error> {
+        let drains: Vec<_> = queues.iter().map(|queue| self.start(queue, skip)).collect();
         let (mut again, mut error) = (false, None);
         for running in drains {
-            let summary = running.over.passed().await;
+            let summary = running.over.wait().await;
             again |= summary.again;
             error = error.or(summary.error);
         }
@@ -157,7 +154,7 @@ impl Engine {
 
     /// Has the drains of `owner`'s share of one queue, or of all, send nothing more.
     pub fn stop(self: &Rc<Self>, owner: &str, queue: Option<&str>) {
-        let theirs = |running: &&Rc<Running>| running.owner == owner && queue.is_none_or(|queue| running.queue == queue);
+        let theirs = |running: &&Rc<DrainTask>| running.owner == owner && queue.is_none_or(|queue| running.queue == queue);
         let running: Vec<_> = self.running.borrow().iter().filter(theirs).cloned().collect();
         for running in running {
             running.stop(self);
@@ -174,10 +171,10 @@ impl Engine {
     }
 
     /// Waits for the drains of these queues that are at work, and starts none.
-    pub async fn linger(&self, queues: &[String]) {
+    pub async fn wait_for_drains(&self, queues: &[String]) {
         let running: Vec<_> = self.running.borrow().iter().filter(|running| queues.contains(&running.queue)).cloned().collect();
         for running in running {
-            running.over.passed().await;
+            running.over.wait().await;
         }
     }
 
@@ -186,10 +183,10 @@ impl Engine {
     /// # Errors
     /// The first store failure that ended a drain.
     pub async fn drain_now(self: &Rc<Self>, queues: &[String]) -> Result<SyncResult, Error> {
-        let rests: Vec<_> = queues.iter().map(|queue| self.start(queue, Ripen::All).rested()).collect();
+        let rests: Vec<_> = queues.iter().map(|queue| self.start(queue, SkipBackoff::All).rested()).collect();
         let mut total = Ok(SyncResult::default());
         for rest in rests {
-            let rested = rest.passed().await;
+            let rested = rest.wait().await;
             total = total.and_then(|mut total| {
                 total.add(&rested?);
                 Ok(total)
@@ -199,7 +196,7 @@ impl Engine {
     }
 
     /// A drain ended: free its place, and have the browser come again if need be.
-    pub fn drained(self: &Rc<Self>, running: &Rc<Running>, summary: &Summary) {
+    pub fn drained(self: &Rc<Self>, running: &Rc<DrainTask>, summary: &Summary) {
         self.running.borrow_mut().retain(|other| !Rc::ptr_eq(other, running));
         // A `sync` event that leaves work is rejected instead: to register its tag while it is being
         // fired makes Chromium fire it again at once, and again.
@@ -207,7 +204,7 @@ impl Engine {
             self.register(&running.queue);
         }
         if summary.signed_out && self.has_work(&self.seen.borrow(), &running.queue) {
-            self.start(&running.queue, Ripen::Nothing);
+            self.start(&running.queue, SkipBackoff::None);
         }
     }
 
@@ -219,7 +216,7 @@ impl Engine {
             ledger.own_queues().map(|known| known.queue.clone()).filter(waits).collect()
         };
         for other in others {
-            self.start(&other, Ripen::Unreachable);
+            self.start(&other, SkipBackoff::Unreachable);
         }
     }
 
@@ -251,7 +248,7 @@ impl Engine {
     pub async fn is_signed_in(self: &Rc<Self>, owner: &str) -> Result<bool, Error> {
         let look = self.looking.borrow().clone();
         let look = look.unwrap_or_else(|| {
-            let look = Gate::new();
+            let look = Latch::new();
             self.looking.replace(Some(look.clone()));
             let engine = Rc::clone(self);
             spawn_local({
@@ -265,7 +262,7 @@ impl Engine {
             look
         });
         // While the store does not say, nobody has signed in since what was claimed was claimed.
-        Ok(look.passed().await?.is_none_or(|current| current == owner))
+        Ok(look.wait().await?.is_none_or(|current| current == owner))
     }
 
     /// Queues in which a wake for this reason finds something to do now; costs a look at the indexes.
@@ -275,23 +272,23 @@ impl Engine {
     ///
     /// # Errors
     /// What the store answers.
-    pub async fn due(&self, reason: WakeReason) -> Result<(Vec<String>, Ripen), Error> {
+    pub async fn due(&self, reason: WakeReason) -> Result<(Vec<String>, SkipBackoff), Error> {
         let now = clock::now();
-        let since = now.since(self.hoped_at.get()).max(self.hoped_at.get().since(now));
-        let hopeful = reason.is_hopeful() && (since > HOPE || reason == WakeReason::Online);
-        let ripen = if hopeful { Ripen::Unreachable } else { Ripen::Nothing };
-        if hopeful {
-            self.hoped_at.set(now);
+        let since = now.since(self.unreachable_retried_at.get()).max(self.unreachable_retried_at.get().since(now));
+        let skips = reason.retries_unreachable() && (since > UNREACHABLE_RETRY_INTERVAL || reason == WakeReason::Online);
+        let skip = if skips { SkipBackoff::Unreachable } else { SkipBackoff::None };
+        if skips {
+            self.unreachable_retried_at.set(now);
         }
         let (queues, ledger) = self
             .store
             .run(Mode::Read, async |db| {
                 let ledger = shearwater_core::store::read_ledger(db).await?;
-                Ok((next_wake::due(db, &ledger, now, ripen).await?, ledger))
+                Ok((next_wake::due(db, &ledger, now, skip).await?, ledger))
             })
             .await?;
         self.saw(&ledger);
-        Ok((queues, ripen))
+        Ok((queues, skip))
     }
 
     /// Queues of the current owner that have jobs to send.
@@ -333,7 +330,7 @@ impl Engine {
     ///
     /// # Errors
     /// What the store answers.
-    pub async fn outlook(&self) -> Result<(Ledger, Option<Millis>), Error> {
+    pub async fn ledger_and_next_wake(&self) -> Result<(Ledger, Option<Millis>), Error> {
         self.store
             .run(Mode::Read, async |db| {
                 let ledger = shearwater_core::store::read_ledger(db).await?;
@@ -347,13 +344,13 @@ impl Engine {
     pub async fn next(&self) -> Option<Millis> {
         match self.told.get() {
             Some(told) => told,
-            None => self.outlook().await.ok().and_then(|(_, next)| next),
+            None => self.ledger_and_next_wake().await.ok().and_then(|(_, next)| next),
         }
     }
 
     /// Broadcasts the status as it is stored now.
     pub async fn tell_now(&self, event: Option<Event>) {
-        match self.outlook().await {
+        match self.ledger_and_next_wake().await {
             Ok((ledger, next)) => {
                 self.seen.replace(ledger);
                 self.tell_next(next, event);
@@ -372,23 +369,23 @@ impl Engine {
 
     /// Broadcasts a change that an answer has told already to the page that asked: soon, so that a burst of
     /// changes is one word to the other pages.
-    pub fn tell_soon(self: &Rc<Self>, next: Option<Millis>) -> Gate<()> {
+    pub fn tell_soon(self: &Rc<Self>, next: Option<Millis>) -> Latch<()> {
         self.told.set(Some(next));
         let mut soon = self.soon.borrow_mut();
-        if let Some((gate, _)) = soon.as_ref() {
-            return gate.clone();
+        if let Some((latch, _)) = soon.as_ref() {
+            return latch.clone();
         }
-        let gate = Gate::new();
+        let latch = Latch::new();
         let engine = Rc::clone(self);
         let timer = Timer::start(TOLD_WITHIN, move || {
             let ended = engine.soon.take();
             engine.tell_next(engine.told.get().flatten(), None);
-            if let Some((gate, _)) = ended {
-                gate.open(());
+            if let Some((latch, _)) = ended {
+                latch.open(());
             }
         });
-        *soon = Some((gate.clone(), timer));
-        gate
+        *soon = Some((latch.clone(), timer));
+        latch
     }
 
     /// Has the browser fire a `sync` event for this queue, where it can. The request is on its way when

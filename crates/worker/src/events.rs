@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use shearwater_core::{Error, queue::manage, schedule::wakes::Ripen, store::Caller};
+use shearwater_core::{Error, queue::manage, schedule::wakes::SkipBackoff, store::Caller};
 
-use crate::{clock, engine::Engine, idb::Mode, runner::Running};
+use crate::{clock, drain::task::DrainTask, engine::Engine, idb::Mode};
 
 /// A `sync` event: drains the queue of that name. Answers whether retryable work is left, so that the
 /// event can be rejected and the browser comes again; at its last chance the tag is registered anew.
@@ -20,12 +20,12 @@ pub async fn sync(engine: &Rc<Engine>, tag: &str, last_chance: bool) -> Result<b
     let queue = [tag.to_owned()];
     // It comes while the store is looked at; of an owner whom a fresh worker takes for nobody, it is the wrong one.
     let owner = engine.owner();
-    let lock = Running::lock(engine, tag, &owner);
+    let lock = DrainTask::lock(engine, tag, &owner);
     let outcome = match engine.ledger().await {
         Ok(ledger) if engine.has_work(&ledger, tag) => {
             let lock = (ledger.owner == owner).then_some(lock);
-            engine.start_by(tag, Ripen::Unreachable, lock).for_sync_event.set(true);
-            engine.drain_all(&queue, Ripen::Nothing).await
+            engine.start_by(tag, SkipBackoff::Unreachable, lock).for_sync_event.set(true);
+            engine.drain_all(&queue, SkipBackoff::None).await
         }
         other => other.map(|_| false),
     };
@@ -45,7 +45,7 @@ pub async fn sync(engine: &Rc<Engine>, tag: &str, last_chance: bool) -> Result<b
 pub async fn periodic(engine: &Rc<Engine>) -> Result<(), Error> {
     engine.first_wake();
     let queues = engine.queues().await?;
-    engine.drain_all(&queues, Ripen::Unreachable).await?;
+    engine.drain_all(&queues, SkipBackoff::Unreachable).await?;
     let now = clock::now();
     engine.store.run(Mode::Relaxed, async |db| manage::compact(db, now, None, &Caller::default(), &engine.config).await).await?;
     Ok(())
@@ -58,7 +58,7 @@ pub async fn periodic(engine: &Rc<Engine>) -> Result<(), Error> {
 pub async fn resume(engine: &Rc<Engine>) -> Result<(), Error> {
     if engine.first_wake() {
         let queues = engine.queues().await?;
-        engine.drain_all(&queues, Ripen::Nothing).await?;
+        engine.drain_all(&queues, SkipBackoff::None).await?;
     }
     Ok(())
 }

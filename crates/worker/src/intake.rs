@@ -18,7 +18,7 @@ use shearwater_core::{
 };
 use wasm_bindgen::JsValue;
 
-use crate::{clock, engine::Engine, gate::Gate, idb::Mode};
+use crate::{clock, engine::Engine, idb::Mode, latch::Latch};
 
 /// Calls that share a transaction at most.
 const MOST_CALLS: usize = 256;
@@ -47,7 +47,7 @@ pub struct Arrival {
 }
 
 /// A call, and who waits for it.
-type Waiting = (Arrival, Gate<Result<Ledger, Error>>);
+type Waiting = (Arrival, Latch<Result<Ledger, Error>>);
 
 impl Engine {
     /// Stores a call's jobs; returns the ledger once they are on the disk.
@@ -58,8 +58,8 @@ impl Engine {
         if !arrival.repeat {
             self.store.expect_room(arrival.size)?;
         }
-        let gate = Gate::new();
-        self.intake.waiting.borrow_mut().push((arrival, gate.clone()));
+        let latch = Latch::new();
+        self.intake.waiting.borrow_mut().push((arrival, latch.clone()));
         if !self.intake.writing.replace(true) {
             let engine = Rc::clone(self);
             // By itself: whoever came first is not to wait for all who come after.
@@ -74,18 +74,18 @@ impl Engine {
                 engine.intake.writing.set(false);
             });
         }
-        gate.passed().await
+        latch.wait().await
     }
 
     async fn write_together(&self, batch: Vec<Waiting>) {
         if batch.len() > 1 {
             let arrivals: Vec<&Arrival> = batch.iter().map(|(arrival, _)| arrival).collect();
             if let Ok(ledger) = self.write(&arrivals).await {
-                batch.into_iter().for_each(|(_, gate)| gate.open(Ok(ledger.clone())));
+                batch.into_iter().for_each(|(_, latch)| latch.open(Ok(ledger.clone())));
                 return;
             }
         }
-        for (arrival, gate) in batch {
+        for (arrival, latch) in batch {
             // On a full disk little is tried: where one has found no room, one as large is not written either.
             let has_room = if arrival.repeat { Ok(()) } else { self.store.expect_room(arrival.size) };
             let written = match has_room {
@@ -95,7 +95,7 @@ impl Engine {
             if written.as_ref().is_err_and(|error| error.code == ErrorCode::QuotaExceeded) {
                 self.store.note_full(arrival.size);
             }
-            gate.open(written);
+            latch.open(written);
         }
     }
 

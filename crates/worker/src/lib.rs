@@ -11,25 +11,22 @@
 //! every event that waits (they race against it), aborts what is being fetched, and has [`renew`] put a fresh
 //! instance in place; that one finds the dead drain's leases and takes the jobs back.
 
-mod auth;
 mod body;
 mod clock;
 mod codec;
+mod drain;
 mod engine;
 mod events;
+mod failpoints;
 mod fault;
-mod fetch;
-mod gate;
 mod host;
 mod idb;
 mod intake;
 mod js;
-mod locks;
+mod latch;
 mod messages;
 mod migrations;
-mod points;
 mod reply;
-mod runner;
 mod store;
 mod tell;
 

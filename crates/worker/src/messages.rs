@@ -9,7 +9,7 @@ use js_sys::{Array, Function};
 use shearwater_bridge::{decode, encode};
 use shearwater_core::{
     Error, ErrorCode, JobId,
-    apart::apart,
+    boxed::boxed,
     http::fetchable,
     metrics,
     protocol::{self, Envelope, Event, Op, VERSION},
@@ -20,7 +20,7 @@ use shearwater_core::{
         manage::{self, Body, Cancelled, Edit},
         request::RequestHead,
     },
-    schedule::wakes::Ripen,
+    schedule::wakes::SkipBackoff,
     store::{
         Answer, Caller, Tx,
         ledger::Ledger,
@@ -32,7 +32,7 @@ use shearwater_core::{
 };
 use wasm_bindgen::prelude::*;
 
-use crate::{body, clock, engine::Engine, gate::Gate, idb::Mode, intake::Arrival, js, points, store::Db};
+use crate::{body, clock, engine::Engine, failpoints, idb::Mode, intake::Arrival, js, latch::Latch, store::Db};
 
 /// An answer, and what remains to be done after it.
 struct Done {
@@ -56,28 +56,29 @@ enum Then {
     /// The status changed.
     Tell(Option<Event>),
     /// There may be something to send in these queues, and pages are to hear of this first.
-    Drain(Vec<String>, Option<Event>, Ripen),
+    Drain(Vec<String>, Option<Event>, SkipBackoff),
     /// There are new jobs in these queues.
     Stored(Vec<String>),
     /// What waits in these queues may be tried.
-    Wake(Vec<String>, Ripen),
+    Wake(Vec<String>, SkipBackoff),
     /// The drains of these queues are to come to their end.
-    Linger(Vec<String>),
+    WaitForDrains(Vec<String>),
 }
 
 /// Answers one message by `reply`, then does what it set off.
 pub async fn handle(engine: &Rc<Engine>, data: JsValue, reply: Function) {
     let re = js::get(&data, "re").as_string().unwrap_or_default();
-    let joined = engine.answering.borrow().iter().find(|(known, _)| !re.is_empty() && *known == re).map(|(_, gate)| gate.clone());
-    if let Some(gate) = joined {
+    let joined =
+        engine.answering.borrow().iter().find(|(known, _)| !re.is_empty() && *known == re).map(|(_, latch)| latch.clone());
+    if let Some(latch) = joined {
         // The same message again, while the first is still being worked on.
-        post(engine, &reply, &gate.passed().await);
+        post(engine, &reply, &latch.wait().await);
         return;
     }
     // Whatever a fresh worker is asked first, an earlier one may have left work in its hands.
     let first = engine.first_wake();
-    let gate = Gate::new();
-    engine.answering.borrow_mut().push((re.clone(), gate.clone()));
+    let latch = Latch::new();
+    engine.answering.borrow_mut().push((re.clone(), latch.clone()));
     let outcome = carry_out(engine, data).await;
     engine.answering.borrow_mut().retain(|(known, _)| *known != re);
     let (message, then) = match outcome {
@@ -105,7 +106,7 @@ pub async fn handle(engine: &Rc<Engine>, data: JsValue, reply: Function) {
             engine.register(queue);
         }
     }
-    gate.open(message.clone());
+    latch.open(message.clone());
     post(engine, &reply, &message);
     match then {
         Then::Nothing => {}
@@ -117,34 +118,34 @@ pub async fn handle(engine: &Rc<Engine>, data: JsValue, reply: Function) {
             match next {
                 Some(next) => {
                     let told = engine.tell_soon(next);
-                    drain(engine, &queues, Ripen::Nothing).await;
-                    told.passed().await;
+                    drain(engine, &queues, SkipBackoff::None).await;
+                    told.wait().await;
                 }
                 None => engine.tell_now(None).await,
             }
         }
-        Then::Drain(mut queues, event, ripen) => {
+        Then::Drain(mut queues, event, skip) => {
             queues.retain(|queue| !engine.is_paused(queue));
             if queues.is_empty() {
                 engine.tell_now(event).await;
             } else {
                 engine.tell_next(Some(clock::now()), event);
-                drain(engine, &queues, ripen).await;
+                drain(engine, &queues, skip).await;
             }
         }
-        Then::Wake(queues, ripen) => drain(engine, &queues, ripen).await,
-        Then::Linger(queues) => engine.linger(&queues).await,
+        Then::Wake(queues, skip) => drain(engine, &queues, skip).await,
+        Then::WaitForDrains(queues) => engine.wait_for_drains(&queues).await,
     }
     if first {
         match engine.queues().await {
-            Ok(queues) => drain(engine, &queues, Ripen::Nothing).await,
+            Ok(queues) => drain(engine, &queues, SkipBackoff::None).await,
             Err(error) => engine.log_error(&error.message),
         }
     }
 }
 
-async fn drain(engine: &Rc<Engine>, queues: &[String], ripen: Ripen) {
-    if let Err(error) = engine.drain_all(queues, ripen).await {
+async fn drain(engine: &Rc<Engine>, queues: &[String], skip: SkipBackoff) {
+    if let Err(error) = engine.drain_all(queues, skip).await {
         engine.log_error(&error.message);
     }
 }
@@ -183,16 +184,16 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
     let config = &engine.config;
     // One at a time is what a message needs of these.
     let work = match envelope.op {
-        Op::Enqueue(protocol::Enqueue { jobs, repeat }) => apart(store_jobs(engine, jobs, bodies, repeat, caller)),
-        Op::Get(id) => apart(async move {
+        Op::Enqueue(protocol::Enqueue { jobs, repeat }) => boxed(store_jobs(engine, jobs, bodies, repeat, caller)),
+        Op::Get(id) => boxed(async move {
             let job = engine.store.run(Mode::Read, async |db| read::get(db, &id, config).await).await?;
             Ok(look(&job))
         }),
-        Op::List(filter) => apart(async move {
+        Op::List(filter) => boxed(async move {
             let jobs = engine.store.run(Mode::Read, async |db| read::list(db, &filter, config).await).await?;
             Ok(look(&jobs))
         }),
-        Op::Retry(id) => apart(async move {
+        Op::Retry(id) => boxed(async move {
             let queue = RefCell::new(None);
             let changed = change(engine, &caller, "retry-after", &|db: Rc<Db>| {
                 Box::pin(async {
@@ -204,7 +205,7 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
             .await?;
             Ok(changed.of_job(queue.take(), None))
         }),
-        Op::Discard(id) => apart(async move {
+        Op::Discard(id) => boxed(async move {
             let queue = RefCell::new(None);
             let changed = change(engine, &caller, "discard-after", &|db: Rc<Db>| {
                 Box::pin(async {
@@ -217,23 +218,23 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
             // Those behind it may go now.
             Ok(changed.of_job(queue.take(), Some(Event::Removed(vec![id.clone()]))))
         }),
-        Op::Cancel(id) => apart(cancel(engine, id, caller)),
+        Op::Cancel(id) => boxed(cancel(engine, id, caller)),
         Op::Edit(protocol::Edit { id, request, headers, body }) => {
             let bytes = bodies.into_iter().next().unwrap_or_default();
-            apart(edit(engine, id, request, headers, body.then_some(bytes), caller))
+            boxed(edit(engine, id, request, headers, body.then_some(bytes), caller))
         }
-        Op::Clear(filter) => apart(async move {
+        Op::Clear(filter) => boxed(async move {
             let changed = change(engine, &caller, "clear-after", &|db: Rc<Db>| {
                 Box::pin(async { Ok(Answer::Removed(manage::clear(&*{ db }, now, &filter, &caller).await?)) })
             })
             .await?;
             changed.of_all(engine, Some(Event::Removed(Vec::new()))).await
         }),
-        Op::Sync(queue) => apart(sync(engine, queue, caller)),
-        Op::Pause(queue) => apart(pause(engine, queue, true, caller)),
-        Op::Resume(queue) => apart(pause(engine, queue, false, caller)),
-        Op::SetOwner(protocol::SetOwner { owner, purge }) => apart(set_owner(engine, owner, purge, caller)),
-        Op::Metrics => apart(async move {
+        Op::Sync(queue) => boxed(sync(engine, queue, caller)),
+        Op::Pause(queue) => boxed(pause(engine, queue, true, caller)),
+        Op::Resume(queue) => boxed(pause(engine, queue, false, caller)),
+        Op::SetOwner(protocol::SetOwner { owner, purge }) => boxed(set_owner(engine, owner, purge, caller)),
+        Op::Metrics => boxed(async move {
             let (metrics, ledger) = engine
                 .store
                 .run(Mode::Read, async |db| Ok((metrics::read(db, now).await?, shearwater_core::store::read_ledger(db).await?)))
@@ -242,7 +243,7 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
             js::set(&ok, "quarantine", &engine.store.quarantine(&ledger.owner).await?);
             Ok(Done { ok, ledger: None, dropped: Vec::new(), then: Then::Nothing })
         }),
-        Op::Repair => apart(async move {
+        Op::Repair => boxed(async move {
             let changed = change(engine, &caller, "repair-after", &|db: Rc<Db>| {
                 Box::pin(async { Ok(Answer::Repaired(repair::repair(&*{ db }).await?)) })
             })
@@ -253,26 +254,26 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Done, Error> {
             js::set(&done.ok, "quarantine", &engine.store.quarantine(&owner).await?);
             Ok(done)
         }),
-        Op::Compact(protocol::Compact { failed }) => apart(async move {
+        Op::Compact(protocol::Compact { failed }) => boxed(async move {
             let changed = change(engine, &caller, "compact-after", &|db: Rc<Db>| {
                 Box::pin(async { Ok(Answer::Compacted(manage::compact(&*{ db }, now, failed, &caller, config).await?)) })
             })
             .await?;
             changed.of_all(engine, Some(Event::Removed(Vec::new()))).await
         }),
-        Op::Export(filter) => apart(export(engine, filter)),
-        Op::Status => apart(async move {
-            let (ledger, next) = engine.outlook().await?;
+        Op::Export(filter) => boxed(export(engine, filter)),
+        Op::Status => boxed(async move {
+            let (ledger, next) = engine.ledger_and_next_wake().await?;
             let mut status = engine.status(&ledger);
             status.next_sync_at = next;
             engine.saw(&ledger);
             Ok(look(&status))
         }),
-        Op::Wake(reason) => apart(async move {
-            let (queues, ripen) = engine.due(reason).await?;
+        Op::Wake(reason) => boxed(async move {
+            let (queues, skip) = engine.due(reason).await?;
             // A drain tells at its end. Without one: what was committed last may never have been told, for
             // its worker was stopped in between, and the page wakes because it knows no better.
-            let then = if queues.is_empty() { Then::Tell(None) } else { Then::Wake(queues, ripen) };
+            let then = if queues.is_empty() { Then::Tell(None) } else { Then::Wake(queues, skip) };
             Ok(Done { ok: JsValue::NULL, ledger: None, dropped: Vec::new(), then })
         }),
     };
@@ -292,7 +293,7 @@ async fn sync(engine: &Rc<Engine>, queue: Option<String>, caller: Caller) -> Res
     };
     let result = engine.drain_now(&queues).await?;
     // The event lives on while the rest of the work does.
-    Ok(Done::after(encode(&result), engine.ledger().await?, Then::Linger(queues)))
+    Ok(Done::after(encode(&result), engine.ledger().await?, Then::WaitForDrains(queues)))
 }
 
 async fn set_owner(engine: &Rc<Engine>, owner: Option<String>, purge: Option<String>, caller: Caller) -> Result<Done, Error> {
@@ -359,13 +360,13 @@ struct Changed {
 impl Changed {
     /// The answer to a change of one job: whether it came in time. `queue` is where the job is or was.
     fn of_job(self, queue: Option<String>, event: Option<Event>) -> Done {
-        let then = queue.map_or(Then::Nothing, |queue| Then::Drain(vec![queue], event, Ripen::Nothing));
+        let then = queue.map_or(Then::Nothing, |queue| Then::Drain(vec![queue], event, SkipBackoff::None));
         Done::after(self.ok(), self.ledger, then)
     }
 
     /// The answer to a change of many jobs.
     async fn of_all(self, engine: &Rc<Engine>, event: Option<Event>) -> Result<Done, Error> {
-        let then = Then::Drain(engine.queues().await?, event.filter(|_| !self.repeated), Ripen::Nothing);
+        let then = Then::Drain(engine.queues().await?, event.filter(|_| !self.repeated), SkipBackoff::None);
         Ok(Done::after(self.ok(), self.ledger, then))
     }
 
@@ -400,7 +401,7 @@ async fn change_in<'w>(
 ) -> Result<Changed, Error> {
     let (answer, repeated, ledger) = engine.store.once(mode, caller, work).await?;
     engine.store.note_room();
-    points::reach(point).await;
+    failpoints::reach(point).await;
     Ok(Changed { answer, repeated, ledger })
 }
 
@@ -449,9 +450,9 @@ async fn store_jobs(
         }
         admitted.push((job, body));
     }
-    points::reach("enqueue-before").await;
+    failpoints::reach("enqueue-before").await;
     let ledger = engine.take_in(Arrival { caller, jobs: admitted, repeat, size: total }).await?;
-    points::reach("enqueue-after").await;
+    failpoints::reach("enqueue-after").await;
     Ok(Done { dropped, ..Done::after(encode(&ids), ledger, Then::Stored(queues)) })
 }
 
@@ -558,7 +559,7 @@ async fn pause(engine: &Rc<Engine>, queue: Option<String>, paused: bool, caller:
     engine.saw(&changed.ledger);
     // Whoever resumes hopes, as one whose network is back does.
     let queues = engine.queues().await?;
-    Ok(Done::after(changed.ok(), changed.ledger, Then::Drain(queues, None, Ripen::Unreachable)))
+    Ok(Done::after(changed.ok(), changed.ledger, Then::Drain(queues, None, SkipBackoff::Unreachable)))
 }
 
 /// Has the platform parse the URL; answers its origin.

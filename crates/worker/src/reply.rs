@@ -13,7 +13,7 @@ use std::rc::Rc;
 use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Millis,
-    http::reply::{KeptResponse, Reply, Response},
+    http::reply::{AttemptResult, KeptResponse, Response},
     queue::{
         config::{KeepResponse, QueueConfig},
         job::Job,
@@ -25,10 +25,10 @@ use wasm_bindgen_futures::JsFuture;
 
 use crate::{
     clock::{self, Timer},
+    drain::fetch::Sending,
     engine::Engine,
-    fetch::Sending,
-    gate::Gate,
     js,
+    latch::Latch,
 };
 
 /// Characters of an error reply that are kept for people.
@@ -50,7 +50,7 @@ const PROBE_PATIENCE: u64 = 5_000;
 const PROBE_HOLDS: u64 = 1_000;
 
 /// A place that was probed, when, and whether it could be reached.
-pub type Probe = (String, Millis, Gate<bool>);
+pub type Probe = (String, Millis, Latch<bool>);
 
 /// Why redirects are not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,22 +64,22 @@ pub enum Guard {
 }
 
 /// Reads the response of a send.
-pub async fn read(response: js::Response, sending: &Rc<Sending>, queue: &QueueConfig, guard: Option<Guard>) -> Reply {
+pub async fn read(response: js::Response, sending: &Rc<Sending>, queue: &QueueConfig, guard: Option<Guard>) -> AttemptResult {
     if response.kind() == "opaqueredirect" {
         return match guard {
             // Not sent again by itself: a server may redirect whom it has served.
-            Some(Guard::Suspicion) => Reply::Redirected(LEADS_NOWHERE.to_owned()),
-            Some(Guard::Credentials) => Reply::Redirected(
+            Some(Guard::Suspicion) => AttemptResult::Redirected(LEADS_NOWHERE.to_owned()),
+            Some(Guard::Credentials) => AttemptResult::Redirected(
                 "the server redirects, and headers of the auth hook are not sent along to another address: queue the job for \
                  the address that it redirects to. The server may have acted on it"
                     .to_owned(),
             ),
-            _ => Reply::Redirected("the server redirects, and the request says not to follow".to_owned()),
+            _ => AttemptResult::Redirected("the server redirects, and the request says not to follow".to_owned()),
         };
     }
     let status = response.status();
     if status == 0 {
-        return Reply::Opaque;
+        return AttemptResult::Opaque;
     }
     let headers = response.headers();
     let kind = headers.get("content-type");
@@ -103,7 +103,7 @@ pub async fn read(response: js::Response, sending: &Rc<Sending>, queue: &QueueCo
         reply.excerpt = excerpt(&body, sending).await;
     }
     body.let_go(sending);
-    Reply::Status(reply)
+    AttemptResult::Status(reply)
 }
 
 async fn kept(keep: &KeepResponse, status: u16, headers: &js::Headers, body: &Body, sending: &Rc<Sending>) -> KeptResponse {
@@ -175,16 +175,16 @@ impl Body {
 /// Of the app's own server a redirect that leads nowhere looks like no network. Where the server can be reached all the
 /// same, the job's next try does not follow redirects ([`looks_for_redirect`]): if there is one, that is what was wrong.
 /// Not after a plain outage, for many a server answers a form that it has taken by a redirect.
-pub async fn explain_rejection(engine: &Rc<Engine>, job: &Job) -> Reply {
+pub async fn explain_rejection(engine: &Rc<Engine>, job: &Job) -> AttemptResult {
     if !engine.is_online() {
-        return Reply::Unreachable;
+        return AttemptResult::Unreachable;
     }
     if job.origin != engine.origin {
         // By a method that changes nothing (RFC 9110 §9.2.1).
         if !probe(engine, job.request.url.clone(), "no-cors").await {
-            return Reply::Unreachable;
+            return AttemptResult::Unreachable;
         }
-        return Reply::Hidden(
+        return AttemptResult::Hidden(
             [
                 job.origin.as_str(),
                 " can be reached, but its response is hidden from this page: does it answer with \
@@ -195,16 +195,18 @@ pub async fn explain_rejection(engine: &Rc<Engine>, job: &Job) -> Reply {
     }
     let own = js::get2(&js_sys::global(), "location", "href").as_string().unwrap_or_default();
     if !probe(engine, own, "same-origin").await {
-        return Reply::Unreachable;
+        return AttemptResult::Unreachable;
     }
     if job.request.integrity.as_deref().is_some_and(|integrity| !integrity.is_empty()) {
-        return Reply::Hidden("the response does not match the request's integrity; the server may have acted on it".to_owned());
+        return AttemptResult::Hidden(
+            "the response does not match the request's integrity; the server may have acted on it".to_owned(),
+        );
     }
     let mut suspects = engine.suspects.borrow_mut();
     if suspects.len() < MOST_SUSPECTS && !suspects.contains(&job.id) {
         suspects.push(job.id.clone());
     }
-    Reply::Unreachable
+    AttemptResult::Unreachable
 }
 
 /// Why following a redirect of the app's own server found nobody.
@@ -225,9 +227,9 @@ async fn probe(engine: &Rc<Engine>, url: String, mode: &'static str) -> bool {
     let (now, key) = (clock::now(), url.clone());
     let known = engine.probes.borrow().iter().find(|(other, at, _)| *other == key && now.0.abs_diff(at.0) < PROBE_HOLDS).cloned();
     if let Some((.., answer)) = known {
-        return answer.passed().await;
+        return answer.wait().await;
     }
-    let answer = Gate::new();
+    let answer = Latch::new();
     {
         let mut probes = engine.probes.borrow_mut();
         probes.retain(|(_, at, _)| now.0.abs_diff(at.0) < PROBE_HOLDS);

@@ -7,7 +7,7 @@ use shearwater_core::{
         Broadcast, Event, VERSION,
         view::{JobView, Status},
     },
-    queue::cycle::Fate,
+    queue::cycle::Settled,
     store::ledger::Ledger,
     wire::text::Text,
 };
@@ -47,14 +47,14 @@ impl Engine {
         status
     }
 
-    /// Tells pages what a turn of a drain changed.
+    /// Tells pages what a cycle of a drain changed.
     pub fn tell_news(&self, news: News) {
-        let mut jobs = Vec::with_capacity(news.fates.len() + news.claimed.len());
-        for fate in news.fates {
-            match fate {
-                Fate::Delivered(outcome) => jobs.push(JobView::delivered(*outcome)),
-                Fate::Kept(job) => jobs.push(JobView::of(*job, None, &news.ledger, &self.config)),
-                Fate::Late => {}
+        let mut jobs = Vec::with_capacity(news.settled.len() + news.claimed.len());
+        for settled in news.settled {
+            match settled {
+                Settled::Delivered(outcome) => jobs.push(JobView::delivered(*outcome)),
+                Settled::Kept(job) => jobs.push(JobView::of(*job, None, &news.ledger, &self.config)),
+                Settled::Late => {}
             }
         }
         for job in news.claimed.into_iter().chain(news.released) {

@@ -45,7 +45,7 @@ if (query.has("log")) {
 importScripts("/shearwater/worker.js");
 
 const config = query.get("config");
-// Where the crash tests stop; see crates/worker/src/points.rs.
+// Where the crash tests stop; see crates/worker/src/failpoints.rs.
 self.shearwaterPoint = query.get("point");
 shearwater.start(config ? JSON.parse(config) : undefined);
 

@@ -1,14 +1,14 @@
 //! What a drain puts into its next cycle, and what it makes of one that was committed or aborted.
 
-use super::{Command, Drain, MOST_FAILED_TURNS, News, fair_share};
+use super::{Command, Drain, MOST_FAILED_CYCLES, News, fair_share};
 use crate::{
     error::{Error, ErrorCode},
     health::{clock::Time, origin::OriginHealth},
     queue::{
-        cycle::{Fate, Turn, Turned},
+        cycle::{Cycle, CycleOutcome, Settled},
         job::{Job, State},
     },
-    schedule::wakes::Ripen,
+    schedule::wakes::SkipBackoff,
     store::ledger::Ledger,
     time::{Millis, unit},
 };
@@ -17,52 +17,53 @@ use crate::{
 const LONGEST_WAKE: u64 = 10 * unit::MINUTE;
 
 impl Drain {
-    pub(super) fn turned(&mut self, now: Millis, turned: Turned) {
-        let turn = self.turning.take();
-        self.failed_turns = 0;
+    pub(super) fn committed(&mut self, now: Millis, committed: CycleOutcome) {
+        let cycle = self.committing.take();
+        self.failed_cycles = 0;
         self.suspects.retain(|(id, _)| self.settle.iter().any(|settlement| settlement.id == *id));
-        let in_trouble = turned.ledger.origins.iter().filter(|origin| origin.is_in_trouble());
+        let in_trouble = committed.ledger.origins.iter().filter(|origin| origin.is_in_trouble());
         self.troubled = in_trouble.map(|origin| origin.origin.clone()).collect();
-        let is_current = turned.ledger.owner == self.plan.owner;
+        let is_current = committed.ledger.owner == self.plan.owner;
         self.signed_out = !is_current;
         let cancelled = std::mem::take(&mut self.cancelled);
-        if turned.asks_time && !self.stopping && is_current {
-            self.begin = turn.as_ref().and_then(|turn| turn.begin);
-            self.ripen = self.ripen.max(turn.as_ref().map_or(Ripen::Nothing, |turn| turn.ripen));
+        if committed.asks_time && !self.stopping && is_current {
+            self.takeover = cycle.as_ref().and_then(|cycle| cycle.takeover);
+            self.skip = self.skip.max(cycle.as_ref().map_or(SkipBackoff::None, |cycle| cycle.skip));
             self.asking = true;
             self.out.push(Command::AskTime);
         }
         // Unless there was a new reason meanwhile, which begins anew.
-        if let (Some(from), Some(turn), Ripen::Nothing) = (turned.ripens_from, &turn, self.ripen) {
-            (self.ripen, self.ripen_from) = (turn.ripen, from);
+        if let (Some(from), Some(cycle), SkipBackoff::None) = (committed.more_to_skip_from, &cycle, self.skip) {
+            (self.skip, self.skip_from) = (cycle.skip, from);
         }
-        let asked = turn.map_or(0, |turn| turn.claim);
-        self.exhausted = !turned.asks_time && (turned.claimed.len() as u64) < u64::from(asked);
-        self.next_due = turned.next_due;
+        let asked = cycle.map_or(0, |cycle| cycle.claim);
+        self.exhausted = !committed.asks_time && (committed.claimed.len() as u64) < u64::from(asked);
+        self.next_due = committed.next_due;
         // What was waited for may be gone; a new wait is set below.
         self.timer = None;
-        for fate in &turned.fates {
-            self.tally(fate);
+        for settled in &committed.settled {
+            self.tally(settled);
         }
-        let counts = turned.ledger.queue(&self.plan.queue, &self.plan.owner).map(|queue| queue.counts).unwrap_or_default();
+        let counts = committed.ledger.queue(&self.plan.queue, &self.plan.owner).map(|queue| queue.counts).unwrap_or_default();
         self.result.remaining = counts.pending + counts.syncing;
-        let ours = self.in_flight.len() + self.settle.len() + self.release.len() + self.claimed.len() + turned.claimed.len();
+        let ours = self.in_flight.len() + self.settle.len() + self.release.len() + self.claimed.len() + committed.claimed.len();
         self.leased_elsewhere = counts.syncing > ours as u64;
         // One that was lost, and answered while it was being claimed again, has its reply already.
-        let answered = |job: &&Job| self.settle.iter().any(|reply| reply.id == job.id && reply.key == job.idempotency_key);
+        let answered =
+            |job: &&Job| self.settle.iter().any(|settlement| settlement.id == job.id && settlement.key == job.idempotency_key);
         let (cancelled, claimed): (Vec<Job>, Vec<Job>) =
-            turned.claimed.iter().filter(|job| !answered(job)).cloned().partition(|job| cancelled.contains(&job.id));
+            committed.claimed.iter().filter(|job| !answered(job)).cloned().partition(|job| cancelled.contains(&job.id));
         self.claimed.extend(claimed);
         // It may have been retried since, and claimed anew.
         self.release.extend(cancelled.into_iter().map(|job| job.id));
-        self.spare(now, &turned.ledger);
-        let is_news = !(turned.fates.is_empty() && turned.claimed.is_empty() && turned.released.is_empty());
+        self.spare(now, &committed.ledger);
+        let is_news = !(committed.settled.is_empty() && committed.claimed.is_empty() && committed.released.is_empty());
         if is_news && is_current {
             self.out.push(Command::Tell(Box::new(News {
-                fates: turned.fates,
-                claimed: turned.claimed,
-                released: turned.released,
-                ledger: turned.ledger,
+                settled: committed.settled,
+                claimed: committed.claimed,
+                released: committed.released,
+                ledger: committed.ledger,
                 done: self.done,
                 total: self.done + self.result.remaining,
             })));
@@ -78,11 +79,11 @@ impl Drain {
         self.release.extend(Vec::<Job>::into_iter(spared).map(|job| job.id));
     }
 
-    pub(super) fn tally(&mut self, fate: &Fate) {
-        let count = match fate {
-            Fate::Delivered(_) => &mut self.result.delivered,
-            Fate::Late => return,
-            Fate::Kept(job) => match job.state {
+    pub(super) fn tally(&mut self, settled: &Settled) {
+        let count = match settled {
+            Settled::Delivered(_) => &mut self.result.delivered,
+            Settled::Late => return,
+            Settled::Kept(job) => match job.state {
                 State::Pending | State::Syncing => {
                     self.result.retried += 1;
                     return;
@@ -96,43 +97,43 @@ impl Drain {
         self.done += 1;
     }
 
-    /// Takes everything of the failed turn back, to try it again.
-    pub(super) fn turn_failed(&mut self, now: Millis, error: Error) {
-        let Some(turn) = self.turning.take() else { return };
+    /// Takes everything of the failed cycle back, to try it again.
+    pub(super) fn cycle_failed(&mut self, now: Millis, error: Error) {
+        let Some(cycle) = self.committing.take() else { return };
         self.cancelled.clear();
-        self.failed_turns += 1;
-        self.begin = turn.begin;
-        if self.ripen == Ripen::Nothing {
-            (self.ripen, self.ripen_from) = (turn.ripen, turn.ripen_from);
+        self.failed_cycles += 1;
+        self.takeover = cycle.takeover;
+        if self.skip == SkipBackoff::None {
+            (self.skip, self.skip_from) = (cycle.skip, cycle.skip_from);
         } else {
-            (self.ripen, self.ripen_from) = (self.ripen.max(turn.ripen), Millis(0));
+            (self.skip, self.skip_from) = (self.skip.max(cycle.skip), Millis(0));
         }
-        let later = std::mem::replace(&mut self.settle, turn.settle);
+        let later = std::mem::replace(&mut self.settle, cycle.settle);
         self.settle.extend(later);
-        self.release.extend(turn.release);
+        self.release.extend(cycle.release);
         self.tight |= error.code == ErrorCode::QuotaExceeded;
         self.error = Some(error);
-        if self.failed_turns >= MOST_FAILED_TURNS {
+        if self.failed_cycles >= MOST_FAILED_CYCLES {
             // What was answered and cannot be written, and what is leased, is for the next drain.
             self.gave_up = true;
             self.settle.clear();
             self.release.clear();
             self.claimed.clear();
         } else {
-            self.timer = Some(now.after(100 << (2 * self.failed_turns)));
+            self.timer = Some(now.after(100 << (2 * self.failed_cycles)));
             self.out.push(Command::Wait(self.timer.unwrap_or(now)));
         }
     }
 
-    pub(super) fn take_turn(&mut self, now: Millis) -> bool {
+    pub(super) fn begin_cycle(&mut self, now: Millis) -> bool {
         if self.stopping {
             self.release.extend(self.claimed.drain(..).map(|job| job.id));
         }
         let claim = self.room(now);
-        let wanted = self.begin.is_some()
+        let wanted = self.takeover.is_some()
             || !self.settle.is_empty()
             || !self.release.is_empty()
-            || (self.ripen > Ripen::Nothing && !self.stopping)
+            || (self.skip > SkipBackoff::None && !self.stopping)
             || (claim > 0 && !self.exhausted);
         if !wanted {
             return false;
@@ -145,13 +146,13 @@ impl Drain {
                 None => in_flight.push((origin.clone(), 1)),
             }
         }
-        let turn = Turn {
+        let cycle = Cycle {
             queue: self.plan.queue.clone(),
             owner: self.plan.owner.clone(),
             holder: self.plan.holder.clone(),
-            begin: self.begin.take(),
-            ripen: std::mem::take(&mut self.ripen),
-            ripen_from: std::mem::take(&mut self.ripen_from),
+            takeover: self.takeover.take(),
+            skip: std::mem::take(&mut self.skip),
+            skip_from: std::mem::take(&mut self.skip_from),
             time: match self.time {
                 // It was asked for at the beginning of this wake, and no wake is longer.
                 (at, Time::Is(_)) if now.since(at) > LONGEST_WAKE => Time::Unasked,
@@ -166,8 +167,8 @@ impl Drain {
             in_flight,
         };
         self.resting = false;
-        self.turning = Some(turn.clone());
-        self.out.push(Command::Turn(turn));
+        self.committing = Some(cycle.clone());
+        self.out.push(Command::Cycle(cycle));
         true
     }
 }

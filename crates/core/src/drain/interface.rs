@@ -2,14 +2,14 @@
 
 use crate::{
     error::Error,
-    http::reply::Reply,
+    http::reply::AttemptResult,
     id::JobId,
     protocol::view::SyncResult,
     queue::{
-        cycle::{Fate, Turn, Turned},
+        cycle::{Cycle, CycleOutcome, Settled},
         job::Job,
     },
-    schedule::wakes::Ripen,
+    schedule::wakes::SkipBackoff,
     store::ledger::Ledger,
     time::{Millis, unit},
 };
@@ -44,7 +44,7 @@ pub struct Plan {
     /// What the wake may spend.
     pub budget: Budget,
     /// Whose waiting the wake's reason cuts short.
-    pub ripen: Ripen,
+    pub skip: SkipBackoff,
     /// Whether the browser says that there is a network.
     pub online: bool,
     /// Whether a lock keeps all other drains of this queue out.
@@ -56,23 +56,23 @@ pub struct Plan {
 pub enum Input {
     /// It begins.
     Start,
-    /// Its turn was committed.
-    Turned(Turned),
-    /// Its turn was aborted; nothing of it is stored.
-    TurnFailed(Error),
+    /// Its cycle was committed.
+    CycleCommitted(CycleOutcome),
+    /// Its cycle was aborted; nothing of it is stored.
+    CycleFailed(Error),
     /// A reply came, or its absence is certain.
-    Replied {
+    Attempted {
         /// The job.
         id: JobId,
         /// What came back.
-        reply: Reply,
+        result: AttemptResult,
         /// A random number in `[0, 1)`.
         roll: f64,
     },
     /// There may be new work, or a reason not to wait.
     Nudge {
         /// Whose waiting is over.
-        ripen: Ripen,
+        skip: SkipBackoff,
         /// Whether there is a network.
         online: bool,
     },
@@ -94,9 +94,9 @@ pub enum Input {
 /// What a drain wants done.
 #[derive(Debug)]
 pub enum Command {
-    /// Carry out [`crate::queue::cycle::turn`] and answer `Turned` or `TurnFailed`.
-    Turn(Turn),
-    /// Send this job and answer `Replied`.
+    /// Carry out [`crate::queue::cycle::cycle`] and answer `CycleCommitted` or `CycleFailed`.
+    Cycle(Cycle),
+    /// Send this job and answer `Attempted`.
     Send(Box<Job>),
     /// Answer `Tick` at this instant. A later `Wait` replaces an earlier one.
     Wait(Millis),
@@ -110,11 +110,11 @@ pub enum Command {
     Done(Summary),
 }
 
-/// What a turn changed, for the pages.
+/// What a cycle changed, for the pages.
 #[derive(Debug)]
 pub struct News {
     /// What became of jobs.
-    pub fates: Vec<Fate>,
+    pub settled: Vec<Settled>,
     /// Jobs that are being sent now.
     pub claimed: Vec<Job>,
     /// Jobs that were claimed, and given back unsent.

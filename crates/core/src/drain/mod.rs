@@ -1,18 +1,18 @@
 //! One wake's work on one queue, as a state machine: inputs in, commands out.
 //!
 //! ```text
-//!            ┌──────────────── Turn (settle + claim, one transaction) ◀───────────┐
+//!            ┌──────────────── Cycle (settle + claim, one transaction) ◀──────────┐
 //!            ▼                                                                    │
-//!   begin ─ turning ─▶ sending (up to `concurrency` at once) ── Replied ──────────┤
+//!   begin ─ committing ─▶ sending (up to `concurrency` at once) ── Attempted ─────┤
 //!                        │                                                        │
 //!                        ├─ nothing in flight, something due soon ─▶ resting ─ Tick, Nudge
 //!                        └─ nothing in flight, nothing due soon, or the time is up ─▶ Done
 //! ```
 //!
-//! A first turn that cannot tell whether jobs have expired ([`crate::health::clock`]) claims nothing and asks for
+//! A first cycle that cannot tell whether jobs have expired ([`crate::health::clock`]) claims nothing and asks for
 //! the time; the answer begins the drain anew.
 //!
-//! Replies that come while a turn is being committed are settled together by the next one (group
+//! Replies that come while a cycle is being committed are settled together by the next one (group
 //! commit). A drain claims up to twice its concurrency, so that a slot that falls free has its next
 //! job at hand; what is claimed and not sent when the time is up, or when its origin is found in trouble,
 //! goes back.
@@ -24,17 +24,17 @@
 //!
 //! - while another origin has jobs, no origin takes more than [`fair_share`] of the slots;
 //! - a send that has been without a reply for [`STALLED_AFTER`] holds no slot of other origins any more, only of its own;
-//! - after a reply that means trouble, nothing more goes to that origin before the turn that settles the reply, nor
+//! - after a reply that means trouble, nothing more goes to that origin before the cycle that settles the reply, nor
 //!   while others of its sends stall: the circuit breaker decides there.
 //!
 //! # Owners
 //!
-//! A drain sends the jobs of one owner. When a turn finds another signed in, the drain claims nothing more, tells
+//! A drain sends the jobs of one owner. When a cycle finds another signed in, the drain claims nothing more, tells
 //! pages nothing, and ends when what it has in flight is settled. Meanwhile another drain sends the new owner's jobs.
 //!
 //! # What always holds
 //!
-//! - One turn at a time; a job is sent only after the turn that claimed it was committed.
+//! - One cycle at a time; a job is sent only after the cycle that claimed it was committed.
 //! - Of sends that are not stalled there are at most `concurrency`; of one origin's there are never more.
 //! - A reply is settled, by this drain or, if it cannot commit any more, by whoever finds its lease dead.
 //! - After [`Command::Done`] nothing of this drain is in flight.
@@ -49,10 +49,10 @@ use crate::{
     id::JobId,
     protocol::view::SyncResult,
     queue::{
-        cycle::{Begin, Settlement, Turn},
+        cycle::{Cycle, Settlement, Takeover},
         job::Job,
     },
-    schedule::wakes::Ripen,
+    schedule::wakes::SkipBackoff,
     time::Millis,
 };
 
@@ -60,19 +60,19 @@ pub use interface::{Budget, Command, Input, News, Plan, Summary};
 use slots::Flight;
 pub use slots::{STALLED_AFTER, fair_share};
 
-/// Turns that may fail in a row before a drain gives up and leaves its leases to the next one.
-const MOST_FAILED_TURNS: u32 = 4;
+/// Cycles that may fail in a row before a drain gives up and leaves its leases to the next one.
+const MOST_FAILED_CYCLES: u32 = 4;
 
 /// A drain; see the module.
 #[derive(Debug)]
 pub struct Drain {
     plan: Plan,
     deadline: Millis,
-    begin: Option<Begin>,
-    ripen: Ripen,
-    ripen_from: Millis,
-    turning: Option<Turn>,
-    failed_turns: u32,
+    takeover: Option<Takeover>,
+    skip: SkipBackoff,
+    skip_from: Millis,
+    committing: Option<Cycle>,
+    failed_cycles: u32,
     /// There was no room to write: one job at a time, which needs least, until the end of this drain.
     tight: bool,
     claimed: Vec<Job>,
@@ -81,9 +81,9 @@ pub struct Drain {
     release: Vec<JobId>,
     /// Replies that mean trouble and are not settled yet, by job, and the origins that they are about.
     suspects: Vec<(JobId, String)>,
-    /// Origins that were in trouble when the last turn was over.
+    /// Origins that were in trouble when the last cycle was over.
     troubled: Vec<String>,
-    /// Jobs that were cancelled while a turn was being committed.
+    /// Jobs that were cancelled while a cycle was being committed.
     cancelled: Vec<JobId>,
     leased_elsewhere: bool,
     exhausted: bool,
@@ -115,11 +115,11 @@ impl Drain {
     pub fn new(now: Millis, plan: Plan) -> Self {
         Self {
             deadline: now.after(plan.budget.sending),
-            begin: Some(Begin { exclusive: plan.exclusive }),
-            ripen: plan.ripen,
-            ripen_from: Millis(0),
-            turning: None,
-            failed_turns: 0,
+            takeover: Some(Takeover { exclusive: plan.exclusive }),
+            skip: plan.skip,
+            skip_from: Millis(0),
+            committing: None,
+            failed_cycles: 0,
             tight: false,
             claimed: Vec::new(),
             in_flight: Vec::new(),
@@ -152,27 +152,27 @@ impl Drain {
     pub fn handle(&mut self, now: Millis, input: Input) {
         match input {
             Input::Start => {}
-            Input::Turned(turned) => self.turned(now, turned),
-            Input::TurnFailed(error) => self.turn_failed(now, error),
-            Input::Replied { id, reply, roll } => {
+            Input::CycleCommitted(committed) => self.committed(now, committed),
+            Input::CycleFailed(error) => self.cycle_failed(now, error),
+            Input::Attempted { id, result, roll } => {
                 // A reply to nothing that is in flight says nothing, and a drain that gave up writes nothing.
                 if let Some(at) = self.in_flight.iter().position(|flight| flight.id == id) {
                     let Flight { id, key, origin, .. } = self.in_flight.swap_remove(at);
-                    if reply.is_trouble() {
+                    if result.is_trouble() {
                         self.suspects.push((id.clone(), origin));
                     }
                     // Lost and claimed again while it was in flight: this is the reply to that claim too.
                     self.claimed.retain(|job| job.id != id || job.idempotency_key != key);
-                    if self.failed_turns < MOST_FAILED_TURNS {
-                        self.settle.push(Settlement { id, key, reply, at: now, roll });
+                    if self.failed_cycles < MOST_FAILED_CYCLES {
+                        self.settle.push(Settlement { id, key, result, at: now, roll });
                     }
                 }
             }
-            Input::Nudge { ripen, online } => {
+            Input::Nudge { skip, online } => {
                 self.plan.online = online;
                 self.halted = false;
-                if ripen > Ripen::Nothing {
-                    (self.ripen, self.ripen_from) = (self.ripen.max(ripen), Millis(0));
+                if skip > SkipBackoff::None {
+                    (self.skip, self.skip_from) = (self.skip.max(skip), Millis(0));
                 }
                 self.exhausted = false;
             }
@@ -186,8 +186,8 @@ impl Drain {
             }
             Input::Cancelled(id) => {
                 self.claimed.retain(|job| job.id != id);
-                // The turn that is being committed may have claimed it just before.
-                if self.turning.is_some() {
+                // The cycle that is being committed may have claimed it just before.
+                if self.committing.is_some() {
                     self.cancelled.push(id);
                 }
             }
@@ -228,10 +228,12 @@ impl Drain {
         if self.asking && !self.stopping {
             return;
         }
-        if self.turning.is_some() || (self.failed_turns > 0 && self.failed_turns < MOST_FAILED_TURNS && self.timer.is_some()) {
+        if self.committing.is_some()
+            || (self.failed_cycles > 0 && self.failed_cycles < MOST_FAILED_CYCLES && self.timer.is_some())
+        {
             return;
         }
-        if self.failed_turns < MOST_FAILED_TURNS && self.take_turn(now) {
+        if self.failed_cycles < MOST_FAILED_CYCLES && self.begin_cycle(now) {
             return;
         }
         let due = self.next_due.filter(|due| self.room(now) > 0 && *due <= now.after(self.plan.budget.waiting));
@@ -256,7 +258,7 @@ impl Drain {
 
     fn finish(&mut self) {
         self.over = true;
-        let error = self.error.take().filter(|_| self.failed_turns > 0);
+        let error = self.error.take().filter(|_| self.failed_cycles > 0);
         let again = error.is_some()
             || self.next_due.is_some()
             || self.leased_elsewhere

@@ -71,7 +71,7 @@ impl Drain {
     }
 
     /// Whether nothing more goes to an origin before what was sent to it is settled: it has met trouble since the last
-    /// turn, or had met some and leaves others without a reply.
+    /// cycle, or had met some and leaves others without a reply.
     pub(super) fn is_suspect(&self, origin: &String, now: Millis) -> bool {
         self.suspects.iter().any(|(_, suspect)| suspect == origin)
             || (self.troubled.contains(origin) && self.has_stalled(origin, now))

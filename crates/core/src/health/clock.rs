@@ -5,7 +5,7 @@
 //! what time it was as far as known (`seen`).
 //!
 //! **Set back**: the clock says an earlier time than `device`. Then every wait that was noted by the
-//! clock before means nothing. The next turn keeps each one's length and counts it from now.
+//! clock before means nothing. The next cycle keeps each one's length and counts it from now.
 //!
 //! **Set forward**: the clock says a later time than `seen`, which it also does when the app was not
 //! used for long. The difference matters only to jobs that would expire, so only then is it looked into:
@@ -37,7 +37,7 @@ pub const PLAUSIBLE: u64 = 10 * unit::MINUTE;
 /// Wakes in a row that leave it open whether the clock is right.
 pub const MOST_DOUBTS: u32 = 10;
 
-/// What a turn knows of the time besides what the device's clock says.
+/// What a cycle knows of the time besides what the device's clock says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Time {
     /// Nobody was asked.

@@ -142,7 +142,7 @@ impl OriginHealth {
     }
 
     /// The network is said to be back: let a probe go at once.
-    pub fn ripen(&mut self, now: Millis) {
+    pub fn allow_probe(&mut self, now: Millis) {
         if let Some(until) = &mut self.closed_until {
             *until = (*until).min(now);
         }
@@ -150,7 +150,7 @@ impl OriginHealth {
 
     /// The clock was set back: what was noted by the one before means nothing.
     pub fn forget_times(&mut self, now: Millis) {
-        self.ripen(now);
+        self.allow_probe(now);
         self.rests_until = self.rests_until.min(now);
         self.retry_slot = self.retry_slot.min(now);
     }
@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(origin.permits(Millis(1_900), 1), 0);
         trouble(&mut origin, 9, 2_000);
         assert_eq!(origin.closed_until, Some(Millis(3_800)), "a failed probe waits longer");
-        origin.ripen(Millis(2_100));
+        origin.allow_probe(Millis(2_100));
         assert_eq!(origin.permits(Millis(2_100), 0), 1);
         origin.mark_well(Millis(2_100), &RetryBudget::default());
         assert_eq!(origin.permits(Millis(2_100), 5), usize::MAX);
@@ -254,7 +254,7 @@ mod tests {
     fn rest_is_kept_even_when_the_network_is_back() {
         let mut origin = OriginHealth::new("https://a.example");
         origin.rest(Millis(30_000));
-        origin.ripen(Millis(1));
+        origin.allow_probe(Millis(1));
         assert_eq!(origin.permits(Millis(29_999), 0), 0);
         assert_eq!(origin.permits(Millis(30_000), 5), usize::MAX);
         assert!(origin.is_well(Millis(30_000)));

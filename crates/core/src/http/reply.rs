@@ -1,6 +1,6 @@
 //! Decides what an attempt's reply means, by its structured status and never by its text.
 //!
-//! | reply | meaning |
+//! | reply | disposition |
 //! |---|---|
 //! | 2xx; opaque (`no-cors`) | delivered (an opaque one "unknown": no more can be known) |
 //! | 2xx that is not what the queue's `expect` says | not delivered: a captive portal burns no attempt, anything else does |
@@ -30,7 +30,7 @@ const REDIRECT: u16 = 302;
 
 /// What came back from one send, as the shell saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
+pub enum AttemptResult {
     /// A response with a status that could be read.
     Status(Response),
     /// An opaque response: the server answered, no more is known.
@@ -97,7 +97,7 @@ pub enum ErrorKind {
     Interrupted,
     /// The job is older than its `maxAge`.
     Expired,
-    /// The stored request could not be turned into a fetch.
+    /// The stored request could not be made into a fetch.
     Unsendable,
     /// It was not sent, for a reason on this side.
     Withheld,
@@ -134,7 +134,7 @@ impl LastError {
 
 /// What an attempt's reply means for its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
+pub enum Disposition {
     /// Done.
     Delivered,
     /// Try again later; counts toward `maxAttempts`.
@@ -151,50 +151,50 @@ pub enum Meaning {
 
 /// What `status` in answer to `method` means, before any queue's overrides.
 #[must_use]
-pub fn status_meaning(method: &str, status: u16) -> Meaning {
+pub fn disposition_of_status(method: &str, status: u16) -> Disposition {
     match status {
-        200..=299 => Meaning::Delivered,
-        404 | 410 if method == "DELETE" => Meaning::Delivered,
-        401 | 419 | 440 => Meaning::Blocked,
-        409 | 412 => Meaning::Conflict,
-        408 | 425 | 429 => Meaning::Retry,
-        501 | 505 | 507 => Meaning::Failed,
+        200..=299 => Disposition::Delivered,
+        404 | 410 if method == "DELETE" => Disposition::Delivered,
+        401 | 419 | 440 => Disposition::Blocked,
+        409 | 412 => Disposition::Conflict,
+        408 | 425 | 429 => Disposition::Retry,
+        501 | 505 | 507 => Disposition::Failed,
         // RFC 6585 §6: a captive portal answered in the server's place.
-        511 => Meaning::Unreachable,
-        500..=599 => Meaning::Retry,
-        _ => Meaning::Failed,
+        511 => Disposition::Unreachable,
+        500..=599 => Disposition::Retry,
+        _ => Disposition::Failed,
     }
 }
 
 /// What a reply means in a queue.
 #[must_use]
-pub fn meaning(method: &str, reply: &Reply, queue: &QueueConfig) -> Meaning {
-    let overridden = |status: u16| queue.statuses.iter().find(|(other, _)| *other == status).map(|(_, meaning)| *meaning);
+pub fn disposition(method: &str, reply: &AttemptResult, queue: &QueueConfig) -> Disposition {
+    let overridden = |status: u16| queue.statuses.iter().find(|(other, _)| *other == status).map(|(_, disposition)| *disposition);
     match reply {
-        Reply::Opaque => Meaning::Delivered,
-        Reply::Unreachable | Reply::Withheld(_) => Meaning::Unreachable,
-        Reply::TimedOut | Reply::Hidden(_) => Meaning::Retry,
-        Reply::Unsendable(_) => Meaning::Failed,
-        Reply::Redirected(_) => overridden(REDIRECT).unwrap_or(Meaning::Failed),
-        Reply::Status(response) => {
-            let meaning = overridden(response.status).unwrap_or_else(|| {
+        AttemptResult::Opaque => Disposition::Delivered,
+        AttemptResult::Unreachable | AttemptResult::Withheld(_) => Disposition::Unreachable,
+        AttemptResult::TimedOut | AttemptResult::Hidden(_) => Disposition::Retry,
+        AttemptResult::Unsendable(_) => Disposition::Failed,
+        AttemptResult::Redirected(_) => overridden(REDIRECT).unwrap_or(Disposition::Failed),
+        AttemptResult::Status(response) => {
+            let disposition = overridden(response.status).unwrap_or_else(|| {
                 // The first request under this key is still running at the server (draft
                 // Idempotency-Key §2.6): it says when to come back.
                 if response.status == 409 && response.retry_after.is_some() {
-                    Meaning::Retry
+                    Disposition::Retry
                 } else {
-                    status_meaning(method, response.status)
+                    disposition_of_status(method, response.status)
                 }
             });
             match queue.expect.as_ref().and_then(|expect| surprise(expect, response)) {
-                Some(_) if meaning == Meaning::Delivered => {
+                Some(_) if disposition == Disposition::Delivered => {
                     if is_portal(response) {
-                        Meaning::Unreachable
+                        Disposition::Unreachable
                     } else {
-                        Meaning::Retry
+                        Disposition::Retry
                     }
                 }
-                _ => meaning,
+                _ => disposition,
             }
         }
     }
@@ -219,7 +219,7 @@ fn is_portal(response: &Response) -> bool {
     response.redirected || response.content_type.as_deref().is_some_and(|kind| kind.starts_with("text/html"))
 }
 
-impl Reply {
+impl AttemptResult {
     /// The HTTP status, where one could be read.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
@@ -249,7 +249,7 @@ impl Reply {
     #[must_use]
     pub fn last_error(&self, queue: &QueueConfig) -> LastError {
         let unexpected = |response: &Response| {
-            let success = status_meaning("", response.status) == Meaning::Delivered;
+            let success = disposition_of_status("", response.status) == Disposition::Delivered;
             queue.expect.as_ref().filter(|_| success).and_then(|expect| surprise(expect, response))
         };
         let (kind, message) = match self {
@@ -302,7 +302,7 @@ crate::names!(ErrorKind {
 });
 crate::record!(KeptResponse { status: "status", headers: "headers" = Vec::new(), body: "body" });
 crate::record!(LastError { kind: "kind", status: "status", message: "message" });
-crate::names!(Meaning {
+crate::names!(Disposition {
     Delivered: "deliver",
     Retry: "retry",
     Failed: "fail",
@@ -317,50 +317,51 @@ mod tests {
 
     #[test]
     fn every_status_of_the_table() {
-        let table: &[(Meaning, &[u16])] = &[
-            (Meaning::Delivered, &[200, 201, 202, 204, 207, 299]),
-            (Meaning::Retry, &[408, 425, 429, 500, 502, 503, 504, 506, 508, 599]),
-            (Meaning::Unreachable, &[511]),
-            (Meaning::Blocked, &[401, 419, 440]),
-            (Meaning::Conflict, &[409, 412]),
-            (Meaning::Failed, &[300, 304, 400, 402, 403, 404, 405, 410, 413, 415, 422, 428, 451, 501, 505, 507, 600, 999]),
+        let table: &[(Disposition, &[u16])] = &[
+            (Disposition::Delivered, &[200, 201, 202, 204, 207, 299]),
+            (Disposition::Retry, &[408, 425, 429, 500, 502, 503, 504, 506, 508, 599]),
+            (Disposition::Unreachable, &[511]),
+            (Disposition::Blocked, &[401, 419, 440]),
+            (Disposition::Conflict, &[409, 412]),
+            (Disposition::Failed, &[300, 304, 400, 402, 403, 404, 405, 410, 413, 415, 422, 428, 451, 501, 505, 507, 600, 999]),
         ];
         for (expected, statuses) in table {
             for status in *statuses {
-                assert_eq!(status_meaning("POST", *status), *expected, "{status}");
+                assert_eq!(disposition_of_status("POST", *status), *expected, "{status}");
             }
         }
     }
 
     #[test]
     fn a_delete_of_what_is_gone_is_delivered() {
-        assert_eq!(status_meaning("DELETE", 404), Meaning::Delivered);
-        assert_eq!(status_meaning("DELETE", 410), Meaning::Delivered);
-        assert_eq!(status_meaning("DELETE", 403), Meaning::Failed);
+        assert_eq!(disposition_of_status("DELETE", 404), Disposition::Delivered);
+        assert_eq!(disposition_of_status("DELETE", 410), Disposition::Delivered);
+        assert_eq!(disposition_of_status("DELETE", 403), Disposition::Failed);
     }
 
     #[test]
     fn a_queue_overrides_single_statuses_only() {
-        let reply = |status| Reply::Status(Response { status, ..Response::default() });
-        let overrides = QueueConfig { statuses: vec![(404, Meaning::Retry), (503, Meaning::Failed)], ..QueueConfig::default() };
-        assert_eq!(meaning("POST", &reply(404), &overrides), Meaning::Retry);
-        assert_eq!(meaning("POST", &reply(503), &overrides), Meaning::Failed);
-        assert_eq!(meaning("POST", &reply(502), &overrides), Meaning::Retry);
+        let reply = |status| AttemptResult::Status(Response { status, ..Response::default() });
+        let overrides =
+            QueueConfig { statuses: vec![(404, Disposition::Retry), (503, Disposition::Failed)], ..QueueConfig::default() };
+        assert_eq!(disposition("POST", &reply(404), &overrides), Disposition::Retry);
+        assert_eq!(disposition("POST", &reply(503), &overrides), Disposition::Failed);
+        assert_eq!(disposition("POST", &reply(502), &overrides), Disposition::Retry);
     }
 
     #[test]
     fn a_409_that_says_when_to_come_back_is_no_conflict() {
         let reply = |retry_after: Option<&str>| {
-            Reply::Status(Response { status: 409, retry_after: retry_after.map(str::to_owned), ..Response::default() })
+            AttemptResult::Status(Response { status: 409, retry_after: retry_after.map(str::to_owned), ..Response::default() })
         };
-        assert_eq!(meaning("POST", &reply(Some("1")), &QueueConfig::default()), Meaning::Retry);
-        assert_eq!(meaning("POST", &reply(None), &QueueConfig::default()), Meaning::Conflict);
+        assert_eq!(disposition("POST", &reply(Some("1")), &QueueConfig::default()), Disposition::Retry);
+        assert_eq!(disposition("POST", &reply(None), &QueueConfig::default()), Disposition::Conflict);
     }
 
     #[test]
     fn text_that_speaks_of_a_status_decides_nothing() {
         let response = Response { status: 503, excerpt: Some("error 400: bad request".into()), ..Response::default() };
-        assert_eq!(meaning("POST", &Reply::Status(response), &QueueConfig::default()), Meaning::Retry);
+        assert_eq!(disposition("POST", &AttemptResult::Status(response), &QueueConfig::default()), Disposition::Retry);
     }
 
     #[test]
@@ -370,36 +371,36 @@ mod tests {
             ..QueueConfig::default()
         };
         let reply = |status, kind: &str, redirected| {
-            Reply::Status(Response { status, content_type: Some(kind.into()), redirected, ..Response::default() })
+            AttemptResult::Status(Response { status, content_type: Some(kind.into()), redirected, ..Response::default() })
         };
-        let of = |reply: &Reply| meaning("POST", reply, &queue);
-        assert_eq!(of(&reply(200, "application/JSON; charset=utf-8", false)), Meaning::Delivered);
-        assert_eq!(of(&reply(200, "text/html", false)), Meaning::Unreachable);
-        assert_eq!(of(&reply(200, "application/json", true)), Meaning::Unreachable);
-        assert_eq!(of(&reply(200, "text/plain", false)), Meaning::Retry);
-        assert_eq!(of(&reply(422, "text/html", false)), Meaning::Failed, "a refusal is one, whatever it looks like");
+        let of = |reply: &AttemptResult| disposition("POST", reply, &queue);
+        assert_eq!(of(&reply(200, "application/JSON; charset=utf-8", false)), Disposition::Delivered);
+        assert_eq!(of(&reply(200, "text/html", false)), Disposition::Unreachable);
+        assert_eq!(of(&reply(200, "application/json", true)), Disposition::Unreachable);
+        assert_eq!(of(&reply(200, "text/plain", false)), Disposition::Retry);
+        assert_eq!(of(&reply(422, "text/html", false)), Disposition::Failed, "a refusal is one, whatever it looks like");
         assert_eq!(reply(200, "text/html", false).last_error(&queue).kind, ErrorKind::Unexpected);
-        assert_eq!(meaning("POST", &reply(200, "text/html", true), &QueueConfig::default()), Meaning::Delivered);
+        assert_eq!(disposition("POST", &reply(200, "text/html", true), &QueueConfig::default()), Disposition::Delivered);
     }
 
     #[test]
     fn an_expected_status_is_one_of_those_named() {
         let queue =
             QueueConfig { expect: Some(Expect { status: vec![201, 202], ..Expect::default() }), ..QueueConfig::default() };
-        let of = |status| meaning("POST", &Reply::Status(Response { status, ..Response::default() }), &queue);
-        assert_eq!([of(201), of(202), of(200)], [Meaning::Delivered, Meaning::Delivered, Meaning::Retry]);
+        let of = |status| disposition("POST", &AttemptResult::Status(Response { status, ..Response::default() }), &queue);
+        assert_eq!([of(201), of(202), of(200)], [Disposition::Delivered, Disposition::Delivered, Disposition::Retry]);
     }
 
     #[test]
     fn a_redirect_that_is_not_followed_fails_unless_the_queue_says_otherwise() {
-        let reply = Reply::Redirected("why".into());
-        assert_eq!(meaning("POST", &reply, &QueueConfig::default()), Meaning::Failed);
-        let queue = QueueConfig { statuses: vec![(302, Meaning::Blocked)], ..QueueConfig::default() };
-        assert_eq!(meaning("POST", &reply, &queue), Meaning::Blocked);
+        let reply = AttemptResult::Redirected("why".into());
+        assert_eq!(disposition("POST", &reply, &QueueConfig::default()), Disposition::Failed);
+        let queue = QueueConfig { statuses: vec![(302, Disposition::Blocked)], ..QueueConfig::default() };
+        assert_eq!(disposition("POST", &reply, &queue), Disposition::Blocked);
     }
 
     #[test]
     fn a_reply_that_cors_hides_counts_as_an_attempt() {
-        assert_eq!(meaning("POST", &Reply::Hidden("CORS".into()), &QueueConfig::default()), Meaning::Retry);
+        assert_eq!(disposition("POST", &AttemptResult::Hidden("CORS".into()), &QueueConfig::default()), Disposition::Retry);
     }
 }

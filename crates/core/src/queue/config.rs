@@ -6,7 +6,7 @@
 use crate::{
     error::{Error, ErrorCode},
     health::origin::RetryBudget,
-    http::reply::Meaning,
+    http::reply::Disposition,
     queue::backoff::Backoff,
     time::unit,
     wire::{self, Mismatch, Value, Wire, json::Json, text::Text},
@@ -112,7 +112,7 @@ pub struct QueueConfig {
     /// Delays between attempts.
     pub backoff: Backoff,
     /// Single statuses that mean something else here: `"deliver"`, `"retry"`, `"fail"`, `"conflict"`, `"block"`.
-    pub statuses: Vec<(u16, Meaning)>,
+    pub statuses: Vec<(u16, Disposition)>,
     /// The idempotency header.
     pub idempotency: Idempotency,
     /// Milliseconds of waiting that raise a job by one priority level.
@@ -362,9 +362,9 @@ impl<T: Wire> Wire for Entries<T> {
     }
 }
 
-fn statuses(entries: Entries<Meaning>) -> Result<Vec<(u16, Meaning)>, Mismatch> {
-    let status = |(status, meaning): (String, Meaning)| match status.parse::<u16>() {
-        Ok(number @ 100..=599) => Ok((number, meaning)),
+fn statuses(entries: Entries<Disposition>) -> Result<Vec<(u16, Disposition)>, Mismatch> {
+    let status = |(status, disposition): (String, Disposition)| match status.parse::<u16>() {
+        Ok(number @ 100..=599) => Ok((number, disposition)),
         _ => Err(Mismatch::new("is not an HTTP status").within(&status).within("statuses")),
     };
     entries.0.into_iter().map(status).collect()

@@ -173,7 +173,7 @@ pub async fn enqueue<T: Tx>(
         let clock = ledger.tick(now);
         if ledger.seen == Millis(0) {
             ledger.seen = now;
-            // What the clock said before the ledger was lost is for the next turn to wonder about.
+            // What the clock said before the ledger was lost is for the next cycle to wonder about.
             ledger.device = if ledger.device == Millis::MAX { Millis::MAX } else { now };
         }
         let mut job = Job {

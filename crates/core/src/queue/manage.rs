@@ -54,7 +54,7 @@ pub async fn retry<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfig
     ledger.shift(&job, from);
     ledger.add_origin(&job);
     if ledger.origin(&job.origin).is_some() {
-        ledger.change_origin(&job.origin, now, |health| health.ripen(now));
+        ledger.change_origin(&job.origin, now, |health| health.allow_probe(now));
     }
     tx.put_job(&job)?;
     save(tx, &mut ledger).await?;

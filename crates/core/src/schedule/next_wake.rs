@@ -1,6 +1,6 @@
 //! When something may be sent next, as the store tells it.
 
-use super::wakes::Ripen;
+use super::wakes::SkipBackoff;
 use crate::{
     error::Error,
     health::{clock, origin::OriginHealth},
@@ -32,11 +32,11 @@ pub async fn next_wake<T: Tx>(tx: &T, ledger: &Ledger, now: Millis) -> Result<Op
 ///
 /// # Errors
 /// What the transaction answers.
-pub async fn due<T: Tx>(tx: &T, ledger: &Ledger, now: Millis, ripen: Ripen) -> Result<Vec<String>, Error> {
+pub async fn due<T: Tx>(tx: &T, ledger: &Ledger, now: Millis, skip: SkipBackoff) -> Result<Vec<String>, Error> {
     let mut queues = Vec::new();
     for queue in ledger.own_queues() {
-        let hopeful = ripen > Ripen::Nothing && queue.counts.pending > 0;
-        if hopeful || next_of(tx, ledger, queue, now).await?.is_some_and(|at| at <= now) {
+        let skips = skip > SkipBackoff::None && queue.counts.pending > 0;
+        if skips || next_of(tx, ledger, queue, now).await?.is_some_and(|at| at <= now) {
             queues.push(queue.queue.clone());
         }
     }

@@ -49,17 +49,17 @@ pub enum WakeReason {
 impl WakeReason {
     /// Whether it is a reason to try again what found nobody.
     #[must_use]
-    pub fn is_hopeful(self) -> bool {
+    pub fn retries_unreachable(self) -> bool {
         matches!(self, Self::Load | Self::Online | Self::Visible | Self::Focus)
     }
 }
 
 /// Whose waiting a wake cuts short.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Ripen {
+pub enum SkipBackoff {
     /// Nobody's.
     #[default]
-    Nothing,
+    None,
     /// Of those that found nobody: the browser says the network is there.
     Unreachable,
     /// Of all but those that a server told to wait: a person asked.

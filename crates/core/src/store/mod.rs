@@ -258,7 +258,7 @@ pub(crate) async fn load<T: Tx>(tx: &T) -> Result<Ledger, Error> {
 async fn lost<T: Tx>(tx: &T) -> Result<Ledger, Error> {
     let history = tx.oldest_outcomes(u32::MAX).await?.len() as u64;
     let Session { owner, paused, paused_queues, others } = tx.session().await?.unwrap_or_default();
-    // Whether the clock was set back since nobody knows: let the next turn look.
+    // Whether the clock was set back since nobody knows: let the next cycle look.
     let version = tx.first_version();
     Ok(Ledger { version, history, device: Millis::MAX, owner, paused, paused_queues, others, ..Ledger::default() })
 }

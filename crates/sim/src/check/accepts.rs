@@ -1,4 +1,4 @@
-//! Checks what `enqueue` answers, and writes it into the book.
+//! Checks what `enqueue` answers, and writes it into the oracle.
 
 use shearwater_core::{JobId, queue::config::WorkerConfig};
 
@@ -26,10 +26,10 @@ pub(crate) fn record(
             let line = options.key.clone().map(|key| (owner.to_owned(), queue.clone(), key));
             let max_age = options.max_age.unwrap_or(config.queue_or_default(&queue).max_age);
             let ripe_old = ripe_old(world, max_age);
-            world.book.accept(id, asked.content, asked.size.is_some(), line, ripe_old);
+            world.oracle.accept(id, asked.content, asked.size.is_some(), line, ripe_old);
             world.wire.forget(id.as_str());
         } else if *id == asked.new.id {
-            let known = world.book.entry(id).is_some() || world.store.borrow().outcome(id).is_some();
+            let known = world.oracle.entry(id).is_some() || world.store.borrow().outcome(id).is_some();
             ensure(known, Promise::Durable, || format!("{id} is said to be stored already, and is not"))?;
         } else {
             ensure(false, Promise::Durable, || format!("{} is answered as {id}", asked.new.id))?;

@@ -3,19 +3,19 @@
 use shearwater_core::{
     JobId,
     health::clock::PLAUSIBLE,
-    http::reply::{ErrorKind, Reply},
+    http::reply::{AttemptResult, ErrorKind},
     queue::job::{Job, Place, State},
     time::unit::{DAY, HOUR, SECOND},
 };
 
 use super::{Cause, Checked, Hand, Promise, Violation, ensure};
-use crate::{book::Fate, network::content_of, store::Changes, worker::CONTEXTS, world::World};
+use crate::{network::content_of, oracle::Departure, store::Changes, worker::CONTEXTS, world::World};
 
-/// Looks at each row that changed, and notes in the book what left the store.
+/// Looks at each row that changed, and notes in the oracle what left the store.
 pub(super) fn check(world: &mut World, cause: &Cause<'_>, changes: &Changes) -> Checked {
     for (id, (before, after)) in &changes.jobs {
         if let Some(before) = before.as_deref().filter(|_| changes.quarantined.contains(id)) {
-            world.book.put_aside(before.seq);
+            world.oracle.put_aside(before.seq);
         }
         match (before.as_deref(), after.as_deref()) {
             (None, None) => {}
@@ -31,7 +31,7 @@ pub(super) fn check(world: &mut World, cause: &Cause<'_>, changes: &Changes) -> 
         debug_assert!(after.as_ref().is_none_or(|after| after.id == *id));
     }
     for id in &changes.outcomes {
-        ensure(world.book.fate(id) == Some(Fate::Delivered), Promise::Durable, || {
+        ensure(world.oracle.departure(id) == Some(Departure::Delivered), Promise::Durable, || {
             format!("{id} is in the history and was not delivered")
         })?;
     }
@@ -40,7 +40,7 @@ pub(super) fn check(world: &mut World, cause: &Cause<'_>, changes: &Changes) -> 
 
 /// A row says what was accepted, and its body is there.
 fn as_accepted(world: &World, job: &Job) -> Checked {
-    let Some(entry) = world.book.entry(&job.id) else {
+    let Some(entry) = world.oracle.entry(&job.id) else {
         return Err(Violation::new(Promise::Durable, format!("{} is stored and was never accepted", job.id)));
     };
     let content = content_of(&job.request.url);
@@ -61,22 +61,22 @@ fn entered(cause: &Cause<'_>, job: &Job) -> Checked {
 fn left(world: &mut World, cause: &Cause<'_>, before: &Job, changes: &Changes) -> Checked {
     let id = &before.id;
     if changes.quarantined.contains(id) {
-        world.book.close(id, Fate::Quarantined);
+        world.oracle.close(id, Departure::Quarantined);
         return Ok(());
     }
-    let fate = match cause {
-        Cause::Turn { turn, .. } => {
+    let settled = match cause {
+        Cause::Cycle { cycle, .. } => {
             ensure(changes.outcomes.contains(id), Promise::Durable, || format!("{id} left the store without an outcome"))?;
-            ensure(turn.settle.iter().any(|settlement| settlement.id == *id), Promise::Durable, || {
+            ensure(cycle.settle.iter().any(|settlement| settlement.id == *id), Promise::Durable, || {
                 format!("{id} was delivered without a reply")
             })?;
-            let handled = world.book.entry(id).is_some_and(|entry| world.servers.has_handled(&entry.key));
+            let handled = world.oracle.entry(id).is_some_and(|entry| world.servers.has_handled(&entry.key));
             ensure(handled, Promise::Durable, || format!("{id} counts as delivered; no server has what it says now"))?;
-            Fate::Delivered
+            Departure::Delivered
         }
         Cause::Hand(Hand::Discard(_) | Hand::Cancel(_) | Hand::Clear(..)) => {
             let (named, owner) = match cause {
-                Cause::Hand(Hand::Discard(named) | Hand::Cancel(named)) => (*named == id, world.book.owner.as_str()),
+                Cause::Hand(Hand::Discard(named) | Hand::Cancel(named)) => (*named == id, world.oracle.owner.as_str()),
                 Cause::Hand(Hand::Clear(filter, owner)) => {
                     (filter.takes_queue(&before.queue) && filter.takes_state(before.state), *owner)
                 }
@@ -85,15 +85,15 @@ fn left(world: &mut World, cause: &Cause<'_>, before: &Job, changes: &Changes) -
             ensure(named, Promise::Durable, || format!("{id} was removed; nobody had asked for it"))?;
             ensure(before.state != State::Syncing, Promise::Once, || format!("{id} was removed while it was being sent"))?;
             ensure(before.owner == owner, Promise::Private, || format!("{id} was removed by another than its owner"))?;
-            Fate::Removed
+            Departure::Removed
         }
         Cause::Hand(Hand::Purge(owner)) => {
             ensure(before.owner == *owner, Promise::Private, || format!("{id} of another owner was purged"))?;
-            Fate::Removed
+            Departure::Removed
         }
         _ => return Err(Violation::new(Promise::Durable, format!("{id} vanished"))),
     };
-    world.book.close(id, fate);
+    world.oracle.close(id, settled);
     Ok(())
 }
 
@@ -119,24 +119,24 @@ fn moved(world: &mut World, cause: &Cause<'_>, before: &Job, after: &Job) -> Che
     }
     answered(world, cause, before, after)?;
     if !after.is_live() && before.state != after.state {
-        let by_reply = matches!(cause, Cause::Turn { .. }) || is_cancelled;
+        let by_reply = matches!(cause, Cause::Cycle { .. }) || is_cancelled;
         ensure(by_reply, Promise::Durable, || format!("{id} became {:?} by nobody's reply", after.state))?;
         too_old(world, after)?;
-        world.book.touch(id, false);
+        world.oracle.touch(id, false);
     }
     if !before.is_live() && after.is_live() {
         let by_hand = match cause {
             Cause::Hand(Hand::Retry(named) | Hand::Edit(named)) => *named == id,
-            Cause::Hand(Hand::SignIn | Hand::Purge(_)) => before.state == State::Blocked && after.owner == world.book.owner,
+            Cause::Hand(Hand::SignIn | Hand::Purge(_)) => before.state == State::Blocked && after.owner == world.oracle.owner,
             _ => false,
         };
         ensure(by_hand, Promise::Durable, || format!("{id} was revived by nobody"))?;
-        world.book.touch(id, true);
+        world.oracle.touch(id, true);
     }
     if let Cause::Hand(Hand::Retry(named) | Hand::Edit(named)) = cause
         && *named == id
     {
-        world.book.touch(id, false);
+        world.oracle.touch(id, false);
     }
     Ok(())
 }
@@ -145,7 +145,7 @@ fn moved(world: &mut World, cause: &Cause<'_>, before: &Job, after: &Job) -> Che
 /// time server corrects, and an hour by which the device may differ from the server, is believed.
 fn too_old(world: &World, job: &Job) -> Checked {
     let expired = job.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Expired);
-    let Some(entry) = world.book.entry(&job.id).filter(|_| expired && !world.book.time_is_lost) else { return Ok(()) };
+    let Some(entry) = world.oracle.entry(&job.id).filter(|_| expired && !world.oracle.time_is_lost) else { return Ok(()) };
     if entry.is_touched() || world.store.borrow().ledger().is_none_or(|ledger| ledger.doubts > 0) {
         return Ok(());
     }
@@ -159,15 +159,15 @@ fn too_old(world: &World, job: &Job) -> Checked {
 /// for patience gets it, as long as the clock can be believed.
 fn answered(world: &World, cause: &Cause<'_>, before: &Job, after: &Job) -> Checked {
     let settlement = match cause {
-        Cause::Turn { turn, .. } => turn.settle.iter().find(|settlement| settlement.id == after.id),
+        Cause::Cycle { cycle, .. } => cycle.settle.iter().find(|settlement| settlement.id == after.id),
         _ => None,
     };
-    let reply = settlement.map(|settlement| &settlement.reply);
-    let counts = !matches!(reply, None | Some(Reply::Unreachable | Reply::Withheld(_)));
+    let reply = settlement.map(|settlement| &settlement.result);
+    let counts = !matches!(reply, None | Some(AttemptResult::Unreachable | AttemptResult::Withheld(_)));
     ensure(after.attempts <= before.attempts + u32::from(counts), Promise::Patient, || {
         format!("{} has {} attempts after {reply:?}, had {}", after.id, after.attempts, before.attempts)
     })?;
-    if let (State::Syncing, State::Pending, Some(settlement), Some(Reply::Status(response))) =
+    if let (State::Syncing, State::Pending, Some(settlement), Some(AttemptResult::Status(response))) =
         (before.state, after.state, settlement, reply)
         && settlement.at <= world.clock.device()
         && let Some(seconds) = response.retry_after.as_deref().and_then(|text| text.parse::<u64>().ok())
@@ -183,11 +183,11 @@ fn answered(world: &World, cause: &Cause<'_>, before: &Job, after: &Job) -> Chec
 /// Whether a lease may end by this cause: it is the holder's own, or the holder is dead, or, where
 /// nobody can know that, its time is over.
 fn taken_over(world: &World, cause: &Cause<'_>, job: &Job) -> bool {
-    let (Cause::Turn { run, turn, .. }, Some(lease)) = (cause, &job.lease) else { return false };
-    if lease.holder == turn.holder {
+    let (Cause::Cycle { run, cycle, .. }, Some(lease)) = (cause, &job.lease) else { return false };
+    if lease.holder == cycle.holder {
         return true;
     }
-    if world.weather.locks {
+    if world.faults.locks {
         return !world.runs.iter().any(|(number, other)| number != run && other.plan.holder == lease.holder);
     }
     // One that would last twice as long as it was made for was made before the clock was set back.
@@ -197,19 +197,19 @@ fn taken_over(world: &World, cause: &Cause<'_>, job: &Job) -> bool {
 
 /// A job was claimed: all that its sender may rely on.
 fn claimed(world: &World, cause: &Cause<'_>, job: &Job) -> Checked {
-    let Cause::Turn { turn, .. } = cause else {
+    let Cause::Cycle { cycle, .. } = cause else {
         return Err(Violation::new(Promise::Leased, format!("{} was claimed by no drain", job.id)));
     };
     let (id, now, store) = (&job.id, world.clock.device(), world.store.borrow());
-    let ours = job.lease.as_ref().is_some_and(|lease| lease.holder == turn.holder && lease.until > now);
+    let ours = job.lease.as_ref().is_some_and(|lease| lease.holder == cycle.holder && lease.until > now);
     ensure(ours, Promise::Leased, || format!("{id} was claimed under {:?}", job.lease))?;
     ensure(job.place == Place::Out, Promise::Leased, || format!("{id} is claimed and {:?}", job.place))?;
-    ensure(job.owner == turn.owner, Promise::Private, || format!("{id} was claimed by a drain of {:?}", turn.owner))?;
-    ensure(job.owner == world.book.owner, Promise::Private, || {
-        format!("{id} of {:?} was claimed for {:?}", job.owner, world.book.owner)
+    ensure(job.owner == cycle.owner, Promise::Private, || format!("{id} was claimed by a drain of {:?}", cycle.owner))?;
+    ensure(job.owner == world.oracle.owner, Promise::Private, || {
+        format!("{id} of {:?} was claimed for {:?}", job.owner, world.oracle.owner)
     })?;
-    ensure(!world.book.is_paused(&job.queue), Promise::Patient, || format!("{id} was claimed while paused"))?;
-    ensure(job.queue == turn.queue, Promise::Patient, || format!("{id} was claimed by the drain of {}", turn.queue))?;
+    ensure(!world.oracle.is_paused(&job.queue), Promise::Patient, || format!("{id} was claimed while paused"))?;
+    ensure(job.queue == cycle.queue, Promise::Patient, || format!("{id} was claimed by the drain of {}", cycle.queue))?;
     let wrong = world.clock.times_set() > 0;
     ensure(job.expires_at > now || wrong, Promise::Patient, || format!("{id} was claimed after it had expired"))?;
     let waited = (job.next_attempt_at <= now && job.hold_until <= now) || world.clock.is_behind();

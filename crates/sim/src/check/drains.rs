@@ -1,9 +1,9 @@
-//! Checks how turns and drains end, and what is left when all is calm.
+//! Checks how cycles and drains end, and what is left when everything is quiet.
 
 use shearwater_core::{
     drain::Summary,
     queue::{
-        cycle::{Turn, Turned},
+        cycle::{Cycle, CycleOutcome},
         job::{Job, Place, State},
     },
 };
@@ -11,19 +11,19 @@ use shearwater_core::{
 use super::{Checked, Promise, ensure};
 use crate::{worker::RunNo, world::World};
 
-/// A turn was committed: it claimed all it could, or as many as it was asked for.
-pub(super) fn turned(world: &World, turn: &Turn, turned: &Turned, quarantined: bool) -> Checked {
+/// A cycle was committed: it claimed all it could, or as many as it was asked for.
+pub(super) fn committed(world: &World, cycle: &Cycle, committed: &CycleOutcome, quarantined: bool) -> Checked {
     let store = world.store.borrow();
     let Some(ledger) = store.ledger() else { return Ok(()) };
-    ensure(turned.claimed.len() <= turn.claim as usize, Promise::Patient, || {
-        format!("{} claimed of {}", turned.claimed.len(), turn.claim)
+    ensure(committed.claimed.len() <= cycle.claim as usize, Promise::Patient, || {
+        format!("{} claimed of {}", committed.claimed.len(), cycle.claim)
     })?;
-    // Rows that went to quarantine set others free; those are for the next turn.
+    // Rows that went to quarantine set others free; those are for the next cycle.
     if quarantined
-        || turned.asks_time
-        || turn.owner != ledger.owner
-        || turned.claimed.len() == turn.claim as usize
-        || ledger.is_paused(&turn.queue)
+        || committed.asks_time
+        || cycle.owner != ledger.owner
+        || committed.claimed.len() == cycle.claim as usize
+        || ledger.is_paused(&cycle.queue)
     {
         return Ok(());
     }
@@ -32,12 +32,12 @@ pub(super) fn turned(world: &World, turn: &Turn, turned: &Turned, quarantined: b
         let other = |other: &&Job| (&other.owner, &other.queue) == (&job.owner, &job.queue) && other.origin != job.origin;
         store.jobs().filter(other).any(|other| other.place == Place::Ready)
     };
-    for job in store.jobs().filter(|job| job.owner == ledger.owner && job.queue == turn.queue) {
-        let known = turn.in_flight.iter().filter(|(origin, _)| *origin == job.origin).map(|(_, count)| count).sum::<usize>();
-        let in_flight = known + turned.claimed.iter().filter(|claimed| claimed.origin == job.origin).count();
+    for job in store.jobs().filter(|job| job.owner == ledger.owner && job.queue == cycle.queue) {
+        let known = cycle.in_flight.iter().filter(|(origin, _)| *origin == job.origin).map(|(_, count)| count).sum::<usize>();
+        let in_flight = known + committed.claimed.iter().filter(|claimed| claimed.origin == job.origin).count();
         let permitted = ledger.origin(&job.origin).is_none_or(|health| health.permits(now, in_flight) > 0)
-            && in_flight < turn.most as usize
-            && (in_flight < turn.share as usize || !has_company(job));
+            && in_flight < cycle.most as usize
+            && (in_flight < cycle.share as usize || !has_company(job));
         ensure(job.place != Place::Ready || !permitted, Promise::Ordered, || format!("{} may go and was passed over", job.id))?;
         let waits = job.next_attempt_at > now || job.hold_until > now;
         ensure(job.place != Place::Due || waits, Promise::Ordered, || format!("{} is due and was passed over", job.id))?;
@@ -77,10 +77,10 @@ pub(crate) fn done(world: &World, number: RunNo, summary: &Summary) -> Checked {
     Ok(())
 }
 
-/// All is calm and everybody was woken: what is left of the current owner's waits for a person.
+/// Everything is quiet and everybody was woken: what is left of the current owner's waits for a person.
 pub(crate) fn settled(world: &World) -> Checked {
     let store = world.store.borrow();
-    for job in store.jobs().filter(|job| job.owner == world.book.owner && job.is_live()) {
+    for job in store.jobs().filter(|job| job.owner == world.oracle.owner && job.is_live()) {
         let held_up = store.jobs().any(|other| {
             other.line
                 && !other.is_live()

@@ -6,13 +6,13 @@
 //! | `rows` | the store as a whole: lines, places, counts |
 //! | `sends` | whether a job may be sent, and sent again |
 //! | `accepts` | what `enqueue` answers |
-//! | `hands` | what pages are told |
-//! | `drains` | how drains end, and what is left when all is calm |
+//! | `manage` | what pages are told |
+//! | `drains` | how drains end, and what is left when everything is quiet |
 
 pub(crate) mod accepts;
 mod changes;
 pub(crate) mod drains;
-pub(crate) mod hands;
+pub(crate) mod manage;
 mod rows;
 pub(crate) mod sends;
 
@@ -20,7 +20,7 @@ use std::fmt;
 
 use shearwater_core::{
     JobId,
-    queue::cycle::{Turn, Turned},
+    queue::cycle::{Cycle, CycleOutcome},
     store::read::Filter,
 };
 
@@ -74,7 +74,7 @@ pub(crate) type Checked<T = ()> = Result<T, Violation>;
 /// Why a transaction was run.
 pub(crate) enum Cause<'a> {
     Enqueue,
-    Turn { run: RunNo, turn: &'a Turn, turned: &'a Turned },
+    Cycle { run: RunNo, cycle: &'a Cycle, committed: &'a CycleOutcome },
     Hand(Hand<'a>),
 }
 
@@ -103,15 +103,15 @@ pub(crate) fn committed(world: &mut World, cause: &Cause<'_>, changes: &Changes)
     world.tally.commits += 1;
     changes::check(world, cause, changes)?;
     rows::check(world)?;
-    if let Cause::Turn { turn, turned, .. } = cause {
-        drains::turned(world, turn, turned, !changes.quarantined.is_empty())?;
+    if let Cause::Cycle { cycle, committed, .. } = cause {
+        drains::committed(world, cycle, committed, !changes.quarantined.is_empty())?;
     }
     Ok(())
 }
 
 /// The run is over.
 pub(crate) fn ending(world: &World) -> Checked {
-    for (line, keys) in world.book.deliveries() {
+    for (line, keys) in world.oracle.deliveries() {
         let mut last = None;
         for key in keys {
             let handled = world.servers.handled_as(key);
@@ -123,7 +123,7 @@ pub(crate) fn ending(world: &World) -> Checked {
     }
     let store = world.store.borrow();
     for id in store.bodies() {
-        let known = store.job(id).is_some() || world.book.fate(id) == Some(crate::book::Fate::Quarantined);
+        let known = store.job(id).is_some() || world.oracle.departure(id) == Some(crate::oracle::Departure::Quarantined);
         ensure(known, Promise::Durable, || format!("the body of {id} was left behind"))?;
     }
     Ok(())

@@ -14,7 +14,7 @@ use crate::world::World;
 /// Looks at every row.
 pub(super) fn check(world: &World) -> Checked {
     let store = world.store.borrow();
-    let (stored, promised) = (store.rows(), world.book.live());
+    let (stored, promised) = (store.rows(), world.oracle.live());
     if !stored.keys().eq(promised.keys()) {
         let lost = promised.keys().find(|id| !stored.contains_key(id));
         ensure(lost.is_none(), Promise::Durable, || format!("{lost:?} is lost"))?;
@@ -41,7 +41,7 @@ pub(super) fn check(world: &World) -> Checked {
     }
     lines.values_mut().try_for_each(|jobs| line(jobs))?;
     let Some(ledger) = store.ledger() else { return Ok(()) };
-    let told = world.book.version.replace(ledger.version);
+    let told = world.oracle.version.replace(ledger.version);
     ensure(told <= ledger.version, Promise::Honest, || {
         format!("pages that were told of version {told} take version {} for old news", ledger.version)
     })?;
@@ -60,12 +60,12 @@ pub(super) fn check(world: &World) -> Checked {
     ensure(ledger.history == store.delivered() as u64, Promise::Honest, || {
         format!("the ledger counts {} delivered jobs, the history has {}", ledger.history, store.delivered())
     })?;
-    ensure(ledger.owner == world.book.owner, Promise::Private, || {
-        format!("the owner is {:?}, was {:?}", ledger.owner, world.book.owner)
+    ensure(ledger.owner == world.oracle.owner, Promise::Private, || {
+        format!("the owner is {:?}, was {:?}", ledger.owner, world.oracle.owner)
     })?;
     let known = store.session().is_none_or(|session| *session == Session::of(ledger) || session.owner == ledger.owner);
-    ensure(known && store.owner() == world.book.owner, Promise::Private, || {
-        format!("the session is {:?}, the owner {:?}", store.session(), world.book.owner)
+    ensure(known && store.owner() == world.oracle.owner, Promise::Private, || {
+        format!("the session is {:?}, the owner {:?}", store.session(), world.oracle.owner)
     })
 }
 

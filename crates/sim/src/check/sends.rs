@@ -1,6 +1,6 @@
 //! Checks whether a job may be sent, and sent again.
 
-use shearwater_core::{drain::STALLED_AFTER, http::reply::Meaning, queue::job::State};
+use shearwater_core::{drain::STALLED_AFTER, http::reply::Disposition, queue::job::State};
 
 use super::{Checked, Promise, Violation, ensure};
 use crate::{
@@ -16,8 +16,8 @@ pub(crate) fn check(world: &World, sending: &Sending) -> Checked {
     as_promised(world, sending)?;
     alone(world, sending)?;
     for_a_reason(world, sending)?;
-    ensure(sending.job.owner == world.book.owner, Promise::Private, || {
-        format!("{} of {:?} is sent while {:?} is signed in", sending.job.id, sending.job.owner, world.book.owner)
+    ensure(sending.job.owner == world.oracle.owner, Promise::Private, || {
+        format!("{} of {:?} is sent while {:?} is signed in", sending.job.id, sending.job.owner, world.oracle.owner)
     })?;
     let held = holds(world, sending);
     ensure(held, Promise::Leased, || format!("{} is sent by drain {}, which does not hold it", sending.job.id, sending.run))
@@ -36,15 +36,15 @@ fn holds(world: &World, sending: &Sending) -> bool {
 /// page may have queued it anew since); or
 /// there are no locks, and a clock that was set back ended the lease under its holder's hands.
 fn is_excused(world: &World, sending: &Sending) -> bool {
-    let rotten = world.book.was_put_aside(sending.job.seq);
-    let lost = !world.weather.locks && world.clock.times_set_back() > 0 && !holds(world, sending);
+    let rotten = world.oracle.was_put_aside(sending.job.seq);
+    let lost = !world.faults.locks && world.clock.times_set_back() > 0 && !holds(world, sending);
     rotten || lost
 }
 
 /// It says what was accepted, under the key that stands for it.
 fn as_promised(world: &World, sending: &Sending) -> Checked {
     let id = &sending.job.id;
-    let Some(entry) = world.book.entry(id) else {
+    let Some(entry) = world.oracle.entry(id) else {
         return Err(Violation::new(Promise::Durable, format!("{id} is sent and is not stored")));
     };
     ensure(entry.key == sending.key, Promise::Once, || format!("{id} is sent with the key {}, has {}", sending.key, entry.key))?;
@@ -60,7 +60,7 @@ fn alone(world: &World, sending: &Sending) -> Checked {
         let row = store.job(&other.job.id).filter(|row| row.seq == other.job.seq);
         // A row that went bad in the air leaves its line to the next; a lease that was taken over in
         // time, for want of locks, leaves the job to another.
-        if row.is_none_or(|row| !world.weather.locks && row.lease != other.job.lease) {
+        if row.is_none_or(|row| !world.faults.locks && row.lease != other.job.lease) {
             continue;
         }
         ensure(other.job.id != sending.job.id, Promise::Once, || {
@@ -87,17 +87,17 @@ fn alone(world: &World, sending: &Sending) -> Checked {
 /// What was sent before under this key ended in a way that calls for another send.
 fn for_a_reason(world: &World, sending: &Sending) -> Checked {
     // Of a row that went bad nothing was recorded.
-    let last = world.wire.last(&sending.key).filter(|last| !world.book.was_put_aside(last.job.seq));
+    let last = world.wire.last(&sending.key).filter(|last| !world.oracle.was_put_aside(last.job.seq));
     let Some(last) = last else { return Ok(()) };
-    let revived = world.book.entry(&sending.job.id).is_some_and(|entry| entry.revived);
+    let revived = world.oracle.entry(&sending.job.id).is_some_and(|entry| entry.revived);
     let why = match last.status {
         // Looked at above; here it is one whose lease is over.
         Status::InTheAir | Status::CutOff | Status::TimedOut => return Ok(()),
-        Status::Answered(meaning) => meaning,
+        Status::Answered(disposition) => disposition,
     };
-    let retry = matches!(why, Meaning::Retry | Meaning::Unreachable);
+    let retry = matches!(why, Disposition::Retry | Disposition::Unreachable);
     // Recorded too late, by a drain whose lease was over: as good as not recorded.
-    let unheard = !last.settled || !world.weather.locks;
+    let unheard = !last.settled || !world.faults.locks;
     if retry || unheard || revived {
         return Ok(());
     }

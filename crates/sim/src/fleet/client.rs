@@ -9,23 +9,23 @@ use futures::FutureExt;
 use shearwater_core::{
     Error, JobId, Millis,
     drain::{Budget, Command, Drain, Input, Plan},
-    http::reply::{Reply, Response},
+    http::reply::{AttemptResult, Response},
     queue::{
         config::{DEFAULT_QUEUE, QueueConfig, WorkerConfig},
-        cycle::{Fate, Settings, Turned, turn},
+        cycle::{CycleOutcome, Settings, Settled, cycle},
         enqueue::{EnqueueOptions, NewJob, admit, enqueue},
         job::State,
         request::RequestHead,
     },
     schedule::next_wake,
-    schedule::wakes::{Facts, Ripen, plan},
+    schedule::wakes::{Facts, SkipBackoff, plan},
     store::{self, Caller},
     time::unit::SECOND,
 };
 
 use super::Scenario;
 use crate::{
-    chance::Chance,
+    rng::Rng,
     store::{Database, Mode, SimTx},
 };
 
@@ -103,25 +103,25 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn handle(&mut self, setup: &Rc<Setup>, now: u64, signal: Signal, chance: &mut Chance, wants: &mut Vec<Want>) {
+    pub(super) fn handle(&mut self, setup: &Rc<Setup>, now: u64, signal: Signal, rng: &mut Rng, wants: &mut Vec<Want>) {
         let now = BEGIN.after(now);
         match signal {
             Signal::Queued => {
-                self.put(setup, now, JobId::from_random(chance.bytes()));
-                self.wake(setup, now, Ripen::Nothing, wants);
+                self.put(setup, now, JobId::from_random(rng.bytes()));
+                self.wake(setup, now, SkipBackoff::None, wants);
             }
-            Signal::Woken => self.wake(setup, now, Ripen::Unreachable, wants),
+            Signal::Woken => self.wake(setup, now, SkipBackoff::Unreachable, wants),
             Signal::Timer if self.drain.is_some() => self.feed(setup, now, Input::Tick, wants),
-            Signal::Timer => self.wake(setup, now, Ripen::Nothing, wants),
+            Signal::Timer => self.wake(setup, now, SkipBackoff::None, wants),
             Signal::Answered { job, served, refused, asked } => {
                 let reply = if served || refused {
                     let retry_after = (asked > 0).then(|| (asked / SECOND).to_string());
-                    Reply::Status(Response { status: if served { 200 } else { 503 }, retry_after, ..Response::default() })
+                    AttemptResult::Status(Response { status: if served { 200 } else { 503 }, retry_after, ..Response::default() })
                 } else {
-                    Reply::Unreachable
+                    AttemptResult::Unreachable
                 };
                 if let Some(id) = self.jobs.get(job).cloned() {
-                    self.feed(setup, now, Input::Replied { id, reply, roll: chance.roll() }, wants);
+                    self.feed(setup, now, Input::Attempted { id, result: reply, roll: rng.roll() }, wants);
                 }
             }
         }
@@ -139,10 +139,10 @@ impl Client {
     }
 
     /// Nudges the drain at work, or starts one.
-    fn wake(&mut self, setup: &Setup, now: Millis, ripen: Ripen, wants: &mut Vec<Want>) {
+    fn wake(&mut self, setup: &Setup, now: Millis, skip: SkipBackoff, wants: &mut Vec<Want>) {
         let online = true;
         if self.drain.is_some() {
-            return self.feed(setup, now, Input::Nudge { ripen, online }, wants);
+            return self.feed(setup, now, Input::Nudge { skip, online }, wants);
         }
         self.drains += 1;
         let plan = Plan {
@@ -151,7 +151,7 @@ impl Client {
             holder: format!("drain {}", self.drains),
             concurrency: setup.queue.concurrency,
             budget: Budget::default(),
-            ripen,
+            skip,
             online,
             exclusive: true,
         };
@@ -166,10 +166,10 @@ impl Client {
             drain.handle(now, given);
             while let Some(command) = drain.poll() {
                 match command {
-                    Command::Turn(wanted) => {
+                    Command::Cycle(wanted) => {
                         let settings = Settings::new(&setup.config, &setup.queue);
-                        let turned = transact(db, Mode::Write, async |tx| turn(tx, now, &wanted, settings).await);
-                        input = turned.map(Input::Turned);
+                        let committed = transact(db, Mode::Write, async |tx| cycle(tx, now, &wanted, settings).await);
+                        input = committed.map(Input::CycleCommitted);
                         wants.extend(input.iter().flat_map(buried));
                     }
                     Command::Send(job) => {
@@ -212,8 +212,8 @@ fn next_wake(db: &RefCell<Database>, now: Millis) -> Option<Want> {
 }
 
 fn buried(input: &Input) -> impl Iterator<Item = Want> {
-    let fates = if let Input::Turned(Turned { fates, .. }) = input { fates.as_slice() } else { &[] };
-    fates.iter().filter(|fate| matches!(fate, Fate::Kept(job) if job.state == State::Failed)).map(|_| Want::Bury)
+    let settled = if let Input::CycleCommitted(CycleOutcome { settled, .. }) = input { settled.as_slice() } else { &[] };
+    settled.iter().filter(|settled| matches!(settled, Settled::Kept(job) if job.state == State::Failed)).map(|_| Want::Bury)
 }
 
 /// Carries out one transaction; the simulated store without faults answers at once.

@@ -1,6 +1,6 @@
 //! Runs a fleet of clients whose server was down for an hour and comes back with limited capacity.
 //!
-//! Each of our clients has its own store and drives the drains, the turns and the next-wake time that
+//! Each of our clients has its own store and drives the drains, the cycles and the next-wake time that
 //! ship (`client`); others are compared with (`plain`) under the same arrivals of jobs. The server is
 //! a rate with a short queue; what is above is refused (`server`).
 //!
@@ -107,7 +107,7 @@ pub struct Scenario {
     pub backoff_max: Option<u32>,
     /// When a client tries again.
     pub policy: Policy,
-    /// Of all chance.
+    /// Of all randomness.
     pub seed: u64,
 }
 

@@ -1,4 +1,4 @@
-//! The events of a fleet in their order: one heap of (time, client), one seeded stream of chance.
+//! The events of a fleet in their order: one heap of (time, client), one seeded stream of random numbers.
 
 use std::{cmp::Reverse, collections::BinaryHeap, rc::Rc};
 
@@ -11,7 +11,7 @@ use super::{
     plain::Plain,
     server::{Server, Verdict},
 };
-use crate::chance::Chance;
+use crate::rng::Rng;
 
 /// A run is ended this many milliseconds after the return, whoever still waits.
 const HORIZON: u64 = 26 * HOUR;
@@ -33,7 +33,7 @@ enum Event {
     /// A person opens the app.
     Visit,
     /// The reply to a request arrives.
-    Reply {
+    AttemptResult {
         job: usize,
         served: bool,
         refused: bool,
@@ -59,7 +59,7 @@ struct Device {
 pub(super) struct World {
     scenario: Scenario,
     setup: Rc<Setup>,
-    chance: Chance,
+    rng: Rng,
     devices: Vec<Device>,
     events: BinaryHeap<Reverse<(u64, u64, u32, Event)>>,
     /// Events so far: of two at one time, the earlier planned is first.
@@ -72,7 +72,7 @@ impl World {
     pub(super) fn new(scenario: Scenario) -> Self {
         let mut world = Self {
             setup: Rc::new(Setup::new(&scenario)),
-            chance: Chance::new(scenario.seed),
+            rng: Rng::new(scenario.seed),
             devices: Vec::new(),
             events: BinaryHeap::new(),
             planned: 0,
@@ -95,7 +95,7 @@ impl World {
                 world.plan(at, number, Event::Queue);
             }
             if asleep {
-                let visit = last + world.chance.below(DAY);
+                let visit = last + world.rng.below(DAY);
                 world.plan(visit, number, Event::Visit);
             }
         }
@@ -104,9 +104,9 @@ impl World {
 
     fn queueing_time(&mut self) -> u64 {
         match self.scenario.arrivals {
-            Arrivals::Spread if self.chance.happens(0.1) => self.chance.below(MINUTE),
-            Arrivals::Spread => self.chance.below(OUTAGE),
-            Arrivals::Together => MINUTE + self.chance.below(10 * SECOND),
+            Arrivals::Spread if self.rng.happens(0.1) => self.rng.below(MINUTE),
+            Arrivals::Spread => self.rng.below(OUTAGE),
+            Arrivals::Together => MINUTE + self.rng.below(10 * SECOND),
         }
     }
 
@@ -125,7 +125,7 @@ impl World {
             let Some(signal) = self.signal(now, number, event) else { continue };
             let Some(device) = self.devices.get_mut(number as usize) else { continue };
             match &mut device.behaviour {
-                Behaviour::Ours(client) => client.handle(&self.setup, now, signal, &mut self.chance, &mut wants),
+                Behaviour::Ours(client) => client.handle(&self.setup, now, signal, &mut self.rng, &mut wants),
                 Behaviour::Plain(plain) => plain.handle(self.scenario.policy, now, signal, &mut wants),
             }
             for want in wants.drain(..) {
@@ -155,7 +155,7 @@ impl World {
                 device.tag = device.tag.map(|fired| fired + 1);
                 Signal::Woken
             }
-            Event::Reply { job, served, refused } => {
+            Event::AttemptResult { job, served, refused } => {
                 let after_return = now >= OUTAGE;
                 let asked =
                     self.scenario.retry_after.filter(|_| refused && after_return).map_or(0, |asked| u64::from(asked) * SECOND);
@@ -173,9 +173,9 @@ impl World {
                 let verdict = self.server.take(now);
                 self.run.note_arrival(now, verdict);
                 let queued = if let Verdict::Served(queued) = verdict { queued } else { 0 };
-                let at = now + queued + self.chance.between(50, 300);
+                let at = now + queued + self.rng.between(50, 300);
                 let (served, refused) = (matches!(verdict, Verdict::Served(_)), verdict == Verdict::Refused);
-                self.plan(at, number, Event::Reply { job, served, refused });
+                self.plan(at, number, Event::AttemptResult { job, served, refused });
             }
             Want::Timer { at, asleep_too } => {
                 let Some(device) = self.devices.get_mut(number as usize) else { return };
@@ -217,7 +217,7 @@ impl World {
             return;
         }
         device.tag = Some(0);
-        let soon = whole(50.0 * self.chance.roll());
+        let soon = whole(50.0 * self.rng.roll());
         self.plan(now + soon, number, Event::Sync);
     }
 }

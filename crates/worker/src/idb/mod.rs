@@ -21,7 +21,7 @@ use shearwater_core::{Error, ErrorCode};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-use crate::{fault::storage_error, gate::Gate, js};
+use crate::{fault::storage_error, js, latch::Latch};
 
 pub use request::Request;
 pub use transaction::{Mode, Transaction};
@@ -133,7 +133,7 @@ impl Connection {
             database.close();
         }
         let opening = factory.open(name, version).map_err(|error| storage_error(&error))?;
-        let failed: Gate<JsValue> = Gate::new();
+        let failed: Latch<JsValue> = Latch::new();
         let on_upgrade = Closure::<dyn FnMut(JsValue)>::new({
             let (failed, opening) = (failed.clone(), opening.clone());
             move |event: JsValue| {

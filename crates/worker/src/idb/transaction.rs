@@ -7,7 +7,7 @@ use shearwater_core::{Error, ErrorCode};
 use wasm_bindgen::prelude::*;
 
 use super::{IdbDatabase, IdbStore, IdbTransaction, Request, set_handler};
-use crate::{fault::storage_error, gate::Gate, js};
+use crate::{fault::storage_error, js, latch::Latch};
 
 /// What a transaction may do, and how sure its commit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Mode {
 pub struct Transaction {
     inner: IdbTransaction,
     stores: RefCell<Vec<(&'static str, IdbStore)>>,
-    end: Gate<bool>,
+    end: Latch<bool>,
     settled: bool,
     _on_end: [Closure<dyn FnMut()>; 2],
 }
@@ -48,7 +48,7 @@ impl Transaction {
         let names = js::array(stores.iter().map(|name| JsValue::from_str(name)));
         let access = if mode.writes() { "readwrite" } else { "readonly" };
         let inner = database.transaction(&names, access, &options).map_err(|error| storage_error(&error))?;
-        let end: Gate<bool> = Gate::new();
+        let end: Latch<bool> = Latch::new();
         let on_end = [true, false].map(|completed| {
             let end = end.clone();
             Closure::<dyn FnMut()>::new(move || end.open(completed))
@@ -66,7 +66,7 @@ impl Transaction {
         self.settled = true;
         // It commits by itself when its last write has succeeded. `IDBTransaction.commit()` would save a message, but
         // in Firefox it commits what is left when a write fails, as that of a body does on a full disk.
-        if self.end.passed().await {
+        if self.end.wait().await {
             return Ok(());
         }
         let reason = self.inner.error();

@@ -18,14 +18,14 @@ use futures::FutureExt;
 use shearwater_core::{
     Error, JobId, Millis,
     drain::{Budget, Command, Drain, Input, Plan, Summary},
-    http::reply::{Reply, Response},
+    http::reply::{AttemptResult, Response},
     queue::{
         config::WorkerConfig,
-        cycle::{Settings, turn},
+        cycle::{Settings, cycle},
         enqueue::{self, Admitted, EnqueueOptions, NewJob},
         request::RequestHead,
     },
-    schedule::wakes::Ripen,
+    schedule::wakes::SkipBackoff,
     store::Caller,
 };
 use store::{Database, Mode, SimTx};
@@ -68,8 +68,8 @@ fn work(piece: &str) -> Result<Option<String>, Error> {
         }
         "drain" => {
             store_jobs(&database, 0..JOBS, &config)?;
-            let (summary, turns) = drain(&database, &config)?;
-            Some(format!("{} delivered in {turns} turns", summary.result.delivered))
+            let (summary, cycles) = drain(&database, &config)?;
+            Some(format!("{} delivered in {cycles} turns", summary.result.delivered))
         }
         _ => None,
     })
@@ -103,7 +103,7 @@ fn job(at: u64, config: &WorkerConfig) -> Result<Admitted, Error> {
     enqueue::admit(new, "https://a.example".to_owned(), Some(250), config)
 }
 
-/// Delivers everything, with replies in the order of sending: six at once, as many a turn as come meanwhile.
+/// Delivers everything, with replies in the order of sending: six at once, as many a cycle as come meanwhile.
 fn drain(database: &RefCell<Database>, config: &WorkerConfig) -> Result<(Summary, u64), Error> {
     let queue = config.queue_or_default("default");
     let plan = Plan {
@@ -112,29 +112,29 @@ fn drain(database: &RefCell<Database>, config: &WorkerConfig) -> Result<(Summary
         holder: "holder".to_owned(),
         concurrency: queue.concurrency,
         budget: Budget::default(),
-        ripen: Ripen::Nothing,
+        skip: SkipBackoff::None,
         online: true,
         exclusive: true,
     };
     let mut drain = Drain::new(NOW, plan);
     drain.handle(NOW, Input::Start);
     let mut inputs = std::collections::VecDeque::new();
-    let mut turns = 0;
+    let mut cycles = 0;
     loop {
         while let Some(command) = drain.poll() {
             match command {
-                Command::Turn(request) => {
-                    turns += 1;
+                Command::Cycle(request) => {
+                    cycles += 1;
                     let tx = SimTx::begin(database, Mode::Write, None, None);
-                    let turned = at_once(turn(&tx, NOW, &request, Settings::new(config, &queue)))?;
+                    let committed = at_once(cycle(&tx, NOW, &request, Settings::new(config, &queue)))?;
                     tx.commit();
-                    inputs.push_back(Input::Turned(turned));
+                    inputs.push_back(Input::CycleCommitted(committed));
                 }
                 Command::Send(job) => {
                     let response = Response { status: 200, ..Response::default() };
-                    inputs.push_back(Input::Replied { id: job.id, reply: Reply::Status(response), roll: 0.5 });
+                    inputs.push_back(Input::Attempted { id: job.id, result: AttemptResult::Status(response), roll: 0.5 });
                 }
-                Command::Done(summary) => return Ok((summary, turns)),
+                Command::Done(summary) => return Ok((summary, cycles)),
                 Command::Wait(_) | Command::AskTime | Command::Tell(_) | Command::Rest(_) => {}
             }
         }

@@ -1,6 +1,6 @@
-//! What a turn sends next: whose wait is over, which job goes first, and how many an origin bears.
+//! What a cycle sends next: whose wait is over, which job goes first, and how many an origin bears.
 
-use super::{PAGE, Turn, Work, expired};
+use super::{Cycle, PAGE, Work, expired};
 use crate::{
     error::Error,
     health::origin::OriginHealth,
@@ -9,13 +9,13 @@ use crate::{
         job::{Job, Lease, Place, State},
         sort::first_by,
     },
-    schedule::{next_wake, wakes::Ripen},
+    schedule::{next_wake, wakes::SkipBackoff},
     store::{HELD, Index, Scan, Tx},
     time::{Millis, unit},
 };
 
-/// Pages of waiting jobs that a turn looks through to cut waits short.
-const RIPEN_PAGES: u32 = 8;
+/// Pages of waiting jobs that a cycle looks through to cut waits short.
+const SKIP_PAGES: u32 = 8;
 
 /// Jobs looked at to find the best probe of a closed origin.
 const PROBES: u32 = 16;
@@ -29,33 +29,33 @@ const DOUBT: u64 = 5 * unit::MINUTE;
 impl<T: Tx> Work<'_, T> {
     /// Cuts waits short; answers where to go on.
     ///
-    /// Of what found nobody no wait is longer than the longest backoff, so that a hopeful wake looks at no
+    /// Of what found nobody no wait is longer than the longest backoff, so that a wake that skips them looks at no
     /// more of the index, however much waits for something else.
-    pub(super) async fn ripen(&mut self, turn: &Turn, owner: &str) -> Result<Option<Millis>, Error> {
+    pub(super) async fn skip_backoffs(&mut self, cycle: &Cycle, owner: &str) -> Result<Option<Millis>, Error> {
         let now = self.now;
-        let origins = self.ledger.queue(&turn.queue, owner).map(|queue| queue.origins.clone()).unwrap_or_default();
+        let origins = self.ledger.queue(&cycle.queue, owner).map(|queue| queue.origins.clone()).unwrap_or_default();
         // Once a reason: a probe may have failed since.
-        for origin in origins.into_iter().filter(|_| turn.ripen_from == Millis(0)) {
+        for origin in origins.into_iter().filter(|_| cycle.skip_from == Millis(0)) {
             if self.ledger.origin(&origin).is_some() {
-                self.ledger.change_origin(&origin, now, |health| health.ripen(now));
+                self.ledger.change_origin(&origin, now, |health| health.allow_probe(now));
             }
         }
         let longest = self.settings.queue.backoff.max.max(DOUBT);
-        let upto = if turn.ripen == Ripen::All { Millis::MAX } else { now.after(longest.saturating_mul(2)) };
-        let mut after = now.0.saturating_add(1).max(turn.ripen_from.0);
-        for _ in 0..RIPEN_PAGES {
-            let scan = Scan::of(Index::Due, vec![owner, &turn.queue], PAGE).from(after).upto(upto.0);
+        let upto = if cycle.skip == SkipBackoff::All { Millis::MAX } else { now.after(longest.saturating_mul(2)) };
+        let mut after = now.0.saturating_add(1).max(cycle.skip_from.0);
+        for _ in 0..SKIP_PAGES {
+            let scan = Scan::of(Index::Due, vec![owner, &cycle.queue], PAGE).from(after).upto(upto.0);
             let page = self.tx.scan(&scan).await?;
             let Some(last) = page.last() else { return Ok(None) };
-            // Rows with equal times beyond the page are passed over: they ripen at their own time.
+            // Rows with equal times beyond the page are passed over: they become ready at their own time.
             after = last.next_attempt_at.0 + 1;
             for mut job in page {
                 let here = [ErrorKind::Network, ErrorKind::Withheld];
                 let found_nobody = job.error.as_ref().is_some_and(|error| here.contains(&error.kind));
-                let wanted = match turn.ripen {
-                    Ripen::Nothing => false,
-                    Ripen::Unreachable => found_nobody,
-                    Ripen::All => true,
+                let wanted = match cycle.skip {
+                    SkipBackoff::None => false,
+                    SkipBackoff::Unreachable => found_nobody,
+                    SkipBackoff::All => true,
                 };
                 if wanted && job.hold_until <= now {
                     job.next_attempt_at = now;
@@ -87,18 +87,18 @@ impl<T: Tx> Work<'_, T> {
         Ok(())
     }
 
-    pub(super) async fn claim(&mut self, turn: &Turn, owner: &str) -> Result<Vec<Job>, Error> {
+    pub(super) async fn claim(&mut self, cycle: &Cycle, owner: &str) -> Result<Vec<Job>, Error> {
         let mut claimed: Vec<Job> = Vec::new();
-        let want = turn.claim as usize;
-        if want == 0 || self.ledger.queue(&turn.queue, owner).is_none() {
+        let want = cycle.claim as usize;
+        if want == 0 || self.ledger.queue(&cycle.queue, owner).is_none() {
             return Ok(claimed);
         }
-        self.first_due = self.open_due(&turn.queue, owner).await?;
+        self.first_due = self.open_due(&cycle.queue, owner).await?;
         let mut more = true;
         while more && claimed.len() < want {
             let room = want - claimed.len();
             let candidates;
-            (candidates, more) = self.candidates(turn, owner, room, &claimed).await?;
+            (candidates, more) = self.candidates(cycle, owner, room, &claimed).await?;
             if candidates.is_empty() {
                 break;
             }
@@ -107,7 +107,7 @@ impl<T: Tx> Work<'_, T> {
                     if self.in_doubt {
                         self.put_off(job, self.now.after(DOUBT), Some(doubtful()))?;
                     } else {
-                        self.bury(job, State::Failed, expired()).await?;
+                        self.dead_letter(job, State::Failed, expired()).await?;
                         // Who stood behind it may be ready now, or due.
                         (more, self.first_due) = (true, None);
                     }
@@ -120,7 +120,7 @@ impl<T: Tx> Work<'_, T> {
                 job.claim(
                     self.now,
                     Lease {
-                        holder: turn.holder.clone(),
+                        holder: cycle.holder.clone(),
                         until: self.now.after(self.settings.queue.send_limit(job.size).saturating_mul(2)),
                     },
                 );
@@ -177,18 +177,18 @@ impl<T: Tx> Work<'_, T> {
     }
 
     /// The best of each origin's lane, as many as that origin permits, and whether there may be more.
-    async fn candidates(&self, turn: &Turn, owner: &str, want: usize, claimed: &[Job]) -> Result<(Vec<Job>, bool), Error> {
+    async fn candidates(&self, cycle: &Cycle, owner: &str, want: usize, claimed: &[Job]) -> Result<(Vec<Job>, bool), Error> {
         let (mut candidates, mut more) = (Vec::new(), false);
-        let Some(queue) = self.ledger.queue(&turn.queue, owner) else { return Ok((candidates, more)) };
+        let Some(queue) = self.ledger.queue(&cycle.queue, owner) else { return Ok((candidates, more)) };
         let mut lanes: Vec<(Vec<Job>, usize)> = Vec::new();
         for origin in &queue.origins {
-            let permits = self.permits(turn, origin, claimed);
+            let permits = self.permits(cycle, origin, claimed);
             let limit = u32::try_from(want.min(permits)).unwrap_or(u32::MAX);
             if limit == 0 {
                 continue;
             }
             let probes = self.ledger.origin(origin).is_some_and(OriginHealth::is_closed);
-            let lane = Scan::of(Index::Ready, vec![owner, &turn.queue, origin], if probes { PROBES } else { limit });
+            let lane = Scan::of(Index::Ready, vec![owner, &cycle.queue, origin], if probes { PROBES } else { limit });
             let mut jobs = self.tx.scan(&lane).await?;
             more |= jobs.len() >= lane.limit as usize || probes;
             if probes {
@@ -197,14 +197,14 @@ impl<T: Tx> Work<'_, T> {
                 jobs = first_by(jobs, 1, |job| (u64::from(job.failures()), job.rank));
             }
             if !jobs.is_empty() {
-                lanes.push((jobs, (turn.share as usize).saturating_sub(held(turn, origin, claimed))));
+                lanes.push((jobs, (cycle.share as usize).saturating_sub(held(cycle, origin, claimed))));
             }
         }
         let has_company = lanes.len() > 1;
         for (mut jobs, share) in lanes {
             if has_company && jobs.len() > share {
                 jobs.truncate(share);
-                // The company may turn out to be put off, or to have expired.
+                // The company may prove to be put off, or to have expired.
                 more = true;
             }
             candidates.extend(jobs);
@@ -213,27 +213,27 @@ impl<T: Tx> Work<'_, T> {
         Ok((candidates, more))
     }
 
-    fn permits(&self, turn: &Turn, origin: &str, claimed: &[Job]) -> usize {
-        let held = held(turn, origin, claimed);
-        let room = (turn.most as usize).saturating_sub(held);
+    fn permits(&self, cycle: &Cycle, origin: &str, claimed: &[Job]) -> usize {
+        let held = held(cycle, origin, claimed);
+        let room = (cycle.most as usize).saturating_sub(held);
         self.ledger.origin(origin).map_or(room, |health| health.permits(self.now, held).min(room))
     }
 
     /// When it is worth claiming again, as far as only time decides it.
-    pub(super) async fn next_due(&self, turn: &Turn, owner: &str, claimed: &[Job]) -> Result<Option<Millis>, Error> {
-        let Some(queue) = self.ledger.queue(&turn.queue, owner) else { return Ok(None) };
+    pub(super) async fn next_due(&self, cycle: &Cycle, owner: &str, claimed: &[Job]) -> Result<Option<Millis>, Error> {
+        let Some(queue) = self.ledger.queue(&cycle.queue, owner) else { return Ok(None) };
         if queue.counts.pending == 0 {
             return Ok(None);
         }
         let mut next = match self.first_due {
             Some(first) => Some(first).filter(|first| *first < Millis::MAX),
-            None => next_wake::first_due(self.tx, owner, &turn.queue).await?,
+            None => next_wake::first_due(self.tx, owner, &cycle.queue).await?,
         };
         for origin in &queue.origins {
             if let Some(until) = self.ledger.origin(origin).and_then(OriginHealth::opens_at)
-                && self.permits(turn, origin, claimed) == 0
+                && self.permits(cycle, origin, claimed) == 0
                 && until > self.now
-                && !self.tx.scan(&Scan::of(Index::Ready, vec![owner, &turn.queue, origin], 1)).await?.is_empty()
+                && !self.tx.scan(&Scan::of(Index::Ready, vec![owner, &cycle.queue, origin], 1)).await?.is_empty()
             {
                 next = Some(next.map_or(until, |next| next.min(until)));
             }
@@ -243,8 +243,8 @@ impl<T: Tx> Work<'_, T> {
 }
 
 /// Jobs of an origin that the drain holds.
-fn held(turn: &Turn, origin: &str, claimed: &[Job]) -> usize {
-    turn.in_flight.iter().filter(|(name, _)| name == origin).map(|(_, count)| *count).sum::<usize>()
+fn held(cycle: &Cycle, origin: &str, claimed: &[Job]) -> usize {
+    cycle.in_flight.iter().filter(|(name, _)| name == origin).map(|(_, count)| *count).sum::<usize>()
         + claimed.iter().filter(|job| job.origin == origin).count()
 }
 

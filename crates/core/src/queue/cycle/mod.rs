@@ -1,14 +1,14 @@
-//! One turn of a drain: outcomes in, claims out, in a single transaction.
+//! One cycle of a drain: outcomes in, claims out, in a single transaction.
 //!
-//! A turn settles what was answered since the last one and claims what is to be sent next. That both
+//! A cycle settles what was answered since the last one and claims what is to be sent next. That both
 //! stand in one transaction is what makes a drain fast (one commit for many outcomes) and keeps the
 //! line of a key whole (the successor is claimed by the commit that ends its predecessor, or later).
-//! What comes in is here; what is ripe, and what goes out, is in `claim`.
+//! What comes in is here; what is due, and what goes out, is in `claim`.
 
 mod claim;
 
 use crate::{
-    apart::apart,
+    boxed::boxed,
     error::Error,
     health::{
         clock::{self, Time},
@@ -16,7 +16,7 @@ use crate::{
     },
     http::{
         rate_limit,
-        reply::{ErrorKind, LastError, Meaning, Reply, meaning},
+        reply::{AttemptResult, Disposition, ErrorKind, LastError, disposition},
         retry_after,
     },
     id::JobId,
@@ -26,7 +26,7 @@ use crate::{
         job::{Job, RECORD_VERSION, State},
         key_order,
     },
-    schedule::wakes::Ripen,
+    schedule::wakes::SkipBackoff,
     store::{Index, Scan, Tx, bodies::Leaving, ledger::Ledger, load, save},
     time::Millis,
 };
@@ -34,12 +34,12 @@ use crate::{
 /// Rows moved at once where there may be many.
 const PAGE: u32 = 128;
 
-/// How many turns of a drain at work there are to one that sweeps.
+/// How many cycles of a drain at work there are to one that sweeps.
 const SWEPT_EACH: u64 = 16;
 
-/// What the first turn of a drain does besides.
+/// What the first cycle of a drain does besides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Begin {
+pub struct Takeover {
     /// Nobody else can be draining this queue (a Web Lock is held), so every lease but ours is dead.
     pub exclusive: bool,
 }
@@ -49,31 +49,31 @@ pub struct Begin {
 pub struct Settlement {
     /// The job.
     pub id: JobId,
-    /// The idempotency key that it was sent with: which payload the reply is about.
+    /// The idempotency key that it was sent with: which payload the result is about.
     pub key: String,
     /// What came back.
-    pub reply: Reply,
+    pub result: AttemptResult,
     /// When it came back.
     pub at: Millis,
     /// A random number in `[0, 1)`, for jitter.
     pub roll: f64,
 }
 
-/// What a turn is to do.
+/// What a cycle is to do.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Turn {
+pub struct Cycle {
     /// The queue.
     pub queue: String,
     /// Whose jobs the drain sends. While another is signed in it claims nothing.
     pub owner: String,
     /// This drain's name, unique to it.
     pub holder: String,
-    /// Set in a drain's first turn.
-    pub begin: Option<Begin>,
+    /// Set in a drain's first cycle.
+    pub takeover: Option<Takeover>,
     /// Whose waiting is over.
-    pub ripen: Ripen,
-    /// Of those, the ones whose time comes at this instant or later; see [`Turned::ripens_from`].
-    pub ripen_from: Millis,
+    pub skip: SkipBackoff,
+    /// Of those, the ones whose time comes at this instant or later; see [`CycleOutcome::more_to_skip_from`].
+    pub skip_from: Millis,
     /// What is known of the time.
     pub time: Time,
     /// Replies to record.
@@ -92,28 +92,28 @@ pub struct Turn {
 
 /// What became of a settled job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Settled {
     /// Delivered; its trace.
     Delivered(Box<Outcome>),
     /// Still stored, in the state that the row says.
     Kept(Box<Job>),
-    /// Somebody else had decided its fate meanwhile; nothing was changed.
+    /// It had been settled by somebody else meanwhile; nothing was changed.
     Late,
 }
 
-/// What a turn did.
+/// What a cycle did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Turned {
+pub struct CycleOutcome {
     /// Jobs claimed, in the order to send them.
     pub claimed: Vec<Job>,
     /// What became of the settled, expired and recovered ones.
-    pub fates: Vec<Fate>,
+    pub settled: Vec<Settled>,
     /// When the queue's next job may be claimed; `None` when none waits for a time.
     pub next_due: Option<Millis>,
-    /// What [`crate::schedule::next_wake::next_wake`] answers now, where this turn has looked: it has when it claimed nothing.
+    /// What [`crate::schedule::next_wake::next_wake`] answers now, where this cycle has looked: it has when it claimed nothing.
     pub next_wake: Option<Option<Millis>>,
-    /// There are more whose waiting is over, from this instant on: a turn moves so many and no more.
-    pub ripens_from: Option<Millis>,
+    /// There are more whose waiting is over, from this instant on: a cycle moves so many and no more.
+    pub more_to_skip_from: Option<Millis>,
     /// Something would expire, and the clock may be wrong: nothing was claimed, and the time is to be asked for.
     pub asks_time: bool,
     /// Claimed jobs that were given back unsent, as they are stored now.
@@ -124,7 +124,7 @@ pub struct Turned {
     pub ledger: Ledger,
 }
 
-/// Settings that a turn needs.
+/// Settings that a cycle needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings<'a> {
     /// Of the queue.
@@ -145,14 +145,14 @@ impl<'a> Settings<'a> {
     }
 }
 
-/// Carries out one turn.
+/// Carries out one cycle.
 ///
 /// # Errors
 /// What the transaction's reads and writes answer; then nothing was changed.
-pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_>) -> Result<Turned, Error> {
+pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings<'_>) -> Result<CycleOutcome, Error> {
     let mut ledger = load(tx).await?;
     let before = ledger.clone();
-    let owner = turn.owner.clone();
+    let owner = cycle.owner.clone();
     let is_current = owner == ledger.owner;
     let set_back = clock::was_set_back(&ledger, now);
     let mut work = Work {
@@ -163,7 +163,7 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
         told: None,
         settings,
         ledger: &mut ledger,
-        fates: Vec::new(),
+        settled: Vec::new(),
         released: Vec::new(),
         recovered: Vec::new(),
         has_recovered: false,
@@ -172,57 +172,57 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
         first_due: None,
     };
     if set_back {
-        apart(work.forget_times()).await?;
+        boxed(work.forget_times()).await?;
     }
-    let asks_time = apart(work.judge_time(turn, &owner)).await?;
-    let settled: Vec<&JobId> = turn.settle.iter().map(|settlement| &settlement.id).collect();
-    for (settlement, job) in turn.settle.iter().zip(tx.jobs(&settled).await?) {
-        apart(work.settle(settlement, job, &turn.holder)).await?;
+    let asks_time = boxed(work.judge_time(cycle, &owner)).await?;
+    let settled: Vec<&JobId> = cycle.settle.iter().map(|settlement| &settlement.id).collect();
+    for (settlement, job) in cycle.settle.iter().zip(tx.jobs(&settled).await?) {
+        boxed(work.settle(settlement, job, &cycle.holder)).await?;
     }
-    for id in &turn.release {
-        apart(work.release(id, &turn.holder)).await?;
+    for id in &cycle.release {
+        boxed(work.release(id, &cycle.holder)).await?;
     }
-    if let Some(begin) = turn.begin.filter(|_| is_current) {
-        apart(work.recover(turn, begin, &owner)).await?;
+    if let Some(takeover) = cycle.takeover.filter(|_| is_current) {
+        boxed(work.recover(cycle, takeover, &owner)).await?;
         if !work.in_doubt {
-            apart(work.expire(&turn.queue, &owner)).await?;
+            boxed(work.expire(&cycle.queue, &owner)).await?;
             crate::store::receipts::prune(tx, work.wall, work.ledger).await?;
         }
         if work.ledger.history > 0 {
-            apart(work.prune_history()).await?;
+            boxed(work.prune_history()).await?;
         }
     }
     std::mem::take(&mut work.leaving).count_out(tx).await?;
     let mut claimed = Vec::new();
     let mut next_due = None;
-    let mut ripens_from = None;
+    let mut more_to_skip_from = None;
     for origin in std::mem::take(&mut work.recovered) {
-        apart(work.skip_waits_for(&origin, &turn.queue, &owner)).await?;
+        boxed(work.skip_waits_for(&origin, &cycle.queue, &owner)).await?;
     }
-    if is_current && !asks_time && !work.ledger.is_paused(&turn.queue) {
-        if turn.ripen > Ripen::Nothing {
-            ripens_from = apart(work.ripen(turn, &owner)).await?;
+    if is_current && !asks_time && !work.ledger.is_paused(&cycle.queue) {
+        if cycle.skip > SkipBackoff::None {
+            more_to_skip_from = boxed(work.skip_backoffs(cycle, &owner)).await?;
         }
-        claimed = apart(work.claim(turn, &owner)).await?;
-        next_due = work.next_due(turn, &owner, &claimed).await?;
+        claimed = boxed(work.claim(cycle, &owner)).await?;
+        next_due = work.next_due(cycle, &owner, &claimed).await?;
     }
-    if !turn.settle.is_empty() && (claimed.is_empty() || work.ledger.version.is_multiple_of(SWEPT_EACH)) {
-        apart(work.sweep(&turn.queue, &owner)).await?;
+    if !cycle.settle.is_empty() && (claimed.is_empty() || work.ledger.version.is_multiple_of(SWEPT_EACH)) {
+        boxed(work.sweep(&cycle.queue, &owner)).await?;
     }
     let looks = claimed.is_empty() && !asks_time && !set_back;
     // Before the ledger is written, for what does not parse is put aside by looking.
     let mut next_wake =
-        if looks { Some(apart(crate::schedule::next_wake::next_wake(tx, work.ledger, now)).await?) } else { None };
-    let (fates, wall, in_doubt, told) = (work.fates, work.wall, work.in_doubt, work.told);
+        if looks { Some(boxed(crate::schedule::next_wake::next_wake(tx, work.ledger, now)).await?) } else { None };
+    let (settled, wall, in_doubt, told) = (work.settled, work.wall, work.in_doubt, work.told);
     let (released, recovered, reached_somebody) = (work.released, work.has_recovered, work.reached_somebody);
-    if turn.begin.is_some() && !claimed.is_empty() {
+    if cycle.takeover.is_some() && !claimed.is_empty() {
         ledger.sync_count += 1;
         ledger.error = None;
     }
-    if !turn.settle.is_empty() {
-        let failed = fates.iter().rev().find_map(|fate| match fate {
-            Fate::Kept(job) => job.error.clone(),
-            Fate::Delivered(_) | Fate::Late => None,
+    if !cycle.settle.is_empty() {
+        let failed = settled.iter().rev().find_map(|settled| match settled {
+            Settled::Kept(job) => job.error.clone(),
+            Settled::Delivered(_) | Settled::Late => None,
         });
         ledger.change_outcome(&owner, |last_sync_at, error| {
             if reached_somebody {
@@ -245,13 +245,13 @@ pub async fn turn<T: Tx>(tx: &T, now: Millis, turn: &Turn, settings: Settings<'_
         }
         save(tx, &mut ledger).await?;
     }
-    let pending = is_current && ledger.queue(&turn.queue, &ledger.owner).is_some_and(|queue| queue.counts.pending > 0);
-    if tx.quarantined() > 0 && pending && !ledger.is_paused(&turn.queue) {
+    let pending = is_current && ledger.queue(&cycle.queue, &ledger.owner).is_some_and(|queue| queue.counts.pending > 0);
+    if tx.quarantined() > 0 && pending && !ledger.is_paused(&cycle.queue) {
         // Rows that were put aside may have set others free, too late for this claim.
         next_due = Some(now);
         next_wake = None;
     }
-    Ok(Turned { claimed, fates, next_due, next_wake, ripens_from, asks_time, released, recovered, ledger })
+    Ok(CycleOutcome { claimed, settled, next_due, next_wake, more_to_skip_from, asks_time, released, recovered, ledger })
 }
 
 struct Work<'a, T> {
@@ -265,10 +265,10 @@ struct Work<'a, T> {
     told: Option<Millis>,
     settings: Settings<'a>,
     ledger: &'a mut Ledger,
-    fates: Vec<Fate>,
+    settled: Vec<Settled>,
     /// Jobs that were given back.
     released: Vec<Job>,
-    /// Origins that were in trouble and were reached by this turn's replies.
+    /// Origins that were in trouble and were reached by this cycle's replies.
     recovered: Vec<String>,
     /// There were such.
     has_recovered: bool,
@@ -282,43 +282,43 @@ struct Work<'a, T> {
 impl<T: Tx> Work<'_, T> {
     async fn settle(&mut self, settlement: &Settlement, job: Option<Job>, holder: &str) -> Result<(), Error> {
         let Some(mut job) = job else {
-            self.fates.push(Fate::Late);
+            self.settled.push(Settled::Late);
             return Ok(());
         };
         let config = self.settings.queue;
-        let meaning = meaning(&job.request.method, &settlement.reply, config);
-        self.note_origin(&job, settlement, meaning);
+        let disposition = disposition(&job.request.method, &settlement.result, config);
+        self.note_origin(&job, settlement, disposition);
         let ours = job.lease.as_ref().is_some_and(|lease| lease.holder == holder) && job.idempotency_key == settlement.key;
         if !ours {
             // Another drain took the lease for dead. A delivery is the truth all the same, unless the
             // job has been edited since or is on its way again.
-            if meaning == Meaning::Delivered && job.state != State::Syncing && job.idempotency_key == settlement.key {
+            if disposition == Disposition::Delivered && job.state != State::Syncing && job.idempotency_key == settlement.key {
                 return self.deliver(job, settlement).await;
             }
-            self.fates.push(Fate::Late);
+            self.settled.push(Settled::Late);
             return Ok(());
         }
-        if meaning != Meaning::Unreachable {
+        if disposition != Disposition::Unreachable {
             job.attempts = job.attempts.saturating_add(1);
         }
-        let error = settlement.reply.last_error(config);
-        match meaning {
-            Meaning::Delivered => self.deliver(job, settlement).await,
-            Meaning::Failed => self.bury(job, State::Failed, error).await,
-            Meaning::Conflict => self.bury(job, State::Conflict, error).await,
-            Meaning::Blocked => self.bury(job, State::Blocked, error).await,
-            Meaning::Retry if job.attempts >= job.max_attempts.unwrap_or(config.max_attempts) => {
-                self.bury(job, State::Failed, error).await
+        let error = settlement.result.last_error(config);
+        match disposition {
+            Disposition::Delivered => self.deliver(job, settlement).await,
+            Disposition::Failed => self.dead_letter(job, State::Failed, error).await,
+            Disposition::Conflict => self.dead_letter(job, State::Conflict, error).await,
+            Disposition::Blocked => self.dead_letter(job, State::Blocked, error).await,
+            Disposition::Retry if job.attempts >= job.max_attempts.unwrap_or(config.max_attempts) => {
+                self.dead_letter(job, State::Failed, error).await
             }
-            Meaning::Retry | Meaning::Unreachable => self.schedule(job, meaning, settlement, error).await,
+            Disposition::Retry | Disposition::Unreachable => self.schedule(job, disposition, settlement, error).await,
         }
     }
 
     /// Notes what the reply says about its origin.
-    fn note_origin(&mut self, job: &Job, settlement: &Settlement, meaning: Meaning) {
-        let reply = &settlement.reply;
-        self.reached_somebody |= reply.reached_somebody() && meaning != Meaning::Unreachable;
-        if matches!(reply, Reply::Unsendable(_) | Reply::Withheld(_)) {
+    fn note_origin(&mut self, job: &Job, settlement: &Settlement, disposition: Disposition) {
+        let reply = &settlement.result;
+        self.reached_somebody |= reply.reached_somebody() && disposition != Disposition::Unreachable;
+        if matches!(reply, AttemptResult::Unsendable(_) | AttemptResult::Withheld(_)) {
             return;
         }
         let Settings { queue, breaker_threshold, retry_budget, .. } = self.settings;
@@ -326,7 +326,7 @@ impl<T: Tx> Work<'_, T> {
         let at = settlement.at.min(self.now);
         let asked = asked_to_wait(reply, at);
         // A server whose reply is hidden from us fares well enough to send one.
-        if matches!(meaning, Meaning::Retry | Meaning::Unreachable) && !matches!(reply, Reply::Hidden(_)) {
+        if matches!(disposition, Disposition::Retry | Disposition::Unreachable) && !matches!(reply, AttemptResult::Hidden(_)) {
             self.ledger.change_origin(&job.origin, self.now, |origin| {
                 let delay = closure_delay(&queue.backoff, settlement.roll);
                 origin.mark_trouble(&job.id, at, breaker_threshold, delay, asked.unwrap_or(0));
@@ -342,7 +342,7 @@ impl<T: Tx> Work<'_, T> {
                 self.has_recovered = true;
             }
         }
-        if let Reply::Status(response) = &settlement.reply {
+        if let AttemptResult::Status(response) = &settlement.result {
             if let Some(date) = response.date.as_deref().and_then(Millis::from_http_date) {
                 self.told = Some(if clock::is_off(at, date) { date } else { at });
             }
@@ -380,8 +380,8 @@ impl<T: Tx> Work<'_, T> {
     }
 
     /// Decides which time tells what has expired; answers whether it must be asked for first.
-    async fn judge_time(&mut self, turn: &Turn, owner: &str) -> Result<bool, Error> {
-        if let Time::Is(time) = turn.time {
+    async fn judge_time(&mut self, cycle: &Cycle, owner: &str) -> Result<bool, Error> {
+        if let Time::Is(time) = cycle.time {
             if clock::is_off(self.now, time) {
                 self.wall = time;
             }
@@ -396,13 +396,13 @@ impl<T: Tx> Work<'_, T> {
             return Ok(false);
         }
         self.in_doubt = true;
-        let aged = Scan::of(Index::Expiry, vec![owner, &turn.queue], 1).upto(self.now.0);
-        if turn.begin.is_none() || self.tx.scan(&aged).await?.is_empty() {
+        let aged = Scan::of(Index::Expiry, vec![owner, &cycle.queue], 1).upto(self.now.0);
+        if cycle.takeover.is_none() || self.tx.scan(&aged).await?.is_empty() {
             return Ok(false);
         }
-        if turn.time == Time::Unknown {
+        if cycle.time == Time::Unknown {
             // Where the browser says that there is no network, nothing is claimed, and nobody need wonder.
-            self.ledger.doubts += u32::from(turn.claim > 0);
+            self.ledger.doubts += u32::from(cycle.claim > 0);
             return Ok(false);
         }
         Ok(true)
@@ -423,23 +423,23 @@ impl<T: Tx> Work<'_, T> {
             key: job.key,
             method: job.request.method,
             url: job.request.url,
-            status: settlement.reply.status(),
+            status: settlement.result.status(),
             attempts: job.attempts,
             queued_at: job.queued_at,
             delivered_at: settlement.at.min(self.now),
-            response: match &settlement.reply {
-                Reply::Status(response) => response.kept.clone(),
+            response: match &settlement.result {
+                AttemptResult::Status(response) => response.kept.clone(),
                 _ => None,
             },
         };
         self.tx.put_outcome(&outcome)?;
         self.ledger.history += 1;
-        self.fates.push(Fate::Delivered(Box::new(outcome)));
+        self.settled.push(Settled::Delivered(Box::new(outcome)));
         Ok(())
     }
 
     /// Ends a job's automatic tries, and lets its successors go where the queue says so.
-    async fn bury(&mut self, mut job: Job, state: State, error: LastError) -> Result<(), Error> {
+    async fn dead_letter(&mut self, mut job: Job, state: State, error: LastError) -> Result<(), Error> {
         let (from, in_line) = (job.state, job.line);
         job.dead_letter(state, error, self.settings.queue.on_failure);
         self.keep(job, from, in_line).await
@@ -455,18 +455,24 @@ impl<T: Tx> Work<'_, T> {
         if was_in_line && !job.line {
             key_order::promote_next(self.tx, &job, from == State::Syncing, self.now).await?;
         }
-        self.fates.push(Fate::Kept(Box::new(job)));
+        self.settled.push(Settled::Kept(Box::new(job)));
         Ok(())
     }
 
-    async fn schedule(&mut self, mut job: Job, meaning: Meaning, settlement: &Settlement, error: LastError) -> Result<(), Error> {
+    async fn schedule(
+        &mut self,
+        mut job: Job,
+        disposition: Disposition,
+        settlement: &Settlement,
+        error: LastError,
+    ) -> Result<(), Error> {
         let (from, in_line) = (job.state, job.line);
         // A server that is back and refuses is the same trouble: whoever waited for it begins no new stampede.
-        job.unreachable = job.unreachable.saturating_add(u32::from(meaning == Meaning::Unreachable));
+        job.unreachable = job.unreachable.saturating_add(u32::from(disposition == Disposition::Unreachable));
         let mut delay = self.settings.queue.backoff.delay(job.failures(), job.last_delay, settlement.roll);
         job.last_delay = delay;
         let mut hold = job.hold_until;
-        if let Some(least) = asked_to_wait(&settlement.reply, settlement.at.min(self.now)) {
+        if let Some(least) = asked_to_wait(&settlement.result, settlement.at.min(self.now)) {
             // All who were told the same come back over half as long again, not at once.
             let spread = (least / 2).min(self.settings.queue.backoff.max);
             delay = least.saturating_add(delay.max(part(spread, settlement.roll)));
@@ -493,20 +499,20 @@ impl<T: Tx> Work<'_, T> {
     }
 
     /// Takes back what dead drains left behind.
-    async fn recover(&mut self, turn: &Turn, begin: Begin, owner: &str) -> Result<(), Error> {
-        let counted = self.ledger.queue(&turn.queue, owner).map_or(0, |queue| queue.counts.syncing);
+    async fn recover(&mut self, cycle: &Cycle, takeover: Takeover, owner: &str) -> Result<(), Error> {
+        let counted = self.ledger.queue(&cycle.queue, owner).map_or(0, |queue| queue.counts.syncing);
         if counted == 0 {
             return Ok(());
         }
         let mut after = 0;
         loop {
-            let scan = Scan::of(Index::State, vec![owner, &turn.queue, State::Syncing.as_str()], PAGE).from(after);
+            let scan = Scan::of(Index::State, vec![owner, &cycle.queue, State::Syncing.as_str()], PAGE).from(after);
             let page = self.tx.scan(&scan).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after = last.seq + 1;
             for mut job in page {
-                let theirs = job.lease.as_ref().is_none_or(|lease| lease.holder != turn.holder);
-                if theirs && (begin.exclusive || job.lease_ends(self.now) <= self.now) {
+                let theirs = job.lease.as_ref().is_none_or(|lease| lease.holder != cycle.holder);
+                if theirs && (takeover.exclusive || job.lease_ends(self.now) <= self.now) {
                     let (from, in_line) = (job.state, job.line);
                     job.mark_interrupted(self.settings.queue.on_failure);
                     self.keep(job, from, in_line).await?;
@@ -525,7 +531,7 @@ impl<T: Tx> Work<'_, T> {
             let page = self.tx.scan(&scan).await?;
             let full = page.len() == PAGE as usize;
             for job in page {
-                self.bury(job, State::Failed, expired()).await?;
+                self.dead_letter(job, State::Failed, expired()).await?;
             }
             if !full {
                 return Ok(());
@@ -569,8 +575,8 @@ impl<T: Tx> Work<'_, T> {
 }
 
 /// Milliseconds that a readable reply, which came at `at`, asked to wait.
-fn asked_to_wait(reply: &Reply, at: Millis) -> Option<u64> {
-    let Reply::Status(response) = reply else { return None };
+fn asked_to_wait(reply: &AttemptResult, at: Millis) -> Option<u64> {
+    let AttemptResult::Status(response) = reply else { return None };
     retry_after::parse(response.retry_after.as_deref()?, response.date.as_deref(), at)
 }
 

@@ -4,9 +4,9 @@ use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 
 use crate::{
-    gate::Gate,
     host::Host,
     js::{self, LockManager},
+    latch::Latch,
 };
 
 /// A held lock; dropped, it is released. The browser releases it when the worker dies, the host when
@@ -28,20 +28,20 @@ impl Drop for Held {
 /// A lock that was asked for; dropped, it is not wanted any more.
 pub struct Asked {
     held: Held,
-    granted: Gate<bool>,
+    granted: Latch<bool>,
 }
 
 impl Asked {
     /// Waits for it.
     pub async fn granted(mut self) -> Held {
-        self.held.exclusive = self.granted.passed().await;
+        self.held.exclusive = self.granted.wait().await;
         self.held
     }
 }
 
 /// Asks for the lock of this name. Where the browser has none, leases alone keep drains apart.
 pub fn ask(host: &Host, name: &str) -> Asked {
-    let granted: Gate<bool> = Gate::new();
+    let granted: Latch<bool> = Latch::new();
     let manager = js::get2(&js_sys::global(), "navigator", "locks");
     if !manager.is_object() {
         granted.open(false);

@@ -6,6 +6,6 @@ use std::pin::Pin;
 /// wasm, and an engine that compiles functions when they are first called compiles all of it for a part that is
 /// needed once a week, while a request waits to be sent. An allocation is cheaper by far.
 #[must_use]
-pub fn apart<'w, R>(work: impl Future<Output = R> + 'w) -> Pin<Box<dyn Future<Output = R> + 'w>> {
+pub fn boxed<'w, R>(work: impl Future<Output = R> + 'w) -> Pin<Box<dyn Future<Output = R> + 'w>> {
     Box::pin(work)
 }

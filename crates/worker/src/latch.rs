@@ -8,26 +8,26 @@ use std::{
 };
 
 /// See the module.
-pub struct Gate<T>(Rc<RefCell<Inner<T>>>);
+pub struct Latch<T>(Rc<RefCell<Inner<T>>>);
 
 struct Inner<T> {
     value: Option<T>,
     wakers: Vec<Waker>,
 }
 
-impl<T> Clone for Gate<T> {
+impl<T> Clone for Latch<T> {
     fn clone(&self) -> Self {
         Self(Rc::clone(&self.0))
     }
 }
 
-impl<T: Clone> Gate<T> {
-    /// A closed gate.
+impl<T: Clone> Latch<T> {
+    /// A closed latch.
     pub fn new() -> Self {
         Self(Rc::new(RefCell::new(Inner { value: None, wakers: Vec::new() })))
     }
 
-    /// Whether both are the same gate.
+    /// Whether both are the same latch.
     pub fn is(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
     }
@@ -45,7 +45,7 @@ impl<T: Clone> Gate<T> {
     }
 
     /// Waits until it is open.
-    pub async fn passed(&self) -> T {
+    pub async fn wait(&self) -> T {
         poll_fn(|context| {
             let mut inner = self.0.borrow_mut();
             match &inner.value {

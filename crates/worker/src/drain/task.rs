@@ -15,33 +15,33 @@ use shearwater_core::{
         view::{JobView, SyncResult},
     },
     queue::{
-        cycle::{Fate, Settings, Turn, Turned, turn},
+        cycle::{Cycle, CycleOutcome, Settings, Settled, cycle},
         job::Job,
     },
-    schedule::wakes::Ripen,
+    schedule::wakes::SkipBackoff,
     wire::text::Text,
 };
 use wasm_bindgen::prelude::*;
 
 use crate::{
     clock::{self, Timer},
+    drain::{fetch, locks},
     engine::Engine,
-    fetch,
-    gate::Gate,
+    failpoints,
     idb::Mode,
-    locks, points,
+    latch::Latch,
 };
 
 /// A drain at work on one queue.
-pub struct Running {
+pub struct DrainTask {
     /// The queue.
     pub queue: String,
     /// Whose jobs it sends.
     pub owner: String,
     /// Opened with what it did.
-    pub over: Gate<Summary>,
+    pub over: Latch<Summary>,
     /// Opened by the core's last command, before the lock is released.
-    finished: RefCell<Gate<Summary>>,
+    finished: RefCell<Latch<Summary>>,
     /// There was a reason to look again when the drain was already stopping.
     once_more: Cell<bool>,
     /// Outcomes so far, and expected.
@@ -49,28 +49,28 @@ pub struct Running {
     /// Something is being sent or about to be; not merely waited for.
     pub active: Cell<bool>,
     /// Who waits until all that can be tried now was tried, and the counts when they began to.
-    rests: RefCell<Vec<(SyncResult, Gate<Result<SyncResult, Error>>)>>,
+    rests: RefCell<Vec<(SyncResult, Latch<Result<SyncResult, Error>>)>>,
     /// The counts of the last `sync-complete`.
     told: Cell<SyncResult>,
     /// Serves a `sync` event, which brings the browser back by being rejected.
     pub for_sync_event: Cell<bool>,
     drain: RefCell<Option<Drain>>,
-    /// The version of the ledger that the last turn left, and the next wake by it, where it held nothing.
-    outlook: Cell<Option<(u64, Option<Millis>)>>,
+    /// The version of the ledger that the last cycle left, and the next wake by it, where it held nothing.
+    next_wake_at_version: Cell<Option<(u64, Option<Millis>)>>,
     /// Reasons not to wait that came before it had its lock.
-    early: Cell<Ripen>,
+    early: Cell<SkipBackoff>,
     bodies: RefCell<Vec<(JobId, JsValue)>>,
     timer: RefCell<Option<Timer>>,
 }
 
-impl Running {
+impl DrainTask {
     /// A drain that waits for its lock.
-    pub fn new(queue: &str, owner: &str, ripen: Ripen) -> Rc<Self> {
+    pub fn new(queue: &str, owner: &str, skip: SkipBackoff) -> Rc<Self> {
         Rc::new(Self {
             queue: queue.to_owned(),
             owner: owner.to_owned(),
-            over: Gate::new(),
-            finished: RefCell::new(Gate::new()),
+            over: Latch::new(),
+            finished: RefCell::new(Latch::new()),
             once_more: Cell::new(false),
             progress: Cell::new((0, 0)),
             active: Cell::new(false),
@@ -78,8 +78,8 @@ impl Running {
             told: Cell::default(),
             for_sync_event: Cell::new(false),
             drain: RefCell::default(),
-            outlook: Cell::new(None),
-            early: Cell::new(ripen),
+            next_wake_at_version: Cell::new(None),
+            early: Cell::new(skip),
             bodies: RefCell::default(),
             timer: RefCell::default(),
         })
@@ -122,13 +122,13 @@ impl Running {
     }
 
     /// Looks again, and does not wait for those whom the reason concerns.
-    pub fn nudge(self: &Rc<Self>, engine: &Rc<Engine>, ripen: Ripen) {
+    pub fn nudge(self: &Rc<Self>, engine: &Rc<Engine>, skip: SkipBackoff) {
         let state = self.drain.borrow().as_ref().map(Drain::is_spent);
         match state {
-            Some(false) => self.feed(engine, Input::Nudge { ripen, online: engine.is_online() }),
+            Some(false) => self.feed(engine, Input::Nudge { skip, online: engine.is_online() }),
             // It has no lock yet, or sends nothing more: the drain that comes next will look.
             None | Some(true) => {
-                self.early.set(self.early.get().max(ripen));
+                self.early.set(self.early.get().max(skip));
                 self.once_more.set(state.is_some());
             }
         }
@@ -141,16 +141,16 @@ impl Running {
             holder: clock::unique_name(),
             concurrency: engine.config.queue_or_default(&self.queue).concurrency,
             budget: engine.budget(),
-            ripen: self.early.replace(Ripen::Nothing),
+            skip: self.early.replace(SkipBackoff::None),
             online: engine.is_online(),
             exclusive,
         };
-        let finished = Gate::new();
+        let finished = Latch::new();
         self.finished.replace(finished.clone());
         self.told.take();
         *self.drain.borrow_mut() = Some(Drain::new(clock::now(), plan));
         self.feed(engine, Input::Start);
-        finished.passed().await
+        finished.wait().await
     }
 
     /// This job was cancelled: it is not sent, if it was at hand.
@@ -164,31 +164,31 @@ impl Running {
     }
 
     /// Opened when all that can be tried now was tried, with what came of it since; or with why the drain ended.
-    pub fn rested(&self) -> Gate<Result<SyncResult, Error>> {
+    pub fn rested(&self) -> Latch<Result<SyncResult, Error>> {
         // What a drain that is over has done was not asked for by whoever comes now: the next one begins at zero.
         let before = self.drain.borrow().as_ref().filter(|drain| !drain.is_spent()).map(Drain::result).unwrap_or_default();
-        let gate = Gate::new();
-        self.rests.borrow_mut().push((before, gate.clone()));
-        gate
+        let latch = Latch::new();
+        self.rests.borrow_mut().push((before, latch.clone()));
+        latch
     }
 
     /// Nothing is in flight any more.
     async fn rest(&self, engine: &Engine, result: SyncResult, error: Option<Error>) {
-        for (before, gate) in self.rests.take() {
-            gate.open(error.clone().map_or(Ok(result.since(&before)), Err));
+        for (before, latch) in self.rests.take() {
+            latch.open(error.clone().map_or(Ok(result.since(&before)), Err));
         }
         // What was done for an owner who has signed out is nothing to the next.
         let event = (self.active.replace(false) && self.owner == engine.owner()).then(|| {
             let news = result.since(&self.told.replace(result));
             Event::SyncComplete(SyncComplete { queue: self.queue.clone(), result: news })
         });
-        points::reach("status-before").await;
-        match self.outlook.take() {
+        failpoints::reach("status-before").await;
+        match self.next_wake_at_version.take() {
             // Nobody has written since.
             Some((version, next)) if version == engine.seen.borrow().version => engine.tell_next(next, event),
             _ => engine.tell_now(event).await,
         }
-        points::reach("status-after").await;
+        failpoints::reach("status-after").await;
     }
 
     fn feed(self: &Rc<Self>, engine: &Rc<Engine>, input: Input) {
@@ -205,16 +205,16 @@ impl Running {
     fn carry_out(self: &Rc<Self>, engine: &Rc<Engine>, command: Command) {
         let (this, engine) = (Rc::clone(self), Rc::clone(engine));
         match command {
-            Command::Turn(turn) => spawn_local(async move {
-                let input = match this.turn(&engine, &turn).await {
-                    Ok(turned) => {
+            Command::Cycle(cycle) => spawn_local(async move {
+                let input = match this.cycle(&engine, &cycle).await {
+                    Ok(committed) => {
                         engine.trouble.take();
-                        Input::Turned(turned)
+                        Input::CycleCommitted(committed)
                     }
                     Err(error) => {
                         engine.log_error(&error.message);
                         engine.trouble.replace(Some(LastError::storage(&error)));
-                        Input::TurnFailed(error)
+                        Input::CycleFailed(error)
                     }
                 };
                 this.feed(&engine, input);
@@ -222,10 +222,10 @@ impl Running {
             Command::Send(job) => {
                 let body = self.body(&job.id);
                 spawn_local(async move {
-                    points::reach("send-before").await;
+                    failpoints::reach("send-before").await;
                     let reply = fetch::send(&engine, &job, body.as_ref()).await;
-                    points::reach("reply-after").await;
-                    this.feed(&engine, Input::Replied { id: job.id, reply, roll: clock::roll() });
+                    failpoints::reach("reply-after").await;
+                    this.feed(&engine, Input::Attempted { id: job.id, result: reply, roll: clock::roll() });
                 });
             }
             Command::Wait(until) => {
@@ -260,49 +260,49 @@ impl Running {
         Some(bodies.swap_remove(at).1)
     }
 
-    /// One turn, with the bodies of what it claimed.
-    async fn turn(&self, engine: &Rc<Engine>, request: &Turn) -> Result<Turned, Error> {
-        points::reach(if request.settle.is_empty() { "claim-before" } else { "outcome-before" }).await;
+    /// One cycle, with the bodies of what it claimed.
+    async fn cycle(&self, engine: &Rc<Engine>, request: &Cycle) -> Result<CycleOutcome, Error> {
+        failpoints::reach(if request.settle.is_empty() { "claim-before" } else { "outcome-before" }).await;
         let config = engine.config.queue_or_default(&self.queue);
         let settings = Settings::new(&engine.config, &config);
-        let (turned, bodies) = engine
+        let (committed, bodies) = engine
             .store
             .run(Mode::Relaxed, async |db| {
-                let turned = turn(db, clock::now(), request, settings).await?;
-                let with_body: Vec<_> = turned.claimed.iter().filter(|job| job.size.is_some()).collect();
+                let committed = cycle(db, clock::now(), request, settings).await?;
+                let with_body: Vec<_> = committed.claimed.iter().filter(|job| job.size.is_some()).collect();
                 let found = db.bodies(&with_body).await?.into_iter();
                 let bodies: Vec<_> =
                     with_body.iter().map(|job| job.id.clone()).zip(found).filter(|(_, body)| !body.is_undefined()).collect();
-                Ok((turned, bodies))
+                Ok((committed, bodies))
             })
             .await?;
-        engine.saw(&turned.ledger);
-        if turned.recovered {
+        engine.saw(&committed.ledger);
+        if committed.recovered {
             engine.recovered(&self.queue);
         }
-        for fate in &turned.fates {
-            if let Fate::Delivered(outcome) = fate {
+        for settled in &committed.settled {
+            if let Settled::Delivered(outcome) = settled {
                 engine.tell_hook("delivered", &JobView::delivered((**outcome).clone()));
             }
         }
-        let idle = turned.next_wake.filter(|_| request.in_flight.is_empty());
-        self.outlook.set(idle.map(|next| (turned.ledger.version, next)));
-        if !turned.fates.is_empty() {
+        let idle = committed.next_wake.filter(|_| request.in_flight.is_empty());
+        self.next_wake_at_version.set(idle.map(|next| (committed.ledger.version, next)));
+        if !committed.settled.is_empty() {
             engine.store.note_room();
-            points::reach("outcome-after").await;
+            failpoints::reach("outcome-after").await;
         }
-        if !turned.claimed.is_empty() {
-            points::reach("claim-after").await;
+        if !committed.claimed.is_empty() {
+            failpoints::reach("claim-after").await;
         }
         {
             // A body from an earlier claim may be of an earlier edit.
             let mut held = self.bodies.borrow_mut();
-            held.retain(|(id, _)| !turned.claimed.iter().any(|job| job.id == *id));
+            held.retain(|(id, _)| !committed.claimed.iter().any(|job| job.id == *id));
             held.extend(bodies);
         }
-        for Job { id, .. } in &turned.claimed {
+        for Job { id, .. } in &committed.claimed {
             engine.log_debug("claimed", id);
         }
-        Ok(turned)
+        Ok(committed)
     }
 }

@@ -9,7 +9,7 @@ use js_sys::Object;
 use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, JobId, Millis,
-    http::reply::{Meaning, Reply, status_meaning},
+    http::reply::{AttemptResult, Disposition, disposition_of_status},
     queue::{config::WorkerConfig, job::Job},
     wire::text::Text,
 };
@@ -17,34 +17,34 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use crate::{
-    auth::MOST_SENDS,
     body,
     clock::{self, Timer},
+    drain::auth::MOST_SENDS,
     engine::Engine,
-    gate::Gate,
     host::Host,
     js,
+    latch::Latch,
     reply::{self, Guard},
 };
 
 /// Milliseconds that the question for the time may take.
 const PATIENCE: u64 = 10_000;
 
-/// Sends a job under its queue's time limit. Never fails: whatever happens is a [`Reply`].
-pub async fn send(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>) -> Reply {
+/// Sends a job under its queue's time limit. Never fails: whatever happens is an [`AttemptResult`].
+pub async fn send(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>) -> AttemptResult {
     let ticket = engine.sends.admit(&job.id);
     if job.size.is_some() && body.is_none() {
-        return Reply::Unsendable("the stored body is gone; discard the job or edit it".to_owned());
+        return AttemptResult::Unsendable("the stored body is gone; discard the job or edit it".to_owned());
     }
     if body.is_some_and(|body| !is_body(body)) {
-        return Reply::Unsendable("the stored body is no body; discard the job or edit it".to_owned());
+        return AttemptResult::Unsendable("the stored body is no body; discard the job or edit it".to_owned());
     }
     if let Some(body) = body
         && !body::is_whole(body).await
     {
         let advice =
             "the browser did not keep the body whole, as on a full disk: discard the job, or edit it with the body again";
-        return Reply::Unsendable(advice.to_owned());
+        return AttemptResult::Unsendable(advice.to_owned());
     }
     // Credentials are for the origins that the hook is for, and for nobody else.
     let has_credentials = engine.host.auth_origins().map_or(job.origin == engine.origin, |origins| origins.contains(&job.origin));
@@ -65,18 +65,19 @@ pub async fn send(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>) -> Rep
         // At the last moment: the hook may have taken its time, and another worker may have signed somebody else in.
         match engine.is_signed_in(&job.owner).await {
             Ok(true) => {}
-            Ok(false) => return Reply::Withheld("another user is signed in; sent when its owner is".to_owned()),
-            Err(error) => return Reply::Withheld(error.message),
+            Ok(false) => return AttemptResult::Withheld("another user is signed in; sent when its owner is".to_owned()),
+            Err(error) => return AttemptResult::Withheld(error.message),
         }
         if ticket.revoked.get() {
-            return Reply::Withheld("cancelled, or its owner signed out, before it left".to_owned());
+            return AttemptResult::Withheld("cancelled, or its owner signed out, before it left".to_owned());
         }
         if !job.may_be_sent(clock::now()) {
-            return Reply::Withheld("the auth hook took too long".to_owned());
+            return AttemptResult::Withheld("the auth hook took too long".to_owned());
         }
         let reply = attempt(engine, job, body, &credentials).await;
         sends += 1;
-        let refused = reply.status().is_some_and(|status| status_meaning(&job.request.method, status) == Meaning::Blocked);
+        let refused =
+            reply.status().is_some_and(|status| disposition_of_status(&job.request.method, status) == Disposition::Blocked);
         if !refused || credentials.is_empty() || sends >= MOST_SENDS {
             return reply;
         }
@@ -95,7 +96,7 @@ pub async fn send(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>) -> Rep
 }
 
 /// What the app's `auth` hook supplies for this job.
-async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(String, String)>, Reply> {
+async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(String, String)>, AttemptResult> {
     let detail = Object::new();
     js::set(&detail, "id", &JsValue::from_str(job.id.as_str()));
     js::set(&detail, "url", &JsValue::from_str(&job.request.url));
@@ -109,14 +110,14 @@ async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(S
             js::Headers::new(&present(headers)).map(|headers| headers.pairs()).map_err(|error| {
                 let message = ["what the app's \"auth\" hook answered is no headers: ", &js::message_of(&error)].text();
                 engine.log_error(&message);
-                Reply::Withheld(message)
+                AttemptResult::Withheld(message)
             })
         }
         Ok(_) => Ok(Vec::new()),
         Err(error) => {
             engine.log_error(&error.message);
             // No credentials is no reason to bother the server, nor to give up on the job.
-            Err(Reply::Withheld(error.message))
+            Err(AttemptResult::Withheld(error.message))
         }
     }
 }
@@ -137,7 +138,7 @@ fn is_body(value: &JsValue) -> bool {
 
 /// Calls the `auth` hook, and gives it up after the time that the queue has for a send.
 async fn hook_in_time(engine: &Engine, job: &Job, detail: Object) -> Result<Option<JsValue>, Error> {
-    let answer: Gate<Result<Option<JsValue>, Error>> = Gate::new();
+    let answer: Latch<Result<Option<JsValue>, Error>> = Latch::new();
     let limit = engine.config.queue_or_default(&job.queue).timeout;
     let timer = Timer::start(limit, {
         let answer = answer.clone();
@@ -147,7 +148,7 @@ async fn hook_in_time(engine: &Engine, job: &Job, detail: Object) -> Result<Opti
         let (host, answer) = (engine.host.clone(), answer.clone());
         async move { answer.open(host.hook("auth", &detail).await) }
     });
-    let answered = answer.passed().await;
+    let answered = answer.wait().await;
     drop(timer);
     answered
 }
@@ -174,7 +175,7 @@ pub async fn ask_time(engine: &Engine) -> (bool, Option<Millis>) {
     (response.is_some(), date.and_then(|date| Millis::from_http_date(&date)))
 }
 
-async fn attempt(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>, credentials: &[(String, String)]) -> Reply {
+async fn attempt(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>, credentials: &[(String, String)]) -> AttemptResult {
     let sending = Sending::begin(engine, job);
     let queue = engine.config.queue_or_default(&job.queue);
     let timer = Timer::start(queue.send_limit(job.size), {
@@ -200,13 +201,13 @@ async fn attempt(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>, credent
         Ok(promise) => match JsFuture::from(promise).await {
             Ok(response) => reply::read(response.unchecked_into(), &sending, &queue, guard).await,
             Err(_) => match sending.ended.get() {
-                Some(End::TimedOut) => Reply::TimedOut,
+                Some(End::TimedOut) => AttemptResult::TimedOut,
                 // Says nothing about the server.
-                Some(End::Cancelled) => Reply::Withheld("the send was cancelled".to_owned()),
+                Some(End::Cancelled) => AttemptResult::Withheld("the send was cancelled".to_owned()),
                 None => reply::explain_rejection(engine, job).await,
             },
         },
-        Err(refused) => Reply::Unsendable(js::message_of(&refused)),
+        Err(refused) => AttemptResult::Unsendable(js::message_of(&refused)),
     };
     drop(timer);
     sending.settled(engine);

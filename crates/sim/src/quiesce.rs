@@ -4,17 +4,17 @@
 //! is opened (or its user signs in), then one whenever [`read::next_wake`] says so. What is not
 //! delivered by them would wait for ever.
 
-use shearwater_core::{Millis, schedule::next_wake, schedule::wakes::Ripen, time::unit::DAY};
+use shearwater_core::{Millis, schedule::next_wake, schedule::wakes::SkipBackoff, time::unit::DAY};
 
 use crate::{
     check::{self, Checked, Promise, Violation},
+    faults::QUEUES,
     page::OWNERS,
-    weather::QUEUES,
     worker::CONTEXTS,
     world::World,
 };
 
-/// Wakes for one owner, after which it is not waiting but turning in circles.
+/// Wakes for one owner, after which it is not waiting but going round in circles.
 const MOST_WAKES: u32 = 1_000;
 
 /// Events within one wake.
@@ -25,14 +25,14 @@ const MOST_EVENTS: u32 = 20_000;
 const LONGEST_WAIT: u64 = 10 * DAY;
 
 impl World {
-    /// Calms down, then delivers for each owner in turn what is theirs.
-    pub(crate) fn settle_down(&mut self) -> Checked {
-        self.note(|| "calm".to_owned());
-        self.calm = true;
-        self.weather = self.weather.calm();
+    /// Calms down, then delivers for one owner after the other what is theirs.
+    pub(crate) fn quiesce(&mut self) -> Checked {
+        self.note(|| "quiesce".to_owned());
+        self.quiescing = true;
+        self.faults = self.faults.none();
         self.online = true;
         self.servers.bring_up();
-        if self.chance.happens(0.5) {
+        if self.rng.happens(0.5) {
             (0..CONTEXTS).for_each(|context| self.kill(context));
         }
         self.run_until_quiet()?;
@@ -46,8 +46,8 @@ impl World {
     }
 
     fn deliver_all(&mut self) -> Checked {
-        let latest = self.clock.device().max(self.book.latest_start).after(LONGEST_WAIT);
-        self.wake_all(Ripen::Unreachable)?;
+        let latest = self.clock.device().max(self.oracle.latest_start).after(LONGEST_WAIT);
+        self.wake_all(SkipBackoff::Unreachable)?;
         self.run_until_quiet()?;
         for _ in 0..MOST_WAKES {
             let Some(at) = self.next_wake()? else { return Ok(()) };
@@ -63,9 +63,9 @@ impl World {
             let wait = at.since(self.clock.device());
             self.note(|| format!("the next wake is in {wait} ms"));
             self.clock.pass_until(self.clock.elapsed() + wait);
-            let context = self.chance.index(CONTEXTS);
+            let context = self.rng.index(CONTEXTS);
             for queue in QUEUES {
-                self.wake(context, queue, Ripen::Nothing)?;
+                self.wake(context, queue, SkipBackoff::None)?;
             }
             self.run_until_quiet()?;
         }
@@ -78,7 +78,7 @@ impl World {
             let ledger = shearwater_core::store::read_ledger(tx).await?;
             next_wake::next_wake(tx, &ledger, now).await
         })?;
-        asked.map_err(|error| Violation::new(Promise::Live, format!("no store in calm weather: {error}")))
+        asked.map_err(|error| Violation::new(Promise::Live, format!("no store while no fault is injected: {error}")))
     }
 
     fn run_until_quiet(&mut self) -> Checked {

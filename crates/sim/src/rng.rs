@@ -1,4 +1,4 @@
-//! Draws everything that is left to chance from one seed.
+//! Draws everything that is random from one seed.
 //!
 //! One stream per run, read in the order of events: the same seed and steps give the same run.
 
@@ -7,10 +7,10 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
 };
 
-/// A seeded source of chance.
-pub(crate) struct Chance(ChaCha8Rng);
+/// A seeded source of randomness.
+pub(crate) struct Rng(ChaCha8Rng);
 
-impl Chance {
+impl Rng {
     pub(crate) fn new(seed: u64) -> Self {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }

@@ -12,7 +12,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::gate::Gate;
+use crate::latch::Latch;
 
 /// Sends of one job within one claim.
 pub const MOST_SENDS: u32 = 3;
@@ -23,7 +23,7 @@ pub struct Auth {
     /// Refreshes so far.
     generation: Cell<u64>,
     /// Opened when the refresh under way is over.
-    refreshing: RefCell<Option<Gate<()>>>,
+    refreshing: RefCell<Option<Latch<()>>>,
 }
 
 impl Auth {
@@ -32,7 +32,7 @@ impl Auth {
         loop {
             let refreshing = self.refreshing.borrow().clone();
             match refreshing {
-                Some(gate) => gate.passed().await,
+                Some(latch) => latch.wait().await,
                 None => return self.generation.get(),
             }
         }
@@ -43,7 +43,7 @@ impl Auth {
         if self.generation.get() != generation || self.refreshing.borrow().is_some() {
             return None;
         }
-        *self.refreshing.borrow_mut() = Some(Gate::new());
+        *self.refreshing.borrow_mut() = Some(Latch::new());
         Some(Refresh(self))
     }
 }
@@ -54,8 +54,8 @@ pub struct Refresh<'a>(&'a Auth);
 impl Drop for Refresh<'_> {
     fn drop(&mut self) {
         self.0.generation.set(self.0.generation.get() + 1);
-        if let Some(gate) = self.0.refreshing.take() {
-            gate.open(());
+        if let Some(latch) = self.0.refreshing.take() {
+            latch.open(());
         }
     }
 }

@@ -13,21 +13,21 @@ use crate::{store::Changes, world::World};
 /// Whether a hand that is laid on this job now comes in time.
 pub(crate) fn in_time(world: &World, id: &JobId) -> bool {
     let store = world.store.borrow();
-    store.rows().get(id).is_some_and(|row| !row.corrupt && row.job.owner == world.book.owner && row.job.state != State::Syncing)
+    store.rows().get(id).is_some_and(|row| !row.corrupt && row.job.owner == world.oracle.owner && row.job.state != State::Syncing)
 }
 
 /// Whether a job is there to be cancelled now.
 pub(crate) fn is_there(world: &World, id: &JobId) -> bool {
     let store = world.store.borrow();
-    store.rows().get(id).is_some_and(|row| !row.corrupt && row.job.owner == world.book.owner)
+    store.rows().get(id).is_some_and(|row| !row.corrupt && row.job.owner == world.oracle.owner)
 }
 
 /// A message was carried out, for the first time or again: it takes effect once, and has one answer.
 pub(crate) fn once(world: &mut World, re: &str, answer: &Answer, repeated: bool, changes: &Changes) -> Checked {
-    let before = world.book.answers.get(re);
+    let before = world.oracle.answers.get(re);
     if !repeated {
         ensure(before.is_none(), Promise::Once, || format!("{re} took effect twice: {before:?}, {answer:?}"))?;
-        world.book.answers.insert(re.to_owned(), answer.clone());
+        world.oracle.answers.insert(re.to_owned(), answer.clone());
         return Ok(());
     }
     ensure(before == Some(answer), Promise::Honest, || format!("{re} is answered {answer:?}, was {before:?}"))?;
@@ -45,7 +45,7 @@ pub(crate) fn seen(world: &World, id: &JobId, view: Option<&JobView>) -> Checked
     if store.rows().get(id).is_some_and(|row| row.corrupt) {
         return ensure(view.is_none(), Promise::Honest, || format!("{id} does not parse and is shown"));
     }
-    let owner = &world.book.owner;
+    let owner = &world.oracle.owner;
     let stored = store.job(id).filter(|job| job.owner == *owner).map(|job| JobState::from(job.state));
     let delivered = store.outcome(id).filter(|outcome| outcome.owner == *owner).map(|_| JobState::Delivered);
     let shown = view.map(|view| view.state);
@@ -62,7 +62,7 @@ pub(crate) fn listed(world: &World, views: &[JobView], status: Option<Status>) -
     let store = world.store.borrow();
     let corrupt = store.rows().values().any(|row| row.corrupt);
     let mut own: Vec<_> =
-        store.rows().values().filter(|row| !row.corrupt && row.job.owner == world.book.owner).map(|row| &*row.job).collect();
+        store.rows().values().filter(|row| !row.corrupt && row.job.owner == world.oracle.owner).map(|row| &*row.job).collect();
     own.sort_unstable_by_key(|job| job.seq);
     ensure(own.iter().map(|job| &job.id).eq(views.iter().map(|view| &view.id)), Promise::Honest, || {
         format!("{} jobs are listed of {}", views.len(), own.len())

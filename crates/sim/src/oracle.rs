@@ -1,6 +1,6 @@
 //! Keeps what was promised, apart from the store: which jobs were accepted, and what became of them.
 //!
-//! The checks compare the store with this book. It learns only from what the runtime answered and
+//! The checks compare the store with this oracle. It learns only from what the runtime answered and
 //! from what was done by hand, never from the rows.
 
 use std::{
@@ -40,17 +40,17 @@ impl Entry {
 
 /// How a job left the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum Departure {
     Delivered,
     Removed,
     Quarantined,
 }
 
-/// The book.
+/// The oracle.
 #[derive(Default)]
-pub(crate) struct Book {
+pub(crate) struct Oracle {
     live: BTreeMap<JobId, Entry>,
-    gone: BTreeMap<JobId, Fate>,
+    gone: BTreeMap<JobId, Departure>,
     /// Per line: the ordinal of acceptance and the key of what was delivered and never touched.
     delivered: BTreeMap<LineName, BTreeSet<(u64, String)>>,
     accepted: u64,
@@ -72,7 +72,7 @@ pub(crate) struct Book {
     pub(crate) latest_start: Millis,
 }
 
-impl Book {
+impl Oracle {
     pub(crate) fn live(&self) -> &BTreeMap<JobId, Entry> {
         &self.live
     }
@@ -81,7 +81,7 @@ impl Book {
         self.live.get(id)
     }
 
-    pub(crate) fn fate(&self, id: &JobId) -> Option<Fate> {
+    pub(crate) fn departure(&self, id: &JobId) -> Option<Departure> {
         self.gone.get(id).copied()
     }
 
@@ -117,10 +117,10 @@ impl Book {
         }
     }
 
-    pub(crate) fn close(&mut self, id: &JobId, fate: Fate) {
+    pub(crate) fn close(&mut self, id: &JobId, departure: Departure) {
         if let Some(entry) = self.live.remove(id) {
-            self.gone.insert(id.clone(), fate);
-            if let (Fate::Delivered, Some((line, ordinal)), false) = (fate, entry.line, entry.touched) {
+            self.gone.insert(id.clone(), departure);
+            if let (Departure::Delivered, Some((line, ordinal)), false) = (departure, entry.line, entry.touched) {
                 self.delivered.entry(line).or_default().insert((ordinal, entry.key));
             }
         }

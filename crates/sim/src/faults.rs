@@ -3,7 +3,7 @@
 //! Some seeds have one kind of trouble only, so that it is not drowned by the others; some have all.
 
 use shearwater_core::{
-    http::reply::Meaning,
+    http::reply::Disposition,
     queue::{
         backoff::{Backoff, Jitter},
         config::{HistoryConfig, OnFailure, QueueConfig, WorkerConfig},
@@ -11,14 +11,14 @@ use shearwater_core::{
     time::unit::{DAY, HOUR, MINUTE, SECOND},
 };
 
-use crate::chance::Chance;
+use crate::rng::Rng;
 
 /// The queues of every run.
 pub(crate) const QUEUES: [&str; 3] = ["default", "loose", "narrow"];
 
 /// How likely each kind of trouble is.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Weather {
+pub(crate) struct Faults {
     /// The browser has Web Locks.
     pub(crate) locks: bool,
     /// A context dies before it carries out a command.
@@ -39,52 +39,52 @@ pub(crate) struct Weather {
     pub(crate) clock_set: f64,
 }
 
-impl Weather {
-    /// Weather as `chance` has it.
-    pub(crate) fn draw(chance: &mut Chance) -> Self {
+impl Faults {
+    /// Faults as `rng` draws them.
+    pub(crate) fn draw(rng: &mut Rng) -> Self {
         Self {
-            locks: chance.happens(0.75),
-            kill: chance.pick([0.0, 0.0, 0.005, 0.03, 0.1]),
-            commit_fails: chance.pick([0.0, 0.0, 0.02, 0.2, 0.5]),
-            breaks: chance.pick([0.0, 0.0, 0.02]),
-            misconduct: chance.pick([0.0, 0.1, 0.4, 0.8]),
-            answer_lost: chance.pick([0.0, 0.1, 0.4]),
-            corrupt: chance.pick([0.0, 0.0, 0.005, 0.02]),
-            ledger_lost: chance.pick([0.0, 0.0, 0.0, 0.003]),
-            clock_set: chance.pick([0.0, 0.0, 0.005, 0.03]),
+            locks: rng.happens(0.75),
+            kill: rng.pick([0.0, 0.0, 0.005, 0.03, 0.1]),
+            commit_fails: rng.pick([0.0, 0.0, 0.02, 0.2, 0.5]),
+            breaks: rng.pick([0.0, 0.0, 0.02]),
+            misconduct: rng.pick([0.0, 0.1, 0.4, 0.8]),
+            answer_lost: rng.pick([0.0, 0.1, 0.4]),
+            corrupt: rng.pick([0.0, 0.0, 0.005, 0.02]),
+            ledger_lost: rng.pick([0.0, 0.0, 0.0, 0.003]),
+            clock_set: rng.pick([0.0, 0.0, 0.005, 0.03]),
         }
     }
 
     /// Nothing goes wrong any more.
-    pub(crate) fn calm(self) -> Self {
+    pub(crate) fn none(self) -> Self {
         Self { locks: self.locks, ..Self::default() }
     }
 }
 
-/// A configuration as `chance` has it.
-pub(crate) fn configuration(chance: &mut Chance) -> WorkerConfig {
+/// A configuration as `rng` draws it.
+pub(crate) fn configuration(rng: &mut Rng) -> WorkerConfig {
     let queues = QUEUES.into_iter().filter_map(|name| {
         let queue = QueueConfig {
-            max_attempts: chance.pick([1, 2, 5, 5]),
-            max_age: chance.pick([7 * DAY, 7 * DAY, HOUR, 10 * MINUTE]),
-            concurrency: if name == "narrow" { 1 } else { chance.pick([2, 6, 6]) },
-            timeout: chance.pick([2 * SECOND, MINUTE]),
+            max_attempts: rng.pick([1, 2, 5, 5]),
+            max_age: rng.pick([7 * DAY, 7 * DAY, HOUR, 10 * MINUTE]),
+            concurrency: if name == "narrow" { 1 } else { rng.pick([2, 6, 6]) },
+            timeout: rng.pick([2 * SECOND, MINUTE]),
             on_failure: if name == "loose" { OnFailure::Continue } else { OnFailure::Block },
             backoff: Backoff {
-                max: chance.pick([5 * SECOND, 5 * MINUTE]),
-                jitter: chance.pick([Jitter::Full, Jitter::Equal, Jitter::Decorrelated]),
+                max: rng.pick([5 * SECOND, 5 * MINUTE]),
+                jitter: rng.pick([Jitter::Full, Jitter::Equal, Jitter::Decorrelated]),
                 ..Backoff::default()
             },
-            statuses: if chance.happens(0.2) { vec![(404, Meaning::Retry), (503, Meaning::Failed)] } else { Vec::new() },
+            statuses: if rng.happens(0.2) { vec![(404, Disposition::Retry), (503, Disposition::Failed)] } else { Vec::new() },
             ..QueueConfig::default()
         };
         // Some queues are left to the defaults.
-        chance.happens(0.8).then(|| (name.to_owned(), queue))
+        rng.happens(0.8).then(|| (name.to_owned(), queue))
     });
     WorkerConfig {
         queues: queues.collect(),
-        history: chance.pick([HistoryConfig::default(), HistoryConfig { max_age: HOUR, max: 5 }]),
-        breaker_threshold: chance.pick([1, 2, 5]),
+        history: rng.pick([HistoryConfig::default(), HistoryConfig { max_age: HOUR, max: 5 }]),
+        breaker_threshold: rng.pick([1, 2, 5]),
         ..WorkerConfig::default()
     }
 }

@@ -1,0 +1,6 @@
+//! Drives drains: a task for each, the requests that it sends, their credentials, and the lock of its queue.
+
+pub mod auth;
+pub mod fetch;
+pub mod locks;
+pub mod task;
