@@ -40,8 +40,8 @@
 //! | in which order the jobs of a key go | `queue::key_order` |
 //! | what one transaction of a drain does | [`queue::cycle`] |
 //! | what a person may do to a job | [`queue::manage`] |
-//! | what a response means | [`http::reply`] |
-//! | when a job is tried again | [`queue::backoff`], [`http::retry_after`], [`http::rate_limit`], [`health::origin`] |
+//! | what a response means, when a job is tried again | [`queue::cycle::retry`] |
+//! | how long it waits | [`queue::backoff`], [`http::retry_after`], [`http::rate_limit`], [`health::origin`] |
 //! | whether the clock is right | [`health::clock`] |
 //! | what is stored, in which stores and indexes | [`store`] |
 //! | when the worker is woken, and why | [`schedule`] |

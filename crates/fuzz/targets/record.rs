@@ -5,12 +5,12 @@
 use fuzz::{check, value_target};
 use shearwater_core::{
     Millis,
-    http::reply::{ErrorKind, LastError},
     protocol::view::{JobView, Status},
     queue::{
         config::{OnFailure, WorkerConfig},
         history::Outcome,
         job::{Job, Lease, State, rank},
+        last_error::{ErrorKind, LastError},
     },
     store::{Index, ledger::Ledger},
 };

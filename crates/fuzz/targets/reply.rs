@@ -7,10 +7,10 @@ use libfuzzer_sys::fuzz_target;
 use shearwater_core::{
     http::{
         rate_limit,
-        reply::{AttemptResult, Response, disposition},
+        reply::{AttemptResult, Response},
         retry_after,
     },
-    queue::config::QueueConfig,
+    queue::{config::QueueConfig, cycle::retry::disposition, last_error::LastError},
     time::Millis,
 };
 
@@ -43,7 +43,7 @@ fuzz_target!(|data: &[u8]| {
         assert!(rate_limit::pause(text).unwrap_or(0) <= retry_after::LONGEST, "{text:?}");
     }
     let reply = AttemptResult::Status(response);
-    check::keeps(&reply.last_error(&QueueConfig::default()));
+    check::keeps(&LastError::of(&reply, &QueueConfig::default()));
     check::keeps(&disposition("POST", &reply, &QueueConfig::default()));
 });
 

@@ -3,10 +3,10 @@
 //! Some seeds have one kind of trouble only, so that it is not drowned by the others; some have all.
 
 use shearwater_core::{
-    http::reply::Disposition,
     queue::{
         backoff::{Backoff, Jitter},
         config::{HistoryConfig, OnFailure, QueueConfig, WorkerConfig},
+        disposition::Disposition,
     },
     time::unit::{DAY, HOUR, MINUTE, SECOND},
 };

@@ -3,12 +3,7 @@
 //! A request that has left arrives whatever becomes of its sender; a reply reaches only a sender
 //! that is still there and still waits.
 
-use shearwater_core::{
-    JobId,
-    drain::Input,
-    http::reply::{AttemptResult, disposition},
-    time::unit::SECOND,
-};
+use shearwater_core::{JobId, drain::Input, http::reply::AttemptResult, queue::cycle::retry::disposition, time::unit::SECOND};
 
 use crate::{
     check::Checked,

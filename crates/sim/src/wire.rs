@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shearwater_core::{JobId, Millis, http::reply::Disposition, queue::job::Job};
+use shearwater_core::{
+    JobId, Millis,
+    queue::{disposition::Disposition, job::Job},
+};
 
 use crate::worker::RunNo;
 

@@ -9,14 +9,16 @@ use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, JobId, Millis,
     drain::{Budget, Summary},
-    http::reply::LastError,
     protocol::{Event, view::SyncResult},
     queue::{
         config::{LogLevel, WorkerConfig},
         job::State,
+        last_error::LastError,
     },
-    schedule::next_wake,
-    schedule::wakes::{SkipBackoff, WakeReason},
+    schedule::{
+        next_wake,
+        wakes::{SkipBackoff, WakeReason},
+    },
     store::ledger::Ledger,
     wire::text::Text,
 };

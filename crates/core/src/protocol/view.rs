@@ -1,12 +1,13 @@
 //! What the page gets to see: a job, the status, a drain's result, events.
 
 use crate::{
-    http::reply::{KeptResponse, LastError},
+    http::reply::KeptResponse,
     id::JobId,
     queue::{
         config::WorkerConfig,
         history::Outcome,
         job::{Job, State},
+        last_error::LastError,
     },
     store::ledger::{Counts, Ledger},
     time::Millis,

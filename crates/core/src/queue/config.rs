@@ -6,8 +6,7 @@
 use crate::{
     error::{Error, ErrorCode},
     health::origin::RetryBudget,
-    http::reply::Disposition,
-    queue::backoff::Backoff,
+    queue::{backoff::Backoff, disposition::Disposition},
     time::unit,
     wire::{self, Mismatch, Value, Wire, json::Json, text::Text},
 };

@@ -5,9 +5,12 @@
 //! body and the place of the job's neighbours.
 
 use crate::{
-    http::reply::{ErrorKind, LastError},
     id::JobId,
-    queue::{config::OnFailure, request::RequestHead},
+    queue::{
+        config::OnFailure,
+        last_error::{ErrorKind, LastError},
+        request::RequestHead,
+    },
     time::Millis,
 };
 

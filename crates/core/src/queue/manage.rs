@@ -9,12 +9,12 @@
 
 use crate::{
     error::{Error, ErrorCode},
-    http::reply::{ErrorKind, LastError},
     id::JobId,
     queue::{
         config::{DEFAULT_QUEUE, OnFailure, WorkerConfig},
         job::{Job, Place, State},
         key_order,
+        last_error::{ErrorKind, LastError},
         request::{RequestHead, takes_body},
     },
     store::{

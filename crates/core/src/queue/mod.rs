@@ -3,10 +3,12 @@
 pub mod backoff;
 pub mod config;
 pub mod cycle;
+pub mod disposition;
 pub mod enqueue;
 pub mod history;
 pub mod job;
 pub(crate) mod key_order;
+pub mod last_error;
 pub mod manage;
 pub mod request;
 pub mod sort;

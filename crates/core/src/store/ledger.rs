@@ -6,8 +6,10 @@
 
 use crate::{
     health::origin::OriginHealth,
-    http::reply::LastError,
-    queue::job::{Job, State},
+    queue::{
+        job::{Job, State},
+        last_error::LastError,
+    },
     time::Millis,
 };
 

@@ -171,7 +171,7 @@ pub fn object<V: Value>(value: &V, known: Option<&[&str]>) -> Result<(), Mismatc
 pub fn one_of<V: Value, T: Copy>(value: &V, names: &[(&str, T)]) -> Result<T, Mismatch> {
     let text = value.as_text();
     match names.iter().find(|(name, _)| Some(*name) == text.as_deref()) {
-        Some((_, disposition)) => Ok(*disposition),
+        Some((_, value)) => Ok(*value),
         None => {
             let mut reason = "is not one of".to_owned();
             for (name, _) in names {

@@ -3,8 +3,11 @@
 use shearwater_core::{
     JobId,
     health::clock::PLAUSIBLE,
-    http::reply::{AttemptResult, ErrorKind},
-    queue::job::{Job, Place, State},
+    http::reply::AttemptResult,
+    queue::{
+        job::{Job, Place, State},
+        last_error::ErrorKind,
+    },
     time::unit::{DAY, HOUR, SECOND},
 };
 

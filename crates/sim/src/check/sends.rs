@@ -1,6 +1,9 @@
 //! Checks whether a job may be sent, and sent again.
 
-use shearwater_core::{drain::STALLED_AFTER, http::reply::Disposition, queue::job::State};
+use shearwater_core::{
+    drain::STALLED_AFTER,
+    queue::{disposition::Disposition, job::State},
+};
 
 use super::{Checked, Promise, Violation, ensure};
 use crate::{

@@ -9,8 +9,8 @@ use js_sys::Object;
 use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, JobId, Millis,
-    http::reply::{AttemptResult, Disposition, disposition_of_status},
-    queue::{config::WorkerConfig, job::Job},
+    http::reply::AttemptResult,
+    queue::{config::WorkerConfig, cycle::retry::disposition_of_status, disposition::Disposition, job::Job},
     wire::text::Text,
 };
 use wasm_bindgen::prelude::*;

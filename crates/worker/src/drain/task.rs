@@ -9,7 +9,6 @@ use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, JobId, Millis,
     drain::{Command, Drain, Input, Plan, Summary},
-    http::reply::LastError,
     protocol::{
         Event, SyncComplete,
         view::{JobView, SyncResult},
@@ -17,6 +16,7 @@ use shearwater_core::{
     queue::{
         cycle::{Cycle, CycleOutcome, Settings, Settled, cycle},
         job::Job,
+        last_error::LastError,
     },
     schedule::wakes::SkipBackoff,
     wire::text::Text,

@@ -1,12 +1,12 @@
 //! What a cycle sends next: whose wait is over, which job goes first, and how many an origin bears.
 
-use super::{Cycle, PAGE, Work, expired};
+use super::{Cycle, PAGE, Work, expire::expired};
 use crate::{
     error::Error,
     health::origin::OriginHealth,
-    http::reply::{ErrorKind, LastError},
     queue::{
         job::{Job, Lease, Place, State},
+        last_error::{ErrorKind, LastError},
         sort::first_by,
     },
     schedule::{next_wake, wakes::SkipBackoff},

@@ -3,61 +3,46 @@
 //! A cycle settles what was answered since the last one and claims what is to be sent next. That both
 //! stand in one transaction is what makes a drain fast (one commit for many outcomes) and keeps the
 //! line of a key whole (the successor is claimed by the commit that ends its predecessor, or later).
-//! What comes in is here; what is due, and what goes out, is in `claim`.
+//!
+//! | step | module |
+//! |---|---|
+//! | record the results of attempts | `settle`; what becomes of a job is decided in [`retry`] |
+//! | take back what dead drains held | `recover` |
+//! | end what is too old, prune the history | `expire` |
+//! | choose what is sent next | `claim` |
 
 mod claim;
+mod expire;
+mod recover;
+pub mod retry;
+mod settle;
 
 use crate::{
     boxed::boxed,
     error::Error,
     health::{
         clock::{self, Time},
-        origin::{RetryBudget, closure_delay},
-    },
-    http::{
-        rate_limit,
-        reply::{AttemptResult, Disposition, ErrorKind, LastError, disposition},
-        retry_after,
+        origin::RetryBudget,
     },
     id::JobId,
     queue::{
         config::{HistoryConfig, QueueConfig, WorkerConfig},
-        history::Outcome,
-        job::{Job, RECORD_VERSION, State},
-        key_order,
+        job::Job,
+        last_error::ErrorKind,
     },
     schedule::wakes::SkipBackoff,
-    store::{Index, Scan, Tx, bodies::Leaving, ledger::Ledger, load, save},
+    store::{Tx, bodies::Leaving, ledger::Ledger, load, save},
     time::Millis,
 };
 
-/// Rows moved at once where there may be many.
-const PAGE: u32 = 128;
+pub use recover::Takeover;
+pub use settle::{Settled, Settlement};
 
 /// How many cycles of a drain at work there are to one that sweeps.
 const SWEPT_EACH: u64 = 16;
 
-/// What the first cycle of a drain does besides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Takeover {
-    /// Nobody else can be draining this queue (a Web Lock is held), so every lease but ours is dead.
-    pub exclusive: bool,
-}
-
-/// The reply to one job, to be recorded.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settlement {
-    /// The job.
-    pub id: JobId,
-    /// The idempotency key that it was sent with: which payload the result is about.
-    pub key: String,
-    /// What came back.
-    pub result: AttemptResult,
-    /// When it came back.
-    pub at: Millis,
-    /// A random number in `[0, 1)`, for jitter.
-    pub roll: f64,
-}
+/// Rows moved at once where there may be many.
+const PAGE: u32 = 128;
 
 /// What a cycle is to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,17 +73,6 @@ pub struct Cycle {
     pub share: u32,
     /// Jobs in flight per origin, the claimed and not yet sent included.
     pub in_flight: Vec<(String, usize)>,
-}
-
-/// What became of a settled job.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Settled {
-    /// Delivered; its trace.
-    Delivered(Box<Outcome>),
-    /// Still stored, in the state that the row says.
-    Kept(Box<Job>),
-    /// It had been settled by somebody else meanwhile; nothing was changed.
-    Late,
 }
 
 /// What a cycle did.
@@ -277,323 +251,4 @@ struct Work<'a, T> {
     leaving: Leaving,
     /// When the first is due of those that wait for their time; `None` where nobody has looked.
     first_due: Option<Millis>,
-}
-
-impl<T: Tx> Work<'_, T> {
-    async fn settle(&mut self, settlement: &Settlement, job: Option<Job>, holder: &str) -> Result<(), Error> {
-        let Some(mut job) = job else {
-            self.settled.push(Settled::Late);
-            return Ok(());
-        };
-        let config = self.settings.queue;
-        let disposition = disposition(&job.request.method, &settlement.result, config);
-        self.note_origin(&job, settlement, disposition);
-        let ours = job.lease.as_ref().is_some_and(|lease| lease.holder == holder) && job.idempotency_key == settlement.key;
-        if !ours {
-            // Another drain took the lease for dead. A delivery is the truth all the same, unless the
-            // job has been edited since or is on its way again.
-            if disposition == Disposition::Delivered && job.state != State::Syncing && job.idempotency_key == settlement.key {
-                return self.deliver(job, settlement).await;
-            }
-            self.settled.push(Settled::Late);
-            return Ok(());
-        }
-        if disposition != Disposition::Unreachable {
-            job.attempts = job.attempts.saturating_add(1);
-        }
-        let error = settlement.result.last_error(config);
-        match disposition {
-            Disposition::Delivered => self.deliver(job, settlement).await,
-            Disposition::Failed => self.dead_letter(job, State::Failed, error).await,
-            Disposition::Conflict => self.dead_letter(job, State::Conflict, error).await,
-            Disposition::Blocked => self.dead_letter(job, State::Blocked, error).await,
-            Disposition::Retry if job.attempts >= job.max_attempts.unwrap_or(config.max_attempts) => {
-                self.dead_letter(job, State::Failed, error).await
-            }
-            Disposition::Retry | Disposition::Unreachable => self.schedule(job, disposition, settlement, error).await,
-        }
-    }
-
-    /// Notes what the reply says about its origin.
-    fn note_origin(&mut self, job: &Job, settlement: &Settlement, disposition: Disposition) {
-        let reply = &settlement.result;
-        self.reached_somebody |= reply.reached_somebody() && disposition != Disposition::Unreachable;
-        if matches!(reply, AttemptResult::Unsendable(_) | AttemptResult::Withheld(_)) {
-            return;
-        }
-        let Settings { queue, breaker_threshold, retry_budget, .. } = self.settings;
-        // The clock may have been set back since the reply came.
-        let at = settlement.at.min(self.now);
-        let asked = asked_to_wait(reply, at);
-        // A server whose reply is hidden from us fares well enough to send one.
-        if matches!(disposition, Disposition::Retry | Disposition::Unreachable) && !matches!(reply, AttemptResult::Hidden(_)) {
-            self.ledger.change_origin(&job.origin, self.now, |origin| {
-                let delay = closure_delay(&queue.backoff, settlement.roll);
-                origin.mark_trouble(&job.id, at, breaker_threshold, delay, asked.unwrap_or(0));
-            });
-        } else if self.ledger.origin(&job.origin).is_some() {
-            let was_in_trouble = self.ledger.change_origin(&job.origin, self.now, |origin| {
-                let was_in_trouble = origin.is_in_trouble();
-                origin.mark_well(at, &retry_budget);
-                was_in_trouble
-            });
-            if was_in_trouble && !self.recovered.contains(&job.origin) {
-                self.recovered.push(job.origin.clone());
-                self.has_recovered = true;
-            }
-        }
-        if let AttemptResult::Status(response) = &settlement.result {
-            if let Some(date) = response.date.as_deref().and_then(Millis::from_http_date) {
-                self.told = Some(if clock::is_off(at, date) { date } else { at });
-            }
-            // `Retry-After` outranks it.
-            if asked.is_none()
-                && let Some(pause) = response.rate_limit.as_deref().and_then(rate_limit::pause)
-            {
-                self.ledger.change_origin(&job.origin, self.now, |origin| origin.rest(at.after(pause)));
-            }
-        }
-    }
-
-    /// Keeps the length of every wait and counts it from now, for the clock was set back.
-    async fn forget_times(&mut self) -> Result<(), Error> {
-        let (now, device) = (self.now, self.ledger.device);
-        let names: Vec<_> = self.ledger.queues.iter().map(|queue| (queue.owner.clone(), queue.queue.clone())).collect();
-        for origin in &mut self.ledger.origins {
-            origin.forget_times(now);
-        }
-        for (owner, queue) in &names {
-            let mut after = 0;
-            loop {
-                let scan = Scan::of(Index::State, vec![owner, queue, State::Pending.as_str()], PAGE).from(after);
-                let page = self.tx.scan(&scan).await?;
-                let Some(last) = page.last() else { break };
-                after = last.seq + 1;
-                for mut job in page {
-                    if job.forget_times(now, device) {
-                        self.tx.put_job(&job)?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Decides which time tells what has expired; answers whether it must be asked for first.
-    async fn judge_time(&mut self, cycle: &Cycle, owner: &str) -> Result<bool, Error> {
-        if let Time::Is(time) = cycle.time {
-            if clock::is_off(self.now, time) {
-                self.wall = time;
-            }
-            self.told = Some(self.wall);
-            return Ok(false);
-        }
-        if !clock::may_be_ahead(self.ledger, self.now) {
-            return Ok(false);
-        }
-        if self.ledger.doubts >= clock::MOST_DOUBTS {
-            self.told = Some(self.now);
-            return Ok(false);
-        }
-        self.in_doubt = true;
-        let aged = Scan::of(Index::Expiry, vec![owner, &cycle.queue], 1).upto(self.now.0);
-        if cycle.takeover.is_none() || self.tx.scan(&aged).await?.is_empty() {
-            return Ok(false);
-        }
-        if cycle.time == Time::Unknown {
-            // Where the browser says that there is no network, nothing is claimed, and nobody need wonder.
-            self.ledger.doubts += u32::from(cycle.claim > 0);
-            return Ok(false);
-        }
-        Ok(true)
-    }
-
-    async fn deliver(&mut self, job: Job, settlement: &Settlement) -> Result<(), Error> {
-        self.tx.delete_job(&job.id)?;
-        self.leaving.body(self.tx, &job)?;
-        self.ledger.leave(&job, job.state);
-        if job.line {
-            key_order::promote_next(self.tx, &job, job.state == State::Syncing, self.now).await?;
-        }
-        let outcome = Outcome {
-            v: RECORD_VERSION,
-            id: job.id,
-            queue: job.queue,
-            owner: job.owner,
-            key: job.key,
-            method: job.request.method,
-            url: job.request.url,
-            status: settlement.result.status(),
-            attempts: job.attempts,
-            queued_at: job.queued_at,
-            delivered_at: settlement.at.min(self.now),
-            response: match &settlement.result {
-                AttemptResult::Status(response) => response.kept.clone(),
-                _ => None,
-            },
-        };
-        self.tx.put_outcome(&outcome)?;
-        self.ledger.history += 1;
-        self.settled.push(Settled::Delivered(Box::new(outcome)));
-        Ok(())
-    }
-
-    /// Ends a job's automatic tries, and lets its successors go where the queue says so.
-    async fn dead_letter(&mut self, mut job: Job, state: State, error: LastError) -> Result<(), Error> {
-        let (from, in_line) = (job.state, job.line);
-        job.dead_letter(state, error, self.settings.queue.on_failure);
-        self.keep(job, from, in_line).await
-    }
-
-    /// Writes a job that stays, counts it, and promotes its successor if it left its line.
-    async fn keep(&mut self, mut job: Job, from: State, was_in_line: bool) -> Result<(), Error> {
-        if from == State::Syncing && job.line {
-            key_order::yield_to_earlier(self.tx, &mut job, self.now).await?;
-        }
-        self.ledger.shift(&job, from);
-        self.tx.put_job(&job)?;
-        if was_in_line && !job.line {
-            key_order::promote_next(self.tx, &job, from == State::Syncing, self.now).await?;
-        }
-        self.settled.push(Settled::Kept(Box::new(job)));
-        Ok(())
-    }
-
-    async fn schedule(
-        &mut self,
-        mut job: Job,
-        disposition: Disposition,
-        settlement: &Settlement,
-        error: LastError,
-    ) -> Result<(), Error> {
-        let (from, in_line) = (job.state, job.line);
-        // A server that is back and refuses is the same trouble: whoever waited for it begins no new stampede.
-        job.unreachable = job.unreachable.saturating_add(u32::from(disposition == Disposition::Unreachable));
-        let mut delay = self.settings.queue.backoff.delay(job.failures(), job.last_delay, settlement.roll);
-        job.last_delay = delay;
-        let mut hold = job.hold_until;
-        if let Some(least) = asked_to_wait(&settlement.result, settlement.at.min(self.now)) {
-            // All who were told the same come back over half as long again, not at once.
-            let spread = (least / 2).min(self.settings.queue.backoff.max);
-            delay = least.saturating_add(delay.max(part(spread, settlement.roll)));
-            hold = settlement.at.min(self.now).after(least);
-        }
-        // The clock may have been set back since the claim; from here on the wait is to be believed.
-        job.last_tried_at = job.last_tried_at.min(Some(settlement.at.min(self.now)));
-        job.schedule(settlement.at.min(self.now).after(delay), hold, error);
-        self.keep(job, from, in_line).await
-    }
-
-    async fn release(&mut self, id: &JobId, holder: &str) -> Result<(), Error> {
-        if let Some(mut job) = self.tx.job(id).await?
-            && job.lease.as_ref().is_some_and(|lease| lease.holder == holder)
-        {
-            let from = job.state;
-            job.release();
-            key_order::yield_to_earlier(self.tx, &mut job, self.now).await?;
-            self.ledger.shift(&job, from);
-            self.tx.put_job(&job)?;
-            self.released.push(job);
-        }
-        Ok(())
-    }
-
-    /// Takes back what dead drains left behind.
-    async fn recover(&mut self, cycle: &Cycle, takeover: Takeover, owner: &str) -> Result<(), Error> {
-        let counted = self.ledger.queue(&cycle.queue, owner).map_or(0, |queue| queue.counts.syncing);
-        if counted == 0 {
-            return Ok(());
-        }
-        let mut after = 0;
-        loop {
-            let scan = Scan::of(Index::State, vec![owner, &cycle.queue, State::Syncing.as_str()], PAGE).from(after);
-            let page = self.tx.scan(&scan).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = last.seq + 1;
-            for mut job in page {
-                let theirs = job.lease.as_ref().is_none_or(|lease| lease.holder != cycle.holder);
-                if theirs && (takeover.exclusive || job.lease_ends(self.now) <= self.now) {
-                    let (from, in_line) = (job.state, job.line);
-                    job.mark_interrupted(self.settings.queue.on_failure);
-                    self.keep(job, from, in_line).await?;
-                }
-            }
-        }
-    }
-
-    /// Moves to the dead letters what is older than it may be.
-    async fn expire(&mut self, queue: &str, owner: &str) -> Result<(), Error> {
-        if self.ledger.queue(queue, owner).is_none() {
-            return Ok(());
-        }
-        loop {
-            let scan = Scan::of(Index::Expiry, vec![owner, queue], PAGE).upto(self.wall.0);
-            let page = self.tx.scan(&scan).await?;
-            let full = page.len() == PAGE as usize;
-            for job in page {
-                self.dead_letter(job, State::Failed, expired()).await?;
-            }
-            if !full {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Has the browser clear away what rows that went have left in front of those that stayed.
-    ///
-    /// Chromium leaves the index entries of a row that was changed or deleted where they are. Who scans in order to
-    /// write removes those that it meets; who only reads passes over them, each time: 5,000 delivered jobs made
-    /// `list` five times as slow. Claiming sweeps its own indexes; these are scanned by nobody else who writes.
-    async fn sweep(&mut self, queue: &str, owner: &str) -> Result<(), Error> {
-        for state in [State::Pending, State::Syncing] {
-            self.tx.scan(&Scan::of(Index::State, vec![owner, queue, state.as_str()], 1)).await?;
-        }
-        self.tx.scan(&Scan::of(Index::Expiry, vec![owner, queue], 1)).await?;
-        Ok(())
-    }
-
-    async fn prune_history(&mut self) -> Result<(), Error> {
-        let bounds = self.settings.history;
-        if self.ledger.history <= u64::from(bounds.max) {
-            // The oldest tells whether there is anything to do.
-            let oldest = self.tx.oldest_outcomes(1).await?;
-            if oldest.first().is_none_or(|oldest| self.in_doubt || self.wall.since(oldest.delivered_at) <= bounds.max_age) {
-                return Ok(());
-            }
-        }
-        let excess = self.ledger.history.saturating_sub(u64::from(bounds.max));
-        for outcome in self.tx.oldest_outcomes(PAGE.max(u32::try_from(excess).unwrap_or(u32::MAX).min(4 * PAGE))).await? {
-            let too_many = self.ledger.history > u64::from(bounds.max);
-            if !too_many && (self.in_doubt || self.wall.since(outcome.delivered_at) <= bounds.max_age) {
-                break;
-            }
-            self.tx.delete_outcome(&outcome.id)?;
-            self.ledger.history = self.ledger.history.saturating_sub(1);
-        }
-        Ok(())
-    }
-}
-
-/// Milliseconds that a readable reply, which came at `at`, asked to wait.
-fn asked_to_wait(reply: &AttemptResult, at: Millis) -> Option<u64> {
-    let AttemptResult::Status(response) = reply else { return None };
-    retry_after::parse(response.retry_after.as_deref()?, response.date.as_deref(), at)
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "a part of a day in milliseconds"
-)]
-fn part(of: u64, roll: f64) -> u64 {
-    (of as f64 * roll) as u64
-}
-
-fn expired() -> LastError {
-    LastError {
-        kind: ErrorKind::Expired,
-        status: None,
-        message: "not delivered within its maxAge; retry by hand to send it all the same".to_owned(),
-    }
 }

@@ -1,0 +1,198 @@
+//! Records the results of attempts: applies what [`super::retry`] decides, and notes what they say about their origins.
+
+use super::{
+    Settings, Work,
+    retry::{Next, Retry, decide, disposition},
+};
+use crate::{
+    error::Error,
+    health::{clock, origin::closure_delay},
+    http::{rate_limit, reply::AttemptResult},
+    id::JobId,
+    queue::{
+        disposition::Disposition,
+        history::Outcome,
+        job::{Job, RECORD_VERSION, State},
+        key_order,
+        last_error::LastError,
+    },
+    store::Tx,
+    time::Millis,
+};
+
+/// The reply to one job, to be recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settlement {
+    /// The job.
+    pub id: JobId,
+    /// The idempotency key that it was sent with: which payload the result is about.
+    pub key: String,
+    /// What came back.
+    pub result: AttemptResult,
+    /// When it came back.
+    pub at: Millis,
+    /// A random number in `[0, 1)`, for jitter.
+    pub roll: f64,
+}
+
+/// What became of a settled job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// Delivered; its trace.
+    Delivered(Box<Outcome>),
+    /// Still stored, in the state that the row says.
+    Kept(Box<Job>),
+    /// It had been settled by somebody else meanwhile; nothing was changed.
+    Late,
+}
+
+impl<T: Tx> Work<'_, T> {
+    /// Records the result of one attempt.
+    pub(super) async fn settle(&mut self, settlement: &Settlement, job: Option<Job>, holder: &str) -> Result<(), Error> {
+        let Some(mut job) = job else {
+            self.settled.push(Settled::Late);
+            return Ok(());
+        };
+        let config = self.settings.queue;
+        // The clock may have been set back since the reply came.
+        let at = settlement.at.min(self.now);
+        self.note_origin(&job, settlement, disposition(&job.request.method, &settlement.result, config));
+        let next = decide(&job, &settlement.result, config, at, settlement.roll);
+        let ours = job.lease.as_ref().is_some_and(|lease| lease.holder == holder) && job.idempotency_key == settlement.key;
+        if !ours {
+            // Another drain took the lease for dead. A delivery is the truth all the same, unless the
+            // job has been edited since or is on its way again.
+            if next == Next::Delivered && job.state != State::Syncing && job.idempotency_key == settlement.key {
+                return self.deliver(job, settlement).await;
+            }
+            self.settled.push(Settled::Late);
+            return Ok(());
+        }
+        job.attempts = job.attempts.saturating_add(u32::from(next.burns_attempt()));
+        match next {
+            Next::Delivered => self.deliver(job, settlement).await,
+            Next::Failed(error) => self.dead_letter(job, State::Failed, error).await,
+            Next::Conflict(error) => self.dead_letter(job, State::Conflict, error).await,
+            Next::Blocked(error) => self.dead_letter(job, State::Blocked, error).await,
+            Next::Retry(retry) => self.retry_later(job, retry, at).await,
+        }
+    }
+
+    pub(super) async fn deliver(&mut self, job: Job, settlement: &Settlement) -> Result<(), Error> {
+        self.tx.delete_job(&job.id)?;
+        self.leaving.body(self.tx, &job)?;
+        self.ledger.leave(&job, job.state);
+        if job.line {
+            key_order::promote_next(self.tx, &job, job.state == State::Syncing, self.now).await?;
+        }
+        let outcome = Outcome {
+            v: RECORD_VERSION,
+            id: job.id,
+            queue: job.queue,
+            owner: job.owner,
+            key: job.key,
+            method: job.request.method,
+            url: job.request.url,
+            status: settlement.result.status(),
+            attempts: job.attempts,
+            queued_at: job.queued_at,
+            delivered_at: settlement.at.min(self.now),
+            response: match &settlement.result {
+                AttemptResult::Status(response) => response.kept.clone(),
+                _ => None,
+            },
+        };
+        self.tx.put_outcome(&outcome)?;
+        self.ledger.history += 1;
+        self.settled.push(Settled::Delivered(Box::new(outcome)));
+        Ok(())
+    }
+
+    /// Puts a job back that was tried at `at`.
+    pub(super) async fn retry_later(&mut self, mut job: Job, retry: Retry, at: Millis) -> Result<(), Error> {
+        let (from, in_line) = (job.state, job.line);
+        job.unreachable = job.unreachable.saturating_add(u32::from(retry.unreachable));
+        job.last_delay = retry.delay;
+        // The clock may have been set back since the claim; from here on the wait is to be believed.
+        job.last_tried_at = job.last_tried_at.min(Some(at));
+        job.schedule(retry.at, retry.hold_until, retry.error);
+        self.keep(job, from, in_line).await
+    }
+
+    /// Ends a job's automatic tries, and lets its successors go where the queue says so.
+    pub(super) async fn dead_letter(&mut self, mut job: Job, state: State, error: LastError) -> Result<(), Error> {
+        let (from, in_line) = (job.state, job.line);
+        job.dead_letter(state, error, self.settings.queue.on_failure);
+        self.keep(job, from, in_line).await
+    }
+
+    /// Writes a job that stays, counts it, and promotes its successor if it left its line.
+    pub(super) async fn keep(&mut self, mut job: Job, from: State, was_in_line: bool) -> Result<(), Error> {
+        if from == State::Syncing && job.line {
+            key_order::yield_to_earlier(self.tx, &mut job, self.now).await?;
+        }
+        self.ledger.shift(&job, from);
+        self.tx.put_job(&job)?;
+        if was_in_line && !job.line {
+            key_order::promote_next(self.tx, &job, from == State::Syncing, self.now).await?;
+        }
+        self.settled.push(Settled::Kept(Box::new(job)));
+        Ok(())
+    }
+
+    /// Gives back a claimed job that was not sent.
+    pub(super) async fn release(&mut self, id: &JobId, holder: &str) -> Result<(), Error> {
+        if let Some(mut job) = self.tx.job(id).await?
+            && job.lease.as_ref().is_some_and(|lease| lease.holder == holder)
+        {
+            let from = job.state;
+            job.release();
+            key_order::yield_to_earlier(self.tx, &mut job, self.now).await?;
+            self.ledger.shift(&job, from);
+            self.tx.put_job(&job)?;
+            self.released.push(job);
+        }
+        Ok(())
+    }
+
+    /// Notes what the reply says about its origin.
+    pub(super) fn note_origin(&mut self, job: &Job, settlement: &Settlement, disposition: Disposition) {
+        let reply = &settlement.result;
+        self.reached_somebody |= reply.reached_somebody() && disposition != Disposition::Unreachable;
+        if matches!(reply, AttemptResult::Unsendable(_) | AttemptResult::Withheld(_)) {
+            return;
+        }
+        let Settings { queue, breaker_threshold, retry_budget, .. } = self.settings;
+        // The clock may have been set back since the reply came.
+        let at = settlement.at.min(self.now);
+        let asked = reply.retry_after(at);
+        // A server whose reply is hidden from us fares well enough to send one.
+        if matches!(disposition, Disposition::Retry | Disposition::Unreachable) && !matches!(reply, AttemptResult::Hidden(_)) {
+            self.ledger.change_origin(&job.origin, self.now, |origin| {
+                let delay = closure_delay(&queue.backoff, settlement.roll);
+                origin.mark_trouble(&job.id, at, breaker_threshold, delay, asked.unwrap_or(0));
+            });
+        } else if self.ledger.origin(&job.origin).is_some() {
+            let was_in_trouble = self.ledger.change_origin(&job.origin, self.now, |origin| {
+                let was_in_trouble = origin.is_in_trouble();
+                origin.mark_well(at, &retry_budget);
+                was_in_trouble
+            });
+            if was_in_trouble && !self.recovered.contains(&job.origin) {
+                self.recovered.push(job.origin.clone());
+                self.has_recovered = true;
+            }
+        }
+        if let AttemptResult::Status(response) = &settlement.result {
+            if let Some(date) = response.date.as_deref().and_then(Millis::from_http_date) {
+                self.told = Some(if clock::is_off(at, date) { date } else { at });
+            }
+            // `Retry-After` outranks it.
+            if asked.is_none()
+                && let Some(pause) = response.rate_limit.as_deref().and_then(rate_limit::pause)
+            {
+                self.ledger.change_origin(&job.origin, self.now, |origin| origin.rest(at.after(pause)));
+            }
+        }
+    }
+}
