@@ -37,7 +37,6 @@ use crate::{
         config::{Expect, QueueConfig},
         disposition::Disposition,
         job::Job,
-        last_error::LastError,
     },
     time::Millis,
     wire::text::Text,
@@ -47,22 +46,22 @@ use crate::{
 const REDIRECT: u16 = 302;
 
 /// What becomes of a job after an attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// It leaves the store, and its outcome goes to the history.
     Delivered,
     /// It is tried again.
     Retry(Retry),
     /// A dead letter.
-    Failed(LastError),
+    Failed,
     /// The server's state disagrees; a person or the app decides.
-    Conflict(LastError),
+    Conflict,
     /// It waits for sign-in.
-    Blocked(LastError),
+    Blocked,
 }
 
-/// When a job is tried again, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// When a job is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// When it may be claimed.
     pub at: Millis,
@@ -72,8 +71,6 @@ pub struct Retry {
     pub delay: u64,
     /// It reached no server: it burns no attempt.
     pub unreachable: bool,
-    /// Why it was not delivered.
-    pub error: LastError,
 }
 
 impl Next {
@@ -88,15 +85,14 @@ impl Next {
 #[must_use]
 pub fn decide(job: &Job, result: &AttemptResult, config: &QueueConfig, at: Millis, roll: f64) -> Next {
     let disposition = disposition(&job.request.method, result, config);
-    let error = LastError::of(result, config);
     let unreachable = disposition == Disposition::Unreachable;
     let attempts = job.attempts.saturating_add(u32::from(!unreachable));
     match disposition {
         Disposition::Delivered => return Next::Delivered,
-        Disposition::Failed => return Next::Failed(error),
-        Disposition::Conflict => return Next::Conflict(error),
-        Disposition::Blocked => return Next::Blocked(error),
-        Disposition::Retry if attempts >= job.max_attempts.unwrap_or(config.max_attempts) => return Next::Failed(error),
+        Disposition::Failed => return Next::Failed,
+        Disposition::Conflict => return Next::Conflict,
+        Disposition::Blocked => return Next::Blocked,
+        Disposition::Retry if attempts >= job.max_attempts.unwrap_or(config.max_attempts) => return Next::Failed,
         Disposition::Retry | Disposition::Unreachable => {}
     }
     // A server that is back and refuses is the same trouble: both count, so that no new stampede begins.
@@ -110,7 +106,7 @@ pub fn decide(job: &Job, result: &AttemptResult, config: &QueueConfig, at: Milli
         }
         None => (delay, job.hold_until),
     };
-    Next::Retry(Retry { at: at.after(wait), hold_until, delay, unreachable, error })
+    Next::Retry(Retry { at: at.after(wait), hold_until, delay, unreachable })
 }
 
 /// What `status` in answer to `method` means, before any queue's overrides.

@@ -62,19 +62,20 @@ impl<T: Tx> Work<'_, T> {
         if !ours {
             // Another drain took the lease for dead. A delivery is the truth all the same, unless the
             // job has been edited since or is on its way again.
-            if next == Next::Delivered && job.state != State::Syncing && job.idempotency_key == settlement.key {
+            if matches!(next, Next::Delivered) && job.state != State::Syncing && job.idempotency_key == settlement.key {
                 return self.deliver(job, settlement).await;
             }
             self.settled.push(Settled::Late);
             return Ok(());
         }
         job.attempts = job.attempts.saturating_add(u32::from(next.burns_attempt()));
+        let error = LastError::of(&settlement.result, config);
         match next {
             Next::Delivered => self.deliver(job, settlement).await,
-            Next::Failed(error) => self.dead_letter(job, State::Failed, error).await,
-            Next::Conflict(error) => self.dead_letter(job, State::Conflict, error).await,
-            Next::Blocked(error) => self.dead_letter(job, State::Blocked, error).await,
-            Next::Retry(retry) => self.retry_later(job, retry, at).await,
+            Next::Failed => self.dead_letter(job, State::Failed, error).await,
+            Next::Conflict => self.dead_letter(job, State::Conflict, error).await,
+            Next::Blocked => self.dead_letter(job, State::Blocked, error).await,
+            Next::Retry(retry) => self.retry_later(job, retry, at, error).await,
         }
     }
 
@@ -109,13 +110,13 @@ impl<T: Tx> Work<'_, T> {
     }
 
     /// Puts a job back that was tried at `at`.
-    pub(super) async fn retry_later(&mut self, mut job: Job, retry: Retry, at: Millis) -> Result<(), Error> {
+    pub(super) async fn retry_later(&mut self, mut job: Job, retry: Retry, at: Millis, error: LastError) -> Result<(), Error> {
         let (from, in_line) = (job.state, job.line);
         job.unreachable = job.unreachable.saturating_add(u32::from(retry.unreachable));
         job.last_delay = retry.delay;
         // The clock may have been set back since the claim; from here on the wait is to be believed.
         job.last_tried_at = job.last_tried_at.min(Some(at));
-        job.schedule(retry.at, retry.hold_until, retry.error);
+        job.schedule(retry.at, retry.hold_until, error);
         self.keep(job, from, in_line).await
     }
 

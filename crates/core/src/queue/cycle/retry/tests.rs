@@ -4,7 +4,7 @@ use crate::{
     queue::{
         backoff::{Backoff, Jitter},
         job::{Place, RECORD_VERSION, State},
-        last_error::ErrorKind,
+        last_error::{ErrorKind, LastError},
         request::RequestHead,
     },
     time::unit::{MINUTE, SECOND},
@@ -79,9 +79,9 @@ fn of(next: &Next) -> Expected {
         Next::Delivered => Expected::Delivered,
         Next::Retry(retry) if retry.unreachable => Expected::RetryFree,
         Next::Retry(_) => Expected::Retry,
-        Next::Failed(_) => Expected::Failed,
-        Next::Conflict(_) => Expected::Conflict,
-        Next::Blocked(_) => Expected::Blocked,
+        Next::Failed => Expected::Failed,
+        Next::Conflict => Expected::Conflict,
+        Next::Blocked => Expected::Blocked,
     }
 }
 
@@ -218,8 +218,7 @@ fn a_captive_portal_is_no_delivery_and_no_attempt() {
     assert_eq!(of(&success("text/html", true), &default), Delivered);
     let refusal = Response { status: 422, content_type: Some("text/html".into()), ..Response::default() };
     assert_eq!(of(&AttemptResult::Status(refusal), &config), Failed, "a refusal is one, whatever it looks like");
-    let retry = retry_of(decide(&job("POST", 0), &success("text/html", false), &config, NOW, 0.5));
-    assert_eq!(retry.error.kind, ErrorKind::Unexpected);
+    assert_eq!(LastError::of(&success("text/html", false), &config).kind, ErrorKind::Unexpected);
 }
 
 #[test]
@@ -254,7 +253,7 @@ fn the_wait_grows_by_the_queues_backoff_and_jitter() {
 fn attempts_without_a_response_lengthen_the_wait_and_never_end_it() {
     let lost = Job { unreachable: 30, ..job("POST", 0) };
     let retry = retry_of(decide(&lost, &AttemptResult::Unreachable, &QueueConfig::default(), NOW, 0.5));
-    assert!(retry.unreachable && retry.error.kind == ErrorKind::Network);
+    assert!(retry.unreachable);
     assert_eq!(retry.at, NOW.after(Backoff::default().max * 3 / 4));
     let refused = retry_of(decide(&lost, &status(503), &QueueConfig::default(), NOW, 0.5));
     assert_eq!(refused.at, retry.at, "a server that is back and fails is the same trouble");
