@@ -20,7 +20,7 @@ pub enum ErrorCode {
     StorageUnavailable,
     /// There is no service worker to talk to.
     WorkerUnavailable,
-    /// The worker did not answer in time; asking again with the same job id is safe.
+    /// The worker did not respond in time; asking again with the same job id is safe.
     Timeout,
     /// A fault of Shearwater's own; the message is for a bug report.
     Internal,

@@ -1,6 +1,6 @@
 //! The queue engine of Shearwater, as a pure state machine.
 //!
-//! No IO, no clock, no randomness: time comes in as [`Millis`], chance as a number in `[0, 1)`,
+//! No IO, no clock, no randomness: time comes in as [`Millis`], randomness as a number in `[0, 1)`,
 //! storage through the [`store::Tx`] trait. Two shells drive it: `shearwater-worker` in the browser
 //! and `shearwater-sim` under simulated faults, so what the simulator proves is what ships.
 //!

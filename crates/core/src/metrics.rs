@@ -95,7 +95,7 @@ impl Metrics {
 /// The figures of the current owner.
 ///
 /// # Errors
-/// What the transaction answers.
+/// What the transaction returns.
 pub async fn read<T: Tx>(tx: &T, now: Millis) -> Result<Metrics, Error> {
     let ledger = read_ledger(tx).await?;
     let history = tx.oldest_outcomes(u32::MAX).await?;

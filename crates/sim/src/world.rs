@@ -198,7 +198,7 @@ impl World {
         Ok(self.attempt(Mode::Read, work)?.map(|(answer, _)| answer))
     }
 
-    /// Runs one transaction, which commits when `work` answers `Ok`, unless a fault is injected.
+    /// Runs one transaction, which commits when `work` returns `Ok`, unless a fault is injected.
     fn attempt<R>(
         &mut self,
         mode: Mode,

@@ -139,7 +139,12 @@ fn watch_callbacks(glue: &Path) -> Outcome {
 fn nameless() -> String {
     let home = |name| std::env::var_os(name).map(PathBuf::from);
     let cargo = home("CARGO_HOME").or_else(|| home("HOME").map(|home| home.join(".cargo"))).unwrap_or_default();
-    format!("--remap-path-prefix={}=cargo", cargo.display())
+    let mut flags = format!("--remap-path-prefix={}=cargo", cargo.display());
+    // Where a panic happened is told by crate and file.
+    for name in ["core", "worker", "page", "bridge"] {
+        flags.push_str(&format!("\u{1f}--remap-path-prefix=crates/{name}/src={name}"));
+    }
+    flags
 }
 
 /// Runs `wasm-opt`; answers what it prints.

@@ -48,7 +48,7 @@ impl Drain {
         self.result.remaining = counts.pending + counts.syncing;
         let ours = self.in_flight.len() + self.settle.len() + self.release.len() + self.claimed.len() + committed.claimed.len();
         self.leased_elsewhere = counts.syncing > ours as u64;
-        // One that was lost, and answered while it was being claimed again, has its reply already.
+        // A job that was lost and claimed again may have got its result meanwhile.
         let answered =
             |job: &&Job| self.settle.iter().any(|settlement| settlement.id == job.id && settlement.key == job.idempotency_key);
         let (cancelled, claimed): (Vec<Job>, Vec<Job>) =
@@ -114,7 +114,7 @@ impl Drain {
         self.tight |= error.code == ErrorCode::QuotaExceeded;
         self.error = Some(error);
         if self.failed_cycles >= MOST_FAILED_CYCLES {
-            // What was answered and cannot be written, and what is leased, is for the next drain.
+            // Results that cannot be written, and leases, are left to the next drain.
             self.gave_up = true;
             self.settle.clear();
             self.release.clear();

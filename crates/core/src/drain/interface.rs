@@ -43,7 +43,7 @@ pub struct Plan {
     pub concurrency: u32,
     /// What the wake may spend.
     pub budget: Budget,
-    /// Whose waiting the wake's reason cuts short.
+    /// Which backoffs the reason of the wake cuts short.
     pub skip: SkipBackoff,
     /// Whether the browser says that there is a network.
     pub online: bool,
@@ -60,7 +60,7 @@ pub enum Input {
     CycleCommitted(CycleOutcome),
     /// Its cycle was aborted; nothing of it is stored.
     CycleFailed(Error),
-    /// A reply came, or its absence is certain.
+    /// An attempt ended.
     Attempted {
         /// The job.
         id: JobId,
@@ -71,7 +71,7 @@ pub enum Input {
     },
     /// There may be new work, or a reason not to wait.
     Nudge {
-        /// Whose waiting is over.
+        /// Which backoffs are over.
         skip: SkipBackoff,
         /// Whether there is a network.
         online: bool,
@@ -94,13 +94,13 @@ pub enum Input {
 /// What a drain wants done.
 #[derive(Debug)]
 pub enum Command {
-    /// Carry out [`crate::queue::cycle::cycle`] and answer `CycleCommitted` or `CycleFailed`.
+    /// Run [`crate::queue::cycle::cycle`] and feed back `CycleCommitted` or `CycleFailed`.
     Cycle(Cycle),
-    /// Send this job and answer `Attempted`.
+    /// Send this job and feed back `Attempted`.
     Send(Box<Job>),
-    /// Answer `Tick` at this instant. A later `Wait` replaces an earlier one.
+    /// Feed back `Tick` at this instant. A later `Wait` replaces an earlier one.
     Wait(Millis),
-    /// Ask the app's own server for the time and answer `Time`.
+    /// Ask the app's own server for the time and feed back `Time`.
     AskTime,
     /// Tell the pages.
     Tell(Box<News>),

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A first cycle that cannot tell whether jobs have expired ([`crate::health::clock`]) claims nothing and asks for
-//! the time; the answer begins the drain anew.
+//! the time; the response starts the drain again.
 //!
 //! Replies that come while a cycle is being committed are settled together by the next one (group
 //! commit). A drain claims up to twice its concurrency, so that a slot that falls free has its next
@@ -19,7 +19,7 @@
 //!
 //! # Slots
 //!
-//! A queue often sends to more than one server, and one that accepts requests and never answers must not hold up the
+//! A queue often sends to more than one server, and one that accepts requests and never responds must not hold up the
 //! others. So:
 //!
 //! - while another origin has jobs, no origin takes more than [`fair_share`] of the slots;
@@ -97,9 +97,9 @@ pub struct Drain {
     stopping: bool,
     next_due: Option<Millis>,
     timer: Option<Millis>,
-    /// The time was asked for, and no answer came yet.
+    /// The time was asked for, and no response came yet.
     asking: bool,
-    /// What the clock said when the answer came, and the answer.
+    /// The clock when the response came, and what it said.
     time: (Millis, Time),
     error: Option<Error>,
     result: SyncResult,

@@ -81,7 +81,7 @@ impl Drain {
         self.in_flight.iter().any(|flight| flight.origin == origin && !flight.is_live(now))
     }
 
-    /// Whether a claimed job does not go before its origin has answered, however many slots are free.
+    /// Whether a claimed job does not go before its origin has responded, however many slots are free.
     pub(super) fn is_stuck(&self, job: &Job, now: Millis) -> bool {
         self.is_suspect(&job.origin, now)
             || self.has_stalled(&job.origin, now)

@@ -10,7 +10,7 @@ use crate::time::Millis;
 pub enum AttemptResult {
     /// A response with a status that could be read.
     Status(Response),
-    /// An opaque response: the server answered, no more is known.
+    /// An opaque response: the server responded; no more is known.
     Opaque,
     /// No response: offline, refused, or reset.
     Unreachable,

@@ -78,7 +78,7 @@ pub enum Op {
     Metrics,
     /// Look at every row and put right what is wrong. Answers a [`crate::store::repair::Report`].
     Repair,
-    /// Forget what is old; answers a [`crate::queue::manage::Compacted`].
+    /// Forget what is old; returns a [`crate::queue::manage::Compacted`].
     Compact(Compact),
     /// Answers the dead letters with their requests and bodies.
     Export(Filter),

@@ -65,7 +65,7 @@ pub struct JobView {
     pub metadata: Option<String>,
     /// The idempotency key.
     pub idempotency_key: Option<String>,
-    /// Attempts that the server answered, or that timed out.
+    /// Attempts that got a response or timed out.
     pub attempts: u32,
     /// Of how many.
     pub max_attempts: Option<u32>,

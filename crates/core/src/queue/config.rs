@@ -98,7 +98,7 @@ pub enum OnFailure {
 /// Settings of one queue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueueConfig {
-    /// Answered attempts before a job is a dead letter.
+    /// Attempts with a response before a job is a dead letter.
     pub max_attempts: u32,
     /// Milliseconds after which an undelivered job is a dead letter; 0 means at once.
     pub max_age: u64,

@@ -15,7 +15,7 @@ pub enum Disposition {
     Conflict,
     /// Waits for sign-in.
     Blocked,
-    /// Nobody answered; try again later, counts toward nothing.
+    /// No response; tried again later, and counts as no attempt.
     Unreachable,
 }
 

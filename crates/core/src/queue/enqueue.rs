@@ -31,7 +31,7 @@ pub struct EnqueueOptions {
     pub not_before: Option<Millis>,
     /// Milliseconds after which the job is a dead letter; 0 means at once.
     pub max_age: Option<u64>,
-    /// Answered attempts before it is a dead letter.
+    /// Attempts with a response before it is a dead letter.
     pub max_attempts: Option<u32>,
 }
 
@@ -71,7 +71,7 @@ pub struct NewJob {
     pub request: RequestHead,
     /// How to queue it.
     pub options: EnqueueOptions,
-    /// The app's own data, as JSON text.
+    /// The app's own data, as a JSON string.
     pub metadata: Option<String>,
 }
 

@@ -22,9 +22,9 @@ pub struct Outcome {
     pub method: String,
     /// Its URL.
     pub url: String,
-    /// The status it was answered with; `None` for an opaque reply, of which no more is known.
+    /// The status of the response; `None` for an opaque reply, of which no more is known.
     pub status: Option<u16>,
-    /// Attempts that were answered, this one included.
+    /// Attempts that got a response or timed out, this one included.
     pub attempts: u32,
     /// When it was queued.
     pub queued_at: Millis,

@@ -112,7 +112,7 @@ pub struct Job {
     pub packed: Option<Packed>,
     /// The value of the idempotency header, without its quotes.
     pub idempotency_key: String,
-    /// The app's own data, as JSON text.
+    /// The app's own data, as a JSON string.
     pub metadata: Option<String>,
     /// What is happening to it.
     pub state: State,
@@ -124,11 +124,11 @@ pub struct Job {
     pub queued_at: Millis,
     /// When it becomes a dead letter unless delivered.
     pub expires_at: Millis,
-    /// Attempts that were answered or timed out.
+    /// Attempts that got a response or timed out.
     pub attempts: u32,
     /// The job's own limit of attempts.
     pub max_attempts: Option<u32>,
-    /// Sends that found nobody since it was queued, or since a person last retried it.
+    /// Sends without a response since it was queued, or since a person last retried it.
     pub unreachable: u32,
     /// Times the worker was killed with this job in hand.
     pub interruptions: u32,
@@ -167,7 +167,7 @@ impl Job {
     }
 
     /// When the lease ends. One that would last twice as long as it was made for was made before the
-    /// clock was set back: it ends at once, for nobody knows when it should have.
+    /// clock was set back: it ends at once, for its true end is unknown.
     #[must_use]
     pub fn lease_ends(&self, now: Millis) -> Millis {
         match (&self.lease, self.last_tried_at) {
@@ -232,7 +232,7 @@ impl Job {
         self.lease = None;
     }
 
-    /// Starts a dead letter afresh, by a person's hand. Keeps the idempotency key: the payload is the same.
+    /// Revives a dead letter, for a person. Keeps the idempotency key: the payload is the same.
     ///
     /// The caller decides between [`Place::Ready`] and [`Place::Behind`].
     pub fn revive(&mut self, now: Millis, max_age: u64) {
@@ -251,7 +251,7 @@ impl Job {
     }
 
     /// Counts a wait from `now` that was noted by a clock which has been set back since, when it showed
-    /// `device`; answers whether there was one. What only waits for the time that the app chose still does.
+    /// `device`; returns whether there was one. What only waits for the time that the app chose still does.
     pub fn forget_times(&mut self, now: Millis, device: Millis) -> bool {
         let not_before = self.last_tried_at.is_none() && self.hold_until == self.next_attempt_at;
         if self.next_attempt_at <= now || not_before {

@@ -1,7 +1,7 @@
 //! Keeps the line of each key: at most one of its jobs is `ready`, `due` or `syncing`.
 //!
-//! That one is the first of the line; except that a dead letter which comes back by a person's hand,
-//! from a place further ahead, waits until the one that is being sent just then is answered.
+//! That one is the first of the line; except that a dead letter which comes back by a person,
+//! from a place further ahead, waits until the one that is being sent is settled.
 
 use crate::{
     error::Error,
@@ -89,14 +89,14 @@ pub(crate) async fn yield_to_earlier<T: Tx>(tx: &T, job: &mut Job, now: Millis) 
     Ok(())
 }
 
-/// Whether a job that stands behind has nobody to wait for.
+/// Whether a job that stands behind has no other to wait for.
 pub(crate) async fn is_free<T: Tx>(tx: &T, job: &Job) -> Result<bool, Error> {
     let Some(key) = job.key.as_deref() else { return Ok(true) };
     let first = head_but(tx, job, key).await?.is_none_or(|head| head.seq > job.seq);
     Ok(first && !another_is_sent(tx, job, key).await?)
 }
 
-/// Who holds up `job`, where somebody does.
+/// The job that holds up `job`, if any.
 pub(crate) async fn waits_for<T: Tx>(tx: &T, job: &Job) -> Result<Option<Job>, Error> {
     match job.key.as_deref() {
         Some(key) if job.place == Place::Behind => head_but(tx, job, key).await,

@@ -15,7 +15,7 @@ pub enum ErrorKind {
     Network,
     /// Our time limit passed.
     Timeout,
-    /// The server answered with this status.
+    /// The server responded with this status.
     Http,
     /// The worker was killed while the job was in flight; whether it arrived is not known.
     Interrupted,

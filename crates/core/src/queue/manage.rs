@@ -1,4 +1,4 @@
-//! What a person or the app does to stored jobs: retry, discard, edit, clear, pause, sign in.
+//! What a person or the app can do to stored jobs: retry, discard, edit, clear, pause, sign in.
 //!
 //! Each says whether it came in time. A job that is being sent cannot be taken back: whether it arrived is not known
 //! yet, so it is too late, and its outcome will tell. Only [`cancel`] stops one, and then lists it as failed.
@@ -37,7 +37,7 @@ const PAGE: u32 = 256;
 /// probed at once.
 ///
 /// # Errors
-/// What the transaction answers.
+/// What the transaction returns.
 pub async fn retry<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfig) -> Result<Option<Job>, Error> {
     let mut ledger = load(tx).await?;
     let Some(mut job) = idle_job(tx, &mut ledger, id).await? else { return Ok(None) };
@@ -64,7 +64,7 @@ pub async fn retry<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfig
 /// Removes a job that is not being sent, and lets its successors go.
 ///
 /// # Errors
-/// What the transaction answers.
+/// What the transaction returns.
 pub async fn discard<T: Tx>(tx: &T, now: Millis, id: &JobId) -> Result<Option<Job>, Error> {
     let mut ledger = load(tx).await?;
     let Some(job) = idle_job(tx, &mut ledger, id).await? else { return Ok(None) };
@@ -118,7 +118,7 @@ pub async fn cancel<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfi
 /// server it is another request. A dead letter is tried again.
 ///
 /// # Errors
-/// `invalid-request` when the new head cannot be sent; what the transaction answers.
+/// `invalid-request` when the new head cannot be sent; what the transaction returns.
 pub async fn edit<T: Tx>(
     tx: &T,
     now: Millis,

@@ -18,7 +18,7 @@ const MOST_LEASES: u32 = 1_000;
 /// When something of the current owner's may be sent next; `None` when nothing waits for a time.
 ///
 /// # Errors
-/// What the transaction answers.
+/// What the transaction returns.
 pub async fn next_wake<T: Tx>(tx: &T, ledger: &Ledger, now: Millis) -> Result<Option<Millis>, Error> {
     let mut next: Option<Millis> = None;
     for queue in ledger.own_queues() {
@@ -31,7 +31,7 @@ pub async fn next_wake<T: Tx>(tx: &T, ledger: &Ledger, now: Millis) -> Result<Op
 /// The current owner's queues in which a drain would find something to do at `now`.
 ///
 /// # Errors
-/// What the transaction answers.
+/// What the transaction returns.
 pub async fn due<T: Tx>(tx: &T, ledger: &Ledger, now: Millis, skip: SkipBackoff) -> Result<Vec<String>, Error> {
     let mut queues = Vec::new();
     for queue in ledger.own_queues() {

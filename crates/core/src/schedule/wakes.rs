@@ -6,7 +6,7 @@
 //!
 //! | reason | when | what may be tried |
 //! |---|---|---|
-//! | `load`, `online`, `visible`, `focus` | at once, when it happens | also what found nobody before |
+//! | `load`, `online`, `visible`, `focus` | at once, when it happens | also what got no response before |
 //! | `due` | when the next job's time comes | what is due |
 //! | `watchdog` | two seconds after a time that has passed with nobody at work: who was to wake the worker did not | what is due |
 //! | `silence` | when something is being sent and no news came for 5 to 10 s: the worker may be dead | what its leases held |
@@ -47,22 +47,22 @@ pub enum WakeReason {
 }
 
 impl WakeReason {
-    /// Whether it is a reason to try again what found nobody.
+    /// Whether it is a reason to retry what got no response.
     #[must_use]
     pub fn retries_unreachable(self) -> bool {
         matches!(self, Self::Load | Self::Online | Self::Visible | Self::Focus)
     }
 }
 
-/// Whose waiting a wake cuts short.
+/// Which backoffs a wake cuts short.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SkipBackoff {
-    /// Nobody's.
+    /// None.
     #[default]
     None,
-    /// Of those that found nobody: the browser says the network is there.
+    /// Those of jobs that got no response: the browser says the network is there.
     Unreachable,
-    /// Of all but those that a server told to wait: a person asked.
+    /// All, but for jobs that a server told to wait: a person asked.
     All,
 }
 

@@ -1,4 +1,4 @@
-//! Lays small bodies of one call together, and clears away what is needed no more.
+//! Packs small bodies of one call into shared records, and deletes those that no job needs any more.
 //!
 //! A record costs a browser about the same whether it holds ten bytes or a thousand: of what storing 1,000 jobs
 //! of 250 bytes takes, a record for each body was more than a third. So the small bodies of one call share
@@ -29,7 +29,7 @@ const PACK: u64 = 32 * 1024;
 /// Rows looked at in one page.
 const PAGE: u32 = 256;
 
-/// Lays the small bodies of new jobs together; answers where each lies, for those that are.
+/// Packs the small bodies of new jobs; returns where each lies, for those that were packed.
 pub(crate) fn pack<T: Tx>(tx: &T, jobs: &[(Admitted, Option<T::Body>)]) -> Result<Vec<Option<Packed>>, Error> {
     let mut places = vec![None; jobs.len()];
     let small: Vec<_> = (places.iter_mut().zip(jobs))
@@ -98,7 +98,7 @@ impl Leaving {
 /// Counts anew who needs each pack, and deletes those that nobody does. Looks at every row, where there are packs.
 ///
 /// # Errors
-/// What the transaction answers.
+/// What the transaction returns.
 pub(crate) async fn recount<T: Tx>(tx: &T) -> Result<(), Error> {
     let packs = tx.packs().await?;
     if packs.is_empty() {

@@ -21,7 +21,7 @@ pub const LEDGER_VERSION: u32 = 1;
 pub struct Counts {
     /// Waiting.
     pub pending: u64,
-    /// In a drain's hands.
+    /// Leased by a drain.
     pub syncing: u64,
     /// Dead letters.
     pub failed: u64,

@@ -1,7 +1,7 @@
 //! What each transaction on the store does, over any storage that can scan an index.
 //!
 //! A shell opens one read-write transaction, calls one of the functions of this module with it, and
-//! commits when that answers `Ok`, or aborts when it answers `Err`. Everything here is atomic by
+//! commits when it returns `Ok`, or aborts when it returns `Err`. Everything here is atomic by
 //! that; nothing here waits for anything but the transaction itself.
 //!
 //! # Stores
@@ -35,7 +35,7 @@ use crate::{
 
 pub use receipts::{Answer, Caller};
 
-/// An index of the `jobs` store. Each entry is some texts, then some numbers, and orders by them.
+/// An index of the `jobs` store. An entry is an array of strings, then numbers, and sorts by them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Index {
     /// `[owner, queue, origin] rank, seq`: pending jobs that may be claimed now.
@@ -95,12 +95,12 @@ impl Index {
 /// Tells the entries of [`Index::Due`] that no wake cuts short from the others.
 pub const HELD: &str = "held";
 
-/// A range of an index: entries with exactly these texts, whose first number lies in the bounds.
+/// A range of an index: entries with exactly these strings, whose first number is within the bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scan<'a> {
     /// The index.
     pub index: Index,
-    /// The texts.
+    /// The strings.
     pub texts: Vec<&'a str>,
     /// The first number at least this.
     pub from: u64,
@@ -111,7 +111,7 @@ pub struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// Everything under `texts`, at most `limit` rows.
+    /// Everything under these strings, at most `limit` rows.
     #[must_use]
     pub fn of(index: Index, texts: Vec<&'a str>, limit: u32) -> Self {
         Self { index, texts, from: 0, upto: Millis::MAX.0, limit }
@@ -229,7 +229,7 @@ pub trait Tx {
     fn put_outcome(&self, outcome: &Outcome) -> Result<(), Error>;
     /// Deletes an entry of the history.
     fn delete_outcome(&self, id: &JobId) -> Result<(), Error>;
-    /// Deletes what lies in quarantine of this owner, or of nobody knows whom; answers of which jobs it was.
+    /// Deletes what lies in quarantine of this owner, or of nobody knows whom; returns whose rows they were.
     async fn purge_quarantine(&self, owner: &str) -> Result<Vec<JobId>, Error>;
     /// Rows moved to quarantine by this transaction so far.
     fn quarantined(&self) -> u32;
@@ -238,7 +238,7 @@ pub trait Tx {
 /// The ledger as it stands.
 ///
 /// # Errors
-/// What the transaction answers.
+/// What the transaction returns.
 pub async fn read_ledger<T: Tx>(tx: &T) -> Result<Ledger, Error> {
     match tx.ledger().await? {
         Some(ledger) => Ok(ledger),

@@ -41,7 +41,7 @@ impl Filter {
 /// One job of the current owner, or the trace of a delivered one.
 ///
 /// # Errors
-/// What the transaction answers.
+/// What the transaction returns.
 pub async fn get<T: Tx>(tx: &T, id: &JobId, config: &WorkerConfig) -> Result<Option<JobView>, Error> {
     let ledger = read_ledger(tx).await?;
     if let Some(job) = tx.job(id).await? {
@@ -58,7 +58,7 @@ pub async fn get<T: Tx>(tx: &T, id: &JobId, config: &WorkerConfig) -> Result<Opt
 /// A page of the current owner's jobs, in the order they were queued.
 ///
 /// # Errors
-/// `invalid-request` when `after` names no stored job; what the transaction answers.
+/// `invalid-request` when `after` names no stored job; what the transaction returns.
 pub async fn list<T: Tx>(tx: &T, filter: &Filter, config: &WorkerConfig) -> Result<Vec<JobView>, Error> {
     let ledger = read_ledger(tx).await?;
     let limit = filter.limit.unwrap_or(100).min(LONGEST_PAGE);

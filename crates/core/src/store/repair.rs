@@ -20,20 +20,20 @@ use crate::{
 /// Rows looked at in one page.
 const PAGE: u32 = 256;
 
-/// Counts everything anew and frees lines whose head is gone; answers the ledger, not yet written.
+/// Recounts everything and frees lines whose head is gone; returns the ledger, not yet written.
 ///
 /// `old` gives what rows do not tell: owner, pauses, history, what is known of origins.
 ///
 /// # Errors
-/// What the transaction answers.
+/// What the transaction returns.
 pub async fn rebuild<T: Tx>(tx: &T, old: Ledger) -> Result<Ledger, Error> {
     look_at_all(tx, old, true).await
 }
 
-/// Counts everything anew and writes nothing: for a transaction that only reads.
+/// Recounts everything and writes nothing: for a transaction that only reads.
 ///
 /// # Errors
-/// What the transaction answers.
+/// What the transaction returns.
 pub async fn count<T: Tx>(tx: &T, old: Ledger) -> Result<Ledger, Error> {
     look_at_all(tx, old, false).await
 }
@@ -55,7 +55,7 @@ pub struct Report {
 /// Dead leases are the next drain's to take back.
 ///
 /// # Errors
-/// What the transaction answers; then nothing was changed.
+/// What the transaction returns; then nothing was changed.
 pub async fn repair<T: Tx>(tx: &T) -> Result<Report, Error> {
     let before = load(tx).await?;
     let mut after = rebuild(tx, before.clone()).await?;
@@ -96,7 +96,7 @@ async fn look_at_all<T: Tx>(tx: &T, old: Ledger, free_lines: bool) -> Result<Led
     Ok(ledger)
 }
 
-/// A job behind nobody goes to the front.
+/// A job that waits for no other goes to the front.
 async fn free<T: Tx>(tx: &T, mut job: Job) -> Result<(), Error> {
     if job.place == Place::Out || (job.place == Place::Behind && key_order::is_free(tx, &job).await?) {
         job.place = key_order::open_place(&job, Millis(0));

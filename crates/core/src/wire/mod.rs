@@ -1,4 +1,4 @@
-//! Reads records and messages from plain values, whatever a shell's values are, and writes them as JSON text.
+//! Reads records and messages from plain values, whatever a shell's values are, and writes them as a JSON string.
 //!
 //! The shells' values are JavaScript's; tests use JSON. Each type lists its members once, with
 //! [`record!`](crate::record) or [`names!`](crate::names), and what does not fit is told by its path:

@@ -1,8 +1,8 @@
-//! Puts texts together: as `concat` and `join` of the standard library do, in a tenth of the bytes.
+//! Concatenates strings: as `concat` and `join` of the standard library do, in a tenth of the bytes.
 
-/// Texts that follow each other.
+/// Strings to concatenate.
 pub trait Text {
-    /// All of them as one.
+    /// The concatenation.
     fn text(&self) -> String;
 }
 
@@ -16,7 +16,7 @@ impl Text for [&str] {
     }
 }
 
-/// Texts with commas between them, for people.
+/// Strings joined by commas, for people.
 pub fn listed<T: AsRef<str>>(texts: &[T]) -> String {
     let mut whole = String::new();
     for text in texts {

@@ -10,7 +10,7 @@ use shearwater_core::{
 use super::{Checked, Promise, ensure};
 use crate::{store::Changes, world::World};
 
-/// Whether a hand that is laid on this job now comes in time.
+/// Whether an operation on this job now comes in time.
 pub(crate) fn in_time(world: &World, id: &JobId) -> bool {
     let store = world.store.borrow();
     store.rows().get(id).is_some_and(|row| !row.corrupt && row.job.owner == world.oracle.owner && row.job.state != State::Syncing)

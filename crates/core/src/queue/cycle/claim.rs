@@ -23,13 +23,13 @@ const PROBES: u32 = 16;
 /// Pages of waiting jobs that are looked through for those of an origin that can be reached again.
 const RECOVERY_PAGES: u32 = 8;
 
-/// Milliseconds that a job waits of which nobody knows whether it has expired.
+/// Milliseconds that a job waits when it is not known whether it has expired.
 const DOUBT: u64 = 5 * unit::MINUTE;
 
 impl<T: Tx> Work<'_, T> {
-    /// Cuts waits short; answers where to go on.
+    /// Cuts backoffs short; returns where to go on.
     ///
-    /// Of what found nobody no wait is longer than the longest backoff, so that a wake that skips them looks at no
+    /// A job that got no response never waits longer than the longest backoff, so a wake that skips them looks at no
     /// more of the index, however much waits for something else.
     pub(super) async fn skip_backoffs(&mut self, cycle: &Cycle, owner: &str) -> Result<Option<Millis>, Error> {
         let now = self.now;

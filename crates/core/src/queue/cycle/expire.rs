@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl<T: Tx> Work<'_, T> {
-    /// Decides which time tells what has expired; answers whether it must be asked for first.
+    /// Decides which time tells what has expired; returns whether it must be asked for first.
     pub(super) async fn judge_time(&mut self, cycle: &Cycle, owner: &str) -> Result<bool, Error> {
         if let Time::Is(time) = cycle.time {
             if clock::is_off(self.now, time) {
@@ -59,7 +59,7 @@ impl<T: Tx> Work<'_, T> {
         }
     }
 
-    /// Has the browser clear away what rows that went have left in front of those that stayed.
+    /// Makes the browser remove the index entries of rows that are gone.
     ///
     /// Chromium leaves the index entries of a row that was changed or deleted where they are. Who scans in order to
     /// write removes those that it meets; who only reads passes over them, each time: 5,000 delivered jobs made

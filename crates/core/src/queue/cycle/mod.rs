@@ -1,6 +1,6 @@
 //! One cycle of a drain: outcomes in, claims out, in a single transaction.
 //!
-//! A cycle settles what was answered since the last one and claims what is to be sent next. That both
+//! A cycle settles the results that came since the last one and claims what is to be sent next. That both
 //! stand in one transaction is what makes a drain fast (one commit for many outcomes) and keeps the
 //! line of a key whole (the successor is claimed by the commit that ends its predecessor, or later).
 //!
@@ -55,7 +55,7 @@ pub struct Cycle {
     pub holder: String,
     /// Set in a drain's first cycle.
     pub takeover: Option<Takeover>,
-    /// Whose waiting is over.
+    /// Which backoffs are over.
     pub skip: SkipBackoff,
     /// Of those, the ones whose time comes at this instant or later; see [`CycleOutcome::more_to_skip_from`].
     pub skip_from: Millis,
@@ -84,7 +84,7 @@ pub struct CycleOutcome {
     pub settled: Vec<Settled>,
     /// When the queue's next job may be claimed; `None` when none waits for a time.
     pub next_due: Option<Millis>,
-    /// What [`crate::schedule::next_wake::next_wake`] answers now, where this cycle has looked: it has when it claimed nothing.
+    /// What [`crate::schedule::next_wake::next_wake`] returns now, where this cycle has looked: it has when it claimed nothing.
     pub next_wake: Option<Option<Millis>>,
     /// There are more whose waiting is over, from this instant on: a cycle moves so many and no more.
     pub more_to_skip_from: Option<Millis>,
@@ -122,7 +122,7 @@ impl<'a> Settings<'a> {
 /// Carries out one cycle.
 ///
 /// # Errors
-/// What the transaction's reads and writes answer; then nothing was changed.
+/// What the transaction's reads and writes return; then nothing was changed.
 pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings<'_>) -> Result<CycleOutcome, Error> {
     let mut ledger = load(tx).await?;
     let before = ledger.clone();
@@ -201,7 +201,7 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
         ledger.change_outcome(&owner, |last_sync_at, error| {
             if reached_somebody {
                 *last_sync_at = Some(now);
-                // It says that nobody answers; somebody does.
+                // It says that no server responds; one does.
                 error.take_if(|error| matches!(error.kind, ErrorKind::Network | ErrorKind::Timeout));
             }
             *error = failed.or(error.take());
@@ -233,7 +233,7 @@ struct Work<'a, T> {
     now: Millis,
     /// The time that decides whether a job is too old; see [`clock`].
     wall: Millis,
-    /// Nobody knows whether what seems too old is.
+    /// It is not known whether what seems too old is.
     in_doubt: bool,
     /// The time as a reply's `Date` tells it, or the server that was asked.
     told: Option<Millis>,
@@ -246,9 +246,9 @@ struct Work<'a, T> {
     recovered: Vec<String>,
     /// There were such.
     has_recovered: bool,
-    /// Some reply came from a server.
+    /// A server responded.
     reached_somebody: bool,
     leaving: Leaving,
-    /// When the first is due of those that wait for their time; `None` where nobody has looked.
+    /// When the first job that waits for a time is due; `None` where it was not looked up.
     first_due: Option<Millis>,
 }

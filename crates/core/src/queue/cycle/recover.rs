@@ -7,7 +7,7 @@ use crate::{
     store::{Index, Scan, Tx},
 };
 
-/// What the first cycle of a drain does besides.
+/// What the first cycle of a drain does in addition: takes over from dead drains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Takeover {
     /// Nobody else can be draining this queue (a Web Lock is held), so every lease but ours is dead.

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | 2xx; opaque (`no-cors`) | delivered (an opaque one "unknown": no more can be known) |
 //! | 2xx that is not what the queue's `expect` says | not delivered: a captive portal burns no attempt, anything else does |
-//! | `DELETE` answered 404 or 410 | delivered: what was to go is gone |
+//! | 404 or 410 to a `DELETE` | delivered: what was to go is gone |
 //! | a redirect that is not followed (`redirect: "manual"`, or the `auth` hook supplied headers) | failed, or what `statuses` says of 302 |
 //! | no reply (offline, refused, cut off), 511 | unreachable: tried again, burns no attempt |
 //! | a reply that CORS hides | retry: burns an attempt, for the server may have acted |
@@ -52,6 +52,8 @@ pub enum Next {
     Delivered,
     /// It is tried again.
     Retry(Retry),
+    /// A dead letter: it would be tried again, had it any attempts left.
+    Exhausted,
     /// A dead letter.
     Failed,
     /// The server's state disagrees; a person or the app decides.
@@ -74,6 +76,12 @@ pub struct Retry {
 }
 
 impl Next {
+    /// Whether the attempt may have failed because the origin is in trouble, and not the job.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Retry(_) | Self::Exhausted)
+    }
+
     /// Whether the attempt counts toward `maxAttempts`.
     #[must_use]
     pub fn burns_attempt(&self) -> bool {
@@ -92,7 +100,7 @@ pub fn decide(job: &Job, result: &AttemptResult, config: &QueueConfig, at: Milli
         Disposition::Failed => return Next::Failed,
         Disposition::Conflict => return Next::Conflict,
         Disposition::Blocked => return Next::Blocked,
-        Disposition::Retry if attempts >= job.max_attempts.unwrap_or(config.max_attempts) => return Next::Failed,
+        Disposition::Retry if attempts >= job.max_attempts.unwrap_or(config.max_attempts) => return Next::Exhausted,
         Disposition::Retry | Disposition::Unreachable => {}
     }
     // A server that is back and refuses is the same trouble: both count, so that no new stampede begins.
@@ -109,7 +117,7 @@ pub fn decide(job: &Job, result: &AttemptResult, config: &QueueConfig, at: Milli
     Next::Retry(Retry { at: at.after(wait), hold_until, delay, unreachable })
 }
 
-/// What `status` in answer to `method` means, before any queue's overrides.
+/// What `status` means for a request of this `method`, before any queue's overrides.
 #[must_use]
 pub fn disposition_of_status(method: &str, status: u16) -> Disposition {
     match status {
@@ -119,7 +127,7 @@ pub fn disposition_of_status(method: &str, status: u16) -> Disposition {
         409 | 412 => Disposition::Conflict,
         408 | 425 | 429 => Disposition::Retry,
         501 | 505 | 507 => Disposition::Failed,
-        // RFC 6585 §6: a captive portal answered in the server's place.
+        // RFC 6585 §6: a captive portal responded in place of the server.
         511 => Disposition::Unreachable,
         500..=599 => Disposition::Retry,
         _ => Disposition::Failed,

@@ -2,7 +2,7 @@
 
 use super::{
     Settings, Work,
-    retry::{Next, Retry, decide, disposition},
+    retry::{Next, Retry, decide},
 };
 use crate::{
     error::Error,
@@ -10,7 +10,6 @@ use crate::{
     http::{rate_limit, reply::AttemptResult},
     id::JobId,
     queue::{
-        disposition::Disposition,
         history::Outcome,
         job::{Job, RECORD_VERSION, State},
         key_order,
@@ -20,7 +19,7 @@ use crate::{
     time::Millis,
 };
 
-/// The reply to one job, to be recorded.
+/// The result of one attempt, to be recorded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settlement {
     /// The job.
@@ -42,7 +41,7 @@ pub enum Settled {
     Delivered(Box<Outcome>),
     /// Still stored, in the state that the row says.
     Kept(Box<Job>),
-    /// It had been settled by somebody else meanwhile; nothing was changed.
+    /// Another drain had settled it; nothing was changed.
     Late,
 }
 
@@ -56,8 +55,8 @@ impl<T: Tx> Work<'_, T> {
         let config = self.settings.queue;
         // The clock may have been set back since the reply came.
         let at = settlement.at.min(self.now);
-        self.note_origin(&job, settlement, disposition(&job.request.method, &settlement.result, config));
         let next = decide(&job, &settlement.result, config, at, settlement.roll);
+        self.note_origin(&job, settlement, next);
         let ours = job.lease.as_ref().is_some_and(|lease| lease.holder == holder) && job.idempotency_key == settlement.key;
         if !ours {
             // Another drain took the lease for dead. A delivery is the truth all the same, unless the
@@ -72,7 +71,7 @@ impl<T: Tx> Work<'_, T> {
         let error = LastError::of(&settlement.result, config);
         match next {
             Next::Delivered => self.deliver(job, settlement).await,
-            Next::Failed => self.dead_letter(job, State::Failed, error).await,
+            Next::Failed | Next::Exhausted => self.dead_letter(job, State::Failed, error).await,
             Next::Conflict => self.dead_letter(job, State::Conflict, error).await,
             Next::Blocked => self.dead_letter(job, State::Blocked, error).await,
             Next::Retry(retry) => self.retry_later(job, retry, at, error).await,
@@ -157,9 +156,9 @@ impl<T: Tx> Work<'_, T> {
     }
 
     /// Notes what the reply says about its origin.
-    pub(super) fn note_origin(&mut self, job: &Job, settlement: &Settlement, disposition: Disposition) {
+    pub(super) fn note_origin(&mut self, job: &Job, settlement: &Settlement, next: Next) {
         let reply = &settlement.result;
-        self.reached_somebody |= reply.reached_somebody() && disposition != Disposition::Unreachable;
+        self.reached_somebody |= reply.reached_somebody() && next.burns_attempt();
         if matches!(reply, AttemptResult::Unsendable(_) | AttemptResult::Withheld(_)) {
             return;
         }
@@ -168,7 +167,7 @@ impl<T: Tx> Work<'_, T> {
         let at = settlement.at.min(self.now);
         let asked = reply.retry_after(at);
         // A server whose reply is hidden from us fares well enough to send one.
-        if matches!(disposition, Disposition::Retry | Disposition::Unreachable) && !matches!(reply, AttemptResult::Hidden(_)) {
+        if next.is_transient() && !matches!(reply, AttemptResult::Hidden(_)) {
             self.ledger.change_origin(&job.origin, self.now, |origin| {
                 let delay = closure_delay(&queue.backoff, settlement.roll);
                 origin.mark_trouble(&job.id, at, breaker_threshold, delay, asked.unwrap_or(0));

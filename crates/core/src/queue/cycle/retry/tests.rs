@@ -21,12 +21,13 @@ enum Expected {
     Retry,
     /// Tried again; the attempt does not count.
     RetryFree,
+    Exhausted,
     Failed,
     Conflict,
     Blocked,
 }
 
-use Expected::{Blocked, Conflict, Delivered, Failed, RetryFree};
+use Expected::{Blocked, Conflict, Delivered, Exhausted, Failed, RetryFree};
 
 fn job(method: &str, attempts: u32) -> Job {
     Job {
@@ -80,6 +81,7 @@ fn of(next: &Next) -> Expected {
         Next::Retry(retry) if retry.unreachable => Expected::RetryFree,
         Next::Retry(_) => Expected::Retry,
         Next::Failed => Expected::Failed,
+        Next::Exhausted => Expected::Exhausted,
         Next::Conflict => Expected::Conflict,
         Next::Blocked => Expected::Blocked,
     }
@@ -135,13 +137,13 @@ fn every_row_of_the_table() {
 }
 
 #[test]
-fn the_last_attempt_makes_a_retry_a_failure_and_nothing_else() {
+fn the_last_attempt_makes_a_retry_a_dead_letter_and_nothing_else() {
     let rows = [
-        (status(503), Failed),
-        (AttemptResult::TimedOut, Failed),
-        (AttemptResult::Hidden("CORS".into()), Failed),
-        (asks_to_wait(429, "1"), Failed),
-        (asks_to_wait(409, "1"), Failed),
+        (status(503), Exhausted),
+        (AttemptResult::TimedOut, Exhausted),
+        (AttemptResult::Hidden("CORS".into()), Exhausted),
+        (asks_to_wait(429, "1"), Exhausted),
+        (asks_to_wait(409, "1"), Exhausted),
         (status(201), Delivered),
         (status(401), Blocked),
         (status(409), Conflict),
@@ -158,11 +160,11 @@ fn the_last_attempt_makes_a_retry_a_failure_and_nothing_else() {
 #[test]
 fn the_jobs_own_limit_of_attempts_outranks_the_queues() {
     let config = QueueConfig { max_attempts: 2, ..QueueConfig::default() };
-    assert_eq!(of(&decide(&job("POST", 1), &status(503), &config, NOW, 0.5)), Failed);
+    assert_eq!(of(&decide(&job("POST", 1), &status(503), &config, NOW, 0.5)), Exhausted);
     let patient = Job { max_attempts: Some(9), ..job("POST", 1) };
     assert_eq!(of(&decide(&patient, &status(503), &config, NOW, 0.5)), Expected::Retry);
     let impatient = Job { max_attempts: Some(1), ..job("POST", 0) };
-    assert_eq!(of(&decide(&impatient, &status(503), &config, NOW, 0.5)), Failed);
+    assert_eq!(of(&decide(&impatient, &status(503), &config, NOW, 0.5)), Exhausted);
 }
 
 #[test]
