@@ -44,14 +44,14 @@ pub fn check(head: &RequestHead, origin: &str, own: &str) -> Result<(), Error> {
     if is(&head.mode, "no-cors") {
         const METHODS: [&str; 3] = ["GET", "HEAD", "POST"];
         if !METHODS.contains(&head.method.as_str()) {
-            return Err(Error::invalid_request(["mode: no-cors takes the methods ", &listed(&METHODS)].text()));
+            return Err(Error::invalid_request(["mode: no-cors allows only ", &listed(&METHODS)].text()));
         }
         if head.redirect.as_ref().is_some_and(|redirect| redirect != "follow") {
-            return Err(Error::invalid_request("mode: no-cors takes no redirect but follow"));
+            return Err(Error::invalid_request("mode: no-cors allows only redirect follow"));
         }
         // An opaque reply fails every integrity check.
         if head.integrity.as_ref().is_some_and(|integrity| !integrity.is_empty()) {
-            return Err(Error::invalid_request("mode: no-cors takes no integrity"));
+            return Err(Error::invalid_request("mode: no-cors allows no integrity"));
         }
     }
     Ok(())

@@ -180,7 +180,7 @@ impl Wire for Op {
         let name = match (value.as_text(), names.as_slice()) {
             (Some(name), _) => name,
             (None, [name]) => name.clone(),
-            _ => return Err(Mismatch::new("is not one operation")),
+            _ => return Err(Mismatch::new("is not exactly one operation")),
         };
         Ok(match name.as_str() {
             "enqueue" => Self::Enqueue(member(value, "enqueue", None)?),
@@ -201,7 +201,7 @@ impl Wire for Op {
             "export" => Self::Export(member(value, "export", Some(Filter::default()))?),
             "status" => Self::Status,
             "wake" => Self::Wake(member(value, "wake", None)?),
-            _ => return Err(Mismatch::new("there is no such operation").within(&name)),
+            _ => return Err(Mismatch::new("unknown operation").within(&name)),
         })
     }
 

@@ -269,7 +269,7 @@ impl QueueConfig {
         if let Some(keep) = &self.response
             && keep.headers.iter().any(|name| !crate::queue::request::is_token(name))
         {
-            return Err(Error::invalid_config("response.headers: not all are header names (RFC 9110 token)"));
+            return Err(Error::invalid_config("response.headers: each must be a header name (RFC 9110 token)"));
         }
         self.backoff.check()
     }

@@ -64,14 +64,14 @@ impl LastError {
         };
         let (kind, message) = match result {
             AttemptResult::Unreachable => (ErrorKind::Network, "the server could not be reached".to_owned()),
-            AttemptResult::TimedOut => (ErrorKind::Timeout, "the server did not answer in time".to_owned()),
+            AttemptResult::TimedOut => (ErrorKind::Timeout, "the server did not respond in time".to_owned()),
             AttemptResult::Unsendable(why) => (ErrorKind::Unsendable, why.clone()),
             AttemptResult::Withheld(why) => (ErrorKind::Withheld, why.clone()),
             AttemptResult::Hidden(why) => (ErrorKind::Hidden, why.clone()),
             AttemptResult::Redirected(why) => (ErrorKind::Redirected, why.clone()),
             AttemptResult::Opaque => (ErrorKind::Http, String::new()),
             AttemptResult::Status(response) => match unexpected(response) {
-                Some(how) => (ErrorKind::Unexpected, ["the response is not what the queue's `expect` says: ", &how].text()),
+                Some(how) => (ErrorKind::Unexpected, ["the response does not match `expect`: ", &how].text()),
                 None => (ErrorKind::Http, explain(response)),
             },
         };
@@ -81,12 +81,12 @@ impl LastError {
 
 fn explain(response: &Response) -> String {
     let advice = match response.status {
-        401 | 419 | 440 => "the server wants a sign-in",
+        401 | 419 | 440 => "the server requires sign-in",
         409 | 412 => "the server's state has changed since",
-        428 => "the server needs If-Match",
+        428 => "the server requires If-Match",
         429 => "the server asks to slow down",
-        511 => "a captive portal wants a sign-in before it lets anything through",
-        507 => "the server is out of storage; retry by hand when it has room",
+        511 => "a captive portal requires sign-in",
+        507 => "the server is out of storage; retry when it has room",
         500..=599 => "the server failed",
         _ => "the server refused the request",
     };

@@ -109,7 +109,7 @@ impl RequestHead {
             return Err(Error::invalid_request("method is not an HTTP method (RFC 9110 token)"));
         }
         if ["CONNECT", "TRACE", "TRACK"].iter().any(|forbidden| self.method.eq_ignore_ascii_case(forbidden)) {
-            return Err(Error::invalid_request(["method ", &self.method, " is forbidden to fetch"].text()));
+            return Err(Error::invalid_request(["method ", &self.method, " is forbidden by fetch"].text()));
         }
         check_choice("credentials", self.credentials.as_deref(), &["omit", "same-origin", "include"])?;
         check_choice("mode", self.mode.as_deref(), &["cors", "no-cors", "same-origin"])?;

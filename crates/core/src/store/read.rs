@@ -66,7 +66,7 @@ pub async fn list<T: Tx>(tx: &T, filter: &Filter, config: &WorkerConfig) -> Resu
         None => 0,
         Some(id) => match tx.job(id).await? {
             Some(job) => job.seq + 1,
-            None => return Err(Error::invalid_request("list: `after` names no stored job; begin again without it")),
+            None => return Err(Error::invalid_request("list: `after` names no stored job; start again without it")),
         },
     };
     let mut jobs = Vec::new();

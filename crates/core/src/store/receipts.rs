@@ -100,7 +100,7 @@ pub async fn once<T: Tx>(tx: &T, now: Millis, caller: &Caller, work: Work<'_>) -
     if caller.at.is_some() && now.0.abs_diff(at.0) > KEPT_FOR {
         return Err(Error::new(
             ErrorCode::Timeout,
-            "this was asked more than a day ago, or the clock was set since; look with list() and ask again",
+            "requested more than a day ago, or the clock was changed since; check with list() and call again",
         ));
     }
     let answer = work.await?;

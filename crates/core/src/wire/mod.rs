@@ -2,7 +2,7 @@
 //!
 //! The shells' values are JavaScript's; tests use JSON. Each type lists its members once, with
 //! [`record!`](crate::record) or [`names!`](crate::names), and what does not fit is told by its path:
-//! `queues.notes.maxAtempts: there is no such member`. That is all of serde that this engine needs, in
+//! `queues.notes.maxAtempts: unknown member`. That is all of serde that this engine needs, in
 //! fewer bytes.
 //!
 //! What is read may be foreign: a list or a string beyond [`LONGEST_LIST`] and [`LONGEST_STRING`] is a [`Mismatch`] before
@@ -27,7 +27,7 @@ pub const LONGEST_LIST: u32 = 100_000;
 /// The longest string that is read, in UTF-16 code units.
 pub const LONGEST_STRING: u32 = 16 << 20;
 
-/// A value as a shell holds it: null, true or false, number, text, list, or object.
+/// A value as a shell holds it: null, boolean, number, string, array, or object.
 pub trait Value: Sized {
     /// The truth value, if it is one.
     fn as_boolean(&self) -> Option<bool>;
@@ -160,7 +160,7 @@ pub fn object<V: Value>(value: &V, known: Option<&[&str]>) -> Result<(), Mismatc
     let Some(known) = known else { return Ok(()) };
     match value.names().into_iter().find(|name| !known.contains(&name.as_str())) {
         None => Ok(()),
-        Some(name) => Err(Mismatch::new(&["there is no such member; there are ", &listed(known)].text()).within(&name)),
+        Some(name) => Err(Mismatch::new(&["unknown member; known: ", &listed(known)].text()).within(&name)),
     }
 }
 
@@ -258,7 +258,7 @@ macro_rules! names {
 
 impl Wire for bool {
     fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        value.as_boolean().ok_or_else(|| Mismatch::new("is not true or false"))
+        value.as_boolean().ok_or_else(|| Mismatch::new("is not a boolean"))
     }
 
     fn write(&self, json: &mut Json) {
@@ -289,7 +289,7 @@ impl Wire for u64 {
     fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
         match value.as_number() {
             Some(number) if number.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&number) => Ok(number as Self),
-            _ => Err(Mismatch::new("is not a whole number from 0 up")),
+            _ => Err(Mismatch::new("is not a non-negative integer")),
         }
     }
 
@@ -323,7 +323,7 @@ small_number!(u8 u16 u32);
 
 impl Wire for String {
     fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        value.as_text().ok_or_else(|| Mismatch::new("is not a string, or too long a one"))
+        value.as_text().ok_or_else(|| Mismatch::new("is not a string, or is too long"))
     }
 
     fn write(&self, json: &mut Json) {
@@ -338,7 +338,7 @@ impl Wire for String {
 impl<T: Wire> Wire for Vec<T> {
     fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
         let mut items = Self::new();
-        for item in value.as_list().ok_or_else(|| Mismatch::new("is not an array, or too long a one"))? {
+        for item in value.as_list().ok_or_else(|| Mismatch::new("is not an array, or is too long"))? {
             items.push(T::read(&item)?);
         }
         Ok(items)

@@ -252,6 +252,6 @@ fn doubtful() -> LastError {
     LastError {
         kind: ErrorKind::Withheld,
         status: None,
-        message: "the device's clock may be wrong and no server could be asked: neither sent nor given up".to_owned(),
+        message: "the device's clock may be wrong and no server could be reached to check it; the job waits".to_owned(),
     }
 }

@@ -99,6 +99,6 @@ pub(super) fn expired() -> LastError {
     LastError {
         kind: ErrorKind::Expired,
         status: None,
-        message: "not delivered within its maxAge; retry by hand to send it all the same".to_owned(),
+        message: "not delivered within its maxAge; retry to send it anyway".to_owned(),
     }
 }

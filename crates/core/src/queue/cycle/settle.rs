@@ -2,7 +2,7 @@
 
 use super::{
     Settings, Work,
-    retry::{Next, Retry, decide},
+    retry::{Next, decide},
 };
 use crate::{
     error::Error,
@@ -58,24 +58,30 @@ impl<T: Tx> Work<'_, T> {
         let next = decide(&job, &settlement.result, config, at, settlement.roll);
         self.note_origin(&job, settlement, next);
         let ours = job.lease.as_ref().is_some_and(|lease| lease.holder == holder) && job.idempotency_key == settlement.key;
-        if !ours {
+        if ours {
+            job.attempts = job.attempts.saturating_add(u32::from(next.burns_attempt()));
+        } else if next != Next::Delivered || job.state == State::Syncing || job.idempotency_key != settlement.key {
             // Another drain took the lease for dead. A delivery is the truth all the same, unless the
             // job has been edited since or is on its way again.
-            if matches!(next, Next::Delivered) && job.state != State::Syncing && job.idempotency_key == settlement.key {
-                return self.deliver(job, settlement).await;
-            }
             self.settled.push(Settled::Late);
             return Ok(());
         }
-        job.attempts = job.attempts.saturating_add(u32::from(next.burns_attempt()));
+        let (from, in_line) = (job.state, job.line);
         let error = LastError::of(&settlement.result, config);
         match next {
-            Next::Delivered => self.deliver(job, settlement).await,
-            Next::Failed | Next::Exhausted => self.dead_letter(job, State::Failed, error).await,
-            Next::Conflict => self.dead_letter(job, State::Conflict, error).await,
-            Next::Blocked => self.dead_letter(job, State::Blocked, error).await,
-            Next::Retry(retry) => self.retry_later(job, retry, at, error).await,
+            Next::Delivered => return self.deliver(job, settlement).await,
+            Next::Failed | Next::Exhausted => job.dead_letter(State::Failed, error, config.on_failure),
+            Next::Conflict => job.dead_letter(State::Conflict, error, config.on_failure),
+            Next::Blocked => job.dead_letter(State::Blocked, error, config.on_failure),
+            Next::Retry(retry) => {
+                job.unreachable = job.unreachable.saturating_add(u32::from(retry.unreachable));
+                job.last_delay = retry.delay;
+                // The clock may have been set back since the claim; from here on the wait is to be believed.
+                job.last_tried_at = job.last_tried_at.min(Some(at));
+                job.schedule(retry.at, retry.hold_until, error);
+            }
         }
+        self.keep(job, from, in_line).await
     }
 
     pub(super) async fn deliver(&mut self, job: Job, settlement: &Settlement) -> Result<(), Error> {
@@ -106,17 +112,6 @@ impl<T: Tx> Work<'_, T> {
         self.ledger.history += 1;
         self.settled.push(Settled::Delivered(Box::new(outcome)));
         Ok(())
-    }
-
-    /// Puts a job back that was tried at `at`.
-    pub(super) async fn retry_later(&mut self, mut job: Job, retry: Retry, at: Millis, error: LastError) -> Result<(), Error> {
-        let (from, in_line) = (job.state, job.line);
-        job.unreachable = job.unreachable.saturating_add(u32::from(retry.unreachable));
-        job.last_delay = retry.delay;
-        // The clock may have been set back since the claim; from here on the wait is to be believed.
-        job.last_tried_at = job.last_tried_at.min(Some(at));
-        job.schedule(retry.at, retry.hold_until, error);
-        self.keep(job, from, in_line).await
     }
 
     /// Ends a job's automatic tries, and lets its successors go where the queue says so.
