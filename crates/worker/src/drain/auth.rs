@@ -1,60 +1,51 @@
-//! Credentials: supplied by the app's `auth` hook when a job is sent, refreshed once when a server refuses
-//! them, never stored (Q14).
-//!
-//! ```text
-//!   ask the hook ─▶ send ─┬─ anything but 401, 419, 440 ─▶ done
-//!        ▲                └─ refused ─┬─ refreshed by somebody meanwhile ─▶ ask again (3 sends at most)
-//!        │                            ├─ not yet ─▶ refresh; all other sends wait for it
-//!        └────────────────────────────┘            └─ refused all the same ─▶ blocked until signed in
-//! ```
-//!
-//! What was supplied before a refresh is not used after it: each send asks anew.
+//! Holds what the sends of this worker know together of the app's credentials; the core decides
+//! ([`shearwater_core::health::auth`]).
 
 use std::cell::{Cell, RefCell};
 
+use shearwater_core::health::auth::{Authorization, Credentials, Step, Supplied};
+
 use crate::latch::Latch;
 
-/// Sends of one job within one claim.
-pub const MOST_SENDS: u32 = 3;
-
-/// How the app's credentials fare in this worker.
+/// See the module.
 #[derive(Default)]
 pub struct Auth {
-    /// Refreshes so far.
-    generation: Cell<u64>,
-    /// Opened when the refresh under way is over.
-    refreshing: RefCell<Option<Latch<()>>>,
+    shared: Cell<Credentials>,
+    /// Opened when the refresh that is under way ends; absent while nobody waits for one.
+    refreshed: RefCell<Option<Latch<()>>>,
 }
 
 impl Auth {
-    /// Waits until no refresh is under way; answers how many there have been.
-    pub async fn settled(&self) -> u64 {
+    /// The next step of a send, once no refresh is in its way.
+    pub async fn step(&self, send: &mut Authorization) -> Step {
         loop {
-            let refreshing = self.refreshing.borrow().clone();
-            match refreshing {
-                Some(latch) => latch.wait().await,
-                None => return self.generation.get(),
+            match send.step(&self.shared.get()) {
+                Step::Wait => {
+                    let refreshed = self.refreshed.borrow_mut().get_or_insert_with(Latch::new).clone();
+                    refreshed.wait().await;
+                }
+                step => return step,
             }
         }
     }
 
-    /// Begins a refresh, unless there was one since `generation` or one is under way.
-    pub fn begin(&self, generation: u64) -> Option<Refresh<'_>> {
-        if self.generation.get() != generation || self.refreshing.borrow().is_some() {
-            return None;
-        }
-        *self.refreshing.borrow_mut() = Some(Latch::new());
-        Some(Refresh(self))
+    /// The hook came back.
+    pub fn supplied(&self, send: &mut Authorization, supplied: Supplied) {
+        self.change(|shared| send.supplied(shared, supplied));
     }
-}
 
-/// A refresh under way; dropped, it is over.
-pub struct Refresh<'a>(&'a Auth);
+    /// A send is over.
+    pub fn replied(&self, send: &mut Authorization, refused: bool) {
+        self.change(|shared| send.replied(shared, refused));
+    }
 
-impl Drop for Refresh<'_> {
-    fn drop(&mut self) {
-        self.0.generation.set(self.0.generation.get() + 1);
-        if let Some(latch) = self.0.refreshing.take() {
+    fn change(&self, change: impl FnOnce(&mut Credentials)) {
+        let mut shared = self.shared.get();
+        change(&mut shared);
+        self.shared.set(shared);
+        if !shared.is_refreshing()
+            && let Some(latch) = self.refreshed.take()
+        {
             latch.open(());
         }
     }

@@ -9,6 +9,7 @@ use js_sys::Object;
 use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, JobId, Millis,
+    health::auth::{Authorization, Step, Supplied},
     http::reply::AttemptResult,
     queue::{config::WorkerConfig, cycle::retry::disposition_of_status, disposition::Disposition, job::Job},
     wire::text::Text,
@@ -19,7 +20,6 @@ use wasm_bindgen_futures::JsFuture;
 use crate::{
     body,
     clock::{self, Timer},
-    drain::auth::MOST_SENDS,
     engine::Engine,
     host::Host,
     js,
@@ -47,52 +47,52 @@ pub async fn send(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>) -> Att
         return AttemptResult::Unsendable(advice.to_owned());
     }
     // Credentials are for the origins that the hook is for, and for nobody else.
-    let has_credentials = engine.host.auth_origins().map_or(job.origin == engine.origin, |origins| origins.contains(&job.origin));
-    let mut supplied = (!has_credentials).then(Vec::new);
-    let mut sends = 0;
-    let mut refreshed = false;
+    let asks = engine.host.auth_origins().map_or(job.origin == engine.origin, |origins| origins.contains(&job.origin));
+    let mut authorization = Authorization::new(asks);
+    let mut headers = Vec::new();
+    let mut result = AttemptResult::Withheld("the auth hook supplied nothing".to_owned());
     loop {
-        let generation = if has_credentials { engine.auth.settled().await } else { 0 };
-        let credentials = match supplied.take() {
-            Some(credentials) => credentials,
-            None => match credentials(engine, job, false).await {
-                // Refreshed while the hook made up its mind: what it answers is of before.
-                Ok(_) if engine.auth.settled().await != generation => continue,
-                Ok(credentials) => credentials,
-                Err(reply) => return reply,
-            },
-        };
-        // At the last moment: the hook may have taken its time, and another worker may have signed somebody else in.
-        match engine.is_signed_in(&job.owner).await {
-            Ok(true) => {}
-            Ok(false) => return AttemptResult::Withheld("another user is signed in; sent when its owner is".to_owned()),
-            Err(error) => return AttemptResult::Withheld(error.message),
+        if authorization.is_ready()
+            && let Some(withheld) = withheld(engine, job, &ticket).await
+        {
+            return withheld;
         }
-        if ticket.revoked.get() {
-            return AttemptResult::Withheld("cancelled, or its owner signed out, before it left".to_owned());
-        }
-        if !job.may_be_sent(clock::now()) {
-            return AttemptResult::Withheld("the auth hook took too long".to_owned());
-        }
-        let reply = attempt(engine, job, body, &credentials).await;
-        sends += 1;
-        let refused =
-            reply.status().is_some_and(|status| disposition_of_status(&job.request.method, status) == Disposition::Blocked);
-        if !refused || credentials.is_empty() || sends >= MOST_SENDS {
-            return reply;
-        }
-        if let Some(_refresh) = engine.auth.begin(generation) {
-            if refreshed {
-                return reply;
+        match engine.auth.step(&mut authorization).await {
+            Step::Ask { refresh } => {
+                let asked = credentials(engine, job, refresh).await;
+                let supplied = match &asked {
+                    Ok(headers) if headers.is_empty() => Supplied::Nothing,
+                    Ok(_) => Supplied::Credentials,
+                    Err(_) => Supplied::Failed,
+                };
+                engine.auth.supplied(&mut authorization, supplied);
+                match asked {
+                    Ok(supplied) => headers = supplied,
+                    Err(failed) => return failed,
+                }
             }
-            refreshed = true;
-            match self::credentials(engine, job, true).await {
-                Ok(credentials) if credentials.is_empty() => return reply,
-                Ok(credentials) => supplied = Some(credentials),
-                Err(reply) => return reply,
+            Step::Send => {
+                result = attempt(engine, job, body, &headers).await;
+                let method = &job.request.method;
+                let refused = result.status().is_some_and(|status| disposition_of_status(method, status) == Disposition::Blocked);
+                engine.auth.replied(&mut authorization, refused);
             }
+            Step::Done | Step::Wait => return result,
         }
     }
+}
+
+/// Why the job must not leave after all, looked at in the last moment: the hook may have taken its time, and another worker
+/// may have signed somebody else in.
+async fn withheld(engine: &Rc<Engine>, job: &Job, ticket: &Ticket) -> Option<AttemptResult> {
+    let why = match engine.is_signed_in(&job.owner).await {
+        Err(error) => error.message,
+        Ok(false) => "another user is signed in; sent when its owner is".to_owned(),
+        Ok(true) if ticket.revoked.get() => "cancelled, or its owner signed out, before it left".to_owned(),
+        Ok(true) if !job.may_be_sent(clock::now()) => "the auth hook took too long".to_owned(),
+        Ok(true) => return None,
+    };
+    Some(AttemptResult::Withheld(why))
 }
 
 /// What the app's `auth` hook supplies for this job.
