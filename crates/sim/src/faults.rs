@@ -21,6 +21,10 @@ pub(crate) const QUEUES: [&str; 3] = ["default", "loose", "narrow"];
 pub(crate) struct Faults {
     /// The browser has Web Locks.
     pub(crate) locks: bool,
+    /// The app has an `auth` hook.
+    pub(crate) has_auth_hook: bool,
+    /// The servers' session ends; per step.
+    pub(crate) session_ends: f64,
     /// A context dies before it carries out a command.
     pub(crate) kill: f64,
     /// A commit fails, for want of space for example.
@@ -44,6 +48,8 @@ impl Faults {
     pub(crate) fn draw(rng: &mut Rng) -> Self {
         Self {
             locks: rng.happens(0.75),
+            has_auth_hook: rng.happens(0.5),
+            session_ends: rng.pick([0.0, 0.005, 0.05]),
             kill: rng.pick([0.0, 0.0, 0.005, 0.03, 0.1]),
             commit_fails: rng.pick([0.0, 0.0, 0.02, 0.2, 0.5]),
             breaks: rng.pick([0.0, 0.0, 0.02]),
@@ -57,7 +63,7 @@ impl Faults {
 
     /// Nothing goes wrong any more.
     pub(crate) fn none(self) -> Self {
-        Self { locks: self.locks, ..Self::default() }
+        Self { locks: self.locks, has_auth_hook: self.has_auth_hook, ..Self::default() }
     }
 }
 

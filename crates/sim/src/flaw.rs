@@ -42,11 +42,15 @@ pub enum Flaw {
     StampsWithTheCurrentOwner,
     /// Whose job it is, is not looked at once it was claimed.
     SendsForAnyOwner,
+    /// Each send refreshes credentials for itself.
+    RefreshesForEachSend,
+    /// Credentials that were refused, or asked for before a refresh, are sent again.
+    KeepsStaleCredentials,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::DeletesBeforeSending,
         Self::DropsOutcomes,
         Self::DropsBodies,
@@ -65,5 +69,7 @@ impl Flaw {
         Self::ForgetsReceipts,
         Self::StampsWithTheCurrentOwner,
         Self::SendsForAnyOwner,
+        Self::RefreshesForEachSend,
+        Self::KeepsStaleCredentials,
     ];
 }

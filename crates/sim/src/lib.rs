@@ -28,6 +28,7 @@
 
 #![forbid(unsafe_code)]
 
+mod auth;
 mod check;
 mod clock;
 mod faults;

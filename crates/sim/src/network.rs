@@ -22,11 +22,6 @@ impl World {
             self.later(1, 30, Event::Answered(number, AttemptResult::Unreachable));
             return Ok(());
         }
-        if self.rng.happens(self.faults.misconduct / 16.0) {
-            let why = "the auth hook failed".to_owned();
-            self.later(1, 30, Event::Answered(number, AttemptResult::Withheld(why)));
-            return Ok(());
-        }
         self.wire.leave(number);
         let transit = if self.rng.happens(self.faults.misconduct / 8.0) { self.rng.magnitude(100 * SECOND) } else { 0 };
         self.later(transit + 1, transit + 100, Event::Arrives(number));
@@ -42,6 +37,7 @@ impl World {
             key: &sending.key,
             content: content_of(&sending.job.request.url),
             body: sending.body,
+            token: sending.login.token,
         };
         let answer = self.servers.take(&request, self.clock.elapsed(), self.faults.misconduct, &mut self.rng)?;
         let seq = sending.job.seq;
@@ -58,39 +54,29 @@ impl World {
         Ok(())
     }
 
-    /// A reply comes back.
-    pub(crate) fn answered(&mut self, number: SendNo, reply: AttemptResult) -> Checked {
+    /// A send is over, and its drain hears of it.
+    pub(crate) fn finish(&mut self, number: SendNo, result: AttemptResult) -> Checked {
         let Some(sending) = self.wire.sending(number) else { return Ok(()) };
         let (run, id) = (sending.run, sending.job.id.clone());
         let queue = self.config_of_run(run).queue_or_default(&sending.job.queue);
-        let disposition = disposition(&sending.job.request.method, &reply, &queue);
-        if !self.wire.end(number, Status::Answered(disposition)) {
+        let status = match &result {
+            AttemptResult::TimedOut => Status::TimedOut,
+            result => Status::Answered(disposition(&sending.job.request.method, result, &queue)),
+        };
+        if !self.wire.end(number, status) {
             return Ok(());
         }
         let roll = self.rng.roll();
-        self.feed(run, Input::Attempted { id, result: reply, roll })
+        self.feed(run, Input::Attempted { id, result, roll })
     }
 
     /// The sends of this job are aborted: a person cancelled it. What has left may arrive.
     pub(crate) fn abort(&mut self, id: &JobId) -> Checked {
         let numbers: Vec<SendNo> =
             self.wire.in_the_air().filter(|(_, sending)| sending.job.id == *id).map(|(number, _)| number).collect();
-        for number in numbers {
-            self.answered(number, AttemptResult::Withheld("the send was cancelled".to_owned()))?;
-        }
+        numbers.into_iter().try_for_each(|number| self.revoke(number))?;
         let runs: Vec<_> = self.runs.keys().copied().collect();
         runs.into_iter().try_for_each(|run| self.feed(run, Input::Cancelled(id.clone())))
-    }
-
-    /// The sender has waited long enough.
-    pub(crate) fn time_up(&mut self, number: SendNo) -> Checked {
-        if !self.wire.end(number, Status::TimedOut) {
-            return Ok(());
-        }
-        let Some(sending) = self.wire.sending(number) else { return Ok(()) };
-        let (run, id) = (sending.run, sending.job.id.clone());
-        let roll = self.rng.roll();
-        self.feed(run, Input::Attempted { id, result: AttemptResult::TimedOut, roll })
     }
 }
 

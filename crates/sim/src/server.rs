@@ -31,6 +31,8 @@ pub(crate) struct Request<'a> {
     pub(crate) content: u64,
     /// What it says, as the body has it, where there is one.
     pub(crate) body: Option<u64>,
+    /// The session that `Authorization` names.
+    pub(crate) token: Option<u64>,
 }
 
 /// What the client gets to see, and after how long; no reply at all from a server that hangs.
@@ -51,6 +53,8 @@ pub(crate) struct Servers {
     /// When a request of each key was first handled with success, as an ordinal.
     handled: BTreeMap<String, u64>,
     pub(crate) arrivals: u64,
+    /// The session whose token is taken.
+    pub(crate) session: u64,
     flaw: Option<Flaw>,
 }
 
@@ -100,6 +104,9 @@ impl Servers {
         let after = if rng.happens(misconduct / 3.0) { rng.magnitude(3 * MINUTE) } else { rng.between(1, 300) };
         if self.down_until.get(request.origin).is_some_and(|until| elapsed < *until) {
             return Ok(Answer { reply: Some(AttemptResult::Unreachable), after });
+        }
+        if request.token.is_some_and(|token| token != self.session) {
+            return Ok(Answer { reply: Some(failure(401, rng)), after });
         }
         let mut conduct = if rng.happens(misconduct) { misbehave(rng) } else { Conduct::Handles };
         if request.method == "DELETE" && matches!(conduct, Conduct::Fails(404)) {

@@ -7,7 +7,7 @@ use shearwater_core::{
     queue::{disposition::Disposition, job::Job},
 };
 
-use crate::worker::RunNo;
+use crate::{auth::Login, worker::RunNo};
 
 /// The number of a send.
 pub(crate) type SendNo = usize;
@@ -42,6 +42,8 @@ pub(crate) struct Sending {
     /// It left the device: what happens to the sender does not stop it any more.
     pub(crate) left: bool,
     pub(crate) status: Status,
+    /// Its credentials.
+    pub(crate) login: Login,
     /// Its reply was part of a committed cycle.
     pub(crate) settled: bool,
 }
@@ -65,6 +67,14 @@ impl Wire {
 
     pub(crate) fn sending(&self, number: SendNo) -> Option<&Sending> {
         self.sendings.get(number)
+    }
+
+    pub(crate) fn sending_mut(&mut self, number: SendNo) -> Option<&mut Sending> {
+        self.sendings.get_mut(number)
+    }
+
+    pub(crate) fn login(&mut self, number: SendNo) -> Option<&mut Login> {
+        self.sendings.get_mut(number).map(|sending| &mut sending.login)
     }
 
     pub(crate) fn leave(&mut self, number: SendNo) {

@@ -11,7 +11,6 @@ use shearwater_core::{
     Error, JobId,
     drain::{Command, Drain, Input, News, Plan, Summary},
     health::clock::Time,
-    http::reply::AttemptResult,
     queue::{
         cycle::{Cycle, CycleOutcome, Settings, cycle},
         job::Job,
@@ -124,6 +123,7 @@ impl World {
     /// The context is gone, from one moment to the next; its locks with it.
     pub(crate) fn kill(&mut self, context: usize) {
         self.note(|| format!("KILL {context}"));
+        self.forget_credentials(context);
         self.tally.kills += 1;
         let numbers: Vec<RunNo> = self.runs.iter().filter(|(_, run)| run.context == context).map(|(number, _)| *number).collect();
         for number in numbers {
@@ -260,21 +260,14 @@ impl World {
         };
         let body = self.runs.get_mut(&number).and_then(|run| run.bodies.remove(&job.id));
         self.note(|| format!("drain {number} sends #{} {}", job.seq, job.id));
-        // The last look before a request leaves: another worker may have signed somebody else in.
-        if job.owner != self.store.borrow().owner() && self.flaw != Some(Flaw::SendsForAnyOwner) {
-            let why = "another user is signed in".to_owned();
-            let roll = self.rng.roll();
-            return self.feed(number, Input::Attempted { id: job.id, result: AttemptResult::Withheld(why), roll });
-        }
-        let limit = self.config_of_run(number).queue_or_default(&job.queue).send_limit(job.size);
+        let Some(context) = self.runs.get(&number).map(|run| run.context) else { return Ok(()) };
+        let login = self.login(context, &job.origin);
         let since = self.clock.device();
-        let sending = Sending { run: number, key, body, since, left: false, status: Status::InTheAir, settled: false, job };
+        let sending =
+            Sending { run: number, key, body, since, left: false, status: Status::InTheAir, login, settled: false, job };
         check::sends::check(self, &sending)?;
-        self.oracle.use_up(&sending.job.id);
         let sent = self.wire.send(sending);
-        self.later(0, 5, Event::Leaves(sent));
-        self.later(limit, limit, Event::TimeUp(sent));
-        Ok(())
+        self.authorize(sent)
     }
 
     fn tell(&mut self, number: RunNo, news: &News) -> Checked {

@@ -16,6 +16,7 @@ use shearwater_core::{
 
 use crate::{
     Options, Tally,
+    auth::Context,
     check::{Checked, Promise, Violation},
     clock::{Agenda, Clock},
     faults::{Faults, QUEUES, configuration},
@@ -27,7 +28,7 @@ use crate::{
     server::{ORIGINS, Servers},
     store::{Changes, Database, Mode, SimTx},
     trace::Trace,
-    wire::{SendNo, Status, Wire},
+    wire::{SendNo, Wire},
     worker::{CONTEXTS, Run, RunNo},
 };
 
@@ -53,7 +54,9 @@ pub(crate) enum Event {
     /// Its reply is back.
     Answered(SendNo, AttemptResult),
     /// Its time limit has passed.
-    TimeUp(SendNo),
+    TimeUp(SendNo, u32),
+    /// The app's hook comes back, asked for a refresh or not.
+    Supplied(SendNo, bool),
     /// Something wakes this context for this queue.
     Wake(usize, String, SkipBackoff),
     /// A page's message arrives, for the first time or again.
@@ -101,6 +104,9 @@ pub(crate) struct World {
     pub(crate) locks: Locks,
     pub(crate) wire: Wire,
     pub(crate) servers: Servers,
+    pub(crate) contexts: [Context; CONTEXTS],
+    /// The token that the app holds.
+    pub(crate) token: u64,
     pub(crate) oracle: Oracle,
     pub(crate) online: bool,
     /// Nothing goes wrong any more.
@@ -128,6 +134,8 @@ impl World {
             locks: Locks::default(),
             wire: Wire::default(),
             servers: Servers::new(options.flaw),
+            contexts: Default::default(),
+            token: 0,
             oracle: Oracle::default(),
             online: true,
             quiescing: false,
@@ -254,6 +262,10 @@ impl World {
             self.store.borrow_mut().lose_ledger();
             self.oracle.time_is_lost = true;
         }
+        if self.rng.happens(self.faults.session_ends) {
+            self.note(|| "the servers' session ends".to_owned());
+            self.servers.session += 1;
+        }
         if self.rng.happens(self.faults.clock_set) {
             let ms = if self.rng.happens(0.3) { 365 * DAY } else { self.rng.magnitude(400 * DAY) };
             if self.rng.happens(0.5) {
@@ -331,8 +343,9 @@ impl World {
             Event::Time(run) => self.time(run),
             Event::Leaves(send) => self.leaves(send),
             Event::Arrives(send) => self.arrives(send),
-            Event::Answered(send, reply) => self.answered(send, reply),
-            Event::TimeUp(send) => self.time_up(send),
+            Event::Answered(send, reply) => self.replied(send, reply),
+            Event::TimeUp(send, sends) => self.time_up(send, sends),
+            Event::Supplied(send, refresh) => self.supplied(send, refresh),
             Event::Wake(context, queue, skip) => self.wake(context, &queue, skip),
             Event::Call(call) => self.serve(call),
         }
@@ -341,7 +354,7 @@ impl World {
     /// Whether a timer was for something that is over: no time has to pass for it.
     fn is_void(&self, event: &Event) -> bool {
         match event {
-            Event::TimeUp(send) => self.wire.sending(*send).is_none_or(|sending| sending.status != Status::InTheAir),
+            Event::TimeUp(send, sends) => !self.is_out(*send, *sends),
             Event::Tick(run, timer) => !self.runs.get(run).is_some_and(|run| run.is_due(*timer)),
             _ => false,
         }

@@ -12,14 +12,14 @@ use shearwater_core::{
     protocol::{Event, view::SyncResult},
     queue::{
         config::{LogLevel, WorkerConfig},
-        job::State,
+        job::{Job, State},
         last_error::LastError,
     },
     schedule::{
         next_wake,
         wakes::{SkipBackoff, WakeReason},
     },
-    store::ledger::Ledger,
+    store::{Session, ledger::Ledger},
     wire::text::Text,
 };
 use wasm_bindgen::prelude::*;
@@ -80,7 +80,7 @@ pub struct Engine {
     /// The app's credentials.
     pub auth: Auth,
     /// A look at who is signed in that is under way: sends that begin together share one.
-    looking: RefCell<Option<Latch<Result<Option<String>, Error>>>>,
+    looking: RefCell<Option<Latch<Result<Option<Session>, Error>>>>,
     /// When what found nobody was last tried for the sake of hope.
     unreachable_retried_at: Cell<Millis>,
     resumed: Cell<bool>,
@@ -242,12 +242,12 @@ impl Engine {
         }
     }
 
-    /// Whether `owner` is signed in, as it is stored at this moment: another worker of the same database may have
-    /// signed somebody else in since the job was claimed.
+    /// Whether this claimed job's owner is signed in as they were when it was claimed, as it is stored at this moment:
+    /// another worker of the same database may have signed somebody in or out since.
     ///
     /// # Errors
     /// What the store answers.
-    pub async fn is_signed_in(self: &Rc<Self>, owner: &str) -> Result<bool, Error> {
+    pub async fn is_signed_in(self: &Rc<Self>, job: &Job) -> Result<bool, Error> {
         let look = self.looking.borrow().clone();
         let look = look.unwrap_or_else(|| {
             let look = Latch::new();
@@ -256,15 +256,15 @@ impl Engine {
             spawn_local({
                 let look = look.clone();
                 async move {
-                    let owner = engine.store.signed_in().await;
+                    let session = engine.store.session().await;
                     engine.looking.take();
-                    look.open(owner);
+                    look.open(session);
                 }
             });
             look
         });
         // While the store does not say, nobody has signed in since what was claimed was claimed.
-        Ok(look.wait().await?.is_none_or(|current| current == owner))
+        Ok(look.wait().await?.is_none_or(|session| session.covers(job)))
     }
 
     /// Queues in which a wake for this reason finds something to do now; costs a look at the indexes.

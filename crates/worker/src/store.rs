@@ -224,8 +224,8 @@ impl Store {
     ///
     /// # Errors
     /// What the store answers.
-    pub async fn signed_in(&self) -> Result<Option<String>, Error> {
-        Ok(self.run(Mode::Session, async |db| db.session().await).await?.map(|session| session.owner))
+    pub async fn session(&self) -> Result<Option<Session>, Error> {
+        self.run(Mode::Session, async |db| db.session().await).await
     }
 
     /// What lies in quarantine of `owner`'s, and of nobody knows whose: where it lay, why, since when; the latest hundred.

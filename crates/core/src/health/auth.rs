@@ -208,7 +208,11 @@ mod tests {
         asked(&mut send, &mut shared, true, Supplied::Credentials);
         sent(&mut send, &shared);
         send.replied(&mut shared, true);
-        assert_eq!((send.step(&shared), shared.is_refreshing()), (Step::Done, false), "refreshed before, and refused all the same");
+        assert_eq!(
+            (send.step(&shared), shared.is_refreshing()),
+            (Step::Done, false),
+            "refreshed before, and refused all the same"
+        );
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub struct Lease {
     pub holder: String,
     /// After this, a drain in a browser without Web Locks may take it over.
     pub until: Millis,
+    /// The session in which it was claimed; see [`crate::store::Session`].
+    pub session: u64,
 }
 
 /// Where a small body lies that shares a record with others; see [`crate::store`].
@@ -278,7 +280,7 @@ impl Job {
 
 crate::names!(State { Pending: "pending", Syncing: "syncing", Failed: "failed", Conflict: "conflict", Blocked: "blocked" });
 crate::names!(Place { Ready: "ready", Due: "due", Behind: "behind", Out: "out" });
-crate::record!(Lease { holder: "holder", until: "until" });
+crate::record!(Lease { holder: "holder", until: "until", session: "session" = 0 });
 crate::record!(Packed { pack: "pack", at: "at" });
 crate::record!(Job {
     v: "v",

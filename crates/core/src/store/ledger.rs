@@ -106,6 +106,8 @@ pub struct Ledger {
     pub clock: Millis,
     /// The current owner; empty when nobody is signed in.
     pub owner: String,
+    /// The version of the ledger with which they signed in: it tells one session from the next of the same owner.
+    pub session: u64,
     /// Nothing is sent at all.
     pub paused: bool,
     /// Queues that store and do not send.
@@ -142,6 +144,7 @@ impl Default for Ledger {
             next_seq: 1,
             clock: Millis(0),
             owner: String::new(),
+            session: 0,
             paused: false,
             paused_queues: Vec::new(),
             queues: Vec::new(),
@@ -221,6 +224,7 @@ impl Ledger {
         if owner == self.owner {
             return;
         }
+        self.session = self.version + 1;
         let at = self.others.iter().position(|other| other.owner == owner);
         let next = at.map(|at| self.others.remove(at)).unwrap_or_default();
         let before = OwnerState {
@@ -327,6 +331,7 @@ crate::record!(Ledger {
     next_seq: "nextSeq",
     clock: "clock",
     owner: "owner",
+    session: "session" = 0,
     paused: "paused",
     paused_queues: "pausedQueues",
     queues: "queues",

@@ -137,6 +137,8 @@ impl<'a> Scan<'a> {
 pub struct Session {
     /// As [`Ledger::owner`].
     pub owner: String,
+    /// As [`Ledger::session`].
+    pub number: u64,
     /// As [`Ledger::paused`].
     pub paused: bool,
     /// As [`Ledger::paused_queues`].
@@ -146,11 +148,19 @@ pub struct Session {
 }
 
 impl Session {
+    /// Whether a job that was claimed under `lease` may still be sent: nobody has signed in or out since, on whose behalf it
+    /// may have been purged.
+    #[must_use]
+    pub fn covers(&self, job: &Job) -> bool {
+        self.owner == job.owner && job.lease.as_ref().is_some_and(|lease| lease.session == self.number)
+    }
+
     /// The session that this ledger stands for.
     #[must_use]
     pub fn of(ledger: &Ledger) -> Self {
         Self {
             owner: ledger.owner.clone(),
+            number: ledger.session,
             paused: ledger.paused,
             paused_queues: ledger.paused_queues.clone(),
             others: ledger.others.clone(),
@@ -257,10 +267,10 @@ pub(crate) async fn load<T: Tx>(tx: &T) -> Result<Ledger, Error> {
 /// What takes the place of a ledger that cannot be read, before rows are counted.
 async fn lost<T: Tx>(tx: &T) -> Result<Ledger, Error> {
     let history = tx.oldest_outcomes(u32::MAX).await?.len() as u64;
-    let Session { owner, paused, paused_queues, others } = tx.session().await?.unwrap_or_default();
+    let Session { owner, number: session, paused, paused_queues, others } = tx.session().await?.unwrap_or_default();
     // Whether the clock was set back since nobody knows: let the next cycle look.
     let version = tx.first_version();
-    Ok(Ledger { version, history, device: Millis::MAX, owner, paused, paused_queues, others, ..Ledger::default() })
+    Ok(Ledger { version, history, device: Millis::MAX, owner, session, paused, paused_queues, others, ..Ledger::default() })
 }
 
 /// Writes the ledger at the end of a transaction; recounts first where rows went to quarantine.
@@ -274,6 +284,7 @@ pub(crate) async fn save<T: Tx>(tx: &T, ledger: &mut Ledger) -> Result<(), Error
 
 crate::record!(Session {
     owner: "owner",
+    number: "number" = 0,
     paused: "paused" = false,
     paused_queues: "pausedQueues" = Vec::new(),
     others: "others" = Vec::new(),

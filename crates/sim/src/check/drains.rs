@@ -51,7 +51,9 @@ pub(crate) fn done(world: &World, number: RunNo, summary: &Summary) -> Checked {
     let in_the_air = world.wire.in_the_air().any(|(_, sending)| sending.run == number);
     ensure(!in_the_air, Promise::Leased, || format!("drain {number} is done and still sends"))?;
     if summary.error.is_some() {
-        return ensure(summary.again, Promise::Live, || format!("drain {number} gave up and does not ask for another"));
+        return ensure(summary.again || summary.signed_out, Promise::Live, || {
+            format!("drain {number} gave up and does not ask for another")
+        });
     }
     let store = world.store.borrow();
     let leased = |job: &&Job| job.lease.as_ref().is_some_and(|lease| lease.holder == run.plan.holder);

@@ -7,7 +7,7 @@ use shearwater_core::{
 
 use super::{Checked, Promise, Violation, ensure};
 use crate::{
-    wire::{Sending, Status, line_of},
+    wire::{SendNo, Sending, Status, line_of},
     world::World,
 };
 
@@ -19,11 +19,18 @@ pub(crate) fn check(world: &World, sending: &Sending) -> Checked {
     as_promised(world, sending)?;
     alone(world, sending)?;
     for_a_reason(world, sending)?;
+    let held = holds(world, sending);
+    ensure(held, Promise::Leased, || format!("{} is sent by drain {}, which does not hold it", sending.job.id, sending.run))
+}
+
+/// Looks at a request that leaves now, after the app's hook has taken its time.
+pub(crate) fn leaves(world: &World, number: SendNo) -> Checked {
+    let Some(sending) = world.wire.sending(number).filter(|sending| !is_excused(world, sending)) else { return Ok(()) };
     ensure(sending.job.owner == world.oracle.owner, Promise::Private, || {
         format!("{} of {:?} is sent while {:?} is signed in", sending.job.id, sending.job.owner, world.oracle.owner)
     })?;
-    let held = holds(world, sending);
-    ensure(held, Promise::Leased, || format!("{} is sent by drain {}, which does not hold it", sending.job.id, sending.run))
+    let id = &sending.job.id;
+    ensure(holds(world, sending), Promise::Leased, || format!("{id} leaves drain {}, which does not hold it", sending.run))
 }
 
 /// The row says that this drain is sending it.

@@ -29,7 +29,8 @@ fn every_flaw_is_noticed() {
             Flaw::NeverRecovers => &[Promise::Live],
             Flaw::BelievesTheClock => &[Promise::Durable],
             Flaw::ForgetsReceipts => &[Promise::Once],
-            Flaw::StampsWithTheCurrentOwner | Flaw::SendsForAnyOwner => &[Promise::Private],
+            Flaw::StampsWithTheCurrentOwner | Flaw::SendsForAnyOwner | Flaw::KeepsStaleCredentials => &[Promise::Private],
+            Flaw::RefreshesForEachSend => &[Promise::Patient],
         };
         let broken = named(flaw);
         assert!(expected.iter().any(|promise| broken.contains(promise)), "{flaw:?} broke {broken:?}");

@@ -85,7 +85,7 @@ pub async fn send(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>) -> Att
 /// Why the job must not leave after all, looked at in the last moment: the hook may have taken its time, and another worker
 /// may have signed somebody else in.
 async fn withheld(engine: &Rc<Engine>, job: &Job, ticket: &Ticket) -> Option<AttemptResult> {
-    let why = match engine.is_signed_in(&job.owner).await {
+    let why = match engine.is_signed_in(job).await {
         Err(error) => error.message,
         Ok(false) => "another user is signed in; sent when its owner is".to_owned(),
         Ok(true) if ticket.revoked.get() => "cancelled, or its owner signed out, before it left".to_owned(),

@@ -122,6 +122,7 @@ impl<T: Tx> Work<'_, T> {
                     Lease {
                         holder: cycle.holder.clone(),
                         until: self.now.after(self.settings.queue.send_limit(job.size).saturating_mul(2)),
+                        session: self.ledger.session,
                     },
                 );
                 self.ledger.shift(&job, State::Pending);
