@@ -5,7 +5,8 @@
 
 use shearwater_core::{
     health::auth::{Authorization, Credentials, MOST_SENDS, Step, Supplied},
-    http::reply::{AttemptResult, Disposition, disposition_of_status},
+    http::reply::AttemptResult,
+    queue::{cycle::retry::disposition_of_status, disposition::Disposition},
     time::unit::SECOND,
 };
 
