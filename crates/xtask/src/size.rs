@@ -7,7 +7,7 @@ use crate::{Outcome, run::root};
 /// Brotli bytes: (what, files, aim, at most). What is over its aim has a budget at today's size: lower it with every
 /// saving, and raise it for a reason that CHANGELOG gives.
 const BUDGETS: [(&str, &[&str], usize, usize); 2] =
-    [("worker", &["worker.js", "worker.wasm"], 100 * 1024, 147_000), ("page", &["page.js", "page.wasm"], 25 * 1024, 39_500)];
+    [("worker", &["worker.js", "worker.wasm"], 100 * 1024, 147_000), ("page", &["page.js", "page.wasm"], 25 * 1024, 39_900)];
 
 /// Prints the table; with `check`, fails when a budget is passed.
 pub fn report(check: bool) -> Outcome {
