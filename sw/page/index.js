@@ -12,7 +12,7 @@ export { ShearwaterError } from "../error.js";
 export const version = __VERSION__;
 
 const OPTIONS = {
-  worker: "string", scope: "string", type: "string", name: "string", timeout: "number", autoSyncInterval: "number",
+  worker: "string", scope: "string", type: "string", build: "string", name: "string", timeout: "number", autoSyncInterval: "number",
   syncOnMount: "boolean", syncOnOnline: "boolean", syncOnVisibility: "boolean",
 };
 const TIMEOUT = 60_000;
@@ -22,11 +22,11 @@ let loading = null;
 /** Finds or registers the worker, waits until it is active, and returns a client; see index.d.ts. */
 export async function connect(options = {}) {
   check(options);
-  const { worker, scope, type, name, timeout = TIMEOUT, ...rest } = options;
+  const { worker, scope, type, name, build, timeout = TIMEOUT, ...rest } = options;
   const limit = startLimit(timeout);
   try {
     const wasm = new URL("./page.wasm", import.meta.url).href;
-    const [found] = await Promise.all([findWorker({ worker, scope, type, name, wasm }, limit), limit.wait(`${wasm} was not answered`, load(wasm))]);
+    const [found] = await Promise.all([findWorker({ worker, scope, type, name, build, wasm }, limit), limit.wait(`${wasm} was not answered`, load(wasm))]);
     const opening = open({ ...rest, timeout }, found.registration, found.name);
     try {
       return bind(await limit.wait("the worker does not answer", opening));
@@ -60,8 +60,9 @@ function check(options) {
     const is = value === undefined || typeof value === type || (option === "worker" && typeof value === "object" && value !== null);
     if (!is) throw invalidConfig(`connect(): ${option} is a ${type}`);
   }
-  const { type, timeout = TIMEOUT } = options;
+  const { type, build, timeout = TIMEOUT } = options;
   if (type !== undefined && type !== "classic" && type !== "module") throw invalidConfig('connect(): type is "classic" or "module"');
+  if (build !== undefined && build !== "queue" && build !== "full") throw invalidConfig('connect(): build is "queue" or "full"');
   if (!(timeout >= 1_000 && timeout <= 0x7fffffff)) throw invalidConfig("connect(): timeout is at least 1000 ms");
 }
 

@@ -22,7 +22,7 @@ const nap = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const base = () => globalThis.document?.baseURI ?? location.href;
 
 /** `{registration, name}`: the registration whose active worker is ours, and the name of its configuration. */
-export async function findWorker({ worker = "/sw.js", scope, type, name, wasm }, limit) {
+export async function findWorker({ worker = "/sw.js", scope, type, name, build, wasm }, limit) {
   const container = serviceWorkers();
   if (!container) {
     throw unavailable("this browser, or this window, has no service workers: use https or localhost, and no private window");
@@ -30,7 +30,7 @@ export async function findWorker({ worker = "/sw.js", scope, type, name, wasm },
   const script = url(String(worker), "worker");
   script.hash = "";
   const within = scope === undefined ? new URL("./", script) : url(scope, "scope");
-  const app = { worker, wasm, script: script.href, scope: within.href, type, limit, refusal: hearRefusals(script.href) };
+  const app = { worker, wasm, build, script: script.href, scope: within.href, type, limit, refusal: hearRefusals(script.href) };
   try {
     const registration = await registered(container, app, scope);
     const names = name === undefined ? ["shearwater", `shearwater ${within.pathname}`] : [name];
@@ -76,7 +76,7 @@ async function registered(container, app, scope) {
     register().catch(() => {});
     return present;
   }
-  fetchAhead(app.wasm);
+  fetchAhead(app);
   try {
     return await limit.wait(`${script} was not answered`, register());
   } catch (error) {
@@ -86,14 +86,15 @@ async function registered(container, app, scope) {
 }
 
 /**
- * Has the browser's HTTP cache get worker.wasm, where it lies beside page.wasm, while the worker's scripts are still
- * on their way: a new worker asks for it as the third of three files, and the largest.
+ * Has the browser's HTTP cache get the worker's wasm, where it lies beside page.wasm, while the worker's scripts are
+ * still on their way: a new worker asks for it as the third of three files, and the largest. Which of the two builds it
+ * will be the page is told by connect(), or takes it for the queue.
  */
-async function fetchAhead(wasm) {
+async function fetchAhead({ wasm, build }) {
   if (!wasm.endsWith("/page.wasm")) return;
   const abort = new AbortController();
   try {
-    const response = await fetch(new URL("worker.wasm", wasm), { cache: "force-cache", priority: "low", signal: abort.signal });
+    const response = await fetch(new URL(build === "full" ? "worker-full.wasm" : "worker.wasm", wasm), { cache: "force-cache", priority: "low", signal: abort.signal });
     // What is not to be kept would be fetched twice.
     if (!response.ok || /no-store/.test(response.headers.get("cache-control"))) abort.abort();
     else await response.arrayBuffer();

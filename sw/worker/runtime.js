@@ -5,6 +5,7 @@ import * as glue from "shearwater-glue";
 
 import { asError, invalidConfig, ShearwaterError } from "../error.js";
 import { announce } from "./announce.js";
+import { candidates } from "./build.js";
 import { asRequestError, toJob } from "./enqueue.js";
 import { createInstance } from "./instance.js";
 import { identify } from "./name.js";
@@ -29,11 +30,12 @@ function isOrigin(text) {
   }
 }
 
-/** Makes the functions of the public surface; `wasmUrl` says where `worker.wasm` lies. */
-export function createShearwater(wasmUrl) {
+/** Makes the functions of the public surface; `urls` says where each wasm lies, by its file. */
+export function createShearwater(urls) {
   const hooks = new Map();
   const sources = [];
   let started = false;
+  let files;
   let installing = false;
   let identity;
   let adopting;
@@ -47,7 +49,7 @@ export function createShearwater(wasmUrl) {
       return identity;
     },
     async load(writable) {
-      const found = await loadWasm(wasmUrl(), { writable, first: installing });
+      const found = await loadWasm(files, { writable, first: installing });
       kept = found.kept;
       return found.module;
     },
@@ -164,9 +166,9 @@ export function createShearwater(wasmUrl) {
   }
 
   function onActivate(event) {
-    event.waitUntil(forgetOthers(instance.writable()).catch(() => {}));
+    event.waitUntil(forgetOthers(files, instance.writable()).catch(() => {}));
     // Nobody waits for these: a page may be waiting for this event to end.
-    keepPageWasm(wasmUrl()).catch(() => {});
+    keepPageWasm(files.at(-1).url).catch(() => {});
     if (sources.length > 0) active(() => {}).catch(() => {});
   }
 
@@ -176,6 +178,11 @@ export function createShearwater(wasmUrl) {
 
     start(options) {
       if (started) mistake("shearwater.start() is called once");
+      try {
+        files = candidates(options, urls);
+      } catch (error) {
+        throw announce(error);
+      }
       started = true;
       app.config = options;
       self.addEventListener("install", (event) => event.waitUntil(onInstall()));

@@ -1,0 +1,36 @@
+// Which wasm a worker loads.
+//
+// There are two builds: `worker.wasm` is the queue, `worker-full.wasm` has collections and uploads besides. The
+// configuration says which is needed, so that an app that only queues requests does not load the rest. Both work on the
+// same database, and either goes on with what the other has stored.
+//
+// With `logLevel: "debug"` the same build is looked for in the folder `debug/` first, where functions have their names
+// and a panic writes its stack to the console. That folder need not be deployed.
+
+import { invalidConfig } from "../error.js";
+
+/** What only the full build knows. */
+const FULL = ["collections", "uploads", "cacheUploads"];
+
+/** The file for what start() was given. Of what is no configuration the wasm says so. */
+export function wasmFor(config) {
+  const build = config?.build ?? (FULL.some((part) => config?.[part] !== undefined) ? "full" : "queue");
+  if (build !== "queue" && build !== "full") throw invalidConfig('start(): build is "queue" or "full"');
+  return build === "full" ? "worker-full.wasm" : "worker.wasm";
+}
+
+/** `{file, url, sha}` of each file that would do, the first choice first. `urls` says where they lie, by file. */
+export function candidates(config, urls) {
+  const file = wasmFor(config);
+  const url = urls[file];
+  const files = [{ file, url }];
+  if (config?.logLevel === "debug") files.unshift({ file: `debug/${file}`, url: new URL(`debug/${file}`, url).href });
+  return files.map((found) => ({ ...found, sha: __WORKER_SHA256__[found.file] }));
+}
+
+/** The configuration as the wasm takes it: without what was for the script. */
+export function forWasm(config, name) {
+  if (typeof config !== "object" && config !== undefined) return config;
+  const { build, ...rest } = config ?? {};
+  return { ...rest, name };
+}
