@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 60
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 XTASK := cargo run --quiet --locked -p xtask --
 
-.PHONY: help setup setup-browsers build built demo test test-native test-e2e engines torture versus fleet bench bench-core fuzz fuzz-smoke setup-fuzz sim check package clean
+.PHONY: help setup setup-browsers build built demo test test-native test-shells test-e2e engines torture versus fleet bench bench-core fuzz fuzz-smoke setup-fuzz sim check package clean
 
 help: ## what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -39,10 +39,14 @@ demo: build ## the demo PWA on its back end; prints the address to open
 	@mkdir -p .cache
 	target/debug/shearwater-server --demo --listen 127.0.0.1:$${PORT:-8080} --db .cache/demo.db --static public --static-mount /shearwater=dist
 
-test: check test-native fuzz-smoke test-e2e engines ## everything
+test: check test-native test-shells fuzz-smoke test-e2e engines ## everything
 
 test-native: setup ## the core, the server, and a fixed number of the simulator's seeds
 	cargo test --locked --workspace --exclude shearwater-worker --exclude shearwater-page --exclude shearwater-bridge
+
+test-shells: setup setup-browsers ## modules of the worker in a real service worker, of the page in a real page
+	$(XTASK) shells
+	node tests/shells/run.mjs
 
 test-e2e: built setup-browsers ## in real Chromium against the real server
 	node --test --test-concurrency=1 --test-reporter=spec tests/e2e/*.test.mjs tests/package/*.test.mjs

@@ -3,6 +3,7 @@
 mod dist;
 mod names;
 mod run;
+mod shells;
 mod size;
 
 use std::{env, process::ExitCode};
@@ -12,6 +13,7 @@ type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 const HELP: &str = "\
 xtask build [--faults]   builds the npm package into dist/, or with fault injection into dist-test/
 xtask size [--check]     prints the raw, gzip and brotli size of each file in dist/, fails over budget
+xtask shells             builds the unit tests of worker and page, which tests/shells/run.mjs runs in a browser
 ";
 
 fn main() -> ExitCode {
@@ -20,6 +22,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["build"] => dist::build(false).and_then(|()| size::report(false)),
         ["build", "--faults"] => dist::build(true),
+        ["shells"] => shells::build(),
         ["size"] => size::report(false),
         ["size", "--check"] => size::report(true),
         _ => {
