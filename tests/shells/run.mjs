@@ -45,7 +45,7 @@ async function serve() {
     ["/", ["text/html", readFileSync(join(root, "tests/shells/site/index.html"))]],
     ["/page.js", ["text/javascript", await script("page.js", "page")]],
     ["/service.js", ["text/javascript", await script("service.js", "worker")]],
-    ["/golden-v1.json", ["application/json", readFileSync(join(root, "tests/golden/v1.json"))]],
+    ...["v1", "v2", "v3"].map((version) => [`/golden/${version}.json`, ["application/json", readFileSync(join(root, `tests/golden/${version}.json`))]]),
     ...SHELLS.map(({ shell }) => [`/${shell}_bg.wasm`, ["application/wasm", wasm(shell)]]),
   ]);
   const server = createServer((request, response) => {
@@ -65,6 +65,16 @@ async function open(origin) {
   await page.evaluate(() => window.ready);
   return { page, close: () => chromium.kill() };
 }
+
+/** Without what the reporter repeats of itself, and the frames of a stack that are not ours. */
+const brief = (output) =>
+  output
+    .split("\n")
+    .filter((line) => !/^\s+at .*(__rust|\bstd\[|\bcore\[|\balloc\[|wasm_bindgen|\.js:\d+)|^(running|failures:|test result:|Invoking test:|Stack:|Error$)/.test(line))
+    .map((line) => line.replace(/\bshearwater_\w+-[0-9a-f]+\.wasm\./, "").replace(/ \(wasm:.*\)$/, ""))
+    .join("\n")
+    .replace(/\n\s*\n+/g, "\n")
+    .trim();
 
 /** As the test is written: `module::what_it_does`. */
 const readable = (name) => name.slice(name.indexOf("::") + 2).replace(/^tests::/, "");
@@ -113,7 +123,7 @@ try {
   await browser.close();
   close();
 }
-for (const [name, output] of failures) console.log(`\n---- ${name} ----\n${output.trim()}`);
+for (const [name, output] of failures) console.log(`\n---- ${name} ----\n${brief(output)}`);
 const verdict = failures.length === 0 ? "ok" : "FAILED";
 console.log(`\ntest result: ${verdict}. ${totals.passed} passed; ${totals.failed} failed; ${totals.ignored} ignored`);
 process.exitCode = failures.length === 0 ? 0 : 1;

@@ -23,6 +23,7 @@ self.startApp = (config, hooks = {}) => {
     const shearwater = createShearwater(() => new URL("worker_bg.wasm", self.location.href).href);
     for (const [name, handler] of Object.entries(hooks)) shearwater.on(name, handler);
     shearwater.start(config);
+    return shearwater;
   } finally {
     self.addEventListener = listen;
   }

@@ -1,6 +1,7 @@
 // The service worker in which the tests of crates/worker run.
 
 import "./app.js";
+import "./platform.js";
 import { runTest } from "./test.js";
 
 const binary = new URL("worker_bg.wasm", self.location.href);

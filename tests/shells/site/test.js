@@ -61,6 +61,8 @@ export async function runTest(name, url) {
       if (self[name] !== original) Object.defineProperty(self, name, { value: original, configurable: true, writable: true });
     }
     current.end();
+    // Where a test has hidden it.
+    delete navigator.locks;
     self.removeEventListener("error", take);
     self.removeEventListener("unhandledrejection", take);
   }
@@ -68,7 +70,7 @@ export async function runTest(name, url) {
   return {
     ok: ok && uncaught.length === 0,
     ignored: /^test .* \.\.\. ignored/m.test(text),
-    output: [text, ...output, ...uncaught.map((thrown) => `uncaught: ${thrown}`)].join("\n"),
+    output: [...output, text, ...uncaught.map((thrown) => `uncaught: ${thrown}`)].join("\n"),
   };
 }
 

@@ -1,15 +1,129 @@
 //! Tests of this crate's modules, which run in a real service worker: `make test-shells`.
+//!
+//! Each test has an instance of the wasm of its own, and a database of its own ([`new_name`]). What the globals of
+//! the worker become in a test, they are no more in the next: timers, `fetch`, `indexedDB`, `navigator.locks`.
 
+mod auth;
+mod body;
+mod clock;
+mod events;
+mod fault;
 mod gate;
+mod idb;
+mod intake;
+mod locks;
+mod migrations;
+mod reply;
+mod sending;
+mod store;
 
-use js_sys::Promise;
+use js_sys::{Array, Promise};
+use shearwater_bridge::decode;
+use shearwater_core::{
+    JobId,
+    config::WorkerConfig,
+    store::{
+        Caller,
+        enqueue::{Admitted, NewJob, admit, enqueue},
+    },
+};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+use crate::{clock as our_clock, host::Host, idb::Mode, store::Store};
 
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_service_worker);
 
-/// What `tests/shells/site` provides.
+// What `tests/shells/site` provides; each is described there.
 #[wasm_bindgen]
 extern "C" {
-    #[wasm_bindgen(js_namespace = fakeTimers, js_name = settle)]
+    #[wasm_bindgen(js_namespace = fakeTimers, js_name = install)]
+    fn install_timers();
+    #[wasm_bindgen(js_namespace = fakeTimers, js_name = pending)]
+    fn timers_pending() -> u32;
+    #[wasm_bindgen(js_namespace = fakeTimers)]
+    async fn advance(ms: u32);
+    #[wasm_bindgen(js_namespace = fakeTimers)]
     async fn settle();
+
+    #[wasm_bindgen(js_name = fakeFetch)]
+    fn fake_fetch(reply: &JsValue);
+    fn fetches() -> Array;
+    #[wasm_bindgen(catch)]
+    async fn fetched(count: u32) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(js_name = writesBegun)]
+    fn writes_begun() -> u32;
+
+    #[wasm_bindgen(js_namespace = onDisk, js_name = get, catch)]
+    async fn on_disk(name: &str, store: &str, key: &str) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(js_namespace = onDisk, js_name = all, catch)]
+    async fn all_on_disk(name: &str, store: &str) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(js_namespace = onDisk, js_name = put, catch)]
+    async fn put_on_disk(name: &str, store: &str, value: &JsValue, key: &JsValue) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(js_namespace = onDisk, js_name = remove, catch)]
+    async fn remove_on_disk(name: &str, store: &str, key: &str) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(js_namespace = onDisk, js_name = stores, catch)]
+    async fn stores_on_disk(name: &str) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(js_namespace = onDisk, js_name = version, catch)]
+    async fn version_on_disk(name: &str) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(js_namespace = onDisk, js_name = exists, catch)]
+    async fn exists_on_disk(name: &str) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(js_namespace = onDisk, js_name = hold, catch)]
+    async fn hold_on_disk(name: &str, version: u32) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(js_namespace = onDisk, js_name = restore, catch)]
+    async fn restore_on_disk(name: &str, golden: &str) -> Result<JsValue, JsValue>;
+}
+
+/// The value of a JavaScript expression.
+fn script(expression: &str) -> JsValue {
+    js_sys::eval(&format!("({expression})")).unwrap()
+}
+
+/// What a promise, or a value, settles as.
+async fn awaited(value: &JsValue) -> Result<JsValue, JsValue> {
+    JsFuture::from(Promise::resolve(value)).await
+}
+
+/// A promise of this value.
+fn resolved(value: &JsValue) -> Promise {
+    Promise::resolve(value)
+}
+
+/// A script side without hooks, whose instance lives for ever.
+fn host() -> Host {
+    Host::new(script("{ death: new Promise(() => {}) }"))
+}
+
+/// A name for a database, lock or channel that no other test has.
+fn new_name() -> String {
+    format!("test {}", our_clock::unique_name())
+}
+
+/// A store of its own.
+fn new_store() -> (Store, String) {
+    let name = new_name();
+    (Store::new(&name, false, host()), name)
+}
+
+/// A job as a page sends it: a request with these options.
+fn new_job(options: &str) -> NewJob {
+    let id = our_clock::unique_name();
+    let request = "{ url: 'https://api.example/note', method: 'POST', headers: [] }";
+    decode(&script(&format!("{{ id: '{id}', request: {request}, options: {options} }}"))).unwrap()
+}
+
+/// A job that may be stored, with its id and a body of so many bytes.
+fn admitted(options: &str, bytes: u32) -> (JobId, (Admitted, Option<JsValue>)) {
+    let job = new_job(options);
+    let id = job.id.clone();
+    let job = admit(job, "https://api.example".to_owned(), Some(bytes.into()), &WorkerConfig::default()).unwrap();
+    (id, (job, Some(js_sys::ArrayBuffer::new(bytes).into())))
+}
+
+/// Stores so many jobs in one call; returns their ids.
+async fn stored(store: &Store, count: usize) -> Vec<JobId> {
+    let (ids, jobs): (Vec<_>, Vec<_>) = (0..count).map(|_| admitted("{}", 4)).unzip();
+    let work = async |db: &_| enqueue(db, our_clock::now(), jobs.clone(), false, &Caller::default()).await;
+    store.run(Mode::Intake, work).await.unwrap();
+    ids
 }

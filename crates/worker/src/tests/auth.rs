@@ -1,0 +1,142 @@
+use shearwater_core::classify::Reply;
+use wasm_bindgen_test::wasm_bindgen_test;
+
+use super::{
+    advance, fake_fetch, fetches, install_timers, script,
+    sending::{begin_send, engine_with_auth, header, job, plain_engine, response, send},
+    settle,
+};
+use crate::{auth::Auth, js};
+
+/// A server that takes one token and refuses all others.
+fn server_takes(token: &str) {
+    fake_fetch(&script(&format!(
+        "(request) => new Response(null, {{ status: request.headers.get('authorization') === '{token}' ? 200 : 401 }})"
+    )));
+}
+
+/// What the hook was called with: `refresh`, call by call.
+fn refreshes() -> Vec<bool> {
+    js_sys::Array::from(&js::global("calls")).iter().filter_map(|detail| js::get(&detail, "refresh").as_bool()).collect()
+}
+
+#[wasm_bindgen_test]
+async fn one_refresh_is_under_way_at_a_time_and_everyone_waits_for_it() {
+    let auth = std::rc::Rc::new(Auth::default());
+    let generation = auth.settled().await;
+    let refresh = auth.begin(generation).unwrap();
+    assert!(auth.begin(generation).is_none());
+    let waiting = std::rc::Rc::new(std::cell::Cell::new(None));
+    shearwater_bridge::spawn_local({
+        let (auth, waiting) = (std::rc::Rc::clone(&auth), std::rc::Rc::clone(&waiting));
+        async move { waiting.set(Some(auth.settled().await)) }
+    });
+    settle().await;
+    assert_eq!(waiting.get(), None);
+    drop(refresh);
+    settle().await;
+    assert_eq!(waiting.get(), Some(generation + 1));
+}
+
+#[wasm_bindgen_test]
+async fn what_was_refused_before_a_refresh_begins_no_other() {
+    let auth = Auth::default();
+    let generation = auth.settled().await;
+    drop(auth.begin(generation));
+    assert!(auth.begin(generation).is_none());
+    assert!(auth.begin(auth.settled().await).is_some());
+}
+
+#[wasm_bindgen_test]
+async fn what_the_hook_supplies_is_sent_and_nothing_else_is_asked_for() {
+    server_takes("good");
+    let engine = engine_with_auth("() => ({ Authorization: 'good', 'x-none': undefined, 'x-null': null })");
+    assert_eq!(response(send(&engine).await).status, 200);
+    let request = fetches().get(0);
+    assert_eq!(header(&request, "authorization").as_deref(), Some("good"));
+    assert_eq!((header(&request, "x-none"), header(&request, "x-null")), (None, None));
+    assert_eq!(js::get(&request, "redirect"), "manual", "no redirect takes them along");
+    assert_eq!(refreshes(), [false]);
+}
+
+#[wasm_bindgen_test]
+async fn credentials_go_to_the_origins_of_the_hook_alone() {
+    server_takes("good");
+    let engine = engine_with_auth("() => ({ Authorization: 'good' })");
+    let mut job = job(&engine).await;
+    job.origin = "https://elsewhere.example".to_owned();
+    job.request.url = "https://elsewhere.example/note".to_owned();
+    assert_eq!(response(crate::fetch::send(&engine, &job, None).await).status, 401);
+    assert!(refreshes().is_empty());
+}
+
+#[wasm_bindgen_test]
+async fn refused_credentials_are_refreshed_once_and_the_job_is_sent_again() {
+    server_takes("fresh");
+    let engine = engine_with_auth("({ refresh }) => ({ Authorization: refresh ? 'fresh' : 'stale' })");
+    assert_eq!(response(send(&engine).await).status, 200);
+    assert_eq!((refreshes(), fetches().length()), (vec![false, true], 2));
+}
+
+#[wasm_bindgen_test]
+async fn credentials_that_are_refused_after_a_refresh_are_refused() {
+    server_takes("none of these");
+    let engine = engine_with_auth("() => ({ Authorization: 'stale' })");
+    assert_eq!(response(send(&engine).await).status, 401);
+    assert_eq!(refreshes(), [false, true]);
+    assert!(fetches().length() <= crate::auth::MOST_SENDS);
+}
+
+#[wasm_bindgen_test]
+async fn sends_that_are_refused_together_share_a_refresh() {
+    server_takes("fresh");
+    let engine = engine_with_auth(
+        "async ({ refresh }) => { if (refresh) { await new Promise((resolve) => setTimeout(resolve, 20)); self.token = 'fresh'; } return { Authorization: self.token }; }",
+    );
+    script("delete self.token, self.token = 'stale'");
+    let jobs = [job(&engine).await, job(&engine).await, job(&engine).await];
+    let replies = jobs.each_ref().map(|job| begin_send(&engine, job));
+    while replies.iter().any(|reply| reply.borrow().is_none()) {
+        settle().await;
+    }
+    for reply in replies {
+        assert_eq!(response(reply.take().unwrap()).status, 200);
+    }
+    assert_eq!(refreshes().into_iter().filter(|refresh| *refresh).count(), 1);
+}
+
+#[wasm_bindgen_test]
+async fn a_refusal_without_credentials_asks_for_no_refresh() {
+    server_takes("good");
+    assert_eq!(response(send(&engine_with_auth("() => undefined")).await).status, 401);
+    assert_eq!(refreshes(), [false]);
+    assert_eq!(response(send(&plain_engine()).await).status, 401);
+}
+
+#[wasm_bindgen_test]
+async fn a_hook_that_fails_keeps_the_job_and_bothers_no_server() {
+    server_takes("good");
+    for hook in ["() => { throw new Error('no token') }", "async () => { throw 'no token' }"] {
+        let reply = send(&engine_with_auth(hook)).await;
+        assert!(matches!(&reply, Reply::Withheld(why) if why.contains("no token")), "{reply:?}");
+    }
+    let reply = send(&engine_with_auth("() => ({ 'a b': 'no header has this name' })")).await;
+    assert!(matches!(&reply, Reply::Withheld(_)), "{reply:?}");
+    assert_eq!(fetches().length(), 0);
+}
+
+#[wasm_bindgen_test]
+async fn a_hook_that_never_ends_is_given_up_after_the_time_of_the_queue() {
+    server_takes("good");
+    let engine = engine_with_auth("() => new Promise(() => {})");
+    let job = job(&engine).await;
+    install_timers();
+    let reply = begin_send(&engine, &job);
+    advance(59_999).await;
+    assert_eq!(*reply.borrow(), None);
+    advance(1).await;
+    settle().await;
+    let reply = reply.take().unwrap();
+    assert!(matches!(&reply, Reply::Withheld(why) if why.contains("in time")), "{reply:?}");
+    assert_eq!(fetches().length(), 0);
+}

@@ -1,0 +1,97 @@
+use js_sys::Array;
+use shearwater_core::{
+    job::{Job, State},
+    ledger::Ledger,
+    store::{Tx, ledger},
+};
+use wasm_bindgen::JsCast;
+use wasm_bindgen_test::wasm_bindgen_test;
+
+use super::{all_on_disk, host, new_name, restore_on_disk, stores_on_disk, version_on_disk};
+use crate::{
+    idb::Mode,
+    js,
+    migrations::{VERSION, stores},
+    store::Store,
+};
+
+/// Opens a golden database as this release does; returns its name, its jobs and its ledger.
+async fn opened(golden: &str) -> (Store, String, Vec<Job>, Ledger) {
+    let name = new_name();
+    restore_on_disk(&name, &format!("golden/{golden}.json")).await.unwrap();
+    let store = Store::new(&name, false, host());
+    let read = async |db: &crate::store::Db| Ok((db.all(None, 1_000).await?, ledger(db).await?));
+    // Writable, so that a row that does not parse would be put aside and counted.
+    let (jobs, ledger) = store.run(Mode::Relaxed, read).await.unwrap();
+    (store, name, jobs, ledger)
+}
+
+async fn is_read_whole(golden: &str) {
+    let (store, name, jobs, ledger) = opened(golden).await;
+    assert_eq!(version_on_disk(&name).await.unwrap(), VERSION);
+    let rows: Array = all_on_disk(&name, stores::JOBS).await.unwrap().unchecked_into();
+    assert_eq!((jobs.len() > 5, jobs.len()), (true, usize::try_from(rows.length()).unwrap()));
+    assert_eq!(store.quarantined(), 0);
+    for (state, count) in [(State::Failed, 1), (State::Conflict, 1), (State::Blocked, 1)] {
+        assert_eq!(jobs.iter().filter(|job| job.state == state).count(), count, "{state:?}");
+    }
+    let pending = jobs.iter().filter(|job| job.state == State::Pending).count();
+    let counted: u64 = ledger.queues.iter().map(|queue| queue.counts.pending).sum();
+    assert_eq!(usize::try_from(counted).unwrap(), pending);
+    assert_eq!(ledger.paused_queues, ["photos"]);
+    let bodies = store.run(Mode::Read, async |db| db.bodies(&jobs.iter().collect::<Vec<_>>()).await).await.unwrap();
+    for (job, body) in jobs.iter().zip(bodies) {
+        let length = js::get(&body, "byteLength").as_f64().or_else(|| js::get(&body, "size").as_f64());
+        #[expect(clippy::cast_precision_loss, reason = "some bytes")]
+        let expected = job.size.map(|size| size as f64);
+        assert_eq!(length, expected, "{}", job.request.url);
+    }
+}
+
+#[wasm_bindgen_test]
+async fn a_database_of_version_1_is_upgraded_and_read_whole() {
+    is_read_whole("v1").await;
+}
+
+#[wasm_bindgen_test]
+async fn a_database_of_version_2_is_upgraded_and_read_whole() {
+    is_read_whole("v2").await;
+}
+
+#[wasm_bindgen_test]
+async fn a_database_of_version_3_is_read_whole() {
+    is_read_whole("v3").await;
+}
+
+#[wasm_bindgen_test]
+async fn an_upgraded_database_has_the_stores_of_a_new_one() {
+    let (_store, name, ..) = opened("v1").await;
+    let (new, new_database) = super::new_store();
+    super::stored(&new, 1).await;
+    let names = async |name: &str| -> Vec<_> {
+        let stores: Array = stores_on_disk(name).await.unwrap().unchecked_into();
+        stores.iter().filter_map(|store| store.as_string()).collect()
+    };
+    assert_eq!(names(&name).await, names(&new_database).await);
+    let mut all = stores::ALL.map(str::to_owned);
+    all.sort();
+    assert_eq!(names(&name).await, all);
+}
+
+#[wasm_bindgen_test]
+async fn nobody_is_signed_in_by_an_upgrade_and_the_ledgers_word_holds() {
+    let (store, _, _, ledger) = opened("v1").await;
+    assert_eq!(store.signed_in().await.unwrap(), None);
+    assert_eq!(ledger.owner, "");
+}
+
+#[wasm_bindgen_test]
+async fn what_the_browser_threw_away_is_noted_in_the_quarantine_of_the_new_database() {
+    let name = new_name();
+    let host = super::script("{ death: new Promise(() => {}), opened: Promise.resolve({ loss: 'a wrong checksum' }) }");
+    let store = Store::new(&name, false, crate::host::Host::new(host));
+    super::stored(&store, 1).await;
+    let aside: Array = all_on_disk(&name, stores::QUARANTINE).await.unwrap().unchecked_into();
+    assert_eq!(aside.length(), 1);
+    assert!(js::get(&aside.get(0), "reason").as_string().unwrap().contains("a wrong checksum"));
+}
