@@ -37,7 +37,7 @@ async function script(entry, shell) {
     define: { __VERSION__: '"test"', __WASM_SHA256__: `"${sha256}"`, __PAGE_SHA256__: '"none"', __PAGE_CACHE__: '"shearwater page.wasm"' },
   });
   const glue = readFileSync(join(built, `${shell}.js`), "utf8");
-  return `self.createGlue = () => {\n${glue}\nreturn wasm_bindgen;\n};\n${outputFiles[0].text}`;
+  return `self.createGlue = ({ fetch, setTimeout, clearTimeout }) => {\n${glue}\nreturn wasm_bindgen;\n};\n${outputFiles[0].text}`;
 }
 
 async function serve() {

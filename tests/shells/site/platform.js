@@ -106,16 +106,16 @@ self.onDisk = {
   },
 };
 
-/** How many transactions that write were begun since the last call. */
-self.writesBegun = () => {
-  const begun = writes;
-  writes = 0;
+/** How many transactions that write were begun on this database since the last call. */
+self.writesBegun = (name) => {
+  const begun = writes.get(name) ?? 0;
+  writes.delete(name);
   return begun;
 };
 
-let writes = 0;
+const writes = new Map();
 const { transaction } = IDBDatabase.prototype;
 IDBDatabase.prototype.transaction = function (stores, mode, options) {
-  if (mode === "readwrite") writes += 1;
+  if (mode === "readwrite") writes.set(this.name, (writes.get(this.name) ?? 0) + 1);
   return transaction.call(this, stores, mode, options);
 };

@@ -3,7 +3,6 @@
 const real = { setTimeout: self.setTimeout, clearTimeout: self.clearTimeout, now: Date.now };
 
 let now = 0;
-let next = 1;
 let timers = new Map();
 
 /** Lets everything run that waits for no timer: promises, messages, requests to a database. */
@@ -19,11 +18,14 @@ self.fakeTimers = {
   install() {
     now = real.now.call(Date);
     timers = new Map();
+    // An object, which is no real timer: it may be cleared after the test.
     self.setTimeout = (then, ms = 0) => {
-      timers.set(next, { at: now + Math.max(0, ms), then });
-      return next++;
+      const id = {};
+      timers.set(id, { at: now + Math.max(0, ms), then });
+      return id;
     };
-    self.clearTimeout = (id) => timers.delete(id);
+    // Or a real one, which was set before.
+    self.clearTimeout = (id) => void (timers.delete(id) || real.clearTimeout.call(self, id));
     Date.now = () => now;
   },
   /** How many timers are set. */

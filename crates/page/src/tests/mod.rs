@@ -1,6 +1,163 @@
 //! Tests of this crate's modules, which run in a real page: `make test-shells`.
+//!
+//! Each test has an instance of the wasm of its own. There is no worker: a test plays its part ([`Worker`]).
+
+mod events;
+mod form;
+mod lines;
+mod link;
+mod request;
+mod signal;
+mod wakes;
+
+use std::{cell::RefCell, rc::Rc};
+
+use js_sys::{Array, Promise};
+use shearwater_bridge::{decode, spawn_local};
+use shearwater_core::{protocol::VERSION, view::Status};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+use crate::{events::Events, js, link::Link};
 
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);
 
-#[wasm_bindgen_test::wasm_bindgen_test]
-fn hello() {}
+// What `tests/shells/site` provides; each is described there.
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = fakeTimers, js_name = install)]
+    fn install_timers();
+    #[wasm_bindgen(js_namespace = fakeTimers, js_name = pending)]
+    fn timers_pending() -> u32;
+    #[wasm_bindgen(js_namespace = fakeTimers)]
+    async fn advance(ms: u32);
+    #[wasm_bindgen(js_namespace = fakeTimers)]
+    async fn settle();
+}
+
+/// The value of a JavaScript expression.
+fn script(expression: &str) -> JsValue {
+    js_sys::eval(&format!("({expression})")).unwrap()
+}
+
+/// What a promise, or a value, settles as.
+async fn awaited(value: &JsValue) -> Result<JsValue, JsValue> {
+    JsFuture::from(Promise::resolve(value)).await
+}
+
+/// The stable code of an error.
+fn code(error: &JsValue) -> String {
+    js::get(error, "code").as_string().unwrap_or_default()
+}
+
+/// The text of an error.
+fn message(error: &JsValue) -> String {
+    js::message_of(error)
+}
+
+/// A configuration's name that no other test has: broadcasts of one test reach no other.
+fn new_name() -> String {
+    js::random_uuid()
+}
+
+/// An object with these members besides.
+fn assigned(object: &JsValue, members: &str) -> JsValue {
+    let (object, members): (&js_sys::Object, js_sys::Object) = (object.unchecked_ref(), script(members).unchecked_into());
+    js_sys::Object::assign(object, &members).into()
+}
+
+/// A status in which nothing waits, with these members besides.
+fn status(members: &str) -> JsValue {
+    let status = shearwater_bridge::encode(&Status::default());
+    assigned(&status, members)
+}
+
+/// The worker's side of a registration: what is posted to it, with the port for the answer.
+#[derive(Clone)]
+struct Worker {
+    registration: JsValue,
+}
+
+impl Worker {
+    fn new() -> Self {
+        Self { registration: script("{ posted: [], active: undefined }") }.installed()
+    }
+
+    fn installed(self) -> Self {
+        let install = js_sys::Function::new_with_args(
+            "registration",
+            "registration.active = { postMessage: (message, ports) => void registration.posted.push({ message: structuredClone(message), port: ports[0] }) }",
+        );
+        install.call1(&JsValue::NULL, &self.registration).unwrap();
+        self
+    }
+
+    /// A link to it, and what it is told by.
+    fn link(&self, timeout: u32) -> (Rc<Link>, Rc<Events>) {
+        self.link_waking_every(0, timeout)
+    }
+
+    /// The same, of a page that wakes the worker every so many milliseconds while jobs wait.
+    fn link_waking_every(&self, interval: u64, timeout: u32) -> (Rc<Link>, Rc<Events>) {
+        let events = Events::new(&new_name(), interval);
+        (Link::new(self.registration.clone(), timeout, Rc::clone(&events)), events)
+    }
+
+    /// What was posted so far.
+    async fn messages(&self) -> Vec<JsValue> {
+        settle().await;
+        Array::from(&js::get(&self.registration, "posted")).iter().map(|posted| js::get(&posted, "message")).collect()
+    }
+
+    /// What was asked for so far, each as JSON.
+    async fn ops(&self) -> Vec<String> {
+        let text = |message| js_sys::JSON::stringify(&js::get(message, "op")).unwrap().as_string().unwrap();
+        self.messages().await.iter().map(text).collect()
+    }
+
+    /// Answers what was posted at this place, with these members of an answer.
+    async fn answer(&self, at: u32, answer: &str) {
+        settle().await;
+        let posted = Array::from(&js::get(&self.registration, "posted")).get(at);
+        let re = js::get(&js::get(&posted, "message"), "re").as_string().unwrap();
+        let answer = script(&format!("Object.assign({{ shearwater: {VERSION}, re: '{re}' }}, {answer})"));
+        let port = js::get(&posted, "port");
+        js::get(&port, "postMessage").unchecked_into::<js_sys::Function>().call1(&port, &answer).unwrap();
+        settle().await;
+    }
+}
+
+/// Runs `work` beside everything else; its outcome lies there once it is known.
+fn begin<T: 'static>(work: impl Future<Output = T> + 'static) -> Rc<RefCell<Option<T>>> {
+    let outcome = Rc::new(RefCell::new(None));
+    spawn_local({
+        let outcome = Rc::clone(&outcome);
+        async move {
+            let value = work.await;
+            outcome.replace(Some(value));
+        }
+    });
+    outcome
+}
+
+/// Waits for such an outcome, while no time passes.
+async fn known<T>(outcome: &RefCell<Option<T>>) -> T {
+    loop {
+        if let Some(value) = outcome.take() {
+            return value;
+        }
+        settle().await;
+    }
+}
+
+/// A promise, and the function that resolves it.
+fn latch() -> (Promise, js_sys::Function) {
+    let mut resolve = None;
+    let promise = Promise::new(&mut |yes, _| resolve = Some(yes));
+    (promise, resolve.unwrap())
+}
+
+/// The status that this object is.
+fn status_of(object: &JsValue) -> Status {
+    decode(object).unwrap()
+}

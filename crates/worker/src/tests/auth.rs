@@ -3,7 +3,7 @@ use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::{
     advance, fake_fetch, fetches, install_timers, script,
-    sending::{begin_send, engine_with_auth, header, job, plain_engine, response, send},
+    sending::{begin_send, engine_with_auth, header, job, known, plain_engine, response, send},
     settle,
 };
 use crate::{auth::Auth, js};
@@ -96,11 +96,8 @@ async fn sends_that_are_refused_together_share_a_refresh() {
     script("delete self.token, self.token = 'stale'");
     let jobs = [job(&engine).await, job(&engine).await, job(&engine).await];
     let replies = jobs.each_ref().map(|job| begin_send(&engine, job));
-    while replies.iter().any(|reply| reply.borrow().is_none()) {
-        settle().await;
-    }
     for reply in replies {
-        assert_eq!(response(reply.take().unwrap()).status, 200);
+        assert_eq!(response(known(&reply).await).status, 200);
     }
     assert_eq!(refreshes().into_iter().filter(|refresh| *refresh).count(), 1);
 }
@@ -135,8 +132,7 @@ async fn a_hook_that_never_ends_is_given_up_after_the_time_of_the_queue() {
     advance(59_999).await;
     assert_eq!(*reply.borrow(), None);
     advance(1).await;
-    settle().await;
-    let reply = reply.take().unwrap();
+    let reply = known(&reply).await;
     assert!(matches!(&reply, Reply::Withheld(why) if why.contains("in time")), "{reply:?}");
     assert_eq!(fetches().length(), 0);
 }

@@ -40,10 +40,10 @@ async fn jobs_on_disk(engine: &Engine) -> u32 {
 #[wasm_bindgen_test]
 async fn calls_that_come_together_share_commits() {
     let engine = plain_engine();
-    writes_begun();
+    writes_begun(&engine.config.name);
     let outcomes = taken_in(&engine, (0..100).map(|_| arrival(4).1).collect()).await;
     assert!(outcomes.iter().all(Result::is_ok));
-    assert!(writes_begun() <= 2, "the first, and all who came meanwhile");
+    assert!(writes_begun(&engine.config.name) <= 2, "the first, and all who came meanwhile");
     assert_eq!(jobs_on_disk(&engine).await, 100);
 }
 
@@ -83,18 +83,18 @@ async fn a_message_that_comes_again_stores_nothing_twice() {
 async fn no_more_than_4_mib_of_bodies_share_a_commit() {
     let engine = plain_engine();
     engine.take_in(arrival(4).1).await.unwrap();
-    writes_begun();
+    writes_begun(&engine.config.name);
     let outcomes = taken_in(&engine, (0..4).map(|_| arrival(2 << 20).1).collect()).await;
     assert!(outcomes.iter().all(Result::is_ok));
-    assert_eq!(writes_begun(), 2);
+    assert_eq!(writes_begun(&engine.config.name), 2);
 }
 
 #[wasm_bindgen_test]
 async fn what_is_known_to_find_no_room_is_refused_without_a_try() {
     let engine = plain_engine();
     engine.store.note_full(1_000);
-    writes_begun();
+    writes_begun(&engine.config.name);
     assert_eq!(engine.take_in(arrival(1_000).1).await.unwrap_err().code, ErrorCode::QuotaExceeded);
-    assert_eq!(writes_begun(), 0);
+    assert_eq!(writes_begun(&engine.config.name), 0);
     engine.take_in(arrival(999).1).await.unwrap();
 }

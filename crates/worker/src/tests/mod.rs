@@ -52,7 +52,7 @@ extern "C" {
     #[wasm_bindgen(catch)]
     async fn fetched(count: u32) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(js_name = writesBegun)]
-    fn writes_begun() -> u32;
+    fn writes_begun(name: &str) -> u32;
 
     #[wasm_bindgen(js_namespace = onDisk, js_name = get, catch)]
     async fn on_disk(name: &str, store: &str, key: &str) -> Result<JsValue, JsValue>;

@@ -3,7 +3,7 @@ use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::{
     advance, fake_fetch, fetched, fetches, install_timers, script,
-    sending::{NO_HOOKS, begin_send, engine, job, plain_engine, response, send},
+    sending::{NO_HOOKS, begin_send, engine, job, known, plain_engine, response, send},
     settle,
 };
 use crate::js;
@@ -53,8 +53,7 @@ async fn an_error_body_that_never_ends_costs_two_seconds_and_is_then_aborted() {
     advance(1_999).await;
     assert_eq!(*reply.borrow(), None, "it is still being read");
     advance(1).await;
-    settle().await;
-    assert_eq!(response(reply.take().unwrap()).excerpt.as_deref(), Some("why"));
+    assert_eq!(response(known(&reply).await).excerpt.as_deref(), Some("why"));
     assert_eq!(js::get(&js::get(&request, "signal"), "aborted"), true);
 }
 
@@ -111,8 +110,7 @@ async fn a_send_that_takes_longer_than_its_queue_allows_is_aborted() {
     advance(29_999).await;
     assert_eq!((reply.borrow().is_none(), js::get(&js::get(&request, "signal"), "aborted")), (true, false.into()));
     advance(1).await;
-    settle().await;
-    assert_eq!(reply.take(), Some(Reply::TimedOut));
+    assert_eq!(known(&reply).await, Reply::TimedOut);
 }
 
 #[wasm_bindgen_test]
@@ -123,10 +121,7 @@ async fn a_cancelled_send_is_aborted_and_says_nothing_about_the_server() {
     let reply = begin_send(&engine, &job);
     fetched(1).await.unwrap();
     engine.sends.cancel(&job.id);
-    while reply.borrow().is_none() {
-        settle().await;
-    }
-    assert!(matches!(reply.take(), Some(Reply::Withheld(_))));
+    assert!(matches!(known(&reply).await, Reply::Withheld(_)));
 }
 
 #[wasm_bindgen_test]
@@ -153,9 +148,8 @@ async fn sends_that_fail_together_share_a_probe() {
     let engine = plain_engine();
     let (one, other) = (job(&engine).await, job(&engine).await);
     let (first, second) = (begin_send(&engine, &one), begin_send(&engine, &other));
-    while first.borrow().is_none() || second.borrow().is_none() {
-        settle().await;
-    }
+    known(&first).await;
+    known(&second).await;
     let probes = fetches().iter().filter(|request| js::get(request, "method") == "HEAD").count();
     assert_eq!(probes, 1);
 }

@@ -14,7 +14,7 @@ use shearwater_core::{
 };
 use wasm_bindgen::prelude::*;
 
-use super::{new_job, new_name, script};
+use super::{new_job, new_name, script, settle};
 use crate::{clock, engine::Engine, fetch, host::Host, idb::Mode};
 
 /// A script side without hooks, whose instance lives for ever.
@@ -73,6 +73,16 @@ pub fn begin_send(engine: &Rc<Engine>, job: &Job) -> Rc<std::cell::RefCell<Optio
         there.replace(Some(came));
     });
     reply
+}
+
+/// Waits for a reply, while no time passes.
+pub async fn known(reply: &std::cell::RefCell<Option<Reply>>) -> Reply {
+    loop {
+        if let Some(reply) = reply.take() {
+            return reply;
+        }
+        settle().await;
+    }
 }
 
 /// The response of a reply that has one.
