@@ -14,7 +14,7 @@ use std::{cell::RefCell, rc::Rc};
 
 use js_sys::{Array, Promise};
 use shearwater_bridge::{decode, spawn_local};
-use shearwater_core::{protocol::VERSION, view::Status};
+use shearwater_core::protocol::{VERSION, view::Status};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 

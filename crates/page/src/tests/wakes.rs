@@ -31,7 +31,7 @@ fn watched(options: &ConnectOptions) -> (Worker, Page) {
 }
 
 /// A status of one job that waits until so many milliseconds from now.
-fn due_in(version: u32, ms: i32) -> shearwater_core::view::Status {
+fn due_in(version: u32, ms: i32) -> shearwater_core::protocol::view::Status {
     status_of(&status(&format!("{{ version: {version}, pending: 1, nextSyncAt: Date.now() + {ms} }}")))
 }
 

@@ -1,4 +1,10 @@
-use shearwater_core::classify::Reply;
+use std::{cell::RefCell, rc::Rc};
+
+use shearwater_core::{
+    health::auth::{Authorization, Step, Supplied},
+    http::reply::AttemptResult,
+    store::{Session, Tx},
+};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::{
@@ -6,7 +12,7 @@ use super::{
     sending::{begin_send, engine_with_auth, header, job, known, plain_engine, response, send},
     settle,
 };
-use crate::{auth::Auth, js};
+use crate::{drain::auth::Auth, js};
 
 /// A server that takes one token and refuses all others.
 fn server_takes(token: &str) {
@@ -20,31 +26,54 @@ fn refreshes() -> Vec<bool> {
     js_sys::Array::from(&js::global("calls")).iter().filter_map(|detail| js::get(&detail, "refresh").as_bool()).collect()
 }
 
-#[wasm_bindgen_test]
-async fn one_refresh_is_under_way_at_a_time_and_everyone_waits_for_it() {
-    let auth = std::rc::Rc::new(Auth::default());
-    let generation = auth.settled().await;
-    let refresh = auth.begin(generation).unwrap();
-    assert!(auth.begin(generation).is_none());
-    let waiting = std::rc::Rc::new(std::cell::Cell::new(None));
-    shearwater_bridge::spawn_local({
-        let (auth, waiting) = (std::rc::Rc::clone(&auth), std::rc::Rc::clone(&waiting));
-        async move { waiting.set(Some(auth.settled().await)) }
-    });
-    settle().await;
-    assert_eq!(waiting.get(), None);
-    drop(refresh);
-    settle().await;
-    assert_eq!(waiting.get(), Some(generation + 1));
+/// A send that was refused with credentials, and is about to have them refreshed.
+async fn refused(auth: &Auth) -> Authorization {
+    let mut send = Authorization::new(true);
+    assert_eq!(auth.step(&mut send).await, Step::Ask { refresh: false });
+    auth.supplied(&mut send, Supplied::Credentials);
+    assert_eq!(auth.step(&mut send).await, Step::Send);
+    auth.replied(&mut send, true);
+    send
 }
 
 #[wasm_bindgen_test]
-async fn what_was_refused_before_a_refresh_begins_no_other() {
-    let auth = Auth::default();
-    let generation = auth.settled().await;
-    drop(auth.begin(generation));
-    assert!(auth.begin(generation).is_none());
-    assert!(auth.begin(auth.settled().await).is_some());
+async fn while_credentials_are_refreshed_all_other_sends_wait() {
+    let auth = Rc::new(Auth::default());
+    let mut refreshing = refused(&auth).await;
+    assert_eq!(auth.step(&mut refreshing).await, Step::Ask { refresh: true });
+    let steps = Rc::new(RefCell::new(Vec::new()));
+    for _ in 0..2 {
+        let (auth, steps) = (Rc::clone(&auth), Rc::clone(&steps));
+        shearwater_bridge::spawn_local(async move {
+            let step = auth.step(&mut Authorization::new(true)).await;
+            steps.borrow_mut().push(step);
+        });
+    }
+    settle().await;
+    assert!(steps.borrow().is_empty());
+    auth.supplied(&mut refreshing, Supplied::Credentials);
+    settle().await;
+    assert_eq!(*steps.borrow(), [Step::Ask { refresh: false }; 2]);
+}
+
+#[wasm_bindgen_test]
+async fn a_refresh_that_fails_lets_the_others_go_on_all_the_same() {
+    let auth = Rc::new(Auth::default());
+    let mut refreshing = refused(&auth).await;
+    auth.step(&mut refreshing).await;
+    let step = Rc::new(RefCell::new(None));
+    shearwater_bridge::spawn_local({
+        let (auth, step) = (Rc::clone(&auth), Rc::clone(&step));
+        async move {
+            let next = auth.step(&mut Authorization::new(true)).await;
+            step.replace(Some(next));
+        }
+    });
+    settle().await;
+    auth.supplied(&mut refreshing, Supplied::Failed);
+    settle().await;
+    assert_eq!(step.take(), Some(Step::Ask { refresh: false }));
+    assert_eq!(auth.step(&mut refreshing).await, Step::Done);
 }
 
 #[wasm_bindgen_test]
@@ -66,7 +95,7 @@ async fn credentials_go_to_the_origins_of_the_hook_alone() {
     let mut job = job(&engine).await;
     job.origin = "https://elsewhere.example".to_owned();
     job.request.url = "https://elsewhere.example/note".to_owned();
-    assert_eq!(response(crate::fetch::send(&engine, &job, None).await).status, 401);
+    assert_eq!(response(crate::drain::fetch::send(&engine, &job, None).await).status, 401);
     assert!(refreshes().is_empty());
 }
 
@@ -84,7 +113,7 @@ async fn credentials_that_are_refused_after_a_refresh_are_refused() {
     let engine = engine_with_auth("() => ({ Authorization: 'stale' })");
     assert_eq!(response(send(&engine).await).status, 401);
     assert_eq!(refreshes(), [false, true]);
-    assert!(fetches().length() <= crate::auth::MOST_SENDS);
+    assert!(fetches().length() <= shearwater_core::health::auth::MOST_SENDS);
 }
 
 #[wasm_bindgen_test]
@@ -115,10 +144,10 @@ async fn a_hook_that_fails_keeps_the_job_and_bothers_no_server() {
     server_takes("good");
     for hook in ["() => { throw new Error('no token') }", "async () => { throw 'no token' }"] {
         let reply = send(&engine_with_auth(hook)).await;
-        assert!(matches!(&reply, Reply::Withheld(why) if why.contains("no token")), "{reply:?}");
+        assert!(matches!(&reply, AttemptResult::Withheld(why) if why.contains("no token")), "{reply:?}");
     }
     let reply = send(&engine_with_auth("() => ({ 'a b': 'no header has this name' })")).await;
-    assert!(matches!(&reply, Reply::Withheld(_)), "{reply:?}");
+    assert!(matches!(&reply, AttemptResult::Withheld(_)), "{reply:?}");
     assert_eq!(fetches().length(), 0);
 }
 
@@ -133,6 +162,21 @@ async fn a_hook_that_never_ends_is_given_up_after_the_time_of_the_queue() {
     assert_eq!(*reply.borrow(), None);
     advance(1).await;
     let reply = known(&reply).await;
-    assert!(matches!(&reply, Reply::Withheld(why) if why.contains("in time")), "{reply:?}");
+    assert!(matches!(&reply, AttemptResult::Withheld(why) if why.contains("in time")), "{reply:?}");
     assert_eq!(fetches().length(), 0);
+}
+
+#[wasm_bindgen_test]
+async fn nothing_is_sent_in_another_session_than_it_was_claimed_in() {
+    server_takes("good");
+    let engine = plain_engine();
+    let job = job(&engine).await;
+    for (owner, number, is_sent) in [("", 0, true), ("ann", 1, false), ("", 2, false)] {
+        let session = Session { owner: owner.to_owned(), number, ..Session::default() };
+        engine.store.run(crate::idb::Mode::Strict, async |db| db.put_session(&session)).await.unwrap();
+        let result = crate::drain::fetch::send(&engine, &job, None).await;
+        assert_eq!(matches!(result, AttemptResult::Status(_)), is_sent, "{result:?}");
+        assert_eq!(matches!(result, AttemptResult::Withheld(_)), !is_sent, "{result:?}");
+    }
+    assert_eq!(fetches().length(), 1);
 }

@@ -1,13 +1,10 @@
 //! Events of the browser, from a real `SyncEvent` by way of `sw/worker` to the engine of this instance.
 
-use std::{cell::RefCell, rc::Rc};
-
 use js_sys::Array;
-use shearwater_bridge::spawn_local;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_test::wasm_bindgen_test;
 
-use super::{advance, all_on_disk, awaited, fake_fetch, fetches, install_timers, new_name, script, settle};
+use super::{all_on_disk, awaited, fake_fetch, fetches, new_name, script, settle};
 use crate::js;
 
 #[wasm_bindgen]
@@ -30,6 +27,8 @@ async fn app_with_a_job(hooks: &str) -> String {
     let name = new_name();
     let config = js_sys::Object::new();
     js::set(&config, "name", &JsValue::from_str(&name));
+    // So long that no drain waits for it: it is the event that has the job tried again.
+    js::set(&config, "queues", &script("{ default: { backoff: { base: 3600000, max: 3600000, jitter: 'equal' } } }"));
     js::set(&config, "logLevel", &"off".into());
     script("self.tags = [], SyncManager.prototype.register = async (tag) => void self.tags.push(tag)");
     fake_fetch(&script(NO_NETWORK));
@@ -46,23 +45,6 @@ async fn app_with_a_job(hooks: &str) -> String {
         }
         settle().await;
     }
-}
-
-/// What a sync event is rejected with; a drain waits some seconds for the next try before it ends.
-async fn rejection_in_fake_time(last_chance: bool) -> JsValue {
-    install_timers();
-    let outcome = Rc::new(RefCell::new(None));
-    spawn_local({
-        let outcome = Rc::clone(&outcome);
-        async move {
-            let settled = dispatch_sync("default", last_chance).await;
-            outcome.replace(Some(settled));
-        }
-    });
-    while outcome.borrow().is_none() {
-        advance(500).await;
-    }
-    outcome.take().unwrap().unwrap_err()
 }
 
 /// Tags that the browser was asked for.
@@ -90,7 +72,7 @@ async fn a_sync_event_sends_what_found_no_network_and_settles_when_it_is_deliver
 async fn a_sync_event_that_leaves_work_is_rejected_so_that_the_browser_comes_again() {
     let name = app_with_a_job("{}").await;
     let before = tags();
-    let error = rejection_in_fake_time(false).await;
+    let error = dispatch_sync("default", false).await.unwrap_err();
     assert_eq!(js::get(&error, "code"), "work-left");
     assert_eq!(states(&name).await, ["pending"]);
     assert_eq!(tags(), before, "the browser holds the tag: to register it now would have it fired again at once");
@@ -100,7 +82,7 @@ async fn a_sync_event_that_leaves_work_is_rejected_so_that_the_browser_comes_aga
 async fn at_its_last_chance_a_sync_event_that_leaves_work_registers_its_tag_anew() {
     app_with_a_job("{}").await;
     let before = tags().len();
-    rejection_in_fake_time(true).await;
+    assert!(dispatch_sync("default", true).await.is_err());
     assert_eq!(tags().get(before..), Some(&["default".to_owned()][..]));
 }
 

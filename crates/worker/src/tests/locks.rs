@@ -5,9 +5,9 @@ use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::{host, new_name, script, settle};
 use crate::{
+    drain::locks::{Held, ask},
     host::Host,
     js,
-    locks::{Held, ask},
 };
 
 type Log = Rc<RefCell<Vec<(&'static str, Held)>>>;

@@ -1,8 +1,7 @@
 use js_sys::Array;
 use shearwater_core::{
-    job::{Job, State},
-    ledger::Ledger,
-    store::{Tx, ledger},
+    queue::job::{Job, State},
+    store::{Tx, ledger::Ledger, read_ledger},
 };
 use wasm_bindgen::JsCast;
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -20,7 +19,7 @@ async fn opened(golden: &str) -> (Store, String, Vec<Job>, Ledger) {
     let name = new_name();
     restore_on_disk(&name, &format!("golden/{golden}.json")).await.unwrap();
     let store = Store::new(&name, false, host());
-    let read = async |db: &crate::store::Db| Ok((db.all(None, 1_000).await?, ledger(db).await?));
+    let read = async |db: &crate::store::Db| Ok((db.all(None, 1_000).await?, read_ledger(db).await?));
     // Writable, so that a row that does not parse would be put aside and counted.
     let (jobs, ledger) = store.run(Mode::Relaxed, read).await.unwrap();
     (store, name, jobs, ledger)
@@ -81,7 +80,7 @@ async fn an_upgraded_database_has_the_stores_of_a_new_one() {
 #[wasm_bindgen_test]
 async fn nobody_is_signed_in_by_an_upgrade_and_the_ledgers_word_holds() {
     let (store, _, _, ledger) = opened("v1").await;
-    assert_eq!(store.signed_in().await.unwrap(), None);
+    assert_eq!(store.session().await.unwrap(), None);
     assert_eq!(ledger.owner, "");
 }
 

@@ -8,9 +8,9 @@ mod body;
 mod clock;
 mod events;
 mod fault;
-mod gate;
 mod idb;
 mod intake;
+mod latch;
 mod locks;
 mod migrations;
 mod reply;
@@ -21,11 +21,11 @@ use js_sys::{Array, Promise};
 use shearwater_bridge::decode;
 use shearwater_core::{
     JobId,
-    config::WorkerConfig,
-    store::{
-        Caller,
+    queue::{
+        config::WorkerConfig,
         enqueue::{Admitted, NewJob, admit, enqueue},
     },
+    store::Caller,
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;

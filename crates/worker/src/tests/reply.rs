@@ -1,4 +1,4 @@
-use shearwater_core::classify::Reply;
+use shearwater_core::http::reply::AttemptResult;
 use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::{
@@ -89,14 +89,14 @@ async fn a_response_of_no_body_is_a_response() {
 #[wasm_bindgen_test]
 async fn a_response_without_a_status_is_opaque() {
     fake_fetch(&script("() => Response.error()"));
-    assert_eq!(send(&plain_engine()).await, Reply::Opaque);
+    assert_eq!(send(&plain_engine()).await, AttemptResult::Opaque);
 }
 
 #[wasm_bindgen_test]
 async fn a_redirect_that_is_not_followed_delivers_nothing() {
     // As the platform shows it; no script can make one.
     fake_fetch(&script("() => ({ type: 'opaqueredirect', status: 0 })"));
-    assert!(matches!(send(&plain_engine()).await, Reply::Redirected(_)));
+    assert!(matches!(send(&plain_engine()).await, AttemptResult::Redirected(_)));
 }
 
 #[wasm_bindgen_test]
@@ -110,7 +110,7 @@ async fn a_send_that_takes_longer_than_its_queue_allows_is_aborted() {
     advance(29_999).await;
     assert_eq!((reply.borrow().is_none(), js::get(&js::get(&request, "signal"), "aborted")), (true, false.into()));
     advance(1).await;
-    assert_eq!(known(&reply).await, Reply::TimedOut);
+    assert_eq!(known(&reply).await, AttemptResult::TimedOut);
 }
 
 #[wasm_bindgen_test]
@@ -121,13 +121,13 @@ async fn a_cancelled_send_is_aborted_and_says_nothing_about_the_server() {
     let reply = begin_send(&engine, &job);
     fetched(1).await.unwrap();
     engine.sends.cancel(&job.id);
-    assert!(matches!(known(&reply).await, Reply::Withheld(_)));
+    assert!(matches!(known(&reply).await, AttemptResult::Withheld(_)));
 }
 
 #[wasm_bindgen_test]
 async fn no_response_from_a_server_that_cannot_be_reached_is_no_network() {
     fake_fetch(&script("() => Promise.reject(new TypeError('Failed to fetch'))"));
-    assert_eq!(send(&plain_engine()).await, Reply::Unreachable);
+    assert_eq!(send(&plain_engine()).await, AttemptResult::Unreachable);
     assert_eq!(js::get(&fetches().get(1), "method"), "HEAD", "found out by a probe that changes nothing");
 }
 
@@ -137,7 +137,7 @@ async fn a_response_that_is_hidden_from_the_page_counts_as_one() {
         "(request) => request.method === 'HEAD' ? new Response(null) : Promise.reject(new TypeError('Failed to fetch'))",
     ));
     let reply = send(&plain_engine()).await;
-    assert!(matches!(&reply, Reply::Hidden(why) if why.contains("https://api.example")), "{reply:?}");
+    assert!(matches!(&reply, AttemptResult::Hidden(why) if why.contains("https://api.example")), "{reply:?}");
 }
 
 #[wasm_bindgen_test]
@@ -163,11 +163,11 @@ async fn after_a_failure_of_the_apps_own_server_that_can_be_reached_a_redirect_i
     let mut job = job(&engine).await;
     job.origin.clone_from(&engine.origin);
     job.request.url = format!("{}/note", engine.origin);
-    assert_eq!(crate::fetch::send(&engine, &job, None).await, Reply::Unreachable);
+    assert_eq!(crate::drain::fetch::send(&engine, &job, None).await, AttemptResult::Unreachable);
     fake_fetch(&script("() => ({ type: 'opaqueredirect', status: 0 })"));
-    let reply = crate::fetch::send(&engine, &job, None).await;
+    let reply = crate::drain::fetch::send(&engine, &job, None).await;
     assert_eq!(js::get(&fetches().get(0), "redirect"), "manual");
-    assert!(matches!(&reply, Reply::Redirected(why) if why.contains("in circles")), "{reply:?}");
+    assert!(matches!(&reply, AttemptResult::Redirected(why) if why.contains("in circles")), "{reply:?}");
 }
 
 #[wasm_bindgen_test]
@@ -176,7 +176,7 @@ async fn what_the_platform_refuses_to_send_is_not_taken_for_no_network() {
     let engine = plain_engine();
     let mut job = job(&engine).await;
     job.request.method = "TRACE".to_owned();
-    assert!(matches!(crate::fetch::send(&engine, &job, None).await, Reply::Unsendable(_)));
+    assert!(matches!(crate::drain::fetch::send(&engine, &job, None).await, AttemptResult::Unsendable(_)));
     assert_eq!(fetches().length(), 0);
 }
 
@@ -186,8 +186,8 @@ async fn a_job_whose_body_is_gone_is_not_sent_without_it() {
     let engine = plain_engine();
     let mut job = job(&engine).await;
     job.size = Some(4);
-    assert!(matches!(crate::fetch::send(&engine, &job, None).await, Reply::Unsendable(_)));
-    let forged = crate::fetch::send(&engine, &job, Some(&"text".into())).await;
-    assert!(matches!(forged, Reply::Unsendable(_)), "{forged:?}");
+    assert!(matches!(crate::drain::fetch::send(&engine, &job, None).await, AttemptResult::Unsendable(_)));
+    let forged = crate::drain::fetch::send(&engine, &job, Some(&"text".into())).await;
+    assert!(matches!(forged, AttemptResult::Unsendable(_)), "{forged:?}");
     assert_eq!(fetches().length(), 0);
 }

@@ -4,18 +4,18 @@ use std::rc::Rc;
 
 use shearwater_bridge::Js;
 use shearwater_core::{
-    classify::{Reply, Response},
-    config::WorkerConfig,
-    job::{Job, Lease},
-    store::{
-        Caller, Tx,
+    http::reply::{AttemptResult, Response},
+    queue::{
+        config::WorkerConfig,
         enqueue::{admit, enqueue},
+        job::{Job, Lease},
     },
+    store::{Caller, Tx},
 };
 use wasm_bindgen::prelude::*;
 
 use super::{new_job, new_name, script, settle};
-use crate::{clock, engine::Engine, fetch, host::Host, idb::Mode};
+use crate::{clock, drain::fetch, engine::Engine, host::Host, idb::Mode};
 
 /// A script side without hooks, whose instance lives for ever.
 pub const NO_HOOKS: &str = "{ death: new Promise(() => {}), hook: () => undefined }";
@@ -54,20 +54,20 @@ pub async fn job(engine: &Rc<Engine>) -> Job {
     };
     let mut job = engine.store.run(Mode::Intake, store).await.unwrap().unwrap();
     let now = clock::now();
-    job.claim(now, Lease { holder: "this test".to_owned(), until: now.after(30 * 60 * 1000) });
+    job.claim(now, Lease { holder: "this test".to_owned(), until: now.after(30 * 60 * 1000), session: 0 });
     job
 }
 
 /// Sends a new job; the network is what `fake_fetch` says.
-pub async fn send(engine: &Rc<Engine>) -> Reply {
+pub async fn send(engine: &Rc<Engine>) -> AttemptResult {
     let job = job(engine).await;
     fetch::send(engine, &job, None).await
 }
 
 /// The same beside everything else; the reply lies there once it is known.
-pub fn begin_send(engine: &Rc<Engine>, job: &Job) -> Rc<std::cell::RefCell<Option<Reply>>> {
+pub fn begin_send(engine: &Rc<Engine>, job: &Job) -> Rc<std::cell::RefCell<Option<AttemptResult>>> {
     let (engine, job, reply) = (Rc::clone(engine), job.clone(), Rc::default());
-    let there: Rc<std::cell::RefCell<Option<Reply>>> = Rc::clone(&reply);
+    let there: Rc<std::cell::RefCell<Option<AttemptResult>>> = Rc::clone(&reply);
     shearwater_bridge::spawn_local(async move {
         let came = fetch::send(&engine, &job, None).await;
         there.replace(Some(came));
@@ -76,7 +76,7 @@ pub fn begin_send(engine: &Rc<Engine>, job: &Job) -> Rc<std::cell::RefCell<Optio
 }
 
 /// Waits for a reply, while no time passes.
-pub async fn known(reply: &std::cell::RefCell<Option<Reply>>) -> Reply {
+pub async fn known(reply: &std::cell::RefCell<Option<AttemptResult>>) -> AttemptResult {
     loop {
         if let Some(reply) = reply.take() {
             return reply;
@@ -86,9 +86,9 @@ pub async fn known(reply: &std::cell::RefCell<Option<Reply>>) -> Reply {
 }
 
 /// The response of a reply that has one.
-pub fn response(reply: Reply) -> Response {
+pub fn response(reply: AttemptResult) -> Response {
     match reply {
-        Reply::Status(response) => response,
+        AttemptResult::Status(response) => response,
         other => panic!("no response: {other:?}"),
     }
 }

@@ -3,7 +3,7 @@ use std::cell::Cell;
 use js_sys::Array;
 use shearwater_core::{
     Error, ErrorCode,
-    store::{Answer, Caller, Session, Tx, ledger},
+    store::{Answer, Caller, Session, Tx, read_ledger},
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -15,7 +15,7 @@ use super::{
 use crate::{clock, host::Host, idb::Mode, js, store::Store};
 
 async fn pending(store: &Store, mode: Mode) -> u64 {
-    let ledger = store.run(mode, async |db| ledger(db).await).await.unwrap();
+    let ledger = store.run(mode, async |db| read_ledger(db).await).await.unwrap();
     ledger.queues.iter().map(|queue| queue.counts.pending).sum()
 }
 
@@ -133,7 +133,7 @@ async fn the_first_work_of_a_nearly_full_disk_is_taken_in_over_a_smaller_reserve
         if runs.get() == 1 {
             return Err(Error::new(ErrorCode::QuotaExceeded, "full"));
         }
-        shearwater_core::store::enqueue::enqueue(db, clock::now(), vec![job.clone()], false, &Caller::default()).await
+        shearwater_core::queue::enqueue::enqueue(db, clock::now(), vec![job.clone()], false, &Caller::default()).await
     };
     store.run(Mode::Intake, tight).await.unwrap();
     assert_eq!(reserve(&name).await, Some(512.0 * 1024.0));
@@ -195,7 +195,7 @@ async fn a_lost_ledger_is_counted_anew_whoever_asks() {
 async fn a_new_ledger_is_of_a_later_version_than_the_one_that_was_lost() {
     let (store, name) = new_store();
     stored(&store, 1).await;
-    let version = async || store.run(Mode::Read, async |db| Ok(ledger(db).await?.version)).await.unwrap();
+    let version = async || store.run(Mode::Read, async |db| Ok(read_ledger(db).await?.version)).await.unwrap();
     let before = version().await;
     remove_on_disk(&name, "meta", "ledger").await.unwrap();
     stored(&store, 1).await;
@@ -205,9 +205,9 @@ async fn a_new_ledger_is_of_a_later_version_than_the_one_that_was_lost() {
 #[wasm_bindgen_test]
 async fn who_is_signed_in_is_known_without_the_stores_of_a_drain() {
     let (store, _) = new_store();
-    assert_eq!(store.signed_in().await.unwrap(), None);
+    assert_eq!(store.session().await.unwrap(), None);
     store.run(Mode::Strict, async |db| db.put_session(&session_of("ann"))).await.unwrap();
-    assert_eq!(store.signed_in().await.unwrap().as_deref(), Some("ann"));
+    assert_eq!(store.session().await.unwrap(), Some(session_of("ann")));
 }
 
 #[wasm_bindgen_test]
@@ -248,7 +248,7 @@ async fn small_bodies_of_one_call_share_a_record_and_are_read_back_each() {
         js_sys::Uint8Array::new(body.as_ref().unwrap()).fill(u8::try_from(at).unwrap() + 1, 0, 5);
     }
     let work =
-        async |db: &_| shearwater_core::store::enqueue::enqueue(db, clock::now(), jobs.clone(), false, &Caller::default()).await;
+        async |db: &_| shearwater_core::queue::enqueue::enqueue(db, clock::now(), jobs.clone(), false, &Caller::default()).await;
     store.run(Mode::Intake, work).await.unwrap();
     assert!(on_disk(&name, "bodies", ids[1].as_str()).await.unwrap().is_undefined());
     let bodies = store
