@@ -91,7 +91,7 @@ check: build ## format, clippy, types, docs, links of the public types, size
 	$(XTASK) size --check
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --exclude shearwater-worker --exclude shearwater-page --exclude shearwater-bridge --all-targets -- -D warnings
-	cargo clippy --locked -p shearwater-worker -p shearwater-page -p shearwater-bridge --target wasm32-unknown-unknown -- -D warnings
+	cargo clippy --locked -p shearwater-worker -p shearwater-page -p shearwater-bridge --target wasm32-unknown-unknown --all-targets -- -D warnings
 	cargo clippy --locked -p shearwater-worker --features full,debug --target wasm32-unknown-unknown -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
 	node_modules/.bin/tsc --project tests/types

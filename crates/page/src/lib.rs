@@ -22,7 +22,8 @@ mod link;
 mod options;
 mod request;
 mod signal;
-#[cfg(all(test, target_arch = "wasm32"))]
+#[cfg(test)]
+#[cfg(target_arch = "wasm32")]
 mod tests;
 mod wakes;
 mod worker;

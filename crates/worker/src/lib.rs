@@ -35,7 +35,8 @@ mod migrations;
 mod reply;
 mod store;
 mod tell;
-#[cfg(all(test, target_arch = "wasm32"))]
+#[cfg(test)]
+#[cfg(target_arch = "wasm32")]
 mod tests;
 
 use std::{cell::RefCell, rc::Rc};
