@@ -210,6 +210,19 @@ async fn who_is_signed_in_is_known_without_the_stores_of_a_drain() {
 }
 
 #[wasm_bindgen_test]
+async fn once_its_ledger_is_known_a_drain_keeps_nobody_from_signing_in() {
+    let (store, _) = new_store();
+    stored(&store, 1).await;
+    script("(() => { self.named = []; const { transaction } = IDBDatabase.prototype; self.restore = () => { IDBDatabase.prototype.transaction = transaction; };
+        IDBDatabase.prototype.transaction = function (stores, ...rest) { self.named.push(stores.includes('session')); return transaction.call(this, stores, ...rest); }; })()");
+    for mode in [Mode::Relaxed, Mode::Intake, Mode::Session, Mode::Strict] {
+        store.run(mode, async |_| Ok(())).await.unwrap();
+    }
+    script("self.restore()");
+    assert_eq!(js_sys::JSON::stringify(&js::global("named")).unwrap(), "[false,false,true,true]");
+}
+
+#[wasm_bindgen_test]
 async fn an_operation_whose_message_comes_again_is_carried_out_once_and_answered_the_same() {
     let (store, _) = new_store();
     let caller = Caller { re: "message".to_owned(), at: Some(clock::now()), owner: None };
