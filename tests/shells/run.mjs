@@ -34,7 +34,7 @@ async function script(entry, shell) {
     write: false,
     format: "iife",
     alias: { "shearwater-glue": join(root, "tests/shells/site/glue.js") },
-    define: { __VERSION__: '"test"', __WASM_SHA256__: `"${sha256}"`, __PAGE_SHA256__: '"none"', __PAGE_CACHE__: '"shearwater page.wasm"' },
+    define: { __VERSION__: '"test"', __WORKER_SHA256__: JSON.stringify({ "worker.wasm": sha256 }), __PAGE_SHA256__: '"none"', __PAGE_CACHE__: '"shearwater page.wasm"' },
   });
   const glue = readFileSync(join(built, `${shell}.js`), "utf8");
   return `self.createGlue = ({ fetch, setTimeout, clearTimeout }) => {\n${glue}\nreturn wasm_bindgen;\n};\n${outputFiles[0].text}`;

@@ -1,15 +1,15 @@
 //! Builds the unit tests of the worker and the page for the browser: the test binaries by cargo, their glue by
 //! wasm-bindgen at the version of `Cargo.lock`. `tests/shells/run.mjs` runs them.
 
-use std::fs;
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
 
 use serde::Deserialize;
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::{
-    Outcome,
-    run::{output, root},
-};
+use crate::{Outcome, run::root};
 
 /// The crates with such tests, and the name under which their tests are written.
 const SHELLS: [(&str, &str); 2] = [("shearwater-worker", "worker"), ("shearwater-page", "page")];
@@ -33,7 +33,11 @@ pub fn build() -> Outcome {
     let mut arguments = vec!["test", "--no-run", "--locked", "--lib", "--target", "wasm32-unknown-unknown"];
     arguments.push("--message-format=json-render-diagnostics");
     arguments.extend(SHELLS.iter().flat_map(|(package, _)| ["--package", package]));
-    let printed = output("cargo", &arguments)?;
+    let built = Command::new("cargo").args(&arguments).current_dir(root()).stderr(Stdio::inherit()).output()?;
+    if !built.status.success() {
+        return Err(format!("`cargo {}` failed", arguments.join(" ")).into());
+    }
+    let printed = String::from_utf8(built.stdout)?;
     let messages: Vec<Message> = printed.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     for (package, name) in SHELLS {
         let library = package.replace('-', "_");

@@ -20,7 +20,7 @@ self.startApp = (config, hooks = {}) => {
     current.end = () => {};
   };
   try {
-    const shearwater = createShearwater(() => new URL("worker_bg.wasm", self.location.href).href);
+    const shearwater = createShearwater({ "worker.wasm": new URL("worker_bg.wasm", self.location.href).href });
     for (const [name, handler] of Object.entries(hooks)) shearwater.on(name, handler);
     shearwater.start(config);
     return shearwater;
