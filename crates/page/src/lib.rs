@@ -22,9 +22,6 @@ mod link;
 mod options;
 mod request;
 mod signal;
-#[cfg(test)]
-#[cfg(target_arch = "wasm32")]
-mod tests;
 mod wakes;
 mod worker;
 
@@ -35,3 +32,7 @@ pub use client::{Client, connect};
 #[cfg(target_arch = "wasm32")]
 #[global_allocator]
 static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+
+#[cfg(test)]
+#[cfg(target_arch = "wasm32")]
+mod tests;

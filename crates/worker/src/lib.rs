@@ -35,9 +35,6 @@ mod migrations;
 mod reply;
 mod store;
 mod tell;
-#[cfg(test)]
-#[cfg(target_arch = "wasm32")]
-mod tests;
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -146,3 +143,7 @@ fn with_engine<F: Future<Output = Result<JsValue, JsValue>> + 'static>(work: imp
         }
     })
 }
+
+#[cfg(test)]
+#[cfg(target_arch = "wasm32")]
+mod tests;
