@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 60
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 XTASK := cargo run --quiet --locked -p xtask --
 
-.PHONY: help setup setup-browsers build built demo test test-native test-e2e engines torture versus fleet bench bench-core fuzz fuzz-smoke setup-fuzz sim check package clean
+.PHONY: help setup setup-browsers build built demo test test-native test-e2e engines torture versus fleet bench bench-core fuzz fuzz-smoke setup-fuzz sim check format package clean
 
 help: ## what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -90,6 +90,10 @@ check: build ## format, clippy, types, docs, links of the public types, size
 	cargo clippy --locked -p shearwater-worker -p shearwater-page -p shearwater-bridge --target wasm32-unknown-unknown -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
 	node_modules/.bin/tsc --project tests/types
+
+format: setup ## writes Rust, JavaScript, CSS and JSON as `make check` wants them
+	cargo fmt --all
+	node_modules/.bin/biome check --write --linter-enabled=false
 
 package: build ## the npm tarball of dist/
 	cd dist && npm pack --pack-destination ..
