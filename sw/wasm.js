@@ -20,14 +20,18 @@ export async function fetchWasm(url, sha, script, init) {
   try {
     response = await fetch(url, init);
   } catch (error) {
-    throw unavailable(`${url} cannot be fetched (no network, or not allowed by connect-src of the Content-Security-Policy): ${error.message}`);
+    throw unavailable(
+      `${url} cannot be fetched (no network, or not allowed by connect-src of the Content-Security-Policy): ${error.message}`,
+    );
   }
   if (!response.ok) throw unavailable(`${url} answered ${response.status}: deploy it beside ${script}`);
   const kept = response.clone();
   const bytes = await response.arrayBuffer();
   if (new DataView(bytes).byteLength < 8 || new DataView(bytes).getUint32(0) !== 0x0061736d) {
     const type = response.headers.get("content-type");
-    throw unavailable(`${url} is not WebAssembly but ${type ?? "something else"} (a page for unknown paths?): deploy it beside ${script}`);
+    throw unavailable(
+      `${url} is not WebAssembly but ${type ?? "something else"} (a page for unknown paths?): deploy it beside ${script}`,
+    );
   }
   if ((await sha256(bytes)) !== sha) throw unavailable(`${url} is of another release than ${script}: deploy both together`);
   return kept;
@@ -35,7 +39,8 @@ export async function fetchWasm(url, sha, script, init) {
 
 /** Compiles a `Response`, or bytes. */
 export async function compileWasm(source) {
-  if (typeof WebAssembly === "undefined") throw unavailable("this browser has no WebAssembly (it is off in the lockdown modes of some)");
+  if (typeof WebAssembly === "undefined")
+    throw unavailable("this browser has no WebAssembly (it is off in the lockdown modes of some)");
   try {
     if (!(source instanceof Response)) return await WebAssembly.compile(source);
     try {
@@ -45,7 +50,10 @@ export async function compileWasm(source) {
       return await WebAssembly.compile(await source.arrayBuffer());
     }
   } catch (error) {
-    const allowed = await WebAssembly.compile(EMPTY).then(() => true, () => false);
+    const allowed = await WebAssembly.compile(EMPTY).then(
+      () => true,
+      () => false,
+    );
     throw unavailable(
       allowed
         ? `the WebAssembly cannot be compiled: ${error.message}`

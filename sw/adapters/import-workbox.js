@@ -90,7 +90,8 @@ async function toJob({ id, queueName, requestData, timestamp, metadata }, queues
   };
 }
 
-const present = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined && value !== ""));
+const present = (object) =>
+  Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined && value !== ""));
 
 /** The same for the same entry, in the form of a UUID (RFC 9562 version 8). */
 async function uuidOf(parts) {

@@ -24,9 +24,14 @@ export async function diagnose(script, type = "classic") {
 
 /** What the script loads, as far as it is written down in strings. */
 function parts(code, type) {
-  const calls = type === "module" ? code.matchAll(/^\s*(?:import|export)\b[^"';]*["']([^"']+)["']/gm) : code.matchAll(/\bimportScripts\s*\(([^)]*)\)/g);
+  const calls =
+    type === "module"
+      ? code.matchAll(/^\s*(?:import|export)\b[^"';]*["']([^"']+)["']/gm)
+      : code.matchAll(/\bimportScripts\s*\(([^)]*)\)/g);
   const found = [...calls].map(([, inside]) => inside);
-  return type === "module" ? found : found.flatMap((inside) => [...inside.matchAll(/["'`]([^"'`$]+)["'`]/g)].map(([, name]) => name));
+  return type === "module"
+    ? found
+    : found.flatMap((inside) => [...inside.matchAll(/["'`]([^"'`$]+)["'`]/g)].map(([, name]) => name));
 }
 
 async function look(url) {
@@ -39,7 +44,9 @@ async function look(url) {
   if (!response.ok) return { wrong: `the server answered ${response.status}` };
   const type = response.headers.get("content-type") ?? "";
   if (!JAVASCRIPT.test(type)) {
-    return { wrong: `the server sent ${type || "no content type"} and not JavaScript${/html/.test(type) ? " (a page for unknown paths?)" : ""}` };
+    return {
+      wrong: `the server sent ${type || "no content type"} and not JavaScript${/html/.test(type) ? " (a page for unknown paths?)" : ""}`,
+    };
   }
   return { text: await response.text() };
 }

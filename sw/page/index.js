@@ -12,8 +12,15 @@ export { ShearwaterError } from "../error.js";
 export const version = __VERSION__;
 
 const OPTIONS = {
-  worker: "string", scope: "string", type: "string", name: "string", timeout: "number", autoSyncInterval: "number",
-  syncOnMount: "boolean", syncOnOnline: "boolean", syncOnVisibility: "boolean",
+  worker: "string",
+  scope: "string",
+  type: "string",
+  name: "string",
+  timeout: "number",
+  autoSyncInterval: "number",
+  syncOnMount: "boolean",
+  syncOnOnline: "boolean",
+  syncOnVisibility: "boolean",
 };
 const TIMEOUT = 60_000;
 
@@ -26,13 +33,19 @@ export async function connect(options = {}) {
   const limit = startLimit(timeout);
   try {
     const wasm = new URL("./page.wasm", import.meta.url).href;
-    const [found] = await Promise.all([findWorker({ worker, scope, type, name, wasm }, limit), limit.wait(`${wasm} was not answered`, load(wasm))]);
+    const [found] = await Promise.all([
+      findWorker({ worker, scope, type, name, wasm }, limit),
+      limit.wait(`${wasm} was not answered`, load(wasm)),
+    ]);
     const opening = open({ ...rest, timeout }, found.registration, found.name);
     try {
       return bind(await limit.wait("the worker does not answer", opening));
     } catch (error) {
       // It may come yet, and nobody would close it.
-      opening.then((client) => client.call("close"), () => {});
+      opening.then(
+        (client) => client.call("close"),
+        () => {},
+      );
       throw error;
     }
   } finally {
@@ -57,11 +70,13 @@ function check(options) {
     const type = OPTIONS[option];
     if (!type) throw invalidConfig(`connect(): there is no option "${option}"; there are ${Object.keys(OPTIONS).join(", ")}`);
     // A URL, and a TrustedScriptURL, is an object.
-    const is = value === undefined || typeof value === type || (option === "worker" && typeof value === "object" && value !== null);
+    const is =
+      value === undefined || typeof value === type || (option === "worker" && typeof value === "object" && value !== null);
     if (!is) throw invalidConfig(`connect(): ${option} is a ${type}`);
   }
   const { type, timeout = TIMEOUT } = options;
-  if (type !== undefined && type !== "classic" && type !== "module") throw invalidConfig('connect(): type is "classic" or "module"');
+  if (type !== undefined && type !== "classic" && type !== "module")
+    throw invalidConfig('connect(): type is "classic" or "module"');
   if (!(timeout >= 1_000 && timeout <= 0x7fffffff)) throw invalidConfig("connect(): timeout is at least 1000 ms");
 }
 
@@ -79,8 +94,28 @@ async function readable(job) {
 }
 
 const METHODS = [
-  "enqueue", "enqueueAll", "get", "list", "retry", "discard", "cancel", "edit", "clear", "syncNow", "pause", "resume", "setOwner",
-  "registerPeriodic", "metrics", "repair", "compact", "getSnapshot", "subscribe", "on", "watch", "close",
+  "enqueue",
+  "enqueueAll",
+  "get",
+  "list",
+  "retry",
+  "discard",
+  "cancel",
+  "edit",
+  "clear",
+  "syncNow",
+  "pause",
+  "resume",
+  "setOwner",
+  "registerPeriodic",
+  "metrics",
+  "repair",
+  "compact",
+  "getSnapshot",
+  "subscribe",
+  "on",
+  "watch",
+  "close",
 ];
 
 /** A plain object with bound functions: they can be handed around, as useSyncExternalStore wants it. */

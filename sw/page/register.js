@@ -36,7 +36,9 @@ export async function findWorker({ worker = "/sw.js", scope, type, name, wasm },
     const names = name === undefined ? ["shearwater", `shearwater ${within.pathname}`] : [name];
     const told = await greeted(registration, names, app);
     if (name !== undefined && told.name !== undefined && told.name !== name) {
-      throw invalidConfig(`connect(): name is ${JSON.stringify(name)}, but ${app.script} was started as ${JSON.stringify(told.name)}; leave the option out to take the worker's`);
+      throw invalidConfig(
+        `connect(): name is ${JSON.stringify(name)}, but ${app.script} was started as ${JSON.stringify(told.name)}; leave the option out to take the worker's`,
+      );
     }
     return { registration, name: told.name ?? name ?? names[0] };
   } finally {
@@ -68,7 +70,10 @@ const newcomerOf = ({ installing, waiting }) => installing ?? waiting;
  */
 async function registered(container, app, scope) {
   const { limit, script } = app;
-  const present = await limit.wait("the browser does not say what is registered", container.getRegistration(app.scope).catch(() => undefined));
+  const present = await limit.wait(
+    "the browser does not say what is registered",
+    container.getRegistration(app.scope).catch(() => undefined),
+  );
   const options = { ...(scope !== undefined && { scope }), ...(app.type !== undefined && { type: app.type }) };
   const register = async () => container.register(app.worker, options);
   if (present?.scope === app.scope && (newcomerOf(present) ?? present.active)?.scriptURL === script) {
@@ -130,7 +135,9 @@ async function greeted(registration, names, app) {
 }
 
 function silent({ script }) {
-  throw unavailable(`${script} does not answer: does it load Shearwater (importScripts, or import) and call shearwater.start() at its top level?`);
+  throw unavailable(
+    `${script} does not answer: does it load Shearwater (importScripts, or import) and call shearwater.start() at its top level?`,
+  );
 }
 
 const shortly = (limit) => Math.min(GREETING, limit.left());

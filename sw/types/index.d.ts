@@ -115,8 +115,18 @@ export interface JobError {
    *  `cancelled`: by `cancel()`, while it was being sent; it may have arrived.
    *  `storage`, of a snapshot only: results cannot be written, so nothing is sent. */
   kind:
-    | "network" | "timeout" | "http" | "interrupted" | "expired" | "unsendable" | "withheld"
-    | "hidden" | "redirected" | "unexpected" | "cancelled" | "storage";
+    | "network"
+    | "timeout"
+    | "http"
+    | "interrupted"
+    | "expired"
+    | "unsendable"
+    | "withheld"
+    | "hidden"
+    | "redirected"
+    | "unexpected"
+    | "cancelled"
+    | "storage";
   status?: number;
   /** One sentence for people; with the beginning of the server's own explanation. */
   message: string;
@@ -206,7 +216,10 @@ export interface Events {
 }
 
 export interface Metrics {
-  queues: Array<{ queue: string; counts: { pending: number; syncing: number; failed: number; conflict: number; blocked: number } }>;
+  queues: Array<{
+    queue: string;
+    counts: { pending: number; syncing: number; failed: number; conflict: number; blocked: number };
+  }>;
   /** Delivered jobs that the history remembers; the times are of these. */
   delivered: number;
   /** Of all that came to an end, the share that was delivered, 0 to 1. */

@@ -6,7 +6,11 @@ const CHANNEL = "shearwater:install";
 export function announce(error) {
   try {
     const channel = new BroadcastChannel(CHANNEL);
-    channel.postMessage({ shearwater: 1, script: self.location.href, error: { code: error.code ?? "internal", message: error.message } });
+    channel.postMessage({
+      shearwater: 1,
+      script: self.location.href,
+      error: { code: error.code ?? "internal", message: error.message },
+    });
     channel.close();
   } catch {
     // No BroadcastChannel here: the console has it.

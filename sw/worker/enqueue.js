@@ -57,12 +57,18 @@ export function asRequestError(error) {
 }
 
 function build(input) {
-  if (typeof input !== "object" || input === null) throw invalid("a request is a Request or an object {url, method, headers, body, …}");
+  if (typeof input !== "object" || input === null)
+    throw invalid("a request is a Request or an object {url, method, headers, body, …}");
   for (const name of Object.keys(input)) {
-    if (!MEMBERS.includes(name) && !IGNORED.includes(name)) throw invalid(`a request has no "${name}"; it has ${MEMBERS.join(", ")}`);
+    if (!MEMBERS.includes(name) && !IGNORED.includes(name))
+      throw invalid(`a request has no "${name}"; it has ${MEMBERS.join(", ")}`);
   }
   if (input.url === undefined) throw invalid("url is missing");
-  const init = Object.fromEntries(MEMBERS.slice(1).filter((name) => input[name] !== undefined).map((name) => [name, input[name]]));
+  const init = Object.fromEntries(
+    MEMBERS.slice(1)
+      .filter((name) => input[name] !== undefined)
+      .map((name) => [name, input[name]]),
+  );
   const { body = null } = input;
   let type;
   if (isJson(body)) {
@@ -91,8 +97,15 @@ function isJson(body) {
   if (typeof body !== "object" || body === null) return false;
   if (Array.isArray(body) || typeof body.toJSON === "function") return true;
   const prototype = Object.getPrototypeOf(body);
-  return prototype === null || (Object.getPrototypeOf(prototype) === null && Object.prototype.toString.call(body) === "[object Object]");
+  return (
+    prototype === null ||
+    (Object.getPrototypeOf(prototype) === null && Object.prototype.toString.call(body) === "[object Object]")
+  );
 }
 
 const isBodyInit = (body) =>
-  typeof body === "string" || ArrayBuffer.isView(body) || /^\[object (Blob|File|FormData|URLSearchParams|ReadableStream|(Shared)?ArrayBuffer)\]$/.test(Object.prototype.toString.call(body));
+  typeof body === "string" ||
+  ArrayBuffer.isView(body) ||
+  /^\[object (Blob|File|FormData|URLSearchParams|ReadableStream|(Shared)?ArrayBuffer)\]$/.test(
+    Object.prototype.toString.call(body),
+  );

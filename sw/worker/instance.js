@@ -81,7 +81,11 @@ export function createInstance(app) {
     glue.renew(false);
   }
 
-  const writable = () => app.identity().then(({ name }) => renewLog(name)).catch(() => {});
+  const writable = () =>
+    app
+      .identity()
+      .then(({ name }) => renewLog(name))
+      .catch(() => {});
 
   function boot() {
     if (booting) return booting;

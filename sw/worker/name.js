@@ -58,7 +58,8 @@ async function claim(database, scope) {
   const has = (caches, scope) => caches.some((name) => name.startsWith(`shearwater ${scope} `));
   const names = await caches.keys().catch(() => []);
   const root = new URL("/", scope).href;
-  if (!has(names, scope) || has(names, root) || names.some((name) => name.startsWith(`shearwater wasm ${root} `))) return undefined;
+  if (!has(names, scope) || has(names, root) || names.some((name) => name.startsWith(`shearwater wasm ${root} `)))
+    return undefined;
   if (!database.objectStoreNames.contains("meta")) return undefined;
   await renewLog(OLD);
   const transaction = database.transaction("meta", "readwrite", { durability: "strict" });

@@ -97,7 +97,13 @@ export function createShearwater(wasmUrl) {
   }
 
   const storeAdopted = (jobs) =>
-    instance.alive(() => store(jobs.map(({ body, ...job }) => job), jobs.map(({ body }) => body), true));
+    instance.alive(() =>
+      store(
+        jobs.map(({ body, ...job }) => job),
+        jobs.map(({ body }) => body),
+        true,
+      ),
+    );
 
   /** Keeps the event alive for `work`, and for what is to be saved should the instance die. */
   function during(event, work) {
@@ -117,7 +123,11 @@ export function createShearwater(wasmUrl) {
     if (from !== self.location.origin || !source) {
       refuse(new ShearwaterError("invalid-message", "messages are taken from windows and workers of this origin only"));
     } else if (!started) {
-      refuse(invalidConfig(`${self.location.pathname} loads Shearwater and does not start it: call shearwater.start() at its top level`));
+      refuse(
+        invalidConfig(
+          `${self.location.pathname} loads Shearwater and does not start it: call shearwater.start() at its top level`,
+        ),
+      );
     } else if (data.op === "hello") {
       // A page wants to know whose worker this is; what it asks next will need the wasm.
       event.waitUntil(app.identity().then(({ name }) => answer({ ok: { name } })));
@@ -181,7 +191,9 @@ export function createShearwater(wasmUrl) {
       self.addEventListener("install", (event) => event.waitUntil(onInstall()));
       self.addEventListener("activate", onActivate);
       self.addEventListener("sync", (event) => event.waitUntil(onSync(event)));
-      self.addEventListener("periodicsync", (event) => event.waitUntil(besides("periodicsync", { tag: event.tag }, () => glue.periodic())));
+      self.addEventListener("periodicsync", (event) =>
+        event.waitUntil(besides("periodicsync", { tag: event.tag }, () => glue.periodic())),
+      );
     },
 
     adopt(source) {
@@ -192,7 +204,9 @@ export function createShearwater(wasmUrl) {
 
     on(hook, handler, options) {
       if (!HOOKS.test(hook)) {
-        mistake(`there is no hook "${hook}"; there are "auth", "delivered", "sync", "sync:<tag>", "periodicsync" and "periodicsync:<tag>"`);
+        mistake(
+          `there is no hook "${hook}"; there are "auth", "delivered", "sync", "sync:<tag>", "periodicsync" and "periodicsync:<tag>"`,
+        );
       }
       if (typeof handler !== "function") mistake(`the handler of "${hook}" is not a function`);
       hooks.set(hook, { handler, ...hookOptions(hook, options) });

@@ -63,7 +63,8 @@ export async function loadWasm(url, { writable, first }) {
   try {
     response = await fetched;
   } catch (error) {
-    if (!first) error.message = `worker.wasm is lost: no copy is left in Cache Storage (deleted by an activate handler that deletes caches it does not know?) or in IndexedDB, and ${error.message}`;
+    if (!first)
+      error.message = `worker.wasm is lost: no copy is left in Cache Storage (deleted by an activate handler that deletes caches it does not know?) or in IndexedDB, and ${error.message}`;
     throw error;
   }
   const bytes = response.clone().arrayBuffer();

@@ -11,8 +11,14 @@ import { startServer } from "./harness/server.mjs";
 import { until } from "./harness/wait.mjs";
 
 const site = mkdtempSync(join(tmpdir(), "shearwater-adopt-"));
-writeFileSync(join(site, "index.html"), '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/page.mjs"></script>');
-writeFileSync(join(site, "page.mjs"), 'import { connect } from "/shearwater/page.js"; window.connect = connect; window.ready = true;');
+writeFileSync(
+  join(site, "index.html"),
+  '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/page.mjs"></script>',
+);
+writeFileSync(
+  join(site, "page.mjs"),
+  'import { connect } from "/shearwater/page.js"; window.connect = connect; window.ready = true;',
+);
 writeFileSync(
   join(site, "sw.js"),
   `importScripts("/shearwater/worker.js");
@@ -31,7 +37,10 @@ after(async () => {
 test("blobs of every size arrive whole, with the type that they have, and once however often the worker starts", async () => {
   const server = await startServer({ site });
   const chromium = await startChromium();
-  open.push(() => chromium.close(), () => server.stop());
+  open.push(
+    () => chromium.close(),
+    () => server.stop(),
+  );
   const page = await chromium.open(server.origin);
   await until("all of them", async () => (await server.sink()).length === 5);
   // What was answered is written too: a worker that is stopped before sends again, under the same key.
@@ -43,7 +52,10 @@ test("blobs of every size arrive whole, with the type that they have, and once h
   await driven.stop();
   await page.evaluate(() => window.client.metrics());
   const arrivals = (await server.arrivals("/api/sink")).sort((a, b) => a.bodySize - b.bodySize);
-  assert.deepEqual(arrivals.map(({ bodySize, contentType }) => [bodySize, contentType]), [0, 1, 10, 5_000, 70_000].map((size) => [size, "image/png"]));
+  assert.deepEqual(
+    arrivals.map(({ bodySize, contentType }) => [bodySize, contentType]),
+    [0, 1, 10, 5_000, 70_000].map((size) => [size, "image/png"]),
+  );
 });
 
 writeFileSync(join(site, "before.js"), 'self.addEventListener("activate", (event) => event.waitUntil(clients.claim()));');
@@ -59,7 +71,10 @@ writeFileSync(
 test("nothing is taken over while the worker before is still active and may send it", async () => {
   const server = await startServer({ site });
   const chromium = await startChromium();
-  open.push(() => chromium.close(), () => server.stop());
+  open.push(
+    () => chromium.close(),
+    () => server.stop(),
+  );
   const page = await chromium.browser.newPage();
   await page.goto(server.origin);
   await page.evaluate(async () => {
@@ -76,12 +91,18 @@ test("nothing is taken over while the worker before is still active and may send
   await until("it to be asked", () => page.evaluate(() => window.told.length === 1));
 });
 
-writeFileSync(join(site, "hangs.js"), 'importScripts("/shearwater/worker.js"); shearwater.adopt(() => new Promise(() => {})); shearwater.start();');
+writeFileSync(
+  join(site, "hangs.js"),
+  'importScripts("/shearwater/worker.js"); shearwater.adopt(() => new Promise(() => {})); shearwater.start();',
+);
 
 test("a source that never ends holds up the first answer for seconds, and nothing after it", async () => {
   const server = await startServer({ site });
   const chromium = await startChromium();
-  open.push(() => chromium.close(), () => server.stop());
+  open.push(
+    () => chromium.close(),
+    () => server.stop(),
+  );
   const page = await chromium.browser.newPage();
   await page.goto(server.origin);
   await page.waitForFunction("window.ready");

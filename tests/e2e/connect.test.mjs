@@ -14,10 +14,14 @@ import { until } from "./harness/wait.mjs";
 const site = mkdtempSync(join(tmpdir(), "shearwater-connect-"));
 const put = (name, text) => writeFileSync(join(site, name), text);
 put("index.html", '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/page.mjs"></script>');
-put("page.mjs", 'import { connect, ShearwaterError } from "/shearwater/page.js"; Object.assign(window, { connect, ShearwaterError, ready: true });');
+put(
+  "page.mjs",
+  'import { connect, ShearwaterError } from "/shearwater/page.js"; Object.assign(window, { connect, ShearwaterError, ready: true });',
+);
 const load = 'importScripts("/shearwater/worker.js");';
 const eager = 'self.addEventListener("install", () => self.skipWaiting());';
-const foreign = 'const told = new BroadcastChannel("told"); self.addEventListener("message", ({ data }) => told.postMessage(data)); self.addEventListener("activate", (event) => event.waitUntil(clients.claim()));';
+const foreign =
+  'const told = new BroadcastChannel("told"); self.addEventListener("message", ({ data }) => told.postMessage(data)); self.addEventListener("activate", (event) => event.waitUntil(clients.claim()));';
 put("sw.js", `${load} shearwater.start();`);
 put("eager.js", `${load} shearwater.start(); ${eager}`);
 put("foreign.js", foreign);
@@ -29,7 +33,10 @@ put("origins.js", `${load} shearwater.start(); shearwater.on("auth", () => {}, {
 put("adopt.js", `${load} shearwater.start(); shearwater.adopt(async () => {});`);
 put("module.js", 'import * as shearwater from "/shearwater/worker.mjs";\nshearwater.start();');
 put("missing.js", 'importScripts("/shearwater/worker.js", "/lib/not-there.js"); shearwater.start();');
-put("endless.js", `${load} shearwater.start(); self.addEventListener("install", (event) => event.waitUntil(new Promise(() => {})));`);
+put(
+  "endless.js",
+  `${load} shearwater.start(); self.addEventListener("install", (event) => event.waitUntil(new Promise(() => {})));`,
+);
 put("throws.js", `${load} throw new Error("of the app");`);
 
 let chromium;
@@ -117,7 +124,9 @@ test("a worker whose file was another library's when it was installed is replace
 test("a worker without Shearwater is told from ours within seconds", async () => {
   const page = await visit();
   for (const time of ["first", "second"]) {
-    await refused(page, { worker: "/foreign.js" }, "worker-unavailable", /call shearwater\.start\(\)/, 6_000).catch((error) => assert.fail(`${time}: ${error.message}`));
+    await refused(page, { worker: "/foreign.js" }, "worker-unavailable", /call shearwater\.start\(\)/, 6_000).catch((error) =>
+      assert.fail(`${time}: ${error.message}`),
+    );
   }
 });
 
@@ -150,7 +159,12 @@ for (const [what, options, code, pattern] of [
   ["names what is no origin", { worker: "/origins.js" }, "invalid-config", /origins/],
   ["calls adopt() too late", { worker: "/adopt.js" }, "invalid-config", /adopt\(\) is called before start\(\)/],
   ["is a module, registered as classic", { worker: "/module.js" }, "worker-unavailable", /it is a module.*type: "module"/],
-  ["is classic, registered as a module", { worker: "/sw.js", type: "module" }, "worker-unavailable", /importScripts\(\).*type: "classic"/],
+  [
+    "is classic, registered as a module",
+    { worker: "/sw.js", type: "module" },
+    "worker-unavailable",
+    /importScripts\(\).*type: "classic"/,
+  ],
   ["imports a script that is not there", { worker: "/missing.js" }, "worker-unavailable", /\/lib\/not-there\.js.*404/],
   ["is not there", { worker: "/not-there.js" }, "worker-unavailable", /not-there\.js.*404/],
   ["throws by itself", { worker: "/throws.js" }, "worker-unavailable", /console/],
@@ -187,10 +201,22 @@ test("connect() refuses a worker of another name, and takes the worker's where n
 
 for (const [what, rules, pattern] of [
   ["is missing", { "/shearwater/page.wasm": { status: 404 } }, /answered 404: deploy it beside page\.js/],
-  ["is a page", { "/shearwater/page.wasm": { body: "<!doctype html>", headers: { "content-type": "text/html" } } }, /not WebAssembly but text\/html/],
-  ["is of another release", { "/shearwater/page.wasm": { body: new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]) } }, /another release than page\.js/],
+  [
+    "is a page",
+    { "/shearwater/page.wasm": { body: "<!doctype html>", headers: { "content-type": "text/html" } } },
+    /not WebAssembly but text\/html/,
+  ],
+  [
+    "is of another release",
+    { "/shearwater/page.wasm": { body: new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]) } },
+    /another release than page\.js/,
+  ],
   ["cannot be reached", { "/shearwater/page.wasm": { drop: true } }, /cannot be fetched \(no network/],
-  ["may not be compiled", { "/": { headers: { "content-security-policy": "script-src 'self'" } } }, /add 'wasm-unsafe-eval' to script-src/],
+  [
+    "may not be compiled",
+    { "/": { headers: { "content-security-policy": "script-src 'self'" } } },
+    /add 'wasm-unsafe-eval' to script-src/,
+  ],
   ["may not be fetched", { "/": { headers: { "content-security-policy": "connect-src 'none'" } } }, /connect-src/],
 ]) {
   test(`connect() says so when page.wasm ${what}, and works when it is back`, async () => {
@@ -207,10 +233,16 @@ test("errors of the wasm and of the script are ShearwaterErrors", async () => {
   const page = await visit();
   await connect(page, {});
   const kinds = await page.evaluate(async () => {
-    const thrown = async (act) => act().then(() => null, (error) => error);
+    const thrown = async (act) =>
+      act().then(
+        () => null,
+        (error) => error,
+      );
     const ours = await thrown(() => client.enqueue({}));
     const fromWorker = await thrown(() => client.enqueue({ url: "https://user:pass@example.org/" }));
-    return [ours, fromWorker, new Error("x"), Object.assign(new Error("x"), { code: "internal" }), null].map((error) => error instanceof window.ShearwaterError);
+    return [ours, fromWorker, new Error("x"), Object.assign(new Error("x"), { code: "internal" }), null].map(
+      (error) => error instanceof window.ShearwaterError,
+    );
   });
   assert.deepEqual(kinds, [true, true, false, false, false]);
 });

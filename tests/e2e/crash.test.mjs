@@ -36,8 +36,20 @@ async function assertOnce(ids, page) {
   } catch (error) {
     const arrived = new Set(sink.map((entry) => entry.idempotencyKey));
     const missing = ids.filter((id) => !arrived.has(id));
-    const known = page && (await page.evaluate(async (ids) => ({ jobs: await Promise.all(ids.map((id) => window.client.get(id))), snapshot: window.client.getSnapshot() }), missing).catch(String));
-    throw new Error(`${error.message}\nmissing: ${JSON.stringify(missing)}\nthe client says: ${JSON.stringify(known)}\narrived: ${JSON.stringify((await server.arrivals()).slice(-20))}`);
+    const known =
+      page &&
+      (await page
+        .evaluate(
+          async (ids) => ({
+            jobs: await Promise.all(ids.map((id) => window.client.get(id))),
+            snapshot: window.client.getSnapshot(),
+          }),
+          missing,
+        )
+        .catch(String));
+    throw new Error(
+      `${error.message}\nmissing: ${JSON.stringify(missing)}\nthe client says: ${JSON.stringify(known)}\narrived: ${JSON.stringify((await server.arrivals()).slice(-20))}`,
+    );
   }
   assert.equal(sink.length, ids.length, "each was accepted once");
   assert.deepEqual(sink.map((entry) => entry.idempotencyKey).sort(), [...ids].sort());
@@ -56,7 +68,8 @@ function group(arrivals) {
 
 const enqueue = (page, count) =>
   page.evaluate(
-    (count) => window.client.enqueueAll(Array.from({ length: count }, (_, at) => ({ url: `/api/sink/${at}`, body: `job ${at}` }))),
+    (count) =>
+      window.client.enqueueAll(Array.from({ length: count }, (_, at) => ({ url: `/api/sink/${at}`, body: `job ${at}` }))),
     count,
   );
 
@@ -96,7 +109,12 @@ test("a worker that is stopped with a tab open is woken by the tab, without anyb
   const page = await chromium.open(server.origin);
   const workers = await chromium.workers(page);
   await server.faults([{ path: "/api/sink", action: { hold: true, drop: "before" }, times: 1 }]);
-  const ids = await page.evaluate(() => window.client.enqueueAll(Array.from({ length: 5 }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` })), { key: "one-line" }));
+  const ids = await page.evaluate(() =>
+    window.client.enqueueAll(
+      Array.from({ length: 5 }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` })),
+      { key: "one-line" },
+    ),
+  );
   await held(1);
   await workers.stop();
   await server.release();
@@ -148,7 +166,12 @@ test("ten kills in a row, with forty jobs of four keys: each arrives once and ea
   let page = await chromium.open(server.origin);
   const ids = [];
   for (let at = 0; at < 40; at += 1) {
-    ids.push(await page.evaluate((at) => window.client.enqueue({ url: `/api/sink/${at % 4}/${at}`, body: String(at) }, { key: `key-${at % 4}` }), at));
+    ids.push(
+      await page.evaluate(
+        (at) => window.client.enqueue({ url: `/api/sink/${at % 4}/${at}`, body: String(at) }, { key: `key-${at % 4}` }),
+        at,
+      ),
+    );
     if (at % 4 === 3) {
       await chromium.kill();
       chromium = await startChromium({ profile: chromium.profile });
@@ -158,7 +181,11 @@ test("ten kills in a row, with forty jobs of four keys: each arrives once and ea
   await assertOnce(ids, page);
   for (let key = 0; key < 4; key += 1) {
     const order = (await server.sink(`/api/sink/${key}/`)).map((entry) => Number(entry.body));
-    assert.deepEqual(order, [...order].sort((a, b) => a - b), `key ${key}`);
+    assert.deepEqual(
+      order,
+      [...order].sort((a, b) => a - b),
+      `key ${key}`,
+    );
   }
   await chromium.close();
 });
@@ -171,7 +198,8 @@ test("the browser finds its store corrupt and deletes it: the quarantine says so
   await chromium.kill();
   const folder = join(chromium.profile, "Default/IndexedDB");
   const [store] = readdirSync(folder).filter((name) => name.endsWith(".indexeddb.leveldb"));
-  for (const name of readdirSync(join(folder, store)).filter((name) => name.startsWith("MANIFEST"))) writeFileSync(join(folder, store, name), "garbage");
+  for (const name of readdirSync(join(folder, store)).filter((name) => name.startsWith("MANIFEST")))
+    writeFileSync(join(folder, store, name), "garbage");
   chromium = await startChromium({ profile: chromium.profile });
   page = await chromium.open(server.origin);
   assert.deepEqual(await page.evaluate(() => window.client.list()), []);

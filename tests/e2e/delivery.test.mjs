@@ -21,7 +21,14 @@ test("three notes, one with a photo, are stored offline and delivered once by a 
     const bytes = Uint8Array.from(atob(photo), (char) => char.charCodeAt(0));
     form.append("photo", new File([bytes], "sea.jpg", { type: "image/jpeg" }));
     await window.client.enqueue({ url: "/api/notes", method: "POST", body: form }, { queue: "notes" });
-    await window.client.enqueue(new Request("/api/notes", { method: "POST", body: JSON.stringify({ text: "third" }), headers: { "content-type": "application/json" } }), { queue: "notes" });
+    await window.client.enqueue(
+      new Request("/api/notes", {
+        method: "POST",
+        body: JSON.stringify({ text: "third" }),
+        headers: { "content-type": "application/json" },
+      }),
+      { queue: "notes" },
+    );
   }, photo.toString("base64"));
   await page.close();
   assert.equal((await w.server.notes()).length, 0);
@@ -95,7 +102,12 @@ test("while the server is down, tries follow the backoff: no storm of sync event
 test("syncNow answers when all was tried, not when the backoff is over; the status says when the next try is due", async () => {
   const page = await w.open({ config: { queues: { default: { backoff: { base: 10_000, max: 10_000, jitter: "equal" } } } } });
   await w.server.down(true);
-  const ids = await page.evaluate(() => client.enqueueAll([{ url: "/api/sink/1", body: "1" }, { url: "/api/sink/2", body: "2" }]));
+  const ids = await page.evaluate(() =>
+    client.enqueueAll([
+      { url: "/api/sink/1", body: "1" },
+      { url: "/api/sink/2", body: "2" },
+    ]),
+  );
   await until("a try of both", async () => (await w.list(page)).every((job) => job.unreachable >= 1));
   await until("rest", async () => !(await w.snapshot(page)).isRunning);
   const result = await page.evaluate(() => client.syncNow());
@@ -117,7 +129,11 @@ test("syncNow answers when all was tried, not when the backoff is over; the stat
 
 test("offline, nothing is tried and nothing spins; back online, it is sent at once", async () => {
   const page = await w.open();
-  const worker = await (await w.chromium.browser.waitForTarget((target) => target.type() === "service_worker" && target.url().startsWith(w.server.origin))).createCDPSession();
+  const worker = await (
+    await w.chromium.browser.waitForTarget(
+      (target) => target.type() === "service_worker" && target.url().startsWith(w.server.origin),
+    )
+  ).createCDPSession();
   const network = { latency: 0, downloadThroughput: -1, uploadThroughput: -1 };
   await worker.send("Network.enable");
   await worker.send("Network.emulateNetworkConditions", { offline: true, ...network });
@@ -161,10 +177,15 @@ test("a cold start without network, wasm from Cache Storage, takes over what an 
   const { server } = w;
   const cached = await page.evaluate(async () => {
     const names = await caches.keys();
-    const requests = await Promise.all(names.map(async (name) => (await (await caches.open(name)).keys()).map((request) => request.url)));
+    const requests = await Promise.all(
+      names.map(async (name) => (await (await caches.open(name)).keys()).map((request) => request.url)),
+    );
     return requests.flat();
   });
-  assert.ok(cached.some((url) => url.endsWith("/shearwater/worker.wasm")), cached.join());
+  assert.ok(
+    cached.some((url) => url.endsWith("/shearwater/worker.wasm")),
+    cached.join(),
+  );
   await server.faults([]);
   await server.release();
   await workers.sync(server.origin, "default");

@@ -40,9 +40,15 @@ test("setOwner with purge: what the next user queued since the first commit surv
   await setOwner(page, "A");
   const ofA = await w.enqueue(page, { url: "/api/sink/a", body: "of A" }, { notBefore: tomorrow() });
   let ofB;
-  await unanswered("set-owner-after", page, () => client.setOwner("B", { purge: true }), [], async (other) => {
-    ofB = await w.enqueue(other, { url: "/api/sink/b", body: "of B" }, { notBefore: tomorrow() });
-  });
+  await unanswered(
+    "set-owner-after",
+    page,
+    () => client.setOwner("B", { purge: true }),
+    [],
+    async (other) => {
+      ofB = await w.enqueue(other, { url: "/api/sink/b", body: "of B" }, { notBefore: tomorrow() });
+    },
+  );
   assert.deepEqual(await ids(page), [ofB], "an acknowledged job is listed");
   assert.equal(await retry(page, ofB), true);
   await w.becomes(page, ofB, "delivered");
@@ -66,18 +72,30 @@ test("clear: what was queued since the first commit survives the repetition", as
   const page = await open("clear-after");
   await w.enqueue(page, { url: "/api/sink/before", body: "before" }, { notBefore: tomorrow() });
   let since;
-  const cleared = await unanswered("clear-after", page, () => client.clear(), [], async (other) => {
-    since = await w.enqueue(other, { url: "/api/sink/since", body: "since" }, { notBefore: tomorrow() });
-  });
+  const cleared = await unanswered(
+    "clear-after",
+    page,
+    () => client.clear(),
+    [],
+    async (other) => {
+      since = await w.enqueue(other, { url: "/api/sink/since", body: "since" }, { notBefore: tomorrow() });
+    },
+  );
   assert.deepEqual([cleared, await ids(page)], [1, [since]]);
 });
 
 test("discard: the repetition says that it was done", async () => {
   const page = await open("discard-after");
   const id = await w.enqueue(page, { url: "/api/sink/x", body: "x" }, { notBefore: tomorrow() });
-  const discarded = await unanswered("discard-after", page, (id) => client.discard(id), [id], async (other) => {
-    assert.deepEqual(await ids(other), []);
-  });
+  const discarded = await unanswered(
+    "discard-after",
+    page,
+    (id) => client.discard(id),
+    [id],
+    async (other) => {
+      assert.deepEqual(await ids(other), []);
+    },
+  );
   assert.equal(discarded, true);
 });
 
@@ -88,7 +106,10 @@ test("edit: the repetition says that it was done, and the change goes out under 
   await w.becomes(page, id, "failed");
   // Handled, with the reply lost, until the page has repeated itself.
   const edited = await unanswered(
-    "edit-after", page, (id) => client.edit(id, { url: "/api/sink/edited", body: "edited" }), [id],
+    "edit-after",
+    page,
+    (id) => client.edit(id, { url: "/api/sink/edited", body: "edited" }),
+    [id],
     async () => until("the effect of the edit", async () => (await w.server.sink("/api/sink/edited")).length > 0),
     [{ path: "/api/sink/edited", action: { drop: "after" } }],
   );
@@ -108,9 +129,16 @@ test("retry: the repetition does not try the job once more", async () => {
   const id = await w.enqueue(page, { url: "/api/sink/x", body: "x" });
   await w.becomes(page, id, "failed");
   const sends = async () => (await w.server.arrivals("/api/sink")).length;
-  const retried = await unanswered("retry-after", page, (id) => client.retry(id), [id], async (other) => {
-    await until("the one retry", async () => (await sends()) === 2 && (await w.get(other, id)).state === "failed");
-  }, rules);
+  const retried = await unanswered(
+    "retry-after",
+    page,
+    (id) => client.retry(id),
+    [id],
+    async (other) => {
+      await until("the one retry", async () => (await sends()) === 2 && (await w.get(other, id)).state === "failed");
+    },
+    rules,
+  );
   await w.settled(page);
   assert.deepEqual([retried, await sends(), (await w.get(page, id)).state], [true, 2, "failed"]);
 });
@@ -128,15 +156,19 @@ const record = (page) =>
 
 /** Posts the last message of this operation among the first `count` again, as it was; returns the answer. */
 const repeat = (page, name, count) =>
-  page.evaluate(async (name, count) => {
-    const message = posted.slice(0, count).findLast(({ op }) => typeof op === "object" && name in op);
-    const { active } = await navigator.serviceWorker.ready;
-    return new Promise((resolve) => {
-      const { port1, port2 } = new MessageChannel();
-      port1.onmessage = ({ data }) => resolve(data.error ?? data.ok);
-      active.postMessage(message, [port2]);
-    });
-  }, name, count);
+  page.evaluate(
+    async (name, count) => {
+      const message = posted.slice(0, count).findLast(({ op }) => typeof op === "object" && name in op);
+      const { active } = await navigator.serviceWorker.ready;
+      return new Promise((resolve) => {
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = ({ data }) => resolve(data.error ?? data.ok);
+        active.postMessage(message, [port2]);
+      });
+    },
+    name,
+    count,
+  );
 
 const waiting = (page, name = "x") => w.enqueue(page, { url: `/api/sink/${name}`, body: name }, { notBefore: tomorrow() });
 /** As a client is told that connects now. */
@@ -152,11 +184,18 @@ const paused = (page) =>
 const operations = {
   async enqueue(page) {
     const id = await waiting(page);
-    return { answer: [id], since: () => page.evaluate((id) => client.discard(id), id), holds: async () => assert.deepEqual(await ids(page), []) };
+    return {
+      answer: [id],
+      since: () => page.evaluate((id) => client.discard(id), id),
+      holds: async () => assert.deepEqual(await ids(page), []),
+    };
   },
   async discard(page) {
     const id = await waiting(page);
-    return { answer: await page.evaluate((id) => client.discard(id), id), holds: async () => assert.deepEqual(await ids(page), []) };
+    return {
+      answer: await page.evaluate((id) => client.discard(id), id),
+      holds: async () => assert.deepEqual(await ids(page), []),
+    };
   },
   async edit(page) {
     const id = await waiting(page);
@@ -168,15 +207,27 @@ const operations = {
     await waiting(page);
     const answer = await page.evaluate(() => client.clear());
     let other;
-    return { answer, since: async () => (other = await waiting(page, "other")), holds: async () => assert.deepEqual(await ids(page), [other]) };
+    return {
+      answer,
+      since: async () => (other = await waiting(page, "other")),
+      holds: async () => assert.deepEqual(await ids(page), [other]),
+    };
   },
   async pause(page) {
     await page.evaluate(() => client.pause());
-    return { answer: null, since: () => page.evaluate(() => client.resume()), holds: async () => assert.equal(await paused(page), false) };
+    return {
+      answer: null,
+      since: () => page.evaluate(() => client.resume()),
+      holds: async () => assert.equal(await paused(page), false),
+    };
   },
   async resume(page) {
     await page.evaluate(async () => (await client.pause(), client.resume()));
-    return { answer: null, since: () => page.evaluate(() => client.pause()), holds: async () => assert.equal(await paused(page), true) };
+    return {
+      answer: null,
+      since: () => page.evaluate(() => client.pause()),
+      holds: async () => assert.equal(await paused(page), true),
+    };
   },
   async retry(page) {
     await w.server.faults([{ path: "/api/sink", action: { status: 422 } }]);

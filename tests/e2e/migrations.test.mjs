@@ -1,7 +1,7 @@
 // Databases as earlier releases left them, one for each version of the schema: opened, read, delivered.
 
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import test, { after } from "node:test";
 
@@ -35,7 +35,9 @@ const restore = (page, dump) =>
         transaction.objectStore(name).put(bytes, ...(keyPath === null ? [key] : []));
       }
     }
-    await new Promise((resolve, reject) => ((transaction.oncomplete = resolve), (transaction.onabort = () => reject(transaction.error))));
+    await new Promise(
+      (resolve, reject) => ((transaction.oncomplete = resolve), (transaction.onabort = () => reject(transaction.error))),
+    );
     database.close();
   }, dump);
 
@@ -65,11 +67,17 @@ for (const name of goldens) {
       const sink = await server.sink();
       return sink.length >= waited.length && sink;
     });
-    assert.deepEqual(sink.map(({ idempotencyKey }) => idempotencyKey).sort(), waited.map(({ idempotencyKey }) => idempotencyKey).sort());
+    assert.deepEqual(
+      sink.map(({ idempotencyKey }) => idempotencyKey).sort(),
+      waited.map(({ idempotencyKey }) => idempotencyKey).sort(),
+    );
     const bodies = Object.fromEntries(sink.map(({ path, body }) => [path.split("/").at(-1), body]));
     assert.deepEqual([bodies.json, bodies.second], ['{"a":[1,null]}', "second"]);
     for (const { path, body } of sink.filter(({ path }) => path.includes("/pack/"))) assert.equal(body, path.split("/").at(-1));
-    assert.ok(sink.findIndex(({ path }) => path.endsWith("json")) < sink.findIndex(({ path }) => path.endsWith("second")), "the order of their key");
+    assert.ok(
+      sink.findIndex(({ path }) => path.endsWith("json")) < sink.findIndex(({ path }) => path.endsWith("second")),
+      "the order of their key",
+    );
     const left = await until("their outcomes", async () => {
       const left = await page.evaluate(() => window.client.list());
       return left.length <= 3 && left;

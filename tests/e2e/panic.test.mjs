@@ -31,7 +31,9 @@ test("a panic is answered with a typed error, and the next call works", async ()
 test("jobs in hand at a panic are taken back and delivered, each once, without another wake", async () => {
   const page = await w.open();
   await w.server.faults([{ path: "/api/sink", action: { hold: true, drop: "before" }, times: 6 }]);
-  const ids = await page.evaluate(() => client.enqueueAll(Array.from({ length: 15 }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` }))));
+  const ids = await page.evaluate(() =>
+    client.enqueueAll(Array.from({ length: 15 }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` }))),
+  );
   await until("six in flight", async () => (await w.server.stats()).held === 6);
   await panic(page);
   await w.server.release();
@@ -64,5 +66,8 @@ test("panic after panic: the queue stays sound", async () => {
     await panic(page);
     await w.becomes(page, id, "delivered");
   }
-  assert.deepEqual((await w.server.sink()).map((entry) => entry.body), ["0", "1", "2", "3", "4", "5", "6", "7"]);
+  assert.deepEqual(
+    (await w.server.sink()).map((entry) => entry.body),
+    ["0", "1", "2", "3", "4", "5", "6", "7"],
+  );
 });

@@ -24,7 +24,11 @@ test("4,000 calls of enqueue that are not awaited, with two seconds' patience: n
     };
     const calls = Array.from({ length: 4_000 }, (_, at) => client.enqueue({ url: `/api/sink/${at}`, body: `${at}` }));
     const outcomes = await Promise.allSettled(calls);
-    return { ids: outcomes.map(({ value }) => value), refused: outcomes.filter(({ reason }) => reason).map(({ reason }) => reason.code), posts };
+    return {
+      ids: outcomes.map(({ value }) => value),
+      refused: outcomes.filter(({ reason }) => reason).map(({ reason }) => reason.code),
+      posts,
+    };
   });
   assert.deepEqual([refused.length, [...new Set(refused)]], [0, []]);
   assert.equal(new Set(ids).size, 4_000);
@@ -84,7 +88,8 @@ test("cancel in one tab of what another tab's call set off; the other jobs in fl
   const ids = await one.evaluate(() => client.enqueueAll([0, 1, 2].map((at) => ({ url: `/api/sink/${at}`, body: `${at}` }))));
   await held(3);
   assert.equal(await cancel(two, ids[1]), true);
-  for (const page of [one, two]) await until("the job as cancelled", async () => (await w.get(page, ids[1])).error?.kind === "cancelled");
+  for (const page of [one, two])
+    await until("the job as cancelled", async () => (await w.get(page, ids[1])).error?.kind === "cancelled");
   await w.server.faults([]);
   await w.server.release();
   for (const at of [0, 2]) await w.becomes(one, ids[at], "delivered");
@@ -122,9 +127,17 @@ test("a pause of a queue that is known by its one job can be taken back when the
 });
 
 test("what the server replied to a delivered job is in the event, the hook, get() and watch(), where the queue asks for it", async () => {
-  const config = { queues: { default: { response: { headers: ["X-Ref", "Location", "X-Absent"], body: true } }, plain: {}, heads: { response: { headers: ["x-ref"] } } } };
+  const config = {
+    queues: {
+      default: { response: { headers: ["X-Ref", "Location", "X-Absent"], body: true } },
+      plain: {},
+      heads: { response: { headers: ["x-ref"] } },
+    },
+  };
   const page = await w.open({ options: { worker: script(config, { delivered: "" }) } });
-  await w.server.faults([{ path: "/api/sink", action: { headers: { "x-ref": "42", location: "/api/sink/17", "set-cookie": "private=1" } } }]);
+  await w.server.faults([
+    { path: "/api/sink", action: { headers: { "x-ref": "42", location: "/api/sink/17", "set-cookie": "private=1" } } },
+  ]);
   await page.evaluate(() => {
     window.events = [];
     client.on("delivered", (job) => events.push(job));
@@ -133,7 +146,10 @@ test("what the server replied to a delivered job is in the event, the hook, get(
   const watched = {};
   for (const queue of ["default", "plain", "heads"]) {
     ids[queue] = await w.enqueue(page, { url: `/api/sink/${queue}`, body: "x" }, { queue });
-    watched[queue] = page.evaluate((id) => new Promise((resolve) => client.watch(id, (job) => job?.state === "delivered" && resolve(job))), ids[queue]);
+    watched[queue] = page.evaluate(
+      (id) => new Promise((resolve) => client.watch(id, (job) => job?.state === "delivered" && resolve(job))),
+      ids[queue],
+    );
   }
   for (const [queue, id] of Object.entries(ids)) {
     await w.becomes(page, id, "delivered");
@@ -147,7 +163,10 @@ test("what the server replied to a delivered job is in the event, the hook, get(
       }
       assert.equal(response.status, 200);
       const headers = new Headers(response.headers);
-      assert.deepEqual(Object.fromEntries(headers), queue === "default" ? { "x-ref": "42", location: "/api/sink/17" } : { "x-ref": "42" });
+      assert.deepEqual(
+        Object.fromEntries(headers),
+        queue === "default" ? { "x-ref": "42", location: "/api/sink/17" } : { "x-ref": "42" },
+      );
       if (queue === "default") assert.ok("arrival" in JSON.parse(response.body), response.body);
       else assert.equal(response.body, undefined);
     }
@@ -161,7 +180,11 @@ test("a reply's body is kept up to 64 KiB, and holds nothing up", async () => {
     { path: "/api/sink/stalled", action: { status: 200, body: "begin ", stall: true } },
     { path: "/api/sink/empty", action: { status: 204 } },
   ]);
-  for (const [path, least, most] of [["long", 6, 65_536], ["stalled", 0, 6], ["empty", 0, 0]]) {
+  for (const [path, least, most] of [
+    ["long", 6, 65_536],
+    ["stalled", 0, 6],
+    ["empty", 0, 0],
+  ]) {
     const job = await w.becomes(page, await w.enqueue(page, { url: `/api/sink/${path}`, body: "x" }), "delivered");
     const body = job.response.body ?? "";
     assert.ok(body.length >= least && body.length <= most, `${path}: ${body.length}`);
@@ -172,7 +195,8 @@ test("a reply's body is kept up to 64 KiB, and holds nothing up", async () => {
 
 test("the delivered hook that throws changes nothing about the delivery", async () => {
   const page = await w.open({ options: { worker: script({}, { delivered: "throws" }) } });
-  for (const path of ["a", "b"]) await w.becomes(page, await w.enqueue(page, { url: `/api/sink/${path}`, body: "x" }), "delivered");
+  for (const path of ["a", "b"])
+    await w.becomes(page, await w.enqueue(page, { url: `/api/sink/${path}`, body: "x" }), "delivered");
   assert.equal((await w.server.sink()).length, 2);
 });
 
@@ -188,32 +212,52 @@ test("an idempotency key among the headers is the job's key", async () => {
 });
 
 test("watch() of a job that was given back to a closed origin does not stay at syncing", async () => {
-  const page = await w.open({ config: { breakerThreshold: 1, queues: { default: { backoff: { base: 600_000, max: 600_000, jitter: "equal" } } } } });
+  const page = await w.open({
+    config: { breakerThreshold: 1, queues: { default: { backoff: { base: 600_000, max: 600_000, jitter: "equal" } } } },
+  });
   // The first closes the origin while five others are on their way, and more are claimed.
-  await w.server.faults([{ path: "/api/sink", times: 1, skip: 5, action: { status: 503 } }, { path: "/api/sink", action: { hold: true, status: 503 } }]);
+  await w.server.faults([
+    { path: "/api/sink", times: 1, skip: 5, action: { status: 503 } },
+    { path: "/api/sink", action: { hold: true, status: 503 } },
+  ]);
   const ids = await page.evaluate(async () => {
     await client.pause();
     const ids = await client.enqueueAll(Array.from({ length: 30 }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` })));
     window.seen = {};
     window.claimed = new Set();
-    for (const id of ids) client.watch(id, (job) => {
-      seen[id] = job?.state;
-      if (job?.state === "syncing") claimed.add(id);
-    });
+    for (const id of ids)
+      client.watch(id, (job) => {
+        seen[id] = job?.state;
+        if (job?.state === "syncing") claimed.add(id);
+      });
     await client.resume();
     return ids;
   });
-  await until("a closed origin", async () => (await page.evaluate(() => client.metrics())).origins.some((origin) => origin.closures > 0));
-  await until("what was not sent to be given back", async () => (await page.evaluate(() => rows("jobs"))).filter((row) => row.state === "syncing").length === (await w.server.stats()).held);
-  assert.ok((await page.evaluate(() => claimed.size)) > (await w.server.arrivals("/api/sink")).length, "some were claimed and not sent");
+  await until("a closed origin", async () =>
+    (await page.evaluate(() => client.metrics())).origins.some((origin) => origin.closures > 0),
+  );
+  await until(
+    "what was not sent to be given back",
+    async () =>
+      (await page.evaluate(() => rows("jobs"))).filter((row) => row.state === "syncing").length ===
+      (await w.server.stats()).held,
+  );
+  assert.ok(
+    (await page.evaluate(() => claimed.size)) > (await w.server.arrivals("/api/sink")).length,
+    "some were claimed and not sent",
+  );
   await w.server.release();
   await until("rest", async () => !(await w.snapshot(page)).isRunning);
   const stored = Object.fromEntries((await w.list(page)).map((job) => [job.id, job.state]));
   assert.deepEqual([...new Set(Object.values(stored))], ["pending"]);
-  await until("what is watched to be as what is stored", async () => {
-    const seen = await page.evaluate(() => seen);
-    const wrong = ids.filter((id) => (seen[id] ?? "pending") !== stored[id]).map((id) => seen[id]);
-    if (wrong.length > 0) throw new Error(`${wrong.length} are shown as ${[...new Set(wrong)]}`);
-    return true;
-  }, 15_000);
+  await until(
+    "what is watched to be as what is stored",
+    async () => {
+      const seen = await page.evaluate(() => seen);
+      const wrong = ids.filter((id) => (seen[id] ?? "pending") !== stored[id]).map((id) => seen[id]);
+      if (wrong.length > 0) throw new Error(`${wrong.length} are shown as ${[...new Set(wrong)]}`);
+      return true;
+    },
+    15_000,
+  );
 });

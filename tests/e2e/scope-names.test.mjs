@@ -18,7 +18,10 @@ for (const folder of ["", "a/", "b/", "c/"]) {
   mkdirSync(join(site, folder), { recursive: true });
   put(`${folder}index.html`, html);
   const auth = `shearwater.on("auth", () => ({ "x-app": "${folder || "root"}" }));`;
-  put(`${folder}sw.js`, `importScripts("/shearwater/worker.js"); shearwater.start(); ${auth} self.addEventListener("install", () => self.skipWaiting());`);
+  put(
+    `${folder}sw.js`,
+    `importScripts("/shearwater/worker.js"); shearwater.start(); ${auth} self.addEventListener("install", () => self.skipWaiting());`,
+  );
   // What a release before the rule was: the same name everywhere.
   put(`${folder}old.js`, `importScripts("/shearwater/worker.js"); shearwater.start({ name: "shearwater" }); ${auth}`);
 }
@@ -41,21 +44,34 @@ async function open(folder, { worker = "sw.js", held = true } = {}) {
   const page = await chromium.browser.newPage();
   await page.goto(`${server.origin}/${folder}index.html`);
   await page.waitForFunction("window.ready");
-  await page.evaluate(async (worker, held) => {
-    window.client = await window.connect({ worker });
-    if (held) await client.pause();
-  }, `/${folder}${worker}`, held);
+  await page.evaluate(
+    async (worker, held) => {
+      window.client = await window.connect({ worker });
+      if (held) await client.pause();
+    },
+    `/${folder}${worker}`,
+    held,
+  );
   return page;
 }
 const enqueue = (page, path) => page.evaluate((path) => client.enqueue({ url: `/api/sink/${path}`, body: "x" }), path);
 const urls = (page) => page.evaluate(async () => (await client.list()).map(({ url }) => new URL(url).pathname));
-const databases = (page) => page.evaluate(async () => (await indexedDB.databases()).map(({ name }) => name).filter((name) => !name.includes(":")).sort());
+const databases = (page) =>
+  page.evaluate(async () =>
+    (await indexedDB.databases())
+      .map(({ name }) => name)
+      .filter((name) => !name.includes(":"))
+      .sort(),
+  );
 
 /** What the old release left behind: its database, in use, and its cache. */
 async function olden(folder) {
   const page = await open(folder, { worker: "old.js" });
   await enqueue(page, `of/${folder}`);
-  await page.evaluate(async (name) => void (await caches.open(name)), `shearwater ${server.origin}/${folder} ${"0".repeat(64)}`);
+  await page.evaluate(
+    async (name) => void (await caches.open(name)),
+    `shearwater ${server.origin}/${folder} ${"0".repeat(64)}`,
+  );
   await (await chromium.workers(page)).stop();
   return page;
 }
@@ -79,7 +95,10 @@ test("two apps without names share neither database nor jobs nor credentials", a
   for (const page of [a, b]) await page.evaluate(() => client.resume());
   await until("both", async () => (await server.sink()).length === 2);
   const arrivals = await server.arrivals("/api/sink");
-  assert.deepEqual(arrivals.map(({ path, headers }) => [path, headers["x-app"]]).sort(), [["/api/sink/of/a", "a/"], ["/api/sink/of/b", "b/"]]);
+  assert.deepEqual(arrivals.map(({ path, headers }) => [path, headers["x-app"]]).sort(), [
+    ["/api/sink/of/a", "a/"],
+    ["/api/sink/of/b", "b/"],
+  ]);
 });
 
 test("the app at the root keeps the name that it had", async () => {
@@ -98,7 +117,10 @@ test("an app in a folder goes on with what an older release of it stored, at eve
   await (await chromium.workers(page)).stop();
   await enqueue(page, "later");
   assert.deepEqual(await urls(page), ["/api/sink/of/a/", "/api/sink/later"]);
-  assert.deepEqual((await databases(page)).filter((name) => name.includes("/a/")), []);
+  assert.deepEqual(
+    (await databases(page)).filter((name) => name.includes("/a/")),
+    [],
+  );
 });
 
 test("an app in a folder takes nothing of the app at the root", async () => {

@@ -44,10 +44,22 @@ async function visit(path = "/") {
 }
 
 const connect = (page, options = {}) =>
-  page.evaluate((options) => window.connect(options).then((client) => ((window.client = client), null), ({ code, message }) => ({ code, message })), options);
+  page.evaluate(
+    (options) =>
+      window.connect(options).then(
+        (client) => ((window.client = client), null),
+        ({ code, message }) => ({ code, message }),
+      ),
+    options,
+  );
 
 const enqueue = (page) =>
-  page.evaluate(() => client.enqueue({ url: "/api/sink/x", body: "x" }).then(() => null, ({ code, message }) => ({ code, message })));
+  page.evaluate(() =>
+    client.enqueue({ url: "/api/sink/x", body: "x" }).then(
+      () => null,
+      ({ code, message }) => ({ code, message }),
+    ),
+  );
 
 /** Runs `act` while the worker is stopped, and its wasm cannot be had from the network. */
 async function stopped(page, act) {
@@ -62,7 +74,8 @@ async function stopped(page, act) {
 const deleteCaches = (page) => page.evaluate(async () => Promise.all((await caches.keys()).map((name) => caches.delete(name))));
 const cached = (page, part) =>
   page.evaluate(async (part) => {
-    for (const name of await caches.keys()) for (const { url } of await (await caches.open(name)).keys()) if (url.includes(part)) return url;
+    for (const name of await caches.keys())
+      for (const { url } of await (await caches.open(name)).keys()) if (url.includes(part)) return url;
     return null;
   }, part);
 
@@ -105,7 +118,10 @@ test("a server that has another release's worker.wasm by now takes nothing from 
   const page = await visit();
   await connect(page);
   await stopped(page, () => deleteCaches(page));
-  proxy.rule("/shearwater/worker.wasm", { body: new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]), headers: { "content-type": "application/wasm" } });
+  proxy.rule("/shearwater/worker.wasm", {
+    body: new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]),
+    headers: { "content-type": "application/wasm" },
+  });
   assert.equal(await enqueue(page), null);
 });
 
@@ -134,7 +150,9 @@ test("the worker is registered while page.wasm is on its way, and installs meanw
   proxy.rule("/shearwater/page.wasm", { until: new Promise((resolve) => (go = resolve)) });
   const page = await visit();
   const connecting = connect(page);
-  await until("the worker to be installed", async () => page.evaluate(async () => (await navigator.serviceWorker.getRegistration())?.active?.state === "activated"));
+  await until("the worker to be installed", async () =>
+    page.evaluate(async () => (await navigator.serviceWorker.getRegistration())?.active?.state === "activated"),
+  );
   go();
   assert.equal(await connecting, null);
 });
@@ -146,7 +164,10 @@ test("a warm connect() asks the server for neither page.wasm, worker.wasm nor th
   const page = await visit();
   proxy.seen.length = 0;
   assert.equal(await connect(page), null);
-  assert.deepEqual(proxy.seen.filter((path) => /wasm|sw\.js/.test(path)), []);
+  assert.deepEqual(
+    proxy.seen.filter((path) => /wasm|sw\.js/.test(path)),
+    [],
+  );
 });
 
 test("a database that nobody may delete does not hold up the start for ever", async () => {

@@ -10,7 +10,15 @@ import { world } from "./harness/world.mjs";
 const w = world();
 
 const many = (page, count, options) =>
-  page.evaluate((count, options) => client.enqueueAll(Array.from({ length: count }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` })), options), count, options);
+  page.evaluate(
+    (count, options) =>
+      client.enqueueAll(
+        Array.from({ length: count }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` })),
+        options,
+      ),
+    count,
+    options,
+  );
 const accepted = async () => (await w.server.sink()).map((entry) => entry.idempotencyKey).sort();
 const works = async (page, path = "later") => {
   const id = await w.enqueue(page, { url: `/api/sink/${path}`, body: "x" });
@@ -49,7 +57,10 @@ test("the database is deleted while jobs are being sent: each is sent once, the 
   await page.evaluate(deleteDatabase);
   await w.server.release();
   const id = await works(page);
-  await until("the end of all sends", async () => (await w.server.stats()).inFlight === 0 && !(await w.snapshot(page)).isRunning);
+  await until(
+    "the end of all sends",
+    async () => (await w.server.stats()).inFlight === 0 && !(await w.snapshot(page)).isRunning,
+  );
   const arrivals = (await w.server.arrivals("/api/sink")).map((arrival) => arrival.idempotencyKey);
   assert.equal(new Set(arrivals).size, arrivals.length, "none twice");
   assert.ok(arrivals.every((key) => [...ids, id].includes(key)));
@@ -73,7 +84,19 @@ test("a later version of the database: this worker refuses with a typed error, h
         opening.onblocked = () => reject(new Error("blocked"));
       }),
   );
-  for (const [method, ...args] of [["enqueue", { url: "/api/sink/x", body: "x" }], ["enqueueAll", [{ url: "/api/sink/x" }]], ["list"], ["get", ids[0]], ["resume"], ["metrics"], ["repair"], ["compact"], ["setOwner", "A"], ["exportFailed"], ["discard", ids[0]]]) {
+  for (const [method, ...args] of [
+    ["enqueue", { url: "/api/sink/x", body: "x" }],
+    ["enqueueAll", [{ url: "/api/sink/x" }]],
+    ["list"],
+    ["get", ids[0]],
+    ["resume"],
+    ["metrics"],
+    ["repair"],
+    ["compact"],
+    ["setOwner", "A"],
+    ["exportFailed"],
+    ["discard", ids[0]],
+  ]) {
     const { code, message, resolved } = await w.refused(page, method, ...args);
     assert.equal(code, "storage-unavailable", `${method}: ${JSON.stringify(resolved)}`);
     assert.ok(message.length > 20);
@@ -86,7 +109,15 @@ test("a later version of the database: this worker refuses with a typed error, h
   const other = await w.chromium.browser.newPage();
   await other.goto(w.server.origin);
   await other.waitForFunction("window.ready");
-  assert.equal(await other.evaluate(() => connect({ timeout: 20_000 }).then(() => "connected", ({ code }) => code)), "storage-unavailable");
+  assert.equal(
+    await other.evaluate(() =>
+      connect({ timeout: 20_000 }).then(
+        () => "connected",
+        ({ code }) => code,
+      ),
+    ),
+    "storage-unavailable",
+  );
   const stored = await page.evaluate(() => keys("jobs"));
   assert.deepEqual(stored.sort(), [...ids].sort());
   assert.equal((await w.server.arrivals("/api/sink")).length, 0);
@@ -111,7 +142,10 @@ test("an upgrade by another while jobs are being sent does not wait for us; thei
   assert.equal(code, "storage-unavailable");
   // A worker of that version would find them as they were: leased, to be sent again under their keys.
   const rows = await page.evaluate(() => window.rows("jobs"));
-  assert.deepEqual(rows.map(({ id, state, idempotencyKey }) => [id, state, idempotencyKey]).sort(), ids.map((id) => [id, "syncing", id]).sort());
+  assert.deepEqual(
+    rows.map(({ id, state, idempotencyKey }) => [id, state, idempotencyKey]).sort(),
+    ids.map((id) => [id, "syncing", id]).sort(),
+  );
 });
 
 test("all site data is cleared under an open page: no hang, a typed error or a clean start, and after a reload it works", async () => {
@@ -144,16 +178,33 @@ test("quota exceeded in the middle of enqueueAll: none of it is stored, and a sm
       for (let from = 0; from < bytes.length; from += 60_000) crypto.getRandomValues(bytes.subarray(from, from + 60_000));
       return new Blob([bytes]);
     };
-    const answer = (promise) => promise.then((ids) => ({ ids }), ({ name, code }) => ({ name, code }));
+    const answer = (promise) =>
+      promise.then(
+        (ids) => ({ ids }),
+        ({ name, code }) => ({ name, code }),
+      );
     return [
-      await answer(client.enqueueAll(Array.from({ length: 12 }, (_, at) => ({ url: `/api/sink/large/${at}`, body: bytes() })), { key: "line" })),
-      await answer(client.enqueueAll(Array.from({ length: 3 }, (_, at) => ({ url: `/api/sink/small/${at}`, body: "x" })), { key: "line" })),
+      await answer(
+        client.enqueueAll(
+          Array.from({ length: 12 }, (_, at) => ({ url: `/api/sink/large/${at}`, body: bytes() })),
+          { key: "line" },
+        ),
+      ),
+      await answer(
+        client.enqueueAll(
+          Array.from({ length: 3 }, (_, at) => ({ url: `/api/sink/small/${at}`, body: "x" })),
+          { key: "line" },
+        ),
+      ),
     ];
   });
   assert.deepEqual(answers[0], { name: "ShearwaterError", code: "quota-exceeded" });
   assert.equal(answers[1].ids?.length, 3, JSON.stringify(answers[1]));
   const ids = [before, ...answers[1].ids];
-  assert.deepEqual((await w.list(page)).map((job) => job.id), ids);
+  assert.deepEqual(
+    (await w.list(page)).map((job) => job.id),
+    ids,
+  );
   // The three share a record.
   assert.deepEqual((await page.evaluate(() => keys("bodies"))).sort(), [before, `left ${ids[1]}`, `pack ${ids[1]}`].sort());
   assert.equal((await w.snapshot(page)).pending, 4);
@@ -184,7 +235,11 @@ for (const [store, garble] of [
     await works(page);
     const report = await page.evaluate(() => client.repair());
     const { quarantine } = await page.evaluate(() => client.metrics());
-    if (store === "jobs" || store === "meta") assert.deepEqual(quarantine.map((row) => row.store), [store]);
+    if (store === "jobs" || store === "meta")
+      assert.deepEqual(
+        quarantine.map((row) => row.store),
+        [store],
+      );
     if (store === "jobs") assert.equal(await w.get(page, ids[0]), null);
     if (store === "bodies") {
       // What is not the body is not sent as the body: the job is kept for a person.

@@ -21,17 +21,28 @@ test("a full disk refuses the enqueue with quota-exceeded; what was stored befor
     for (let at = 0; at < 12; at += 1) {
       const bytes = new Uint8Array(600_000);
       for (let from = 0; from < bytes.length; from += 60_000) crypto.getRandomValues(bytes.subarray(from, from + 60_000));
-      outcomes.push(await client.enqueue({ url: `/api/sink/${at}`, body: new Blob([bytes]) }).then((id) => ({ id }), ({ code }) => ({ code })));
+      outcomes.push(
+        await client.enqueue({ url: `/api/sink/${at}`, body: new Blob([bytes]) }).then(
+          (id) => ({ id }),
+          ({ code }) => ({ code }),
+        ),
+      );
     }
     return outcomes;
   });
   const stored = outcomes.filter((outcome) => outcome.id);
   const refused = outcomes.filter((outcome) => outcome.code);
   assert.ok(refused.length > 0, "the quota was not reached");
-  assert.ok(refused.every((outcome) => outcome.code === "quota-exceeded"), JSON.stringify(refused));
+  assert.ok(
+    refused.every((outcome) => outcome.code === "quota-exceeded"),
+    JSON.stringify(refused),
+  );
   const { pending } = await w.snapshot(page);
   assert.equal(pending, stored.length + 1);
-  assert.deepEqual((await w.list(page)).map((job) => job.id), [small, ...stored.map((outcome) => outcome.id)]);
+  assert.deepEqual(
+    (await w.list(page)).map((job) => job.id),
+    [small, ...stored.map((outcome) => outcome.id)],
+  );
   await page.evaluate(() => client.resume());
   await w.settled(page);
   const sink = await w.server.sink();
@@ -51,7 +62,10 @@ async function fullDisk() {
         const body = new Uint8Array(size);
         for (let from = 0; from < size; from += 60_000) crypto.getRandomValues(body.subarray(from, from + 60_000));
         const request = { url: `/api/sink/${taken.length}`, method: "POST", body: size ? body : null };
-        const outcome = await client.enqueue(request).then((id) => ({ id }), ({ code }) => ({ code }));
+        const outcome = await client.enqueue(request).then(
+          (id) => ({ id }),
+          ({ code }) => ({ code }),
+        );
         if (outcome.code && outcome.code !== "quota-exceeded") throw new Error(outcome.code);
         if (!outcome.id) break;
         taken.push(outcome.id);
@@ -127,7 +141,11 @@ test("somebody else's upgrade or deletion does not wait for us, and the store co
 test("bodies are stored apart: a listing of large jobs loads none of them, and delivery leaves none behind", async () => {
   const page = await w.open();
   await page.evaluate(() => client.pause());
-  await page.evaluate(() => client.enqueueAll(Array.from({ length: 20 }, (_, at) => ({ url: `/api/sink/${at}`, body: new Blob([new Uint8Array(200_000)]) }))));
+  await page.evaluate(() =>
+    client.enqueueAll(
+      Array.from({ length: 20 }, (_, at) => ({ url: `/api/sink/${at}`, body: new Blob([new Uint8Array(200_000)]) })),
+    ),
+  );
   const rows = await page.evaluate(readAll, "jobs");
   assert.ok(rows.every((row) => JSON.stringify(row).length < 1_500));
   assert.equal((await page.evaluate(readAll, "bodies")).length, 20);

@@ -12,11 +12,16 @@ import { world } from "./harness/world.mjs";
 const w = world();
 
 /** Removes a killed browser's profile; its other processes may still be writing their last. */
-const forget = (chromium) => until("an empty profile", () => (rmSync(chromium.profile, { recursive: true, force: true }), true), 10_000).catch(() => {});
+const forget = (chromium) =>
+  until("an empty profile", () => (rmSync(chromium.profile, { recursive: true, force: true }), true), 10_000).catch(() => {});
 
 const backoff = (base, max = base) => ({ queues: { default: { backoff: { base, max, jitter: "equal" } } } });
 const many = (page, count, path = "/api/sink") =>
-  page.evaluate((count, path) => client.enqueueAll(Array.from({ length: count }, (_, at) => ({ url: `${path}/${at}`, body: `${at}` }))), count, path);
+  page.evaluate(
+    (count, path) => client.enqueueAll(Array.from({ length: count }, (_, at) => ({ url: `${path}/${at}`, body: `${at}` }))),
+    count,
+    path,
+  );
 const arrived = (path = "/api/sink") => w.server.arrivals(path);
 const troubled = async (page) => (await page.evaluate(() => client.metrics())).origins;
 /** Each job was accepted once. */
@@ -44,7 +49,10 @@ test("RateLimit with nothing left pauses the origin for its t, whatever wakes th
     // From the reply on, which was after the arrival.
     for (const arrival of after) assert.ok(arrival.atMs - asked.atMs >= 2_000, `${arrival.atMs - asked.atMs} ms`);
     const [one] = await other.arrivals("/api/sink");
-    assert.ok(one.atMs - asked.atMs < 2_000 || after.every((arrival) => arrival.atMs > one.atMs), "another origin does not wait");
+    assert.ok(
+      one.atMs - asked.atMs < 2_000 || after.every((arrival) => arrival.atMs > one.atMs),
+      "another origin does not wait",
+    );
   } finally {
     await other.stop();
   }
@@ -52,15 +60,28 @@ test("RateLimit with nothing left pauses the origin for its t, whatever wakes th
 
 test("something left in RateLimit, or nonsense, pauses nothing", async () => {
   const page = await w.open();
-  for (const [at, value] of ['"default";r=1;t=600', '"default";r=0', "r=zero;t=600", ";;=,", "limit=1, remaining=5, reset=600"].entries()) {
+  for (const [at, value] of [
+    '"default";r=1;t=600',
+    '"default";r=0',
+    "r=zero;t=600",
+    ";;=,",
+    "limit=1, remaining=5, reset=600",
+  ].entries()) {
     await w.server.faults([{ path: "/api/sink", action: { headers: { ratelimit: value } } }]);
-    for (const part of ["a", "b"]) await w.becomes(page, await w.enqueue(page, { url: `/api/sink/${at}/${part}`, body: "x" }), "delivered");
+    for (const part of ["a", "b"])
+      await w.becomes(page, await w.enqueue(page, { url: `/api/sink/${at}/${part}`, body: "x" }), "delivered");
   }
 });
 
 test("Retry-After outranks RateLimit: the job waits for its own, the origin does not for the other", async () => {
   const page = await w.open({ config: backoff(5, 20) });
-  await w.server.faults([{ path: "/api/sink/first", action: { status: 429, headers: { "retry-after": "1", ratelimit: '"default";r=0;t=3600' } }, times: 1 }]);
+  await w.server.faults([
+    {
+      path: "/api/sink/first",
+      action: { status: 429, headers: { "retry-after": "1", ratelimit: '"default";r=0;t=3600' } },
+      times: 1,
+    },
+  ]);
   const first = await w.enqueue(page, { url: "/api/sink/first", body: "x" });
   const job = await until("an attempt", async () => {
     const job = await w.get(page, first);
@@ -96,8 +117,15 @@ for (const concurrency of [1, 6]) {
       assert.ok(burst >= 5 && burst <= (concurrency === 1 ? 7 : 18), `${burst} before it was closed: ${gaps}`);
       const probes = seen.slice(burst);
       assert.ok(probes.length >= 2 && probes.length <= 6, `${probes.length} probes: ${gaps}`);
-      assert.equal(new Set(probes.map((probe) => probe.idempotencyKey)).size, probes.length, "the probes are of different jobs");
-      assert.deepEqual((await troubled(page)).map((origin) => origin.origin), [w.server.origin]);
+      assert.equal(
+        new Set(probes.map((probe) => probe.idempotencyKey)).size,
+        probes.length,
+        "the probes are of different jobs",
+      );
+      assert.deepEqual(
+        (await troubled(page)).map((origin) => origin.origin),
+        [w.server.origin],
+      );
       await w.server.faults([]);
       await acceptedOnce(ids);
       await until("a well origin", async () => (await troubled(page)).every((origin) => origin.closures === 0));
@@ -112,7 +140,10 @@ test("while one probe is held, no other goes, for any wake", async () => {
   const page = await w.open({ config: backoff(50) });
   await w.server.faults([{ path: "/api/sink", action: { status: 503 } }]);
   const ids = await many(page, 20);
-  await until("a closed origin", async () => (await troubled(page)).some((origin) => origin.closures > 0) && (await w.server.stats()).inFlight === 0);
+  await until(
+    "a closed origin",
+    async () => (await troubled(page)).some((origin) => origin.closures > 0) && (await w.server.stats()).inFlight === 0,
+  );
   await w.server.faults([{ path: "/api/sink", action: { hold: true } }]);
   await until("a held probe", async () => (await w.server.stats()).held === 1);
   const before = (await arrived()).length;
@@ -132,7 +163,12 @@ test("while one probe is held, no other goes, for any wake", async () => {
 test("an outage uses up nobody's attempts: thirty jobs of three attempts outlive it", async () => {
   const page = await w.open({ config: backoff(10, 20) });
   await w.server.faults([{ path: "/api/sink", action: { status: 503 } }]);
-  const ids = await page.evaluate(() => client.enqueueAll(Array.from({ length: 30 }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` })), { maxAttempts: 3 }));
+  const ids = await page.evaluate(() =>
+    client.enqueueAll(
+      Array.from({ length: 30 }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` })),
+      { maxAttempts: 3 },
+    ),
+  );
   await until("twenty arrivals", async () => (await arrived()).length >= 20);
   await w.server.faults([]);
   await acceptedOnce(ids);
@@ -175,11 +211,18 @@ test("what fails time and again is sent no oftener than the budget of retries ha
   const page = await w.open({ config: { ...backoff(5, 10), retryBudget: { burst: 3, interval: 600_000, ratio: 0 } } });
   // Four: too few to close the origin.
   await w.server.faults([{ path: "/api/sink/bad", action: { status: 503 } }]);
-  const bad = await page.evaluate(() => client.enqueueAll([0, 1, 2, 3].map((at) => ({ url: `/api/sink/bad/${at}`, body: `${at}` }))));
+  const bad = await page.evaluate(() =>
+    client.enqueueAll([0, 1, 2, 3].map((at) => ({ url: `/api/sink/bad/${at}`, body: `${at}` }))),
+  );
   await until("three retries", async () => (await arrived("/api/sink/bad")).length === 7);
   const good = await many(page, 20, "/api/sink/good");
   for (const id of good) await w.becomes(page, id, "delivered");
-  await until("all of them put off", async () => (await w.list(page)).every((job) => job.state === "pending" && job.nextAttemptAt > job.queuedAt + 60_000));
-  assert.deepEqual((await w.list(page)).map((job) => job.id), bad);
+  await until("all of them put off", async () =>
+    (await w.list(page)).every((job) => job.state === "pending" && job.nextAttemptAt > job.queuedAt + 60_000),
+  );
+  assert.deepEqual(
+    (await w.list(page)).map((job) => job.id),
+    bad,
+  );
   assert.equal((await arrived("/api/sink/bad")).length, 7);
 });

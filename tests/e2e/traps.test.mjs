@@ -39,7 +39,9 @@ for (const [op, kind] of [
 test("jobs in hand at a trap are taken back and delivered, each once, without another wake", async () => {
   const page = await w.open();
   await w.server.faults([{ path: "/api/sink", action: { hold: true, drop: "before" }, times: 6 }]);
-  const ids = await page.evaluate(() => client.enqueueAll(Array.from({ length: 15 }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` }))));
+  const ids = await page.evaluate(() =>
+    client.enqueueAll(Array.from({ length: 15 }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` }))),
+  );
   await until("six in flight", async () => (await w.server.stats()).held === 6);
   await trap(page, "trap later");
   await w.server.release();
@@ -67,13 +69,25 @@ test("a sync event that meets a trap is rejected, not left hanging; a later one 
 
 test("traps, overflows and panics in turn: the queue stays sound and in order", async () => {
   const page = await w.open();
-  const ops = ["trap later", "panic", "overflow at once", "trap at once", "overflow later", "panic", "trap later", "trap at once"];
+  const ops = [
+    "trap later",
+    "panic",
+    "overflow at once",
+    "trap at once",
+    "overflow later",
+    "panic",
+    "trap later",
+    "trap at once",
+  ];
   for (const [round, op] of ops.entries()) {
     const id = await w.enqueue(page, { url: `/api/sink/${round}`, body: `${round}` }, { key: "k" });
     await trap(page, op);
     await w.becomes(page, id, "delivered");
   }
-  assert.deepEqual((await w.server.sink()).map((entry) => entry.body), ops.map((_, round) => `${round}`));
+  assert.deepEqual(
+    (await w.server.sink()).map((entry) => entry.body),
+    ops.map((_, round) => `${round}`),
+  );
 });
 
 test("a forged message with an array of ten million holes is refused, and the next call works", async () => {

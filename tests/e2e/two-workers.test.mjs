@@ -18,7 +18,16 @@ async function two(config) {
   ];
 }
 const many = (page, path, count, options) =>
-  page.evaluate((path, count, options) => client.enqueueAll(Array.from({ length: count }, (_, at) => ({ url: `/api/sink/${path}/${at}`, body: `${at}` })), options), path, count, options);
+  page.evaluate(
+    (path, count, options) =>
+      client.enqueueAll(
+        Array.from({ length: count }, (_, at) => ({ url: `/api/sink/${path}/${at}`, body: `${at}` })),
+        options,
+      ),
+    path,
+    count,
+    options,
+  );
 
 test("together they send no more at a time than the queue says, and each job once", async () => {
   const pages = await two({ queues: { default: { concurrency: 2 } } });
@@ -49,7 +58,10 @@ test("jobs of a key keep their order, whichever of them stores and sends", async
   for (let at = 0; at < 10; at += 1) await w.enqueue(pages[at % 2], { url: `/api/sink/${at}`, body: `${at}` }, { key: "k" });
   await Promise.all([pages[1].evaluate(() => client.resume()), ...pages.map((page) => page.evaluate(() => client.syncNow()))]);
   await until("all", async () => (await w.server.sink()).length === 10);
-  assert.deepEqual((await w.server.sink()).map((entry) => entry.body), Array.from({ length: 10 }, (_, at) => `${at}`));
+  assert.deepEqual(
+    (await w.server.sink()).map((entry) => entry.body),
+    Array.from({ length: 10 }, (_, at) => `${at}`),
+  );
 });
 
 test("a purge stops the sends of both", async () => {
@@ -63,8 +75,14 @@ test("a purge stops the sends of both", async () => {
   await w.server.faults([]);
   await w.server.release();
   await w.becomes(pages[1], id, "delivered");
-  await until("the end of all sends", async () => (await w.server.stats()).inFlight === 0 && !(await w.snapshot(pages[0])).isRunning);
+  await until(
+    "the end of all sends",
+    async () => (await w.server.stats()).inFlight === 0 && !(await w.snapshot(pages[0])).isRunning,
+  );
   await pages[0].evaluate(() => client.syncNow());
   assert.equal((await w.server.arrivals("/api/sink/a")).length, 2, "what was on its way, and nothing more");
-  assert.deepEqual((await pages[0].evaluate(() => rows("jobs"))).filter((row) => row.owner === "A"), []);
+  assert.deepEqual(
+    (await pages[0].evaluate(() => rows("jobs"))).filter((row) => row.owner === "A"),
+    [],
+  );
 });

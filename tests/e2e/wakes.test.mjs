@@ -11,7 +11,8 @@ import { world } from "./harness/world.mjs";
 const w = world();
 
 /** Removes a killed browser's profile; its other processes may still be writing their last. */
-const forget = (chromium) => until("an empty profile", () => (rmSync(chromium.profile, { recursive: true, force: true }), true), 10_000).catch(() => {});
+const forget = (chromium) =>
+  until("an empty profile", () => (rmSync(chromium.profile, { recursive: true, force: true }), true), 10_000).catch(() => {});
 
 const wait = (base) => ({ queues: { default: { backoff: { base, max: base, jitter: "equal" } } } });
 const HOUR = 3_600_000;
@@ -34,7 +35,10 @@ async function stranded(options = {}, { config = wait(HOUR), more = "&sync=silen
   return { page, id };
 }
 
-for (const [name, more] of [["registers and never fires", "&sync=silent"], ["is not there", "&sync=none"]]) {
+for (const [name, more] of [
+  ["registers and never fires", "&sync=silent"],
+  ["is not there", "&sync=none"],
+]) {
   for (const event of ["online", "focus", "visibilitychange"]) {
     test(`where Background Sync ${name}: "${event}"`, async () => {
       const { page, id } = await stranded({}, { more });
@@ -80,10 +84,17 @@ test("without Background Sync in the page's browser either, the client says so a
   });
   await page.goto(w.server.origin);
   await page.waitForFunction("window.ready");
-  const told = await page.evaluate(async (worker) => {
-    window.client = await connect({ worker });
-    return [client.capabilities.backgroundSync, client.capabilities.periodicSync, await client.registerPeriodic("daily-sync", 86_400_000)];
-  }, script(wait(HOUR), "&sync=none"));
+  const told = await page.evaluate(
+    async (worker) => {
+      window.client = await connect({ worker });
+      return [
+        client.capabilities.backgroundSync,
+        client.capabilities.periodicSync,
+        await client.registerPeriodic("daily-sync", 86_400_000),
+      ];
+    },
+    script(wait(HOUR), "&sync=none"),
+  );
   assert.deepEqual(told, [false, false, "unsupported"]);
   await w.becomes(page, await w.enqueue(page, { url: "/api/sink/x", body: "x" }), "delivered");
 });
@@ -163,10 +174,13 @@ test("a page plans by the status it was given when it connected, should no worke
   await deaf.waitForFunction("window.ready");
   await page.close();
   await record(deaf);
-  await deaf.evaluate(async (worker) => {
-    Object.defineProperty(BroadcastChannel.prototype, "onmessage", { set() {} });
-    window.client = await connect({ worker, syncOnMount: false, autoSyncInterval: 0 });
-  }, script(config, "&sync=silent"));
+  await deaf.evaluate(
+    async (worker) => {
+      Object.defineProperty(BroadcastChannel.prototype, "onmessage", { set() {} });
+      window.client = await connect({ worker, syncOnMount: false, autoSyncInterval: 0 });
+    },
+    script(config, "&sync=silent"),
+  );
   await until("a wake", () => deaf.evaluate(() => posted.some((op) => op.wake === "due" || op.wake === "watchdog")));
 });
 
@@ -193,7 +207,12 @@ test("the next sync that the snapshot shows is that of what is stored: after syn
 const burst = async (page) => {
   await page.evaluate(async () => {
     for (let at = 0; at < 34; at += 1) {
-      for (const [target, event] of [[window, "online"], [window, "focus"], [document, "visibilitychange"]]) target.dispatchEvent(new Event(event));
+      for (const [target, event] of [
+        [window, "online"],
+        [window, "focus"],
+        [document, "visibilitychange"],
+      ])
+        target.dispatchEvent(new Event(event));
     }
     // Answered after those before it.
     await client.list();
@@ -246,7 +265,9 @@ test("periodicsync sends what found nobody before, and calls the app's handler",
   const registrations = [];
   cdp.on("ServiceWorker.workerRegistrationUpdated", (updated) => registrations.push(...updated.registrations));
   await cdp.send("ServiceWorker.enable");
-  const { registrationId } = await until("the registration", () => registrations.find((one) => one.scopeURL === `${w.server.origin}/`));
+  const { registrationId } = await until("the registration", () =>
+    registrations.find((one) => one.scopeURL === `${w.server.origin}/`),
+  );
   assert.equal((await arrived()).length, 0);
   await cdp.send("ServiceWorker.dispatchPeriodicSyncEvent", { origin: w.server.origin, registrationId, tag: "daily-sync" });
   await w.becomes(page, id, "delivered");
@@ -257,9 +278,18 @@ test("registerPeriodic answers what the browser says", async () => {
   const page = await w.open();
   assert.equal(await page.evaluate(() => client.capabilities.periodicSync), true);
   const cdp = await page.createCDPSession();
-  for (const [setting, answer] of [["denied", "denied"], ["granted", "registered"]]) {
-    await cdp.send("Browser.setPermission", { permission: { name: "periodic-background-sync" }, setting, origin: w.server.origin });
+  for (const [setting, answer] of [
+    ["denied", "denied"],
+    ["granted", "registered"],
+  ]) {
+    await cdp.send("Browser.setPermission", {
+      permission: { name: "periodic-background-sync" },
+      setting,
+      origin: w.server.origin,
+    });
     assert.equal(await page.evaluate(() => client.registerPeriodic("daily-sync", 86_400_000)), answer);
   }
-  assert.deepEqual(await page.evaluate(async () => (await navigator.serviceWorker.ready).periodicSync.getTags()), ["daily-sync"]);
+  assert.deepEqual(await page.evaluate(async () => (await navigator.serviceWorker.ready).periodicSync.getTags()), [
+    "daily-sync",
+  ]);
 });

@@ -13,8 +13,14 @@ import { root, startServer } from "./harness/server.mjs";
 import { until } from "./harness/wait.mjs";
 
 const site = mkdtempSync(join(tmpdir(), "shearwater-workbox-"));
-writeFileSync(join(site, "index.html"), '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/page.mjs"></script>');
-writeFileSync(join(site, "page.mjs"), 'import { connect } from "/shearwater/page.js"; window.connect = connect; window.ready = true;');
+writeFileSync(
+  join(site, "index.html"),
+  '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/page.mjs"></script>',
+);
+writeFileSync(
+  join(site, "page.mjs"),
+  'import { connect } from "/shearwater/page.js"; window.connect = connect; window.ready = true;',
+);
 writeFileSync(
   join(site, "new.js"),
   `importScripts("/shearwater/worker.js", "/shearwater/import-workbox.js");
@@ -66,7 +72,12 @@ test("an app moves from Workbox to Shearwater with requests in the queue", async
         navigator.serviceWorker.ready.then(({ active }) => active.postMessage(message, [port2]));
       });
     for (let at = 0; at < 10; at += 1) {
-      await push({ queue: "notes", url: `/api/sink/notes/${at}`, init: { method: "POST", body: `note ${at}`, headers: { "content-type": "text/plain", authorization: "Bearer secret" } }, metadata: { at } });
+      await push({
+        queue: "notes",
+        url: `/api/sink/notes/${at}`,
+        init: { method: "POST", body: `note ${at}`, headers: { "content-type": "text/plain", authorization: "Bearer secret" } },
+        metadata: { at },
+      });
     }
     await push({ queue: "photos", url: "/api/sink/photo", init: { method: "PUT", body: new Uint8Array([0, 255, 128, 7]) } });
     await push({ queue: "photos", url: "/api/sink/head", init: { method: "HEAD" } });
@@ -83,10 +94,17 @@ test("an app moves from Workbox to Shearwater with requests in the queue", async
     return sink.length >= 12 && sink;
   });
   const notes = sink.filter(({ path }) => path.startsWith("/api/sink/notes/"));
-  assert.deepEqual(notes.map(({ body }) => body), Array.from({ length: 10 }, (_, at) => `note ${at}`), "in order, whole");
+  assert.deepEqual(
+    notes.map(({ body }) => body),
+    Array.from({ length: 10 }, (_, at) => `note ${at}`),
+    "in order, whole",
+  );
   assert.equal(sink.length, 12);
   const arrivals = await server.arrivals("/api/sink");
-  assert.ok(arrivals.every(({ headers }) => headers.authorization === undefined), "a credential is not replayed");
+  assert.ok(
+    arrivals.every(({ headers }) => headers.authorization === undefined),
+    "a credential is not replayed",
+  );
   const photo = arrivals.find(({ path }) => path === "/api/sink/photo");
   assert.equal(photo.bodySize, 4);
   assert.ok(arrivals.some(({ method, path }) => method === "HEAD" && path === "/api/sink/head"));
@@ -119,11 +137,15 @@ test("killed between storing and forgetting, nothing is sent twice", async () =>
         new Promise((resolve) => {
           const opening = indexedDB.open("workbox-background-sync", 3);
           opening.onupgradeneeded = () =>
-            opening.result.createObjectStore("requests", { autoIncrement: true, keyPath: "id" }).createIndex("queueName", "queueName");
+            opening.result
+              .createObjectStore("requests", { autoIncrement: true, keyPath: "id" })
+              .createIndex("queueName", "queueName");
           opening.onsuccess = () => {
             const transaction = opening.result.transaction("requests", "readwrite");
             transaction.objectStore("requests").put({
-              id: 1, queueName: "photos", timestamp: 1_790_000_000_000,
+              id: 1,
+              queueName: "photos",
+              timestamp: 1_790_000_000_000,
               requestData: { url: `${origin}/api/sink/once`, method: "POST", headers: {}, body: new Uint8Array([1]).buffer },
             });
             transaction.oncomplete = () => (opening.result.close(), resolve());
@@ -168,15 +190,19 @@ async function withEntries(left, { version = 3, close = true } = {}) {
   await page.goto(server.origin);
   await page.waitForFunction("window.ready");
   const entry = ({ url = `/api/sink/${left.length}`, ...more } = {}) => ({
-    queueName: "photos", timestamp: 1_790_000_000_000,
-    requestData: { url: url.startsWith("/") ? server.origin + url : url, method: "POST", headers: {} }, ...more,
+    queueName: "photos",
+    timestamp: 1_790_000_000_000,
+    requestData: { url: url.startsWith("/") ? server.origin + url : url, method: "POST", headers: {} },
+    ...more,
   });
   await page.evaluate(
     (entries, version, close) =>
       new Promise((resolve) => {
         const opening = indexedDB.open("workbox-background-sync", version);
         opening.onupgradeneeded = () =>
-          opening.result.createObjectStore("requests", { autoIncrement: true, keyPath: "id" }).createIndex("queueName", "queueName");
+          opening.result
+            .createObjectStore("requests", { autoIncrement: true, keyPath: "id" })
+            .createIndex("queueName", "queueName");
         opening.onsuccess = () => {
           window.held = opening.result;
           const transaction = opening.result.transaction("requests", "readwrite");
@@ -184,7 +210,9 @@ async function withEntries(left, { version = 3, close = true } = {}) {
           transaction.oncomplete = () => (close && opening.result.close(), resolve());
         };
       }),
-    left.map(entry), version, close,
+    left.map(entry),
+    version,
+    close,
   );
   const remaining = () =>
     page.evaluate(
@@ -202,11 +230,19 @@ async function withEntries(left, { version = 3, close = true } = {}) {
 
 test("one entry that cannot be converted stays where it is; the others are taken over", async () => {
   const { server, page, remaining } = await withEntries([
-    { url: "/api/sink/1" }, { requestData: undefined }, { url: "/api/sink/3" }, { url: "http://[" }, { url: "/api/sink/5" }, { url: "ftp://example.org/" },
+    { url: "/api/sink/1" },
+    { requestData: undefined },
+    { url: "/api/sink/3" },
+    { url: "http://[" },
+    { url: "/api/sink/5" },
+    { url: "ftp://example.org/" },
   ]);
   await page.evaluate(async () => (window.client = await window.connect({ worker: "/new.js" })));
   await until("what can be queued", async () => (await server.sink()).length === 3);
-  assert.deepEqual((await server.sink()).map(({ path }) => path), ["/api/sink/1", "/api/sink/3", "/api/sink/5"]);
+  assert.deepEqual(
+    (await server.sink()).map(({ path }) => path),
+    ["/api/sink/1", "/api/sink/3", "/api/sink/5"],
+  );
   await until("them to be forgotten there", async () => JSON.stringify(await remaining()) === "[2,4,6]");
 });
 

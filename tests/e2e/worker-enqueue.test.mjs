@@ -12,7 +12,10 @@ import { world } from "./harness/world.mjs";
 const site = mkdtempSync(join(tmpdir(), "shearwater-enqueue-"));
 const put = (name, text) => writeFileSync(join(site, name), text);
 put("index.html", '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/page.mjs"></script>');
-put("form.html", '<!doctype html><link rel="icon" href="data:,"><form method="post" action="/api/sink/form"><input name="a" value="1"></form>');
+put(
+  "form.html",
+  '<!doctype html><link rel="icon" href="data:,"><form method="post" action="/api/sink/form"><input name="a" value="1"></form>',
+);
 put("page.mjs", 'import { connect } from "/shearwater/page.js"; Object.assign(window, { connect, ready: true });');
 put(
   "sw.js",
@@ -93,7 +96,10 @@ test("each kind of request is stored and sent as the page's would be", async () 
   const of = Object.fromEntries(arrivals.map((arrival) => [arrival.path.split("/").at(-1), arrival]));
   assert.deepEqual([of.request.method, of.request.contentType, of.request.bodySize], ["POST", "text/plain;charset=UTF-8", 4]);
   assert.deepEqual([of.relative.method, of.relative.contentType, of.relative.bodySize], ["POST", "application/json", 9]);
-  assert.deepEqual([of.put.method, of.put.bodySize, of.put.headers["x-own"], of.put.headers.authorization], ["PUT", 2, "1", undefined]);
+  assert.deepEqual(
+    [of.put.method, of.put.bodySize, of.put.headers["x-own"], of.put.headers.authorization],
+    ["PUT", 2, "1", undefined],
+  );
   assert.match(of.form.contentType, /^multipart\/form-data; boundary=/);
   assert.equal(of.get.method, "GET");
   assert.equal(of.large.bodySize, 300_000);
@@ -113,7 +119,11 @@ test("what cannot be queued is refused with the page's errors, and stores nothin
   const page = await open();
   for (const refusal of await ask(page, { names: true })) {
     const error = await ask(page, { refusal });
-    assert.equal(error.code, refusal === "no queue" ? "unknown-queue" : "invalid-request", `${refusal}: ${JSON.stringify(error)}`);
+    assert.equal(
+      error.code,
+      refusal === "no queue" ? "unknown-queue" : "invalid-request",
+      `${refusal}: ${JSON.stringify(error)}`,
+    );
     assert.ok(error.message.includes(refusal), `${refusal}: ${error.message}`);
     assert.equal(error.is, true, "instanceof ShearwaterError");
   }
@@ -132,5 +142,7 @@ test("a fetch handler queues a form that the browser itself submits", async () =
   });
   assert.deepEqual([arrival.method, arrival.contentType, arrival.bodySize], ["POST", "application/x-www-form-urlencoded", 3]);
   const [{ idempotencyKey }] = await w.server.sink();
-  await until("the page that the handler answered with", () => page.evaluate((id) => document.body?.textContent === id, idempotencyKey));
+  await until("the page that the handler answered with", () =>
+    page.evaluate((id) => document.body?.textContent === id, idempotencyKey),
+  );
 });

@@ -8,7 +8,8 @@ import { firefox, onEngines, others } from "../e2e/harness/engines.mjs";
 import { until } from "../e2e/harness/wait.mjs";
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
-const numbered = (count, path = "/api/sink") => Array.from({ length: count }, (_, at) => ({ url: `${path}/${at}`, body: `${at}` }));
+const numbered = (count, path = "/api/sink") =>
+  Array.from({ length: count }, (_, at) => ({ url: `${path}/${at}`, body: `${at}` }));
 const held = (w, count) => until(`${count} held`, async () => (await w.server.stats()).held >= count);
 
 /** Nothing was sent again but what was in flight when its sender died. */
@@ -38,7 +39,10 @@ onEngines(others, (w) => {
     const sink = await w.acceptedOnce(ids, again);
     await w.idle(again);
     assert.deepEqual(await w.list(again), []);
-    assert.deepEqual(sink.filter(({ path }) => path.startsWith("/api/sink/line/")).map(({ body }) => Number(body)), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assert.deepEqual(
+      sink.filter(({ path }) => path.startsWith("/api/sink/line/")).map(({ body }) => Number(body)),
+      [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+    );
     await assertSentAgain(w, ids.length, 6, 6);
   });
 
@@ -69,7 +73,10 @@ onEngines(others, (w) => {
     const ids = await page.evaluate((size) => {
       const form = new FormData();
       form.append("text", "with a photo");
-      form.append("photo", new File([Uint8Array.from({ length: size }, (_, at) => (at * 7919) % 251)], "sea.jpg", { type: "image/jpeg" }));
+      form.append(
+        "photo",
+        new File([Uint8Array.from({ length: size }, (_, at) => (at * 7919) % 251)], "sea.jpg", { type: "image/jpeg" }),
+      );
       const requests = Array.from({ length: 5 }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` }));
       return window.client.enqueueAll([...requests, { url: "/api/notes", method: "POST", body: form }]);
     }, photo.length);
@@ -82,8 +89,15 @@ onEngines(others, (w) => {
     await w.idle(again);
     const [note, ...more] = await w.server.notes();
     assert.equal(more.length, 0);
-    assert.deepEqual(note.attachments.map(({ name, size, sha256 }) => [name, size, sha256]), [["sea.jpg", photo.length, sha256(photo)]]);
-    assert.deepEqual((await w.server.arrivals()).map(({ idempotencyKey }) => idempotencyKey).sort(), [...ids].sort(), "each was sent once");
+    assert.deepEqual(
+      note.attachments.map(({ name, size, sha256 }) => [name, size, sha256]),
+      [["sea.jpg", photo.length, sha256(photo)]],
+    );
+    assert.deepEqual(
+      (await w.server.arrivals()).map(({ idempotencyKey }) => idempotencyKey).sort(),
+      [...ids].sort(),
+      "each was sent once",
+    );
   });
 
   test(name("parts of files, and a form with one, are those parts still after a kill"), async () => {
@@ -121,7 +135,10 @@ onEngines(others, (w) => {
       assert.deepEqual([arrival.bodySize, arrival.bodySha256], [body.length, sha256(body)], name);
     }
     const [note] = await w.server.notes();
-    assert.deepEqual(note.attachments.map(({ name, size, sha256 }) => [name, size, sha256]), [["part.bin", 100_000, sha256(bytes.subarray(1_000, 101_000))]]);
+    assert.deepEqual(
+      note.attachments.map(({ name, size, sha256 }) => [name, size, sha256]),
+      [["part.bin", 100_000, sha256(bytes.subarray(1_000, 101_000))]],
+    );
   });
 
   test(name("the last tab is closed with requests in flight, and opened again: each is counted once"), async () => {
@@ -156,7 +173,11 @@ onEngines(others, (w) => {
     await w.idle(page);
     for (let key = 0; key < 4; key += 1) {
       const order = (await w.server.sink(`/api/sink/${key}/`)).map(({ body }) => Number(body));
-      assert.deepEqual(order, [...order].sort((a, b) => a - b), `key ${key}`);
+      assert.deepEqual(
+        order,
+        [...order].sort((a, b) => a - b),
+        `key ${key}`,
+      );
     }
     // Four keys, so four in flight at each kill.
     await assertSentAgain(w, ids.length, 16);
@@ -167,16 +188,24 @@ onEngines([firefox], (w) => {
   test(`${w.engine}: a worker that the browser ends in mid-drain is woken by the tab; nothing is lost or counted twice`, async () => {
     // Firefox ends a worker so many ms after its last event, whatever that event still waits for. Of the two times
     // the second is for the last drain: 0.3 s, or on a busy machine more than one.
-    const browser = await w.start({ prefs: { "dom.serviceWorkers.idle_timeout": 200, "dom.serviceWorkers.idle_extended_timeout": 3_000 } });
+    const browser = await w.start({
+      prefs: { "dom.serviceWorkers.idle_timeout": 200, "dom.serviceWorkers.idle_extended_timeout": 3_000 },
+    });
     const page = await browser.open(w.server.origin);
     await w.server.faults([{ path: "/api/sink", action: { hold: true, drop: "before" }, times: 2 }]);
     const ids = await w.enqueueAll(page, numbered(20), { key: "line" });
     // The end of the worker ends its request; the next worker's is held too, and ended with it.
     const sink = await w.acceptedOnce(ids, page);
-    assert.deepEqual(sink.map(({ body }) => Number(body)), ids.map((_, at) => at));
+    assert.deepEqual(
+      sink.map(({ body }) => Number(body)),
+      ids.map((_, at) => at),
+    );
     await w.idle(page);
     await assertSentAgain(w, ids.length, 2, 2);
     const unanswered = (await w.server.arrivals("/api/sink")).filter(({ status }) => status === null);
-    assert.deepEqual(unanswered.map(({ path }) => path), ["/api/sink/0", "/api/sink/0"]);
+    assert.deepEqual(
+      unanswered.map(({ path }) => path),
+      ["/api/sink/0", "/api/sink/0"],
+    );
   });
 });

@@ -9,10 +9,17 @@ onEngines(others, (world) => {
   test("a worker that refuses its configuration, never comes, or has another name is explained", async () => {
     const page = await world.open();
     const outcomes = await page.evaluate(async () => {
-      const outcome = (options) => window.connect(options).then(() => null, (error) => ({ code: error.code, message: error.message }));
+      const outcome = (options) =>
+        window.connect(options).then(
+          () => null,
+          (error) => ({ code: error.code, message: error.message }),
+        );
       return {
-        config: await outcome({ worker: `/sw.js?config=${encodeURIComponent('{"queues":{"notes":{"maxAtempts":3}}}')}`, scope: "/config/" }),
-        absent: await outcome({ worker: "/not-there.js" , scope: "/absent/" }),
+        config: await outcome({
+          worker: `/sw.js?config=${encodeURIComponent('{"queues":{"notes":{"maxAtempts":3}}}')}`,
+          scope: "/config/",
+        }),
+        absent: await outcome({ worker: "/not-there.js", scope: "/absent/" }),
         name: await outcome({ worker: "/sw.js", name: "beta" }),
       };
     });

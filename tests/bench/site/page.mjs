@@ -16,7 +16,11 @@ new BroadcastChannel("bench").onmessage = ({ data }) => window.told.push(data);
 window.requests = (from, to, body = 250) =>
   Array.from({ length: to - from }, (_, at) => {
     const text = `job ${from + at}: `;
-    return { method: "POST", url: `${location.origin}/api/sink/${from + at}`, body: text.padEnd(body, "The quick brown fox jumps over the lazy dog. ") };
+    return {
+      method: "POST",
+      url: `${location.origin}/api/sink/${from + at}`,
+      body: text.padEnd(body, "The quick brown fox jumps over the lazy dog. "),
+    };
   });
 
 /** Milliseconds that each of `times` calls took on average, one after the other. */
@@ -69,7 +73,8 @@ async function shearwater({ worker, live, connectOptions }) {
     async drain() {
       const resumed = client.resume();
       const { remaining, failed, retried } = await client.syncNow();
-      if (remaining + failed + retried) throw new Error(`not all was delivered: ${JSON.stringify({ remaining, failed, retried })}`);
+      if (remaining + failed + retried)
+        throw new Error(`not all was delivered: ${JSON.stringify({ remaining, failed, retried })}`);
       await resumed;
     },
   };

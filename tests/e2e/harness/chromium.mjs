@@ -17,8 +17,14 @@ export async function startChromium({ profile = mkdtempSync(join(tmpdir(), "shea
     headless: true,
     protocolTimeout: 120_000,
     args: [
-      "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-      "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      "--disable-dev-shm-usage",
     ],
   });
   return {
@@ -34,9 +40,12 @@ export async function startChromium({ profile = mkdtempSync(join(tmpdir(), "shea
       await page.goto(origin + path);
       await page.waitForFunction("window.ready");
       const worker = config ? `/sw.js?config=${encodeURIComponent(JSON.stringify(config))}` : "/sw.js";
-      await page.evaluate(async (options) => {
-        window.client = await window.connect(options);
-      }, { worker, ...options });
+      await page.evaluate(
+        async (options) => {
+          window.client = await window.connect(options);
+        },
+        { worker, ...options },
+      );
       return page;
     },
 
@@ -62,7 +71,10 @@ export async function startChromium({ profile = mkdtempSync(join(tmpdir(), "shea
         },
         async stop() {
           await cdp.send("ServiceWorker.stopAllWorkers");
-          await until("the worker to stop", () => ![...versions.values()].some((version) => version.runningStatus !== "stopped"));
+          await until(
+            "the worker to stop",
+            () => ![...versions.values()].some((version) => version.runningStatus !== "stopped"),
+          );
         },
         async fillQuota(origin, quotaSize) {
           await cdp.send("Storage.overrideQuotaForOrigin", { origin, quotaSize });

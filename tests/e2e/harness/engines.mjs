@@ -13,7 +13,10 @@ import { startWebKit, webkitServerArgs } from "./webkit.mjs";
 
 // A worker that is the tests' own, but for not waiting to be the active one.
 const folder = mkdtempSync(join(tmpdir(), "shearwater-engines-"));
-writeFileSync(join(folder, "skips-waiting.js"), 'importScripts("/sw.js");\nself.addEventListener("install", () => self.skipWaiting());\n');
+writeFileSync(
+  join(folder, "skips-waiting.js"),
+  'importScripts("/sw.js");\nself.addEventListener("install", () => self.skipWaiting());\n',
+);
 process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
 
 export const chromium = { name: "Chromium", start: startChromium, serverArgs: () => [] };
@@ -60,7 +63,10 @@ function engineWorld(engine) {
     /** Starts the test's server, in the place of the one before. `strict`: with no CSP but the tests' own. `dist`: another build. */
     async serve({ strict, dist } = {}) {
       await stopServer();
-      world.server = await startServer({ dist, args: ["--static-mount", `/engines=${folder}`, ...engine.serverArgs({ strict })] });
+      world.server = await startServer({
+        dist,
+        args: ["--static-mount", `/engines=${folder}`, ...engine.serverArgs({ strict })],
+      });
     },
 
     /** A browser that the test may kill; `profile` starts one again where it was killed. */
@@ -83,8 +89,10 @@ function engineWorld(engine) {
       await page.close();
     },
 
-    enqueue: (page, request, options) => page.evaluate((request, options) => window.client.enqueue(request, options), request, options),
-    enqueueAll: (page, requests, options) => page.evaluate((requests, options) => window.client.enqueueAll(requests, options), requests, options),
+    enqueue: (page, request, options) =>
+      page.evaluate((request, options) => window.client.enqueue(request, options), request, options),
+    enqueueAll: (page, requests, options) =>
+      page.evaluate((requests, options) => window.client.enqueueAll(requests, options), requests, options),
     list: (page, filter) => page.evaluate((filter) => window.client.list(filter), filter),
     get: (page, id) => page.evaluate((id) => window.client.get(id), id),
     snapshot: (page) => page.evaluate(() => window.client.getSnapshot()),
@@ -101,7 +109,9 @@ function engineWorld(engine) {
       until("an idle status", async () => {
         const status = await world.snapshot(page);
         const { state, isRunning, pending, syncing, failed } = status;
-        return state === "idle" && !isRunning && pending + syncing + failed === 0 ? status : Promise.reject(new Error(JSON.stringify(status)));
+        return state === "idle" && !isRunning && pending + syncing + failed === 0
+          ? status
+          : Promise.reject(new Error(JSON.stringify(status)));
       }),
 
     /** Waits until the server has accepted every job, and checks that it did so once, by its key. */
@@ -112,13 +122,25 @@ function engineWorld(engine) {
       } catch (error) {
         const arrived = new Set(sink.map((entry) => entry.idempotencyKey));
         const missing = ids.filter((id) => !arrived.has(id));
-        const known = await page?.evaluate(async (ids) => ({ jobs: await Promise.all(ids.map((id) => window.client.get(id))), snapshot: window.client.getSnapshot() }), missing).catch(String);
-        throw new Error(`${error.message}\nmissing: ${JSON.stringify(missing)}\nthe client says: ${JSON.stringify(known)}\narrived: ${JSON.stringify((await world.server.arrivals()).slice(-20))}`);
+        const known = await page
+          ?.evaluate(
+            async (ids) => ({
+              jobs: await Promise.all(ids.map((id) => window.client.get(id))),
+              snapshot: window.client.getSnapshot(),
+            }),
+            missing,
+          )
+          .catch(String);
+        throw new Error(
+          `${error.message}\nmissing: ${JSON.stringify(missing)}\nthe client says: ${JSON.stringify(known)}\narrived: ${JSON.stringify((await world.server.arrivals()).slice(-20))}`,
+        );
       }
       const keys = sink.map((entry) => entry.idempotencyKey);
       const expected = [...ids].sort();
       if (JSON.stringify(keys.sort()) !== JSON.stringify(expected)) {
-        throw new Error(`the server accepted ${keys.length} of ${ids.length} jobs, or others: ${JSON.stringify({ keys, expected })}`);
+        throw new Error(
+          `the server accepted ${keys.length} of ${ids.length} jobs, or others: ${JSON.stringify({ keys, expected })}`,
+        );
       }
       return sink;
     },

@@ -23,14 +23,20 @@ const PREFS = {
 
 /** Starts Firefox; give `profile` to start it again where it was killed, and `prefs` as in about:config. */
 export async function startFirefox({ profile = mkdtempSync(join(tmpdir(), "shearwater-firefox-")), prefs = {} } = {}) {
-  const lines = Object.entries({ ...PREFS, ...prefs }).map(([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});\n`);
+  const lines = Object.entries({ ...PREFS, ...prefs }).map(
+    ([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});\n`,
+  );
   writeFileSync(join(profile, "user.js"), lines.join(""));
-  const child = spawn(executablePath, ["--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0", "about:blank"], {
-    // Of a process group of its own, with its content processes.
-    detached: true,
-    stdio: ["ignore", "ignore", "pipe"],
-    env: { ...process.env, HOME: profile, MOZ_CRASHREPORTER_DISABLE: "1" },
-  });
+  const child = spawn(
+    executablePath,
+    ["--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0", "about:blank"],
+    {
+      // Of a process group of its own, with its content processes.
+      detached: true,
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, HOME: profile, MOZ_CRASHREPORTER_DISABLE: "1" },
+    },
+  );
   const gone = new Promise((resolve) => child.once("exit", resolve).once("error", resolve));
   const killGroup = () => {
     try {
@@ -77,9 +83,12 @@ export async function startFirefox({ profile = mkdtempSync(join(tmpdir(), "shear
       await page.goto(origin + path);
       await page.waitForFunction("window.ready");
       const worker = config ? `/sw.js?config=${encodeURIComponent(JSON.stringify(config))}` : "/sw.js";
-      await page.evaluate(async (options) => {
-        window.client = await window.connect(options);
-      }, { worker, ...options });
+      await page.evaluate(
+        async (options) => {
+          window.client = await window.connect(options);
+        },
+        { worker, ...options },
+      );
       return page;
     },
 

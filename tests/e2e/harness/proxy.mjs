@@ -32,12 +32,18 @@ export async function startProxy(target, { latency = 0, bytesPerSecond = Infinit
 
   const fetched = (from) =>
     new Promise((resolve, reject) => {
-      const asked = request(new URL(from.url, target), { method: from.method, headers: { ...from.headers, "accept-encoding": "identity" } }, (response) => {
-        const parts = [];
-        response.on("data", (part) => parts.push(part));
-        response.on("end", () => resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(parts) }));
-        response.on("error", reject);
-      });
+      const asked = request(
+        new URL(from.url, target),
+        { method: from.method, headers: { ...from.headers, "accept-encoding": "identity" } },
+        (response) => {
+          const parts = [];
+          response.on("data", (part) => parts.push(part));
+          response.on("end", () =>
+            resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(parts) }),
+          );
+          response.on("error", reject);
+        },
+      );
       asked.on("error", reject);
       from.pipe(asked);
     });
@@ -53,7 +59,10 @@ export async function startProxy(target, { latency = 0, bytesPerSecond = Infinit
     if (rule?.drop) return void from.socket.destroy();
     let answer;
     try {
-      answer = rule?.body !== undefined || rule?.status ? { status: rule.status ?? 200, headers: {}, body: Buffer.from(rule.body ?? "") } : await fetched(from);
+      answer =
+        rule?.body !== undefined || rule?.status
+          ? { status: rule.status ?? 200, headers: {}, body: Buffer.from(rule.body ?? "") }
+          : await fetched(from);
     } catch {
       return void from.socket.destroy();
     }
@@ -69,7 +78,8 @@ export async function startProxy(target, { latency = 0, bytesPerSecond = Infinit
       }
     }
     if (files && body.length > 200 && /br/.test(from.headers["accept-encoding"] ?? "")) {
-      if (!compressed.has(hash)) compressed.set(hash, brotliCompressSync(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }));
+      if (!compressed.has(hash))
+        compressed.set(hash, brotliCompressSync(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }));
       body = compressed.get(hash);
       headers["content-encoding"] = "br";
     }

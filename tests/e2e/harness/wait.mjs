@@ -11,7 +11,8 @@ export async function until(what, look, timeout = 60_000) {
     } catch (error) {
       seen = error;
     }
-    if (Date.now() > end) throw new Error(`waited in vain for: ${what}; last seen: ${seen instanceof Error ? seen.stack : JSON.stringify(seen)}`);
+    if (Date.now() > end)
+      throw new Error(`waited in vain for: ${what}; last seen: ${seen instanceof Error ? seen.stack : JSON.stringify(seen)}`);
     await new Promise((resolve) => setTimeout(resolve, 40));
   }
 }

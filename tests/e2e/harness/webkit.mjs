@@ -7,7 +7,7 @@
 // what a test holds up; or, where the CSP has no script but 'self', from the folder.
 
 import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,7 +21,8 @@ const MOUNT = "/drive";
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
 
 /** The tests' own policy, and scripts from this process. */
-const CSP = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' http://127.0.0.1:*; img-src 'self' blob: data:; connect-src 'self' http://127.0.0.1:*";
+const CSP =
+  "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' http://127.0.0.1:*; img-src 'self' blob: data:; connect-src 'self' http://127.0.0.1:*";
 
 const PAGE = `<!doctype html>
 <html lang="en">
@@ -72,7 +73,9 @@ let display;
 /** One X server for all browsers of this process; it ends with the process. */
 function xDisplay() {
   display ??= new Promise((resolve, reject) => {
-    const xvfb = spawn("Xvfb", ["-displayfd", "3", "-screen", "0", "800x600x24", "-nolisten", "tcp"], { stdio: ["ignore", "ignore", "ignore", "pipe"] });
+    const xvfb = spawn("Xvfb", ["-displayfd", "3", "-screen", "0", "800x600x24", "-nolisten", "tcp"], {
+      stdio: ["ignore", "ignore", "ignore", "pipe"],
+    });
     const killX = () => xvfb.kill("SIGKILL");
     process.once("exit", killX);
     xvfb.once("error", reject);
@@ -166,7 +169,11 @@ export async function startWebKit({ profile = mkdtempSync(join(tmpdir(), "shearw
   for (const name of ["data", "cache", "config", "run"]) mkdirSync(join(profile, name), { recursive: true, mode: 0o700 });
   const child = spawn(
     miniBrowser(),
-    ["--javascript-can-open-windows-automatically=true", "--enable-write-console-messages-to-stdout=true", await control.address()],
+    [
+      "--javascript-can-open-windows-automatically=true",
+      "--enable-write-console-messages-to-stdout=true",
+      await control.address(),
+    ],
     {
       // Of a process group of its own, with its network and web processes.
       detached: true,
@@ -236,10 +243,13 @@ export async function startWebKit({ profile = mkdtempSync(join(tmpdir(), "shearw
         },
       };
       const worker = config ? `/sw.js?config=${encodeURIComponent(JSON.stringify(config))}` : "/sw.js";
-      await page.evaluate(async (options) => {
-        while (!window.ready) await new Promise((resolve) => setTimeout(resolve, 10));
-        window.client = await window.connect(options);
-      }, { worker, ...options });
+      await page.evaluate(
+        async (options) => {
+          while (!window.ready) await new Promise((resolve) => setTimeout(resolve, 10));
+          window.client = await window.connect(options);
+        },
+        { worker, ...options },
+      );
       return page;
     },
 

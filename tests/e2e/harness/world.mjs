@@ -30,7 +30,8 @@ export function world(options = {}) {
   world.open = (more) => world.chromium.open(world.server.origin, more);
 
   /** Enqueues one request from a page. */
-  world.enqueue = (page, request, options) => page.evaluate((request, options) => window.client.enqueue(request, options), request, options);
+  world.enqueue = (page, request, options) =>
+    page.evaluate((request, options) => window.client.enqueue(request, options), request, options);
 
   world.list = (page, filter) => page.evaluate((filter) => window.client.list(filter), filter);
   world.get = (page, id) => page.evaluate((id) => window.client.get(id), id);

@@ -36,7 +36,12 @@ window.database = "shearwater";
 
 /** One transaction on the worker's database, behind its back; `act` gets the store and answers a request. */
 window.onStore = async (name, mode, act) => {
-  const ask = (request) => new Promise((resolve, reject) => ((request.onsuccess = () => resolve(request.result)), (request.onerror = () => reject(request.error))));
+  const ask = (request) =>
+    new Promise(
+      (resolve, reject) => (
+        (request.onsuccess = () => resolve(request.result)), (request.onerror = () => reject(request.error))
+      ),
+    );
   const database = await ask(indexedDB.open(window.database));
   try {
     const transaction = database.transaction(name, mode);

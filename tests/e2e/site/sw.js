@@ -56,21 +56,31 @@ const auth = { tokens: {}, header: "authorization", hold: false, throws: undefin
 const origins = query.has("origins") ? { origins: JSON.parse(query.get("origins")) } : undefined;
 const asked = new BroadcastChannel("test:auth");
 const held = [];
-shearwater.on("auth", ({ id, url, owner, refresh }) => {
-  if (query.has("auth")) {
-    asked.postMessage({ id, owner, refresh });
-    if (auth.throws) throw { text: "a text", number: 7, undefined, null: null, object: { a: 1 }, error: new Error("no token") }[auth.throws];
-    if (refresh && auth.fresh) auth.tokens = { ...auth.tokens, ...auth.fresh };
-    // As it was when it was asked.
-    const plain = auth.tokens[owner ?? ""] && { [auth.header]: `Bearer ${auth.tokens[owner ?? ""]}` };
-    const as = { headers: (plain) => new Headers(plain), map: (plain) => new Map(Object.entries(plain)), pairs: Object.entries, nonsense: () => [1] };
-    const answer = auth.as && plain ? as[auth.as](plain) : plain;
-    return auth.hold ? new Promise((resolve) => held.push(() => resolve(answer))) : answer;
-  }
-  if (!url.includes("/auth/")) return undefined;
-  if (refresh) token = "fresh";
-  return { authorization: `Bearer ${token}` };
-}, origins);
+shearwater.on(
+  "auth",
+  ({ id, url, owner, refresh }) => {
+    if (query.has("auth")) {
+      asked.postMessage({ id, owner, refresh });
+      if (auth.throws)
+        throw { text: "a text", number: 7, undefined, null: null, object: { a: 1 }, error: new Error("no token") }[auth.throws];
+      if (refresh && auth.fresh) auth.tokens = { ...auth.tokens, ...auth.fresh };
+      // As it was when it was asked.
+      const plain = auth.tokens[owner ?? ""] && { [auth.header]: `Bearer ${auth.tokens[owner ?? ""]}` };
+      const as = {
+        headers: (plain) => new Headers(plain),
+        map: (plain) => new Map(Object.entries(plain)),
+        pairs: Object.entries,
+        nonsense: () => [1],
+      };
+      const answer = auth.as && plain ? as[auth.as](plain) : plain;
+      return auth.hold ? new Promise((resolve) => held.push(() => resolve(answer))) : answer;
+    }
+    if (!url.includes("/auth/")) return undefined;
+    if (refresh) token = "fresh";
+    return { authorization: `Bearer ${token}` };
+  },
+  origins,
+);
 
 self.addEventListener("message", ({ data, ports }) => {
   if (typeof data?.test !== "object") return;

@@ -21,7 +21,10 @@ export function handOver(calls) {
   const store = async ({ n, key, jobs }) => {
     const options = key ? { key } : {};
     try {
-      const ids = jobs.length === 1 ? [await client.enqueue(request(jobs[0]), options)] : await client.enqueueAll(jobs.map(request), options);
+      const ids =
+        jobs.length === 1
+          ? [await client.enqueue(request(jobs[0]), options)]
+          : await client.enqueueAll(jobs.map(request), options);
       work.untold += 1;
       fetch(`${acks}/${n}`, { method: "POST", mode: "no-cors", body: JSON.stringify(ids) }).finally(() => (work.untold -= 1));
     } catch (error) {

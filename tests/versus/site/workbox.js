@@ -12,7 +12,8 @@ async function replayCarefully(queue) {
   while ((entry = await queue.shiftRequest())) {
     try {
       const response = await fetch(entry.request.clone());
-      if (response.status >= 500 || response.status === 429 || response.status === 408) throw new Error(`the server answered ${response.status}`);
+      if (response.status >= 500 || response.status === 429 || response.status === 408)
+        throw new Error(`the server answered ${response.status}`);
     } catch (error) {
       await queue.unshiftRequest(entry);
       throw error;
@@ -39,7 +40,12 @@ self.addEventListener("message", (event) => {
       const { push } = event.data;
       const outcomes = [];
       for (const { url, ...init } of push ?? []) {
-        outcomes.push(await queue.pushRequest({ request: new Request(url, init) }).then(() => null, ({ name }) => name));
+        outcomes.push(
+          await queue.pushRequest({ request: new Request(url, init) }).then(
+            () => null,
+            ({ name }) => name,
+          ),
+        );
       }
       if (event.data.replay) await replay().catch(() => {});
       event.ports[0].postMessage(outcomes);
