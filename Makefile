@@ -83,12 +83,13 @@ versus: built setup-browsers ## head-to-head with workbox-background-sync; write
 sim: ## the simulator: make sim SEEDS=20000, or SEEDS=5..9
 	cargo run --locked --release -p shearwater-sim -- --seeds $(SEEDS)
 
-check: build ## format, clippy, types, docs, links of the public types, size
+check: build ## format, lints, types, docs, links of the public types, size
 	$(XTASK) size --check
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --exclude shearwater-worker --exclude shearwater-page --exclude shearwater-bridge --all-targets -- -D warnings
 	cargo clippy --locked -p shearwater-worker -p shearwater-page -p shearwater-bridge --target wasm32-unknown-unknown -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+	node_modules/.bin/biome check --error-on-warnings
 	node_modules/.bin/tsc --project tests/types
 
 format: setup ## writes Rust, JavaScript, CSS and JSON as `make check` wants them

@@ -29,7 +29,7 @@ export class KeyedList {
       // What leaves is no longer in the list for anybody who asks.
       delete root.dataset.id;
       root.dataset.state = delivered ? "delivered" : "gone";
-      depart(root, delivered);
+      void depart(root, delivered);
     }
 
     let next = this.#list.firstElementChild;

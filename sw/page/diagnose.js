@@ -6,7 +6,7 @@ const JAVASCRIPT = /^\s*(text|application)\/(x-)?(java|ecma)script\s*(;|$)/i;
 export async function diagnose(script, type = "classic") {
   const { wrong, text } = await look(script);
   if (wrong) return wrong;
-  const code = text.replace(/\/\*[^]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
+  const code = text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
   if (type === "classic" && /^\s*(import\s*["'{*]|import\s+[\w$]+\s*(,|from)|export\s)/m.test(code)) {
     return 'it is a module: connect({type: "module"}), or bundle it to a classic script';
   }

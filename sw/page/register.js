@@ -81,7 +81,7 @@ async function registered(container, app, scope) {
     register().catch(() => {});
     return present;
   }
-  fetchAhead(app.wasm);
+  void fetchAhead(app.wasm);
   try {
     return await limit.wait(`${script} was not answered`, register());
   } catch (error) {
@@ -199,8 +199,14 @@ function greet(worker, ms) {
       worker.postMessage({ shearwater: 1, re: crypto.randomUUID(), op: "hello" }, [port2]);
     };
     const again = setInterval(post, AGAIN);
-    const end = setTimeout(() => (done(), resolve()), ms);
-    const done = () => (clearInterval(again), clearTimeout(end));
+    const end = setTimeout(() => {
+      done();
+      resolve();
+    }, ms);
+    const done = () => {
+      clearInterval(again);
+      clearTimeout(end);
+    };
     post();
   });
 }
@@ -219,8 +225,14 @@ function databaseExists(name) {
   return new Promise((resolve) => {
     const opening = indexedDB.open(name);
     opening.onupgradeneeded = () => opening.transaction.abort();
-    opening.onsuccess = () => (opening.result.close(), resolve(true));
-    opening.onerror = (event) => (event.preventDefault(), resolve(false));
+    opening.onsuccess = () => {
+      opening.result.close();
+      resolve(true);
+    };
+    opening.onerror = (event) => {
+      event.preventDefault();
+      resolve(false);
+    };
   });
 }
 

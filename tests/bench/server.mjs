@@ -105,7 +105,12 @@ async function startFront(port) {
       [to, from],
     ]) {
       open.add(one);
-      one.on("error", () => other.destroy()).on("close", () => (open.delete(one), other.destroy()));
+      one
+        .on("error", () => other.destroy())
+        .on("close", () => {
+          open.delete(one);
+          other.destroy();
+        });
     }
     from.pipe(to).pipe(from);
   });

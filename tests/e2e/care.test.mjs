@@ -8,7 +8,6 @@ import { world } from "./harness/world.mjs";
 
 const w = world();
 
-const HOUR = 3_600_000;
 const wait = (base) => ({ queues: { default: { backoff: { base, max: base, jitter: "equal" } } } });
 const metrics = (page) => page.evaluate(() => client.metrics());
 const many = (page, count, path, options) =>

@@ -48,7 +48,10 @@ beforeEach(async () => {
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   proxy = Object.assign(state, {
     origin: `http://localhost:${server.address().port}`,
-    stop: () => (server.close(), server.closeAllConnections()),
+    stop: () => {
+      server.close();
+      server.closeAllConnections();
+    },
   });
 });
 afterEach(() => proxy.stop());
@@ -59,7 +62,11 @@ const open = (config = {}) =>
   });
 
 /** Sets the clock of the device: of the worker and of this page. */
-const setClock = (page, offset) => page.evaluate(async (offset) => (setClock(offset), tell({ clock: offset })), offset);
+const setClock = (page, offset) =>
+  page.evaluate((offset) => {
+    setClock(offset);
+    return tell({ clock: offset });
+  }, offset);
 
 const online = (page) => page.evaluate(() => window.dispatchEvent(new Event("online")));
 const arrived = () => w.server.arrivals("/api/sink");

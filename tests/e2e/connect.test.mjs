@@ -69,7 +69,10 @@ const connect = (page, options) =>
   page.evaluate(async (options) => {
     const began = performance.now();
     const outcome = await window.connect(options).then(
-      (client) => ((window.client = client), { connected: true }),
+      (client) => {
+        window.client = client;
+        return { connected: true };
+      },
       (error) => ({ name: error.name, code: error.code, message: error.message, is: error instanceof window.ShearwaterError }),
     );
     return { ...outcome, took: performance.now() - began };

@@ -32,7 +32,10 @@ const held = (count) => until(`${count} held`, async () => (await server.stats()
 async function assertOnce(ids, page) {
   let sink = [];
   try {
-    await until("all jobs", async () => (sink = await server.sink()).length >= ids.length);
+    await until("all jobs", async () => {
+      sink = await server.sink();
+      return sink.length >= ids.length;
+    });
   } catch (error) {
     const arrived = new Set(sink.map((entry) => entry.idempotencyKey));
     const missing = ids.filter((id) => !arrived.has(id));

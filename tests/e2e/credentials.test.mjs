@@ -93,7 +93,9 @@ test("the page's console is told once of each header that was taken off, and of 
   page.on("console", (message) => message.type().startsWith("warn") && warnings.push(message.text()));
   await page.goto(w.server.origin);
   await page.waitForFunction("window.ready");
-  await page.evaluate(async () => void (window.client = await connect()));
+  await page.evaluate(async () => {
+    window.client = await connect();
+  });
   for (const value of ["a secret", "another secret"])
     await w.enqueue(page, { url: "/api/sink/x", headers: { Authorization: value, "X-Api-Key": value }, body: "x" });
   await until("a warning", () => warnings.length > 0);
@@ -113,7 +115,9 @@ test("nothing is said where nothing was taken off", async () => {
   page.on("console", (message) => said.push(message.text()));
   await page.goto(w.server.origin);
   await page.waitForFunction("window.ready");
-  await page.evaluate(async () => void (window.client = await connect()));
+  await page.evaluate(async () => {
+    window.client = await connect();
+  });
   await w.becomes(page, await w.enqueue(page, { url: "/api/sink/x", headers: ORDINARY, body: "x" }), "delivered");
   assert.deepEqual(said, []);
 });

@@ -222,7 +222,10 @@ const operations = {
     };
   },
   async resume(page) {
-    await page.evaluate(async () => (await client.pause(), client.resume()));
+    await page.evaluate(async () => {
+      await client.pause();
+      return client.resume();
+    });
     return {
       answer: null,
       since: () => page.evaluate(() => client.pause()),
@@ -238,7 +241,10 @@ const operations = {
     return {
       answer,
       since: () => until("the retry", async () => (await sends()) === 2 && (await w.get(page, id)).state === "failed"),
-      holds: async () => (await w.settled(page), assert.equal(await sends(), 2)),
+      holds: async () => {
+        await w.settled(page);
+        assert.equal(await sends(), 2);
+      },
     };
   },
   async setOwner(page) {
@@ -246,7 +252,10 @@ const operations = {
     let ofB;
     return {
       answer: null,
-      since: async () => (await setOwner(page, "B"), (ofB = await waiting(page))),
+      since: async () => {
+        await setOwner(page, "B");
+        ofB = await waiting(page);
+      },
       holds: async () => assert.deepEqual(await ids(page), [ofB]),
     };
   },

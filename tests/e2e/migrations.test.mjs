@@ -26,7 +26,10 @@ const restore = (page, dump) =>
         for (const index of indexes) store.createIndex(index.name, index.keyPath);
       }
     };
-    await new Promise((resolve, reject) => ((opening.onsuccess = resolve), (opening.onerror = () => reject(opening.error))));
+    await new Promise((resolve, reject) => {
+      opening.onsuccess = resolve;
+      opening.onerror = () => reject(opening.error);
+    });
     const database = opening.result;
     const transaction = database.transaction(Object.keys(stores), "readwrite");
     for (const [name, { keyPath, rows }] of Object.entries(stores)) {
@@ -35,9 +38,10 @@ const restore = (page, dump) =>
         transaction.objectStore(name).put(bytes, ...(keyPath === null ? [key] : []));
       }
     }
-    await new Promise(
-      (resolve, reject) => ((transaction.oncomplete = resolve), (transaction.onabort = () => reject(transaction.error))),
-    );
+    await new Promise((resolve, reject) => {
+      transaction.oncomplete = resolve;
+      transaction.onabort = () => reject(transaction.error);
+    });
     database.close();
   }, dump);
 

@@ -304,7 +304,10 @@ test("credentials are in no request as stored, and in no byte of the profile", a
       quick,
       (more) => chromium.open(w.server.origin, more),
     );
-    await page.evaluate((value) => void (document.cookie = `session=${value}`), secrets["of the cookie"]);
+    await page.evaluate((value) => {
+      // biome-ignore lint/suspicious/noDocumentCookie: WebKitGTK has no cookieStore, and an app's cookie is set like this.
+      document.cookie = `session=${value}`;
+    }, secrets["of the cookie"]);
     await w.server.faults([
       { path: "/api/sink/refused", action: { status: 401 } },
       { path: "/api/sink/waiting", action: { status: 503, headers: { "retry-after": "3600" } } },

@@ -127,7 +127,9 @@ test("a page that is reloaded while its job is on the way: one effect, one key, 
   await page.reload();
   await page.waitForFunction("window.ready");
   await page.evaluate(
-    async (worker) => void (window.client = await connect({ worker })),
+    async (worker) => {
+      window.client = await connect({ worker });
+    },
     `/sw.js?config=${encodeURIComponent(JSON.stringify(quick))}`,
   );
   assert.equal((await w.get(page, id)).state, "syncing");
@@ -193,7 +195,9 @@ test("a snapshot that changed before somebody subscribed is another one, and sta
   await page.evaluate(() => client.pause());
   await until("the pause in the other tab", () => other.evaluate(() => client.getSnapshot().state === "paused"));
   // As `useSyncExternalStore` does: render, subscribe, compare, render.
-  await other.evaluate(() => void (window.rendered = client.getSnapshot()));
+  await other.evaluate(() => {
+    window.rendered = client.getSnapshot();
+  });
   await w.enqueue(page, { url: "/api/sink/x", body: "x" });
   await until("the news", () => other.evaluate(() => client.getSnapshot() !== rendered));
   const seen = await other.evaluate(() => {

@@ -47,7 +47,10 @@ const connect = (page, options = {}) =>
   page.evaluate(
     (options) =>
       window.connect(options).then(
-        (client) => ((window.client = client), null),
+        (client) => {
+          window.client = client;
+          return null;
+        },
         ({ code, message }) => ({ code, message }),
       ),
     options,
@@ -177,7 +180,10 @@ test("a database that nobody may delete does not hold up the start for ever", as
     () =>
       new Promise((resolve) => {
         const opening = indexedDB.open("shearwater:log", 1);
-        opening.onsuccess = () => ((window.held = opening.result), resolve());
+        opening.onsuccess = () => {
+          window.held = opening.result;
+          resolve();
+        };
       }),
   );
   const began = Date.now();

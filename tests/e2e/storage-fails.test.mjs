@@ -160,7 +160,9 @@ test("all site data is cleared under an open page: no hang, a typed error or a c
   }
   await page.reload();
   await page.waitForFunction("window.ready");
-  await page.evaluate(async () => void (window.client = await connect()));
+  await page.evaluate(async () => {
+    window.client = await connect();
+  });
   await works(page);
   const { pending, failed } = await w.snapshot(page);
   assert.deepEqual([pending, failed], [0, 0]);

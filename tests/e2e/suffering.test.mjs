@@ -13,7 +13,14 @@ const w = world();
 
 /** Removes a killed browser's profile; its other processes may still be writing their last. */
 const forget = (chromium) =>
-  until("an empty profile", () => (rmSync(chromium.profile, { recursive: true, force: true }), true), 10_000).catch(() => {});
+  until(
+    "an empty profile",
+    () => {
+      rmSync(chromium.profile, { recursive: true, force: true });
+      return true;
+    },
+    10_000,
+  ).catch(() => {});
 
 const backoff = (base, max = base) => ({ queues: { default: { backoff: { base, max, jitter: "equal" } } } });
 const many = (page, count, path = "/api/sink") =>

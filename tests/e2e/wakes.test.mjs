@@ -12,7 +12,14 @@ const w = world();
 
 /** Removes a killed browser's profile; its other processes may still be writing their last. */
 const forget = (chromium) =>
-  until("an empty profile", () => (rmSync(chromium.profile, { recursive: true, force: true }), true), 10_000).catch(() => {});
+  until(
+    "an empty profile",
+    () => {
+      rmSync(chromium.profile, { recursive: true, force: true });
+      return true;
+    },
+    10_000,
+  ).catch(() => {});
 
 const wait = (base) => ({ queues: { default: { backoff: { base, max: base, jitter: "equal" } } } });
 const HOUR = 3_600_000;
@@ -56,7 +63,12 @@ for (const [name, more] of [
     await other.goto(w.server.origin);
     await other.waitForFunction("window.ready");
     assert.equal((await arrived()).length, 0);
-    await other.evaluate(async (worker) => void (window.client = await connect({ worker })), script(wait(HOUR), more));
+    await other.evaluate(
+      async (worker) => {
+        window.client = await connect({ worker });
+      },
+      script(wait(HOUR), more),
+    );
     await w.becomes(page, id, "delivered");
     const { page: third, id: second } = await stranded({}, { more });
     assert.equal((await third.evaluate(() => client.syncNow())).delivered, 1);

@@ -148,7 +148,10 @@ test("killed between storing and forgetting, nothing is sent twice", async () =>
               timestamp: 1_790_000_000_000,
               requestData: { url: `${origin}/api/sink/once`, method: "POST", headers: {}, body: new Uint8Array([1]).buffer },
             });
-            transaction.oncomplete = () => (opening.result.close(), resolve());
+            transaction.oncomplete = () => {
+              opening.result.close();
+              resolve();
+            };
           };
         }),
       server.origin,
@@ -171,7 +174,10 @@ test("killed between storing and forgetting, nothing is sent twice", async () =>
           const opening = indexedDB.open("workbox-background-sync");
           opening.onsuccess = () => {
             const count = opening.result.transaction("requests").objectStore("requests").count();
-            count.onsuccess = () => (opening.result.close(), resolve(count.result === 0));
+            count.onsuccess = () => {
+              opening.result.close();
+              resolve(count.result === 0);
+            };
           };
         }),
     ),
@@ -207,7 +213,10 @@ async function withEntries(left, { version = 3, close = true } = {}) {
           window.held = opening.result;
           const transaction = opening.result.transaction("requests", "readwrite");
           for (const entry of entries) transaction.objectStore("requests").put(entry);
-          transaction.oncomplete = () => (close && opening.result.close(), resolve());
+          transaction.oncomplete = () => {
+            if (close) opening.result.close();
+            resolve();
+          };
         };
       }),
     left.map(entry),
@@ -221,7 +230,10 @@ async function withEntries(left, { version = 3, close = true } = {}) {
           const opening = indexedDB.open("workbox-background-sync");
           opening.onsuccess = () => {
             const keys = opening.result.transaction("requests").objectStore("requests").getAllKeys();
-            keys.onsuccess = () => (opening.result.close(), resolve(keys.result));
+            keys.onsuccess = () => {
+              opening.result.close();
+              resolve(keys.result);
+            };
           };
         }),
     );

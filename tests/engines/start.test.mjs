@@ -56,7 +56,10 @@ onEngines(others, (world) => {
         const opening = indexedDB.open("shearwater:wasm");
         opening.onsuccess = () => {
           const counting = opening.result.transaction("copies").objectStore("copies").count();
-          counting.onsuccess = () => (opening.result.close(), resolve(counting.result));
+          counting.onsuccess = () => {
+            opening.result.close();
+            resolve(counting.result);
+          };
         };
         opening.onerror = () => reject(opening.error);
       });

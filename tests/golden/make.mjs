@@ -56,9 +56,10 @@ try {
   await until("rest", async () => !(await page.evaluate(() => window.client.getSnapshot())).isRunning);
   const dump = await page.evaluate(async () => {
     const request = (asked) =>
-      new Promise(
-        (resolve, reject) => ((asked.onsuccess = () => resolve(asked.result)), (asked.onerror = () => reject(asked.error))),
-      );
+      new Promise((resolve, reject) => {
+        asked.onsuccess = () => resolve(asked.result);
+        asked.onerror = () => reject(asked.error);
+      });
     const database = await request(indexedDB.open("shearwater"));
     const base64 = async (body) => btoa(String.fromCharCode(...new Uint8Array(await new Response(body).arrayBuffer())));
     const stores = {};

@@ -68,7 +68,7 @@ const stop: () => void = client.subscribe(() => {
   const status: SyncStatus = client.getSnapshot();
   console.log(status.progress ?? 0);
 });
-client.on("delivered", (delivered) => console.log(delivered.status, delivered.response?.headers["location"]));
+client.on("delivered", (delivered) => console.log(delivered.status, delivered.response?.headers.location));
 const inTime: boolean = await client.cancel(id);
 console.log(inTime);
 await client.setOwner("ada", { purge: "bob" });

@@ -259,7 +259,7 @@ export const rows = [
         Array.from({ length: 40 }, (_, at) => t.job(at, { bytes: at < 12 ? 400_000 : 40_000 })),
         { oneByOne: true },
       );
-      t.notes["taken"] = taken;
+      t.notes.taken = taken;
       t.notes["refused with"] = [...new Set(refused)].join(", ");
       await t.server.faults(always(DROPPED));
       for (let round = 0; round < 2; round += 1) {

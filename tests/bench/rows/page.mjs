@@ -49,7 +49,10 @@ export async function pageCost(bench) {
             window.shearwater.subscribe(() => (shown += window.shearwater.getSnapshot() ? 1 : 0));
             const message = await new Promise((resolve) => {
               const channel = new BroadcastChannel("shearwater:shearwater");
-              channel.onmessage = ({ data }) => (channel.close(), resolve(data));
+              channel.onmessage = ({ data }) => {
+                channel.close();
+                resolve(data);
+              };
               window.shearwater.enqueue({ url: "/api/sink/last", method: "POST", body: "x" });
             });
             active.postMessage({ storm: { message, status: message.status, perSecond, times: perSecond * seconds } }, [port2]);

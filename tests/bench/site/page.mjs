@@ -127,7 +127,11 @@ window.woken = (reason) => window.asked({ wake: reason });
 
 /** Milliseconds of one strict put by the page itself. */
 window.putBeside = async () => {
-  const settled = (request, name) => new Promise((resolve, reject) => ((request[name] = resolve), (request.onerror = reject)));
+  const settled = (request, name) =>
+    new Promise((resolve, reject) => {
+      request[name] = resolve;
+      request.onerror = reject;
+    });
   if (!window.beside) {
     const opening = indexedDB.open("beside");
     opening.onupgradeneeded = () => opening.result.createObjectStore("jobs", { autoIncrement: true });

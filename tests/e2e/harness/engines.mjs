@@ -118,7 +118,10 @@ function engineWorld(engine) {
     async acceptedOnce(ids, page) {
       let sink = [];
       try {
-        await until(`${ids.length} jobs at the server`, async () => (sink = await world.server.sink()).length >= ids.length);
+        await until(`${ids.length} jobs at the server`, async () => {
+          sink = await world.server.sink();
+          return sink.length >= ids.length;
+        });
       } catch (error) {
         const arrived = new Set(sink.map((entry) => entry.idempotencyKey));
         const missing = ids.filter((id) => !arrived.has(id));

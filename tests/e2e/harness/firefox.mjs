@@ -63,7 +63,7 @@ export async function startFirefox({ profile = mkdtempSync(join(tmpdir(), "shear
         const [, url] = /WebDriver BiDi listening on (ws:\S+)/.exec(line) ?? [];
         if (url) resolve(`${url}/session`);
       });
-      gone.then((end) => reject(new Error(`Firefox ended as it began: ${end}\n${said.join("\n")}`)));
+      void gone.then((end) => reject(new Error(`Firefox ended as it began: ${end}\n${said.join("\n")}`)));
     });
     browser = await puppeteer.connect({ browserWSEndpoint: endpoint, protocol: "webDriverBiDi", protocolTimeout: 120_000 });
   } catch (error) {

@@ -7,7 +7,14 @@ import { until } from "./wait.mjs";
 
 /** Removes a killed browser's profile; its other processes may still be writing their last. */
 export const forget = (chromium) =>
-  until("an empty profile", () => (rmSync(chromium.profile, { recursive: true, force: true }), true), 10_000).catch(() => {});
+  until(
+    "an empty profile",
+    () => {
+      rmSync(chromium.profile, { recursive: true, force: true });
+      return true;
+    },
+    10_000,
+  ).catch(() => {});
 
 /** Whether any part of `secret`, ten characters long, is in the bytes; as it is or in UTF-16. */
 export function traces(bytes, secret) {

@@ -225,12 +225,14 @@ export async function startWebKit({ profile = mkdtempSync(join(tmpdir(), "shearw
 
     /** Opens the test page and connects a client as `window.client`. */
     async open(origin, { config, options = {} } = {}) {
-      const tab = `tab-${(count += 1)}`;
+      count += 1;
+      const tab = `tab-${count}`;
       control.send("launcher", `${origin}${MOUNT}/?${new URLSearchParams({ control: await control.address(), tab })}`);
       await control.ready(tab);
       const page = {
         async evaluate(run, ...args) {
-          const step = `step-${(count += 1)}.mjs`;
+          count += 1;
+          const step = `step-${count}.mjs`;
           const given = args.map((arg) => (arg === undefined ? "undefined" : JSON.stringify(arg)));
           writeFileSync(join(folder, step), `export default () => (${run})(${given.join(", ")});`);
           const answer = control.answer(step);

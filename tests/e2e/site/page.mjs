@@ -20,8 +20,9 @@ for (const [name, list] of Object.entries(window.heard)) {
 
 /** Sets this page's own clock. */
 window.setClock = (offset) => {
-  const RealDate = (window.RealDate ??= Date);
-  window.Date = class Date extends RealDate {
+  window.RealDate ??= Date;
+  const { RealDate } = window;
+  window.Date = class extends RealDate {
     constructor(...given) {
       super(...(given.length ? given : [RealDate.now() + offset]));
     }
@@ -37,11 +38,10 @@ window.database = "shearwater";
 /** One transaction on the worker's database, behind its back; `act` gets the store and answers a request. */
 window.onStore = async (name, mode, act) => {
   const ask = (request) =>
-    new Promise(
-      (resolve, reject) => (
-        (request.onsuccess = () => resolve(request.result)), (request.onerror = () => reject(request.error))
-      ),
-    );
+    new Promise((resolve, reject) => {
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+    });
   const database = await ask(indexedDB.open(window.database));
   try {
     const transaction = database.transaction(name, mode);

@@ -10,7 +10,7 @@ if (query.get("sync") === "none") delete ServiceWorkerRegistration.prototype.syn
 let offset = Number(query.get("clock"));
 if (query.has("clock")) {
   const RealDate = Date;
-  self.Date = class Date extends RealDate {
+  self.Date = class extends RealDate {
     constructor(...given) {
       super(...(given.length ? given : [RealDate.now() + offset]));
     }
@@ -94,6 +94,7 @@ const told = new BroadcastChannel("test:sync");
 // The platform's own event, heard beside Shearwater's listener.
 self.addEventListener("sync", ({ tag, lastChance }) => told.postMessage({ tag, lastChance }));
 shearwater.on("sync", ({ tag }) => {
+  // biome-ignore lint/style/useThrowOnlyError: an app may throw anything; the worker must make an Error of it.
   if (tag === "throws-a-string") throw "not an Error";
 });
 shearwater.on("periodicsync", ({ tag }) => told.postMessage({ periodic: tag }));

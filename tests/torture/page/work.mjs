@@ -26,7 +26,10 @@ export function handOver(calls) {
           ? [await client.enqueue(request(jobs[0]), options)]
           : await client.enqueueAll(jobs.map(request), options);
       work.untold += 1;
-      fetch(`${acks}/${n}`, { method: "POST", mode: "no-cors", body: JSON.stringify(ids) }).finally(() => (work.untold -= 1));
+      // Not waited for: `untold` says whether it is still on its way.
+      void fetch(`${acks}/${n}`, { method: "POST", mode: "no-cors", body: JSON.stringify(ids) }).finally(() => {
+        work.untold -= 1;
+      });
     } catch (error) {
       work.refused.push(`call ${n}: ${error.code}: ${error.message}`);
     }

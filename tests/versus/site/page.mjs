@@ -103,7 +103,7 @@ async function stored() {
 async function flawed() {
   return {
     async queue(requests) {
-      const [first, dropped, second, doubled, early, late, ...others] = requests;
+      const [first, _dropped, second, doubled, early, late, ...others] = requests;
       for (const { url, ...init } of [first, second, doubled, doubled, late, early, ...others]) await fetch(url, init);
       return requests.map(() => null);
     },

@@ -8,8 +8,7 @@ const { careful, throwOnce, ...options } = JSON.parse(new URL(self.location.href
 self.addEventListener("install", () => self.skipWaiting());
 
 async function replayCarefully(queue) {
-  let entry;
-  while ((entry = await queue.shiftRequest())) {
+  for (let entry = await queue.shiftRequest(); entry; entry = await queue.shiftRequest()) {
     try {
       const response = await fetch(entry.request.clone());
       if (response.status >= 500 || response.status === 429 || response.status === 408)
@@ -28,6 +27,7 @@ function throwThenReplay() {
   if (thrown) return replay();
   thrown = true;
   new BroadcastChannel("versus").postMessage("thrown");
+  // biome-ignore lint/style/useThrowOnlyError: what an app throws is what the row is about.
   throw careful ? new Error("no token yet") : "no token yet";
 }
 
