@@ -1,10 +1,11 @@
 // What page and worker have in common in loading their wasm: is it the file of this release, and may it be compiled?
 
-import { unavailable } from "./error.js";
+import { asError, unavailable } from "./error.js";
 
 /** The smallest module there is: a browser that refuses it refuses all. */
 const EMPTY = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
 
+/** @param {ArrayBuffer} bytes */
 export async function sha256(bytes) {
   const digest = await crypto.subtle.digest("SHA-256", bytes);
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -14,6 +15,11 @@ export async function sha256(bytes) {
  * Fetches the wasm whose SHA-256 is `sha`; `script` is the file that it belongs to.
  *
  * Rejects with `worker-unavailable`, which says what the server sent in its place.
+ *
+ * @param {string} url
+ * @param {string} sha
+ * @param {string} script
+ * @param {RequestInit} [init]
  */
 export async function fetchWasm(url, sha, script, init) {
   let response;
@@ -21,7 +27,7 @@ export async function fetchWasm(url, sha, script, init) {
     response = await fetch(url, init);
   } catch (error) {
     throw unavailable(
-      `${url} cannot be fetched (no network, or not allowed by connect-src of the Content-Security-Policy): ${error.message}`,
+      `${url} cannot be fetched (no network, or not allowed by connect-src of the Content-Security-Policy): ${asError(error).message}`,
     );
   }
   if (!response.ok) throw unavailable(`${url} answered ${response.status}: deploy it beside ${script}`);
@@ -37,7 +43,11 @@ export async function fetchWasm(url, sha, script, init) {
   return kept;
 }
 
-/** Compiles a `Response`, or bytes. */
+/**
+ * Compiles a `Response`, or bytes.
+ *
+ * @param {Response | ArrayBuffer} source
+ */
 export async function compileWasm(source) {
   if (typeof WebAssembly === "undefined")
     throw unavailable("this browser has no WebAssembly (it is off in the lockdown modes of some)");
@@ -50,14 +60,15 @@ export async function compileWasm(source) {
       return await WebAssembly.compile(await source.arrayBuffer());
     }
   } catch (error) {
+    const { message } = asError(error);
     const allowed = await WebAssembly.compile(EMPTY).then(
       () => true,
       () => false,
     );
     throw unavailable(
       allowed
-        ? `the WebAssembly cannot be compiled: ${error.message}`
-        : `the Content-Security-Policy forbids WebAssembly: add 'wasm-unsafe-eval' to script-src (${error.message})`,
+        ? `the WebAssembly cannot be compiled: ${message}`
+        : `the Content-Security-Policy forbids WebAssembly: add 'wasm-unsafe-eval' to script-src (${message})`,
     );
   }
 }

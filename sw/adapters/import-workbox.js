@@ -12,7 +12,24 @@ const PAGE = 200;
 /** Milliseconds that another connection (a page that deletes the database, say) may hold up the opening. */
 const LONGEST_OPENING = 3_000;
 
-/** Makes the source that `shearwater.adopt` takes. `queues` maps Workbox's queue names to ours; others keep theirs. */
+/**
+ * An entry of Workbox's store; see QueueDb.ts and StorableRequest.ts of workbox-background-sync.
+ *
+ * @typedef {object} Entry
+ * @property {number} id
+ * @property {string} queueName
+ * @property {Record<string, any>} requestData
+ * @property {number} timestamp
+ * @property {unknown} [metadata]
+ *
+ * @typedef {import("../types/worker.js").AdoptedJob} Job
+ */
+
+/**
+ * Makes the source that `shearwater.adopt` takes. `queues` maps Workbox's queue names to ours; others keep theirs.
+ *
+ * @type {typeof import("../types/import-workbox.js").workboxQueues}
+ */
 export function workboxQueues(queues = {}) {
   return async (store) => {
     const database = await openExisting();
@@ -32,6 +49,12 @@ export function workboxQueues(queues = {}) {
   };
 }
 
+/**
+ * @param {IDBDatabase} database
+ * @param {Parameters<import("../types/worker.js").Source>[0]} store
+ * @param {Entry[]} entries
+ * @param {Record<string, string>} queues
+ */
 async function takeOver(database, store, entries, queues) {
   const convertible = [];
   for (const entry of entries) {
@@ -66,11 +89,17 @@ async function takeOver(database, store, entries, queues) {
   });
 }
 
-const concernsOne = ({ code }) => code === "invalid-request" || code === "invalid-message" || code === "unknown-queue";
+const concernsOne = (/** @type {any} */ { code }) =>
+  code === "invalid-request" || code === "invalid-message" || code === "unknown-queue";
 
-const leave = (id, error) =>
+const leave = (/** @type {number} */ id, /** @type {any} */ error) =>
   console.error("[shearwater] an entry of workbox-background-sync cannot be queued and stays there:", id, error.message);
 
+/**
+ * @param {Entry} entry
+ * @param {Record<string, string>} queues
+ * @returns {Promise<Job>}
+ */
 async function toJob({ id, queueName, requestData, timestamp, metadata }, queues) {
   const { url, method = "GET", body, mode, credentials, redirect, referrerPolicy, cache, integrity } = requestData;
   const queue = queues[queueName] ?? queueName;
@@ -90,10 +119,14 @@ async function toJob({ id, queueName, requestData, timestamp, metadata }, queues
   };
 }
 
-const present = (object) =>
+const present = (/** @type {object} */ object) =>
   Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined && value !== ""));
 
-/** The same for the same entry, in the form of a UUID (RFC 9562 version 8). */
+/**
+ * The same for the same entry, in the form of a UUID (RFC 9562 version 8).
+ *
+ * @param {unknown[]} parts
+ */
 async function uuidOf(parts) {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(JSON.stringify(parts)));
   const bytes = new Uint8Array(digest, 0, 16);
@@ -106,6 +139,8 @@ async function uuidOf(parts) {
 /**
  * Opens the database where there is one of this version, and makes none where there is not. No version is asked for:
  * to ask for a later one than is there would wait for every page that holds it open.
+ *
+ * @returns {Promise<IDBDatabase | null>}
  */
 function openExisting() {
   return new Promise((resolve, reject) => {
@@ -118,7 +153,7 @@ function openExisting() {
     }, LONGEST_OPENING);
     opening.onupgradeneeded = () => {
       absent = true;
-      opening.transaction.abort();
+      opening.transaction?.abort();
     };
     opening.onsuccess = () => {
       clearTimeout(timer);
@@ -139,6 +174,11 @@ function openExisting() {
   });
 }
 
+/**
+ * @template T
+ * @param {IDBRequest<T>} asked
+ * @returns {Promise<T>}
+ */
 function request(asked) {
   return new Promise((resolve, reject) => {
     asked.onsuccess = () => resolve(asked.result);

@@ -2,9 +2,14 @@
 
 const JAVASCRIPT = /^\s*(text|application)\/(x-)?(java|ecma)script\s*(;|$)/i;
 
-/** One sentence on what is wrong with the script at this URL; undefined where nothing is seen. */
+/**
+ * One sentence on what is wrong with the script at this URL; undefined where nothing is seen.
+ *
+ * @param {string} script
+ * @param {string} [type]
+ */
 export async function diagnose(script, type = "classic") {
-  const { wrong, text } = await look(script);
+  const { wrong, text = "" } = await look(script);
   if (wrong) return wrong;
   const code = text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
   if (type === "classic" && /^\s*(import\s*["'{*]|import\s+[\w$]+\s*(,|from)|export\s)/m.test(code)) {
@@ -22,7 +27,12 @@ export async function diagnose(script, type = "classic") {
   return undefined;
 }
 
-/** What the script loads, as far as it is written down in strings. */
+/**
+ * What the script loads, as far as it is written down in strings.
+ *
+ * @param {string} code
+ * @param {string} type
+ */
 function parts(code, type) {
   const calls =
     type === "module"
@@ -34,12 +44,18 @@ function parts(code, type) {
     : found.flatMap((inside) => [...inside.matchAll(/["'`]([^"'`$]+)["'`]/g)].map(([, name]) => name));
 }
 
+/**
+ * The script at `url`, or what is wrong with the response; neither where there is no response.
+ *
+ * @param {string} url
+ * @returns {Promise<{text?: string, wrong?: string}>}
+ */
 async function look(url) {
   let response;
   try {
     response = await fetch(url, { cache: "no-cache" });
   } catch {
-    return { text: "" };
+    return {};
   }
   if (!response.ok) return { wrong: `the server answered ${response.status}` };
   const type = response.headers.get("content-type") ?? "";

@@ -11,6 +11,7 @@ import { loadWasm } from "./wasm.js";
 export { ShearwaterError } from "../error.js";
 export const version = __VERSION__;
 
+/** @type {Record<string, string>} */
 const OPTIONS = {
   worker: "string",
   scope: "string",
@@ -24,9 +25,14 @@ const OPTIONS = {
 };
 const TIMEOUT = 60_000;
 
+/** @type {Promise<unknown> | null} */
 let loading = null;
 
-/** Finds or registers the worker, waits until it is active, and returns a client; see index.d.ts. */
+/**
+ * Finds or registers the worker, waits until it is active, and returns a client; see index.d.ts.
+ *
+ * @type {typeof import("../types/index.js").connect}
+ */
 export async function connect(options = {}) {
   check(options);
   const { worker, scope, type, name, timeout = TIMEOUT, ...rest } = options;
@@ -53,6 +59,7 @@ export async function connect(options = {}) {
   }
 }
 
+/** @param {string} wasm */
 function load(wasm) {
   loading ??= loadWasm(wasm)
     .then((module) => initialise({ module_or_path: module }))
@@ -63,7 +70,11 @@ function load(wasm) {
   return loading;
 }
 
-/** Refuses what is misspelt before anything is registered. */
+/**
+ * Refuses what is misspelt before anything is registered.
+ *
+ * @param {import("../types/index.js").ConnectOptions} options
+ */
 function check(options) {
   if (typeof options !== "object" || options === null) throw invalidConfig("connect(): the options are an object");
   for (const [option, value] of Object.entries(options)) {
@@ -80,7 +91,11 @@ function check(options) {
   if (!(timeout >= 1_000 && timeout <= 0x7fffffff)) throw invalidConfig("connect(): timeout is at least 1000 ms");
 }
 
-/** A job with its body as text where it is UTF-8, else in base64. */
+/**
+ * A job with its body as text where it is UTF-8, else in base64.
+ *
+ * @param {{body?: BodyInit | null}} job
+ */
 async function readable(job) {
   if (job.body === undefined || job.body === null) return job;
   const bytes = new Uint8Array(await new Response(job.body).arrayBuffer());
@@ -118,11 +133,18 @@ const METHODS = [
   "close",
 ];
 
-/** A plain object with bound functions: they can be handed around, as useSyncExternalStore wants it. */
+/**
+ * A plain object with bound functions: they can be handed around, as useSyncExternalStore wants it.
+ *
+ * @param {import("shearwater-glue").Client} client
+ * @returns {import("../types/index.js").Client}
+ */
 function bind(client) {
+  /** @type {any} */ // Its members are put in by name.
   const bound = { capabilities: Object.freeze(client.call("capabilities")) };
-  for (const method of METHODS) bound[method] = (first, second) => client.call(method, first, second);
-  bound.exportFailed = async (filter) =>
+  for (const method of METHODS)
+    bound[method] = (/** @type {unknown} */ first, /** @type {unknown} */ second) => client.call(method, first, second);
+  bound.exportFailed = async (/** @type {unknown} */ filter) =>
     JSON.stringify(await Promise.all((await client.call("exportFailed", filter)).map(readable)), null, 2);
   return Object.freeze(bound);
 }

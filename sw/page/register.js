@@ -9,7 +9,7 @@
 // - With an active worker and a newer one that waits, the active one is ours if a database of ours exists, for only
 //   an active worker makes it. Else it is of another library, and the newer one is waited for.
 
-import { invalidConfig, ShearwaterError, unavailable } from "../error.js";
+import { asError, invalidConfig, ShearwaterError, unavailable } from "../error.js";
 
 /** Milliseconds in which a worker that may not be ours is to return a greeting; starting one takes a slow phone a second. */
 const GREETING = 4_000;
@@ -18,10 +18,31 @@ const AGAIN = 2_000;
 /** Milliseconds in which a worker that is installed is to take the place of one that is not ours. */
 const TAKEOVER = 5_000;
 
+/**
+ * What is asked for, and what it takes to explain why it does not come.
+ *
+ * @typedef {object} App
+ * @property {string | URL} worker  as connect() was given it: a TrustedScriptURL must stay one
+ * @property {string} wasm
+ * @property {string} script  the worker's URL
+ * @property {string} scope
+ * @property {WorkerType} [type]
+ * @property {import("./limit.js").Limit} limit
+ * @property {ReturnType<typeof hearRefusals>} refusal
+ *
+ * @typedef {{name?: string}} Greeting  what a worker says of itself
+ */
+
+/** @param {number} ms */
 const nap = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const base = () => globalThis.document?.baseURI ?? location.href;
 
-/** `{registration, name}`: the registration whose active worker is ours, and the name of its configuration. */
+/**
+ * `{registration, name}`: the registration whose active worker is ours, and the name of its configuration.
+ *
+ * @param {import("../types/index.js").ConnectOptions & {wasm: string}} options
+ * @param {import("./limit.js").Limit} limit
+ */
 export async function findWorker({ worker = "/sw.js", scope, type, name, wasm }, limit) {
   const container = serviceWorkers();
   if (!container) {
@@ -30,7 +51,16 @@ export async function findWorker({ worker = "/sw.js", scope, type, name, wasm },
   const script = url(String(worker), "worker");
   script.hash = "";
   const within = scope === undefined ? new URL("./", script) : url(scope, "scope");
-  const app = { worker, wasm, script: script.href, scope: within.href, type, limit, refusal: hearRefusals(script.href) };
+  /** @type {App} */
+  const app = {
+    worker: /** @type {string | URL} */ (worker),
+    wasm,
+    script: script.href,
+    scope: within.href,
+    type,
+    limit,
+    refusal: hearRefusals(script.href),
+  };
   try {
     const registration = await registered(container, app, scope);
     const names = name === undefined ? ["shearwater", `shearwater ${within.pathname}`] : [name];
@@ -54,6 +84,10 @@ function serviceWorkers() {
   }
 }
 
+/**
+ * @param {string} text
+ * @param {string} option
+ */
 function url(text, option) {
   try {
     return new URL(text, base());
@@ -62,11 +96,16 @@ function url(text, option) {
   }
 }
 
+/** @param {ServiceWorkerRegistration} registration */
 const newcomerOf = ({ installing, waiting }) => installing ?? waiting;
 
 /**
  * The registration of this scope and script: the one that is there, or a new one. The one that is there is used even
  * if it could not be made again: by a page, say, whose Trusted Types let no script URL be made of a string.
+ *
+ * @param {ServiceWorkerContainer} container
+ * @param {App} app
+ * @param {string} [scope]
  */
 async function registered(container, app, scope) {
   const { limit, script } = app;
@@ -86,13 +125,15 @@ async function registered(container, app, scope) {
     return await limit.wait(`${script} was not answered`, register());
   } catch (error) {
     if (error instanceof ShearwaterError) throw error;
-    throw await whyNot(app, `cannot be registered (${error.message})`);
+    throw await whyNot(app, `cannot be registered (${asError(error).message})`);
   }
 }
 
 /**
  * Has the browser's HTTP cache get worker.wasm, where it lies beside page.wasm, while the worker's scripts are still
  * on their way: a new worker asks for it as the third of three files, and the largest.
+ *
+ * @param {string} wasm
  */
 async function fetchAhead(wasm) {
   if (!wasm.endsWith("/page.wasm")) return;
@@ -100,14 +141,21 @@ async function fetchAhead(wasm) {
   try {
     const response = await fetch(new URL("worker.wasm", wasm), { cache: "force-cache", priority: "low", signal: abort.signal });
     // What is not to be kept would be fetched twice.
-    if (!response.ok || /no-store/.test(response.headers.get("cache-control"))) abort.abort();
+    if (!response.ok || /no-store/.test(response.headers.get("cache-control") ?? "")) abort.abort();
     else await response.arrayBuffer();
   } catch {
     // The worker meets it too, and says so.
   }
 }
 
-/** Resolves with what our active worker says of itself. */
+/**
+ * Resolves with what our active worker says of itself.
+ *
+ * @param {ServiceWorkerRegistration} registration
+ * @param {string[]} names
+ * @param {App} app
+ * @returns {Promise<Greeting>}
+ */
 async function greeted(registration, names, app) {
   const { limit } = app;
   if (!registration.active) {
@@ -134,18 +182,36 @@ async function greeted(registration, names, app) {
   return (await greet(worker, shortly(limit))) ?? silent(app);
 }
 
+/**
+ * @param {App} app
+ * @returns {never}
+ */
 function silent({ script }) {
   throw unavailable(
     `${script} does not answer: does it load Shearwater (importScripts, or import) and call shearwater.start() at its top level?`,
   );
 }
 
+/** @param {import("./limit.js").Limit} limit */
 const shortly = (limit) => Math.min(GREETING, limit.left());
 
-/** Greets a worker that is ours, however long it takes to start. */
-const surely = (worker, { script, limit }) => limit.wait(`${script} does not answer`, greet(worker, limit.left() + GREETING));
+/**
+ * Greets a worker that is ours, however long it takes to start.
+ *
+ * @param {ServiceWorker} worker
+ * @param {App} app
+ */
+const surely = (worker, { script, limit }) =>
+  // The limit passes before the greeting does.
+  limit.wait(`${script} does not answer`, /** @type {Promise<Greeting>} */ (greet(worker, limit.left() + GREETING)));
 
-/** Resolves with the newcomer once it takes messages in the place of a worker that is not ours. */
+/**
+ * Resolves with the newcomer once it takes messages in the place of a worker that is not ours.
+ *
+ * @param {ServiceWorkerRegistration} registration
+ * @param {ServiceWorker} newcomer
+ * @param {App} app
+ */
 async function takenOver(registration, newcomer, app) {
   const foreign = registration.active;
   await stateOf(newcomer, (state) => state !== "installing", app);
@@ -157,7 +223,15 @@ async function takenOver(registration, newcomer, app) {
   );
 }
 
-/** Resolves with the worker that takes messages in the end; rejects with the reason when the newcomer never will. */
+/**
+ * Resolves with the worker that takes messages in the end; rejects with the reason when the newcomer never will.
+ *
+ * @param {ServiceWorkerRegistration} registration
+ * @param {App} app
+ * @param {ServiceWorker | null} newcomer
+ * @param {ServiceWorker | null} [foreign]
+ * @returns {Promise<ServiceWorker>}
+ */
 async function settled(registration, app, newcomer, foreign) {
   const state = newcomer && (await stateOf(newcomer, (state) => /^(activat|redundant)/.test(state), app));
   if (newcomer && state !== "redundant") return newcomer;
@@ -167,7 +241,13 @@ async function settled(registration, app, newcomer, foreign) {
   throw await whyNot(app, "did not install");
 }
 
-/** Waits for a state of this worker. */
+/**
+ * Waits for a state of this worker.
+ *
+ * @param {ServiceWorker} worker
+ * @param {(state: ServiceWorkerState) => boolean} is
+ * @param {App} app
+ */
 function stateOf(worker, is, { limit, script }) {
   return limit.wait(
     `${script} is still installing (does what its install handler gives to waitUntil() settle?)`,
@@ -183,7 +263,13 @@ function stateOf(worker, is, { limit, script }) {
   );
 }
 
-/** Greets a worker, again where it says nothing; resolves with `{name}`, or after `ms` with nothing. */
+/**
+ * Greets a worker, again where it says nothing; resolves with `{name}`, or after `ms` with nothing.
+ *
+ * @param {ServiceWorker} worker
+ * @param {number} ms
+ * @returns {Promise<Greeting | undefined>}
+ */
 function greet(worker, ms) {
   return new Promise((resolve, reject) => {
     const post = () => {
@@ -201,7 +287,7 @@ function greet(worker, ms) {
     const again = setInterval(post, AGAIN);
     const end = setTimeout(() => {
       done();
-      resolve();
+      resolve(undefined);
     }, ms);
     const done = () => {
       clearInterval(again);
@@ -211,20 +297,29 @@ function greet(worker, ms) {
   });
 }
 
-/** Whether one of these databases exists. */
+/**
+ * Whether one of these databases exists.
+ *
+ * @param {string[]} names
+ */
 async function anyDatabase(names) {
   try {
-    if (indexedDB.databases) return (await indexedDB.databases()).some(({ name }) => names.includes(name));
+    if (indexedDB.databases)
+      return (await indexedDB.databases()).some(({ name }) => name !== undefined && names.includes(name));
     return (await Promise.all(names.map(databaseExists))).includes(true);
   } catch {
     return false;
   }
 }
 
+/**
+ * @param {string} name
+ * @returns {Promise<boolean>}
+ */
 function databaseExists(name) {
   return new Promise((resolve) => {
     const opening = indexedDB.open(name);
-    opening.onupgradeneeded = () => opening.transaction.abort();
+    opening.onupgradeneeded = () => opening.transaction?.abort();
     opening.onsuccess = () => {
       opening.result.close();
       resolve(true);
@@ -236,17 +331,29 @@ function databaseExists(name) {
   });
 }
 
-/** Whether a worker of ours was installed for this scope; see sw/worker/wasm.js. */
+/**
+ * Whether a worker of ours was installed for this scope; see sw/worker/wasm.js.
+ *
+ * @param {string} scope
+ */
 async function anyCache(scope) {
   const names = await caches.keys().catch(() => []);
   return names.some((name) => name.startsWith(`shearwater wasm ${scope} `));
 }
 
-/** Hears why a worker refuses to start; see sw/worker/announce.js. */
+/**
+ * Hears why a worker refuses to start; see sw/worker/announce.js.
+ *
+ * @param {string} script
+ */
 function hearRefusals(script) {
+  /** @type {ShearwaterError | undefined} */
   let heard;
+  /** @type {(error: ShearwaterError) => void} */
   let tell;
+  /** @type {Promise<ShearwaterError>} */
   const first = new Promise((resolve) => (tell = resolve));
+  /** @type {BroadcastChannel | undefined} */
   let channel;
   try {
     channel = new BroadcastChannel("shearwater:install");
@@ -265,7 +372,12 @@ function hearRefusals(script) {
   };
 }
 
-/** The error for a worker that does not come: its own words, or what can be found out about its script. */
+/**
+ * The error for a worker that does not come: its own words, or what can be found out about its script.
+ *
+ * @param {App} app
+ * @param {string} what
+ */
 async function whyNot({ script, type, refusal, limit }, what) {
   const looked = import("./diagnose.js").then(({ diagnose }) => diagnose(script, type)).catch(() => undefined);
   const told = await refusal.reason();

@@ -6,9 +6,14 @@
 
 import { compileWasm, fetchWasm } from "../wasm.js";
 
+/** @param {string} url */
 const key = (url) => `${url}?sha256=${__PAGE_SHA256__}`;
 
-/** Compiles page.wasm. Rejects with `worker-unavailable`, saying what is in its way. */
+/**
+ * Compiles page.wasm. Rejects with `worker-unavailable`, saying what is in its way.
+ *
+ * @param {string} url
+ */
 export async function loadWasm(url) {
   const cache = await open();
   const cached = await cache?.match(key(url)).catch(() => undefined);
@@ -33,6 +38,11 @@ async function open() {
   }
 }
 
+/**
+ * @param {Cache} cache
+ * @param {string} url
+ * @param {Response} response
+ */
 async function keep(cache, url, response) {
   await cache.put(key(url), response);
   for (const request of await cache.keys()) {

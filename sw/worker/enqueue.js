@@ -1,14 +1,20 @@
 // `shearwater.enqueue` in the worker: what a push or fetch handler queues, taken as the page's `enqueue` takes it.
 
-import { ShearwaterError } from "../error.js";
+import { asError, ShearwaterError } from "../error.js";
 
 const MEMBERS = ["url", "method", "headers", "body", "credentials", "mode", "redirect", "referrerPolicy", "cache", "integrity"];
 /** What a copied fetch() call may bring along; none of it outlives the call. */
 const IGNORED = ["signal", "keepalive", "duplex", "window", "priority"];
 
+/** @param {string} message */
 const invalid = (message) => new ShearwaterError("invalid-request", message);
 
-/** A job to be stored: `{job, body}`. The request is taken as it is at the call. */
+/**
+ * A job to be stored: `{job, body}`. The request is taken as it is at the call.
+ *
+ * @param {Request | import("../types/index.js").RequestInput} input
+ * @param {import("../types/index.js").EnqueueOptions} [options]
+ */
 export async function toJob(input, options) {
   if (options !== undefined && options !== null && typeof options !== "object") throw invalid("the options are an object");
   const { metadata, ...rest } = options ?? {};
@@ -38,24 +44,33 @@ export async function toJob(input, options) {
   try {
     body = await reading;
   } catch (error) {
-    throw invalid(`the body cannot be read: ${error.message}`);
+    throw invalid(`the body cannot be read: ${asError(error).message}`);
   }
   return { job, body: body?.size ? body : undefined };
 }
 
-/** Without those that a browser adds to what it sends, of which an intercepted request has some. */
+/**
+ * Without those that a browser adds to what it sends, of which an intercepted request has some.
+ *
+ * @param {Request} request
+ */
 function ownHeaders(request) {
   const { headers } = new Request(request.url, { headers: request.headers });
   for (const name of ["user-agent", "upgrade-insecure-requests"]) headers.delete(name);
   return headers;
 }
 
-/** What the wasm says of a message with this job, said of the request: the message is none of the caller's. */
+/**
+ * What the wasm says of a message with this job, said of the request: the message is none of the caller's.
+ *
+ * @param {any} error  whatever was thrown
+ */
 export function asRequestError(error) {
   if (error.code !== "invalid-message") return error;
   return invalid(error.message.replace(/^.*?\bjobs\.(options|request)\.?/, "the $1: "));
 }
 
+/** @param {any} input  whatever the app gave: here is where it is checked */
 function build(input) {
   if (typeof input !== "object" || input === null)
     throw invalid("a request is a Request or an object {url, method, headers, body, …}");
@@ -70,6 +85,7 @@ function build(input) {
       .map((name) => [name, input[name]]),
   );
   const { body = null } = input;
+  /** @type {string | undefined} */
   let type;
   if (isJson(body)) {
     init.body = JSON.stringify(body);
@@ -88,11 +104,15 @@ function build(input) {
     }
     return request;
   } catch (error) {
-    throw invalid(`fetch() would refuse this: ${error.message}`);
+    throw invalid(`fetch() would refuse this: ${asError(error).message}`);
   }
 }
 
-/** Whether it is to be sent as JSON: an array, a plain object of any realm, or what says so itself. */
+/**
+ * Whether it is to be sent as JSON: an array, a plain object of any realm, or what says so itself.
+ *
+ * @param {any} body
+ */
 function isJson(body) {
   if (typeof body !== "object" || body === null) return false;
   if (Array.isArray(body) || typeof body.toJSON === "function") return true;
@@ -103,6 +123,7 @@ function isJson(body) {
   );
 }
 
+/** @param {any} body */
 const isBodyInit = (body) =>
   typeof body === "string" ||
   ArrayBuffer.isView(body) ||

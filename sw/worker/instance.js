@@ -12,23 +12,44 @@ import { renewLog } from "./database.js";
 const MOST_RESTARTS = 3;
 
 /**
- * @param app.config    what start() was given
- * @param app.hooks     by name: {handler, origins}
- * @param app.identity  resolves with the name and the opened database, see name.js
- * @param app.load      compiles the wasm, given when databases may be written to; see wasm.js
+ * @typedef {object} App
+ * @property {import("../types/worker.js").WorkerConfig} [config]  what start() was given
+ * @property {Map<string, {handler: (detail: any) => unknown, origins?: string[]}>} hooks  by name
+ * @property {() => Promise<import("./name.js").Identity>} identity  the name and the opened database, see name.js
+ * @property {(writable: Promise<unknown>) => Promise<WebAssembly.Module>} load  compiles the wasm, given when databases
+ *   may be written to; see wasm.js
+ *
+ * @typedef {object} Host  what the wasm may ask of the script; one for each life, see crates/worker/src/host.rs
+ * @property {Promise<import("./database.js").Opened>} [opened]
+ * @property {Promise<never>} death
+ * @property {boolean} dead
+ * @property {() => Promise<unknown>} renewed
+ * @property {(name: string, detail: unknown) => unknown} hook
+ * @property {(name: string) => boolean} hasHook
+ * @property {() => string[] | null} authOrigins
+ * @property {(controller: AbortController) => void} adopt
+ * @property {(controller: AbortController) => void} release
+ * @property {(text: string) => void} panicked
  */
+
+/** @param {App} app */
 export function createInstance(app) {
   let host = createHost();
+  /** @type {Promise<void> | null} */
   let booting = null;
   let loaded = false;
   let stale = false;
   let restarts = 0;
+  /** @type {Promise<unknown> | undefined} */
   let renewed;
 
-  /** What the wasm may ask of the script; one for each life. */
+  /** @returns {Host} */
   function createHost() {
+    /** @type {Set<AbortController>} */
     const adopted = new Set();
+    /** @type {(error: Error) => void} */
     let die;
+    /** @type {Promise<never>} */
     const death = new Promise((_, reject) => (die = reject));
     death.catch(() => {});
     return {
@@ -118,7 +139,11 @@ export function createInstance(app) {
     }
   }
 
-  /** Takes an error that the wasm itself has thrown for the death that it is. */
+  /**
+   * Takes an error that the wasm itself has thrown for the death that it is.
+   *
+   * @param {unknown} thrown
+   */
   function trapped(thrown) {
     // Until it is replaced, a dead instance may trap again: after a panic it does.
     if (isTrap(thrown) && !stale) host.panicked(`${thrown.name}: ${thrown.message}`);
@@ -126,7 +151,13 @@ export function createInstance(app) {
   // Most of the wasm runs in callbacks of the platform, whose errors nobody else catches.
   glue.watchCallbacks(trapped);
 
-  /** Runs `work` in a living instance; rejects if that dies meanwhile, for then its promises never settle. */
+  /**
+   * Runs `work` in a living instance; rejects if that dies meanwhile, for then its promises never settle.
+   *
+   * @template T
+   * @param {() => T | Promise<T>} work
+   * @returns {Promise<T>}
+   */
   function alive(work) {
     const current = host;
     const outcome = boot()
@@ -140,7 +171,12 @@ export function createInstance(app) {
     return Promise.race([outcome, current.death]);
   }
 
-  /** After a death: a new instance takes back what the dead one had in hand. */
+  /**
+   * After a death: a new instance takes back what the dead one had in hand.
+   *
+   * @param {Host} dead
+   * @returns {Promise<void>}
+   */
   async function restart(dead) {
     if (!dead.dead || restarts >= MOST_RESTARTS) return;
     restarts += 1;
@@ -160,6 +196,9 @@ export function createInstance(app) {
  * Whether the wasm threw this itself: an instruction that traps, a stack that overflowed (which Firefox calls an
  * InternalError), an array that is too long. After any of them its memory is in whatever state it was in, with locks
  * held that nobody lets go.
+ *
+ * @param {any} thrown
+ * @returns {thrown is Error}
  */
 function isTrap(thrown) {
   return thrown instanceof WebAssembly.RuntimeError || thrown instanceof RangeError || thrown?.name === "InternalError";

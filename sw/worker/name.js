@@ -15,14 +15,29 @@ import { open, renewLog } from "./database.js";
 const OLD = "shearwater";
 const CLAIM = "scope";
 
+/**
+ * @template T
+ * @param {IDBRequest<T>} request
+ * @returns {Promise<T>}
+ */
 const settled = (request) =>
   new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
   });
 
-/** `{name, opened}`: the name, and a promise of the database of that name, opened by database.js. Never rejects. */
+/**
+ * `{name, opened}`: the name, and a promise of the database of that name, opened by database.js. Never rejects.
+ *
+ * @typedef {{name: string, opened: Promise<import("./database.js").Opened>}} Identity
+ * @param {import("../types/worker.js").WorkerConfig} [config]
+ * @returns {Promise<Identity>}
+ */
 export async function identify(config) {
+  /**
+   * @param {unknown} name  whatever the app gave: boot() refuses what is no string
+   * @returns {Promise<import("./database.js").Opened>}
+   */
   const opened = (name) => open(String(name)).catch(() => ({}));
   if (config?.name !== undefined) return { name: config.name, opened: opened(config.name) };
   const scope = self.registration?.scope ?? new URL("./", self.location.href).href;
@@ -33,7 +48,7 @@ export async function identify(config) {
     if (own === OLD) {
       const claimed = first.database && (await claimOf(first.database));
       if ((claimed ?? scope) === scope) return { name: OLD, opened: Promise.resolve(first) };
-      first.database.close();
+      first.database?.close();
       return { name: `${OLD} /`, opened: opened(`${OLD} /`) };
     }
     if (!first.database && first.loss === undefined) {
@@ -48,14 +63,24 @@ export async function identify(config) {
   return { name: own, opened: Promise.resolve(first) };
 }
 
+/**
+ * @param {IDBDatabase} database
+ * @returns {Promise<string | undefined>}
+ */
 async function claimOf(database) {
   if (!database.objectStoreNames.contains("meta")) return undefined;
   return settled(database.transaction("meta").objectStore("meta").get(CLAIM));
 }
 
-/** Claims the old database if it is this scope's to claim; returns whose it is then. */
+/**
+ * Claims the old database if it is this scope's to claim; returns whose it is then.
+ *
+ * @param {IDBDatabase} database
+ * @param {string} scope
+ */
 async function claim(database, scope) {
-  const has = (caches, scope) => caches.some((name) => name.startsWith(`shearwater ${scope} `));
+  const has = (/** @type {string[]} */ caches, /** @type {string} */ scope) =>
+    caches.some((name) => name.startsWith(`shearwater ${scope} `));
   const names = await caches.keys().catch(() => []);
   const root = new URL("/", scope).href;
   if (!has(names, scope) || has(names, root) || names.some((name) => name.startsWith(`shearwater wasm ${root} `)))

@@ -3,7 +3,7 @@
 
 import * as glue from "shearwater-glue";
 
-import { asError, invalidConfig, ShearwaterError } from "../error.js";
+import { asError, invalidConfig, ShearwaterError, toWire } from "../error.js";
 import { announce } from "./announce.js";
 import { asRequestError, toJob } from "./enqueue.js";
 import { createInstance } from "./instance.js";
@@ -19,8 +19,16 @@ const LONGEST_ADOPTION = 60_000;
 /** How often an enqueue of the worker's own is repeated when the wasm dies under it. */
 const MOST_REPEATS = 2;
 
+/**
+ * @typedef {import("../types/worker.js").AdoptedJob} AdoptedJob
+ * @typedef {{shearwater: number, re: string, ok?: any, error?: {code: import("../error.js").Code, message: string}}} Response
+ *   to a message
+ */
+
+/** @param {number} ms */
 const nap = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** @param {string} text */
 function isOrigin(text) {
   try {
     return new URL(text).origin === text;
@@ -29,16 +37,27 @@ function isOrigin(text) {
   }
 }
 
-/** Makes the functions of the public surface; `wasmUrl` says where `worker.wasm` lies. */
+/**
+ * Makes the functions of the public surface; `wasmUrl` says where `worker.wasm` lies.
+ *
+ * @param {() => string} wasmUrl
+ * @returns {Pick<typeof import("../types/worker.js"), "version" | "ShearwaterError" | "start" | "adopt" | "on" | "enqueue">}
+ */
 export function createShearwater(wasmUrl) {
+  /** @type {import("./instance.js").App["hooks"]} */
   const hooks = new Map();
+  /** @type {import("../types/worker.js").Source[]} */
   const sources = [];
   let started = false;
   let installing = false;
+  /** @type {Promise<import("./name.js").Identity> | undefined} */
   let identity;
+  /** @type {Promise<unknown> | undefined} */
   let adopting;
+  /** @type {Promise<unknown> | undefined} */
   let kept;
 
+  /** @type {import("./instance.js").App} */
   const app = {
     config: undefined,
     hooks,
@@ -54,7 +73,12 @@ export function createShearwater(wasmUrl) {
   };
   const instance = createInstance(app);
 
-  /** Throws a mistake in the app's script, of which pages are told: the browser tells them nothing. */
+  /**
+   * Throws a mistake in the app's script, of which pages are told: the browser tells them nothing.
+   *
+   * @param {string} message
+   * @returns {never}
+   */
   function mistake(message) {
     throw announce(invalidConfig(message));
   }
@@ -81,10 +105,22 @@ export function createShearwater(wasmUrl) {
     await Promise.race([adopt(), nap(ADOPTION_ALONE)]);
   }
 
-  /** Runs `work` in a living instance of the active worker. */
+  /**
+   * Runs `work` in a living instance of the active worker.
+   *
+   * @template T
+   * @param {() => T | Promise<T>} work
+   */
   const active = (work) => instance.alive(() => ready().then(work));
 
-  /** Stores jobs with their bodies, as a page's `enqueueAll` would; resolves when they are on the disk. */
+  /**
+   * Stores jobs with their bodies, as a page's `enqueueAll` would; resolves when they are on the disk.
+   *
+   * @param {Array<Omit<AdoptedJob, "body">>} jobs
+   * @param {Array<AdoptedJob["body"]>} bodies
+   * @param {boolean} repeat
+   * @returns {Promise<string[]>}
+   */
   function store(jobs, bodies, repeat) {
     return new Promise((resolve, reject) => {
       const op = { enqueue: { jobs, repeat } };
@@ -96,7 +132,7 @@ export function createShearwater(wasmUrl) {
     });
   }
 
-  const storeAdopted = (jobs) =>
+  const storeAdopted = (/** @type {AdoptedJob[]} */ jobs) =>
     instance.alive(() =>
       store(
         jobs.map(({ body, ...job }) => job),
@@ -105,7 +141,13 @@ export function createShearwater(wasmUrl) {
       ),
     );
 
-  /** Keeps the event alive for `work`, and for what is to be saved should the instance die. */
+  /**
+   * Keeps the event alive for `work`, and for what is to be saved should the instance die.
+   *
+   * @template T
+   * @param {ExtendableEvent} event
+   * @param {() => T | Promise<T>} work
+   */
   function during(event, work) {
     const current = instance.current();
     const promise = active(work);
@@ -113,12 +155,16 @@ export function createShearwater(wasmUrl) {
     return promise;
   }
 
+  /** @param {ExtendableMessageEvent} event */
   function onMessage(event) {
-    const { data, source } = event;
+    const { data } = event;
+    // Or a worker, which has no `url`: its event has an `origin`.
+    const source = /** @type {Client | null} */ (event.source);
     if (typeof data !== "object" || data === null || !("shearwater" in data)) return; // the app's own
-    const reply = (answer) => (event.ports[0] ?? source)?.postMessage(answer);
-    const answer = (outcome) => reply({ shearwater: PROTOCOL, re: data.re, ...outcome });
-    const refuse = (error) => answer({ error: { code: error.code ?? "internal", message: error.message } });
+    const reply = (/** @type {Response} */ answer) => (event.ports[0] ?? source)?.postMessage(answer);
+    const answer = (/** @type {Omit<Response, "shearwater" | "re">} */ outcome) =>
+      reply({ shearwater: PROTOCOL, re: data.re, ...outcome });
+    const refuse = (/** @type {Error} */ error) => answer({ error: toWire(error) });
     const from = event.origin || (source?.url && new URL(source.url).origin);
     if (from !== self.location.origin || !source) {
       refuse(new ShearwaterError("invalid-message", "messages are taken from windows and workers of this origin only"));
@@ -139,7 +185,14 @@ export function createShearwater(wasmUrl) {
   // Here and not in start(): a worker that was never started says so.
   self.addEventListener("message", onMessage);
 
-  /** Runs the app's handlers of an event beside `work`; rejects, with an Error, where one of them does. */
+  /**
+   * Runs the app's handlers of an event beside `work`; rejects, with an Error, where one of them does.
+   *
+   * @template T
+   * @param {"sync" | "periodicsync"} kind
+   * @param {{tag: string, lastChance?: boolean}} detail
+   * @param {() => T | Promise<T>} work
+   */
   async function besides(kind, detail, work) {
     const current = instance.current();
     const handlers = [kind, `${kind}:${detail.tag}`].map(async (hook) => hooks.get(hook)?.handler(detail));
@@ -149,12 +202,15 @@ export function createShearwater(wasmUrl) {
     // Whatever it is that was thrown, the browser must hear of it as a failure.
     const failed = [drained, ...handled].find((outcome) => outcome.status === "rejected");
     if (failed) throw asError(failed.reason);
-    return drained.value;
+    return /** @type {PromiseFulfilledResult<Awaited<T>>} */ (drained).value;
   }
 
+  /** @param {import("../types/worker.js").SyncDetail} event */
   async function onSync({ tag, lastChance }) {
     if (await besides("sync", { tag, lastChance }, () => glue.sync(tag, lastChance))) {
-      throw new ShearwaterError("work-left", `queue "${tag}" has work left; the browser is to come again`);
+      // For the browser's eyes only, so not among the published codes.
+      const code = /** @type {import("../error.js").Code} */ (/** @type {string} */ ("work-left"));
+      throw new ShearwaterError(code, `queue "${tag}" has work left; the browser is to come again`);
     }
   }
 
@@ -173,6 +229,7 @@ export function createShearwater(wasmUrl) {
     }
   }
 
+  /** @param {ExtendableEvent} event */
   function onActivate(event) {
     event.waitUntil(forgetOthers(instance.writable()).catch(() => {}));
     // Nobody waits for these: a page may be waiting for this event to end.
@@ -182,7 +239,7 @@ export function createShearwater(wasmUrl) {
 
   return {
     version: __VERSION__,
-    ShearwaterError,
+    ShearwaterError: /** @type {typeof import("../types/index.js").ShearwaterError} */ (ShearwaterError),
 
     start(options) {
       if (started) mistake("shearwater.start() is called once");
@@ -202,6 +259,11 @@ export function createShearwater(wasmUrl) {
       sources.push(source);
     },
 
+    /**
+     * @param {string} hook
+     * @param {(detail: any) => unknown} handler
+     * @param {import("../types/worker.js").AuthOptions} [options]
+     */
     on(hook, handler, options) {
       if (!HOOKS.test(hook)) {
         mistake(
@@ -228,6 +290,11 @@ export function createShearwater(wasmUrl) {
     },
   };
 
+  /**
+   * @param {string} hook
+   * @param {import("../types/worker.js").AuthOptions} [options]
+   * @returns {import("../types/worker.js").AuthOptions}
+   */
   function hookOptions(hook, options = {}) {
     const unknown = Object.keys(options).find((name) => hook !== "auth" || name !== "origins");
     if (unknown) mistake(`the hook "${hook}" has no option "${unknown}"`);

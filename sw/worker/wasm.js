@@ -13,13 +13,24 @@ const STORE = "copies";
 const prefix = () => `shearwater wasm ${self.registration?.scope ?? ""} `;
 const name = () => prefix() + __WASM_SHA256__;
 
+/**
+ * @template T
+ * @param {IDBRequest<T>} request
+ * @returns {Promise<T>}
+ */
 const settled = (request) =>
   new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
   });
 
-/** One transaction on the database of copies; `act` gets the store and returns a request. */
+/**
+ * One transaction on the database of copies; `act` gets the store and returns a request.
+ *
+ * @template T
+ * @param {IDBTransactionMode} mode
+ * @param {(store: IDBObjectStore) => IDBRequest<T>} act
+ */
 async function onCopies(mode, act) {
   const opening = indexedDB.open(DATABASE, 1);
   opening.onupgradeneeded = () => opening.result.createObjectStore(STORE);
@@ -38,12 +49,22 @@ async function onCopies(mode, act) {
   }
 }
 
-/** Resolves with what `promise` does, or with undefined: a copy that cannot be read or written is none. */
+/**
+ * Resolves with what `promise` does, or with undefined: a copy that cannot be read or written is none.
+ *
+ * @template T
+ * @param {Promise<T>} promise
+ * @returns {Promise<T | undefined>}
+ */
 const orNone = (promise) => promise.catch(() => undefined);
 
 /**
  * Compiles the wasm: `{module, kept}`. `kept` settles when the copies are made good; it waits for `writable`, before
  * which no database may be written to. `first`: no copy can be there yet.
+ *
+ * @param {string} url
+ * @param {{writable: Promise<unknown>, first: boolean}} state
+ * @returns {Promise<{module: WebAssembly.Module, kept: Promise<unknown>}>}
  */
 export async function loadWasm(url, { writable, first }) {
   const cached = await orNone((async () => (await caches.open(name())).match(url))());
@@ -63,8 +84,9 @@ export async function loadWasm(url, { writable, first }) {
   try {
     response = await fetched;
   } catch (error) {
-    if (!first)
+    if (!first && error instanceof Error) {
       error.message = `worker.wasm is lost: no copy is left in Cache Storage (deleted by an activate handler that deletes caches it does not know?) or in IndexedDB, and ${error.message}`;
+    }
     throw error;
   }
   const bytes = response.clone().arrayBuffer();
@@ -75,7 +97,12 @@ export async function loadWasm(url, { writable, first }) {
   return { module: await compileWasm(response), kept };
 }
 
-/** From the browser's HTTP cache, however old: the digest says whether it is the right one. Else from the server. */
+/**
+ * From the browser's HTTP cache, however old: the digest says whether it is the right one. Else from the server.
+ *
+ * @param {string} url
+ * @param {AbortSignal} signal
+ */
 async function fetchAnywhere(url, signal) {
   try {
     return await fetchWasm(url, __WASM_SHA256__, "worker.js", { cache: "force-cache", signal });
@@ -85,11 +112,19 @@ async function fetchAnywhere(url, signal) {
   }
 }
 
+/**
+ * @param {string} url
+ * @param {Response} response
+ */
 async function keepInCache(url, response) {
   await (await caches.open(name())).put(url, response);
 }
 
-/** Removes what is kept of other releases of this scope. */
+/**
+ * Removes what is kept of other releases of this scope.
+ *
+ * @param {Promise<unknown>} writable
+ */
 export async function forgetOthers(writable) {
   // Before this release, caches were named without "wasm".
   const ours = [prefix(), `shearwater ${self.registration.scope} `];
@@ -97,7 +132,7 @@ export async function forgetOthers(writable) {
     if (other !== name() && ours.some((start) => other.startsWith(start))) await caches.delete(other);
   }
   await writable;
-  const copies = await onCopies("readonly", (store) => store.getAllKeys());
+  const copies = /** @type {string[]} */ (await onCopies("readonly", (store) => store.getAllKeys()));
   for (const other of copies) {
     if (other !== name() && other.startsWith(prefix())) await onCopies("readwrite", (store) => store.delete(other));
   }
@@ -106,6 +141,8 @@ export async function forgetOthers(writable) {
 /**
  * Keeps `page.wasm`, where it lies beside `worker.wasm`, for a page that is opened without network; see
  * sw/page/wasm.js, which finds it under the same name.
+ *
+ * @param {string} url
  */
 export async function keepPageWasm(url) {
   const page = new URL("page.wasm", url).href;
