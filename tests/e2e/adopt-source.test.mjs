@@ -1,82 +1,47 @@
 // What an app's own queue held is handed over by `adopt()`, as it is.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import test, { after } from "node:test";
+import test from "node:test";
 
-import { startChromium } from "./harness/chromium.mjs";
-import { startServer } from "./harness/server.mjs";
+import { makeSite } from "./harness/site.mjs";
 import { until } from "./harness/wait.mjs";
+import { world } from "./harness/world.mjs";
 
-const site = mkdtempSync(join(tmpdir(), "shearwater-adopt-"));
-writeFileSync(
-  join(site, "index.html"),
-  '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/page.mjs"></script>',
-);
-writeFileSync(
-  join(site, "page.mjs"),
-  'import { connect } from "/shearwater/page.js"; window.connect = connect; window.ready = true;',
-);
-writeFileSync(
-  join(site, "sw.js"),
-  `importScripts("/shearwater/worker.js");
+const site = makeSite({
+  "sw.js": `importScripts("/shearwater/worker.js");
    shearwater.adopt((store) => store([0, 1, 10, 5_000, 70_000].map((size, at) => ({
      id: "00000000-0000-4000-8000-00000000000" + at,
      request: { url: self.location.origin + "/api/sink/" + size, method: "POST", headers: [] },
      body: new Blob([new Uint8Array(size).fill(at)], { type: "image/png" }),
    }))));
    shearwater.start();`,
-);
-const open = [];
-after(async () => {
-  for (const close of open.splice(0)) await close();
+  "before.js": 'self.addEventListener("activate", (event) => event.waitUntil(clients.claim()));',
+  "waits.js": `importScripts("/shearwater/worker.js");
+   const told = new BroadcastChannel("told");
+   shearwater.adopt(async () => told.postMessage("asked"));
+   shearwater.start();
+   self.addEventListener("message", ({ data }) => data === "go" && self.skipWaiting());`,
+  "hangs.js": 'importScripts("/shearwater/worker.js"); shearwater.adopt(() => new Promise(() => {})); shearwater.start();',
 });
+const w = world({ site });
 
 test("blobs of every size arrive whole, with the type that they have, and once however often the worker starts", async () => {
-  const server = await startServer({ site });
-  const chromium = await startChromium();
-  open.push(
-    () => chromium.close(),
-    () => server.stop(),
-  );
-  const page = await chromium.open(server.origin);
-  await until("all of them", async () => (await server.sink()).length === 5);
+  const page = await w.open();
+  await until("all of them", async () => (await w.server.sink()).length === 5);
   // What was answered is written too: a worker that is stopped before sends again, under the same key.
-  await until("their outcomes", async () => {
-    const { pending, syncing, isRunning } = await page.evaluate(() => window.client.getSnapshot());
-    return pending + syncing === 0 && !isRunning;
-  });
-  const driven = await chromium.workers(page);
+  await w.settled(page);
+  const driven = await w.browser.workers(page);
   await driven.stop();
   await page.evaluate(() => window.client.metrics());
-  const arrivals = (await server.arrivals("/api/sink")).sort((a, b) => a.bodySize - b.bodySize);
+  const arrivals = (await w.server.arrivals("/api/sink")).sort((a, b) => a.bodySize - b.bodySize);
   assert.deepEqual(
     arrivals.map(({ bodySize, contentType }) => [bodySize, contentType]),
     [0, 1, 10, 5_000, 70_000].map((size) => [size, "image/png"]),
   );
 });
 
-writeFileSync(join(site, "before.js"), 'self.addEventListener("activate", (event) => event.waitUntil(clients.claim()));');
-writeFileSync(
-  join(site, "waits.js"),
-  `importScripts("/shearwater/worker.js");
-   const told = new BroadcastChannel("told");
-   shearwater.adopt(async () => told.postMessage("asked"));
-   shearwater.start();
-   self.addEventListener("message", ({ data }) => data === "go" && self.skipWaiting());`,
-);
-
 test("nothing is taken over while the worker before is still active and may send it", async () => {
-  const server = await startServer({ site });
-  const chromium = await startChromium();
-  open.push(
-    () => chromium.close(),
-    () => server.stop(),
-  );
-  const page = await chromium.browser.newPage();
-  await page.goto(server.origin);
+  const page = await w.visit("/", { ready: false });
   await page.evaluate(async () => {
     window.told = [];
     new BroadcastChannel("told").onmessage = ({ data }) => window.told.push(data);
@@ -91,21 +56,8 @@ test("nothing is taken over while the worker before is still active and may send
   await until("it to be asked", () => page.evaluate(() => window.told.length === 1));
 });
 
-writeFileSync(
-  join(site, "hangs.js"),
-  'importScripts("/shearwater/worker.js"); shearwater.adopt(() => new Promise(() => {})); shearwater.start();',
-);
-
 test("a source that never ends holds up the first answer for seconds, and nothing after it", async () => {
-  const server = await startServer({ site });
-  const chromium = await startChromium();
-  open.push(
-    () => chromium.close(),
-    () => server.stop(),
-  );
-  const page = await chromium.browser.newPage();
-  await page.goto(server.origin);
-  await page.waitForFunction("window.ready");
+  const page = await w.visit();
   const took = await page.evaluate(async () => {
     const began = performance.now();
     window.client = await window.connect({ worker: "/hangs.js" });
@@ -113,5 +65,5 @@ test("a source that never ends holds up the first answer for seconds, and nothin
     return performance.now() - began;
   });
   assert.ok(took < 8_000, `took ${took} ms`);
-  await until("the delivery", async () => (await server.sink()).length === 1);
+  await until("the delivery", async () => (await w.server.sink()).length === 1);
 });

@@ -1,34 +1,16 @@
 // A server in trouble is spared (Q5, Q6): it rests when it asks to, is probed when it fails, and nothing is lost.
 
 import assert from "node:assert/strict";
-import { rmSync } from "node:fs";
 import test from "node:test";
 
-import { startChromium } from "./harness/chromium.mjs";
 import { startServer } from "./harness/server.mjs";
 import { until } from "./harness/wait.mjs";
-import { world } from "./harness/world.mjs";
+import { numbered, world } from "./harness/world.mjs";
 
 const w = world();
 
-/** Removes a killed browser's profile; its other processes may still be writing their last. */
-const forget = (chromium) =>
-  until(
-    "an empty profile",
-    () => {
-      rmSync(chromium.profile, { recursive: true, force: true });
-      return true;
-    },
-    10_000,
-  ).catch(() => {});
-
 const backoff = (base, max = base) => ({ queues: { default: { backoff: { base, max, jitter: "equal" } } } });
-const many = (page, count, path = "/api/sink") =>
-  page.evaluate(
-    (count, path) => client.enqueueAll(Array.from({ length: count }, (_, at) => ({ url: `${path}/${at}`, body: `${at}` }))),
-    count,
-    path,
-  );
+const many = (page, count, path) => w.enqueueAll(page, numbered(count, path));
 const arrived = (path = "/api/sink") => w.server.arrivals(path);
 const troubled = async (page) => (await page.evaluate(() => client.metrics())).origins;
 /** Each job was accepted once. */
@@ -183,35 +165,28 @@ test("an outage uses up nobody's attempts: thirty jobs of three attempts outlive
 });
 
 test("a closed origin is closed still after the browser was killed, and opens by itself", async () => {
-  const first = await startChromium();
-  let second;
-  try {
-    const config = backoff(3_600_000);
-    const page = await first.open(w.server.origin, { config });
-    await w.server.faults([{ path: "/api/sink", action: { status: 503 } }]);
-    const ids = await many(page, 20);
-    const before = await until("a closed origin", async () => {
-      const [origin] = await troubled(page);
-      return origin?.closures > 0 && (await w.server.stats()).inFlight === 0 && !(await w.snapshot(page)).isRunning && origin;
-    });
-    const tried = (await arrived()).length;
-    await first.kill();
-    await w.server.faults([]);
-    second = await startChromium({ profile: first.profile });
-    const again = await second.open(w.server.origin, { config, options: { syncOnMount: false } });
-    const [after] = await troubled(again);
-    assert.deepEqual(after, before);
-    const late = await again.evaluate(() => client.enqueue({ url: "/api/sink/late", body: "x" }));
-    assert.equal((await w.get(again, late)).nextAttemptAt, before.opensAt);
-    await again.evaluate(() => client.list());
-    assert.equal((await arrived()).length, tried, "not even for a new job");
-    await again.evaluate(() => client.syncNow());
-    await acceptedOnce([...ids, late]);
-  } finally {
-    await first.kill();
-    await second?.kill();
-    await forget(first);
-  }
+  const first = await w.start();
+  const config = backoff(3_600_000);
+  const page = await first.open(w.server.origin, { config });
+  await w.server.faults([{ path: "/api/sink", action: { status: 503 } }]);
+  const ids = await many(page, 20);
+  const before = await until("a closed origin", async () => {
+    const [origin] = await troubled(page);
+    return origin?.closures > 0 && (await w.server.stats()).inFlight === 0 && !(await w.snapshot(page)).isRunning && origin;
+  });
+  const tried = (await arrived()).length;
+  await first.kill();
+  await w.server.faults([]);
+  const second = await w.start({ profile: first.profile });
+  const again = await second.open(w.server.origin, { config, options: { syncOnMount: false } });
+  const [after] = await troubled(again);
+  assert.deepEqual(after, before);
+  const late = await again.evaluate(() => client.enqueue({ url: "/api/sink/late", body: "x" }));
+  assert.equal((await w.get(again, late)).nextAttemptAt, before.opensAt);
+  await again.evaluate(() => client.list());
+  assert.equal((await arrived()).length, tried, "not even for a new job");
+  await again.evaluate(() => client.syncNow());
+  await acceptedOnce([...ids, late]);
 });
 
 test("what fails time and again is sent no oftener than the budget of retries has; it is put off, not dropped", async () => {

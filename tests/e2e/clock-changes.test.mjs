@@ -8,7 +8,7 @@ import { createServer, request } from "node:http";
 import test, { afterEach, beforeEach } from "node:test";
 
 import { until } from "./harness/wait.mjs";
-import { world } from "./harness/world.mjs";
+import { numbered, world } from "./harness/world.mjs";
 
 const w = world();
 
@@ -57,7 +57,7 @@ beforeEach(async () => {
 afterEach(() => proxy.stop());
 
 const open = (config = {}) =>
-  w.chromium.open(proxy.origin, {
+  w.browser.open(proxy.origin, {
     options: { worker: `/sw.js?config=${encodeURIComponent(JSON.stringify(config))}&clock=0`, syncOnMount: false },
   });
 
@@ -70,16 +70,7 @@ const setClock = (page, offset) =>
 
 const online = (page) => page.evaluate(() => window.dispatchEvent(new Event("online")));
 const arrived = () => w.server.arrivals("/api/sink");
-const enqueue = (page, count, options) =>
-  page.evaluate(
-    (count, options) =>
-      client.enqueueAll(
-        Array.from({ length: count }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` })),
-        options,
-      ),
-    count,
-    options,
-  );
+const enqueue = (page, count, options) => w.enqueueAll(page, numbered(count), options);
 /** Waits until each was tried in vain and waits. */
 const stranded = (page) =>
   until(
@@ -88,7 +79,6 @@ const stranded = (page) =>
       (await w.list(page)).every((job) => job.state === "pending" && (job.unreachable > 0 || job.attempts > 0)) &&
       !(await w.snapshot(page)).isRunning,
   );
-const rest = (page) => until("rest", async () => !(await w.snapshot(page)).isRunning);
 async function allDelivered(page, ids) {
   for (const id of ids) await w.becomes(page, id, "delivered");
   assert.deepEqual((await arrived()).map((arrival) => arrival.idempotencyKey).sort(), [...ids].sort());
@@ -124,7 +114,7 @@ test("set forward a year, and nobody can be asked: none is given up nor sent; th
   for (let round = 1; round <= 4; round += 1) {
     await online(page);
     await until("a question in vain", () => proxy.asked >= round);
-    await rest(page);
+    await w.resting(page);
     const jobs = await w.list(page);
     assert.deepEqual(
       jobs.map((job) => job.state),

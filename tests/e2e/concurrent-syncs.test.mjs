@@ -10,7 +10,7 @@ const w = world();
 
 test("two tabs, sync events and syncNow from each at once: 300 jobs, 300 arrivals", async () => {
   const [one, two] = [await w.open(), await w.open()];
-  const workers = await w.chromium.workers(one);
+  const workers = await w.browser.workers(one);
   await w.server.faults([{ path: "/api/sink", action: { delayMs: 3 } }]);
   const fill = (page, name) =>
     page.evaluate(

@@ -4,8 +4,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import test from "node:test";
 
-import { startChromium } from "./harness/chromium.mjs";
-import { forget, siteData, traces } from "./harness/profile.mjs";
+import { siteData, traces } from "./harness/profile.mjs";
 import { until } from "./harness/wait.mjs";
 import { world } from "./harness/world.mjs";
 
@@ -88,7 +87,7 @@ test("the auth hook supplies what was taken off", async () => {
 });
 
 test("the page's console is told once of each header that was taken off, and of the hook", async () => {
-  const page = await w.chromium.browser.newPage();
+  const page = await w.browser.newPage();
   const warnings = [];
   page.on("console", (message) => message.type().startsWith("warn") && warnings.push(message.text()));
   await page.goto(w.server.origin);
@@ -110,7 +109,7 @@ test("the page's console is told once of each header that was taken off, and of 
 });
 
 test("nothing is said where nothing was taken off", async () => {
-  const page = await w.chromium.browser.newPage();
+  const page = await w.browser.newPage();
   const said = [];
   page.on("console", (message) => said.push(message.text()));
   await page.goto(w.server.origin);
@@ -185,31 +184,26 @@ test("no byte of a credential is in the browser's profile", async () => {
   const names = [...HEADERS, "fragment", "parameter", "configured", "of the hook"];
   const secrets = Object.fromEntries(names.map((name) => [name, secret()]));
   const canary = secret();
-  const chromium = await startChromium();
-  try {
-    const config = { credentials: ["tenant-pin"], queues: { default: { backoff: { base: 5, max: 20 } } } };
-    const page = await chromium.open(w.server.origin, { options: { worker: script(config, { auth: "" }) } });
-    await page.evaluate((token) => tell({ auth: { tokens: { "": token }, header: "x-api-key" } }), secrets["of the hook"]);
-    await w.server.faults([
-      { path: "/api/sink/failed", action: { status: 422 } },
-      { path: "/api/sink/waiting", action: { status: 503, headers: { "retry-after": "3600" } } },
-    ]);
-    const headers = {
-      ...Object.fromEntries(HEADERS.map((name) => [name, secrets[name]])),
-      "X-Tenant-Pin": secrets.configured,
-      "X-Kept": canary,
-    };
-    for (const path of ["delivered", "failed", "waiting"]) {
-      const id = await w.enqueue(page, { url: `/api/sink/${path}#access_token=${secrets.fragment}`, headers, body: "x" });
-      await until("an attempt", async () => (await w.get(page, id)).attempts > 0);
-    }
-    await w.refused(page, "enqueue", { url: `/api/sink/x?access_token=${secrets.parameter}`, body: "x" });
-    await chromium.close();
-    const bytes = siteData(chromium.profile);
-    assert.ok(traces(bytes, canary).length > 0, "that the search can find anything at all");
-    for (const [name, value] of Object.entries(secrets)) assert.deepEqual(traces(bytes, value), [], name);
-  } finally {
-    await chromium.close();
-    await forget(chromium);
+  const browser = await w.start();
+  const config = { credentials: ["tenant-pin"], queues: { default: { backoff: { base: 5, max: 20 } } } };
+  const page = await browser.open(w.server.origin, { options: { worker: script(config, { auth: "" }) } });
+  await page.evaluate((token) => tell({ auth: { tokens: { "": token }, header: "x-api-key" } }), secrets["of the hook"]);
+  await w.server.faults([
+    { path: "/api/sink/failed", action: { status: 422 } },
+    { path: "/api/sink/waiting", action: { status: 503, headers: { "retry-after": "3600" } } },
+  ]);
+  const headers = {
+    ...Object.fromEntries(HEADERS.map((name) => [name, secrets[name]])),
+    "X-Tenant-Pin": secrets.configured,
+    "X-Kept": canary,
+  };
+  for (const path of ["delivered", "failed", "waiting"]) {
+    const id = await w.enqueue(page, { url: `/api/sink/${path}#access_token=${secrets.fragment}`, headers, body: "x" });
+    await until("an attempt", async () => (await w.get(page, id)).attempts > 0);
   }
+  await w.refused(page, "enqueue", { url: `/api/sink/x?access_token=${secrets.parameter}`, body: "x" });
+  await browser.close();
+  const bytes = siteData(browser.profile);
+  assert.ok(traces(bytes, canary).length > 0, "that the search can find anything at all");
+  for (const [name, value] of Object.entries(secrets)) assert.deepEqual(traces(bytes, value), [], name);
 });

@@ -11,7 +11,7 @@ const w = world();
 
 test("three notes, one with a photo, are stored offline and delivered once by a sync event, the tab closed", async () => {
   const page = await w.open();
-  const workers = await w.chromium.workers(await w.chromium.browser.newPage());
+  const workers = await w.browser.workers(await w.browser.newPage());
   await w.server.down(true);
   const photo = Buffer.from(Array.from({ length: 300_000 }, (_, at) => (at * 7919) % 251));
   await page.evaluate(async (photo) => {
@@ -71,7 +71,7 @@ test("enqueue registers the queue's tag, and the browser fires a real sync event
 
 test("a sync event that leaves work is rejected, and its last chance registers the tag anew", async () => {
   const page = await w.open();
-  const workers = await w.chromium.workers(page);
+  const workers = await w.browser.workers(page);
   await w.server.faults([{ path: "/api/sink", action: { status: 503, headers: { "retry-after": "600" } } }]);
   const id = await w.enqueue(page, { url: "/api/sink/later", body: "x" });
   await until("one attempt", async () => (await w.get(page, id)).attempts === 1);
@@ -130,7 +130,7 @@ test("syncNow answers when all was tried, not when the backoff is over; the stat
 test("offline, nothing is tried and nothing spins; back online, it is sent at once", async () => {
   const page = await w.open();
   const worker = await (
-    await w.chromium.browser.waitForTarget(
+    await w.browser.browser.waitForTarget(
       (target) => target.type() === "service_worker" && target.url().startsWith(w.server.origin),
     )
   ).createCDPSession();
@@ -159,7 +159,7 @@ test("offline, nothing is tried and nothing spins; back online, it is sent at on
 
 test("a tag that names no queue costs nothing and harms nothing; the app's own tags still work", async () => {
   const page = await w.open();
-  const workers = await w.chromium.workers(page);
+  const workers = await w.browser.workers(page);
   await workers.sync(w.server.origin, "somebody-elses-tag");
   await workers.sync(w.server.origin, "somebody-elses-tag", true);
   const id = await w.enqueue(page, { url: "/api/sink/after", body: "x" });
@@ -169,7 +169,7 @@ test("a tag that names no queue costs nothing and harms nothing; the app's own t
 
 test("a cold start without network, wasm from Cache Storage, takes over what an earlier worker left", async () => {
   const page = await w.open();
-  const workers = await w.chromium.workers(page);
+  const workers = await w.browser.workers(page);
   await w.server.faults([{ path: "/api/sink", action: { hold: true } }]);
   await w.enqueue(page, { url: "/api/sink/left", body: "x" });
   await until("the request to be held", async () => (await w.server.stats()).held === 1);

@@ -19,7 +19,7 @@ const flip = (down) =>
   });
 
 async function openDemo() {
-  const page = await w.chromium.browser.newPage();
+  const page = await w.browser.newPage();
   const problems = [];
   page.on("pageerror", (error) => problems.push(error.message));
   await page.goto(w.server.origin);
@@ -35,7 +35,7 @@ async function write(page, text) {
 
 test("the demo's journey: stored while down, delivered once after the tab is closed, photo and all", async () => {
   const { page, problems } = await openDemo();
-  const workers = await w.chromium.workers(await w.chromium.browser.newPage());
+  const workers = await w.browser.workers(await w.browser.newPage());
   await page.bringToFront();
   await page.waitForSelector("#server-switch[aria-checked=true]");
   await page.click("#server-switch");

@@ -22,7 +22,7 @@ const open = (point = "none") => w.open({ options: { worker: script(point) } });
  * another tab, before the page posts its message again. Returns what the call resolved to.
  */
 async function unanswered(point, page, act, args, meanwhile, rules = []) {
-  const workers = await w.chromium.workers(page);
+  const workers = await w.browser.workers(page);
   await w.server.faults([{ path: "/api/points", action: { hold: true } }, ...rules]);
   const call = page.evaluate(act, ...args);
   call.catch(() => {});
@@ -268,7 +268,7 @@ for (const [name, act] of Object.entries(operations)) {
     const { answer, since, holds } = await act(page);
     const count = await page.evaluate(() => posted.length);
     await since?.();
-    await (await w.chromium.workers(page)).stop();
+    await (await w.browser.workers(page)).stop();
     assert.deepEqual(await repeat(page, name, count), answer);
     await holds();
   });

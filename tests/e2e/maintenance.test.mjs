@@ -4,24 +4,13 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { until } from "./harness/wait.mjs";
-import { world } from "./harness/world.mjs";
+import { numbered, world } from "./harness/world.mjs";
 
 const w = world();
 
 const wait = (base) => ({ queues: { default: { backoff: { base, max: base, jitter: "equal" } } } });
 const metrics = (page) => page.evaluate(() => client.metrics());
-const many = (page, count, path, options) =>
-  page.evaluate(
-    (count, path, options) =>
-      client.enqueueAll(
-        Array.from({ length: count }, (_, at) => ({ url: `/api/sink/${path}/${at}`, body: `${at}` })),
-        options,
-      ),
-    count,
-    path,
-    options,
-  );
-const rest = (page) => until("rest", async () => !(await w.snapshot(page)).isRunning);
+const many = (page, count, path, options) => w.enqueueAll(page, numbered(count, `/api/sink/${path}`), options);
 
 test("of a queue that was never used there are no figures", async () => {
   const page = await w.open();
@@ -48,7 +37,7 @@ test("the figures are those of what was done", async () => {
   for (const id of await many(page, 1, "blocked")) await w.becomes(page, id, "blocked");
   const [waiting] = await many(page, 1, "waiting");
   await until("an attempt", async () => (await w.get(page, waiting)).attempts === 1);
-  await rest(page);
+  await w.resting(page);
   const after = Date.now();
 
   const figures = await metrics(page);
@@ -166,7 +155,7 @@ test("compact forgets failed jobs that are old enough, and the history beyond it
   const [conflict] = await many(page, 1, "conflict");
   await w.becomes(page, conflict, "conflict");
   for (const id of await many(page, 5, "good")) await w.becomes(page, id, "delivered");
-  await rest(page);
+  await w.resting(page);
   assert.deepEqual(await page.evaluate(() => client.compact({ failed: 3_600_000 })), { history: 2, failed: 0 });
   const { lastTriedAt } = await w.get(page, old[1]);
   await until("some age", () => Date.now() > lastTriedAt + 300);
@@ -273,7 +262,7 @@ async function logged(logLevel) {
     ids.failed,
   );
   await page.evaluate(() => client.repair());
-  await rest(page);
+  await w.resting(page);
   await until("the log's end", () => page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 100, true))));
   const lines = (await page.evaluate(() => heard.log)).filter((line) => line.text.includes("[shearwater]"));
   await page.close();
@@ -285,8 +274,7 @@ test("the log: by level, with job ids, and nothing personal at any", async () =>
   for (const level of ["off", "error", "info", "debug"]) {
     levels[level] = await logged(level);
     for (const line of levels[level].lines) assert.ok(!/private|jane/i.test(line.text), `${level}: ${line.text}`);
-    await w.server.stop();
-    Object.assign(w, { server: await (await import("./harness/server.mjs")).startServer() });
+    await w.serve();
   }
   const errors = ({ lines }) => lines.filter((line) => line.level === "error").map((line) => line.text);
   assert.deepEqual(levels.off.lines, []);

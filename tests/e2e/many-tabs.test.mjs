@@ -70,7 +70,7 @@ async function verdict(page, calls) {
 test("ten tabs, sync events, syncNow and online from each at once, and a new worker in the middle: 400 jobs, 400 arrivals, each key in order", async () => {
   const tabs = [];
   for (let at = 0; at < 10; at += 1) tabs.push(await w.open());
-  const workers = await w.chromium.workers(tabs[0]);
+  const workers = await w.browser.workers(tabs[0]);
   await w.server.faults([{ path: JOBS, action: { delayMs: 20 } }]);
 
   // Each tab has a key of its own, and hands over others without a key beside it.

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { until } from "./harness/wait.mjs";
-import { world } from "./harness/world.mjs";
+import { numbered, world } from "./harness/world.mjs";
 
 const w = world();
 
@@ -13,11 +13,7 @@ const patient = (more) => ({ queues: { default: { backoff: { base: 300_000, max:
 /** Generous for a busy machine; nobody's backoff is over by then. */
 const SOON = 40_000;
 
-const many = (page, count) =>
-  page.evaluate(
-    (count) => client.enqueueAll(Array.from({ length: count }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` }))),
-    count,
-  );
+const many = (page, count) => w.enqueueAll(page, numbered(count));
 const sink = () => w.server.sink("/api/sink/");
 /** Waits until each job has been tried in vain, or waits behind a closed origin. */
 const vain = (page, count) =>

@@ -22,7 +22,7 @@ const states = async (page) => (await page.evaluate(() => rows("jobs"))).map((ro
 
 /** Calls `act` in the page and stops the worker at the point, so that the page has to post its message again. */
 async function stoppedAt(point, page, act, ...args) {
-  const workers = await w.chromium.workers(page);
+  const workers = await w.browser.workers(page);
   await w.server.faults([{ path: "/api/points", action: { hold: true } }]);
   const call = page.evaluate(act, ...args);
   call.catch(() => {});
@@ -225,7 +225,7 @@ for (const [what, lose] of [
     await page.evaluate(() => client.pause());
     const ofB = await w.enqueue(page, { url: "/api/sink/b", body: "of B" });
     await page.evaluate(lose);
-    await (await w.chromium.workers(page)).stop();
+    await (await w.browser.workers(page)).stop();
     const again = await open();
     assert.deepEqual(await ids(again), [ofB]);
     await again.evaluate(() => client.syncNow());

@@ -5,8 +5,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import test from "node:test";
 
-import { startChromium } from "./harness/chromium.mjs";
-import { forget, siteData, traces } from "./harness/profile.mjs";
+import { siteData, traces } from "./harness/profile.mjs";
 import { until } from "./harness/wait.mjs";
 import { world } from "./harness/world.mjs";
 
@@ -90,7 +89,7 @@ for (const kind of ["cookies", "bearer tokens"]) {
       for (const event of ["online", "focus"]) window.dispatchEvent(new Event(event));
       await client.syncNow();
     });
-    await (await w.chromium.workers(page)).sync(w.server.origin, "default");
+    await (await w.browser.workers(page)).sync(w.server.origin, "default");
     await page.evaluate(() => client.syncNow());
     assert.deepEqual([(await sends("b")).map(credential), await sends("a")], [[of("B")], []]);
 
@@ -297,57 +296,51 @@ test("credentials are in no request as stored, and in no byte of the profile", a
   const secret = () => randomBytes(24).toString("base64url");
   const secrets = Object.fromEntries([...names, "of the hook", "after a 401", "of the cookie"].map((name) => [name, secret()]));
   const canaries = { header: secret(), body: secret() };
-  const chromium = await startChromium();
-  try {
-    const page = await withHook(
-      { tokens: { "": secrets["of the hook"] }, fresh: { "": secrets["after a 401"] } },
-      quick,
-      (more) => chromium.open(w.server.origin, more),
+  const browser = await w.start();
+  const page = await withHook(
+    { tokens: { "": secrets["of the hook"] }, fresh: { "": secrets["after a 401"] } },
+    quick,
+    (more) => browser.open(w.server.origin, more),
+  );
+  await page.evaluate((value) => {
+    // biome-ignore lint/suspicious/noDocumentCookie: WebKitGTK has no cookieStore, and an app's cookie is set like this.
+    document.cookie = `session=${value}`;
+  }, secrets["of the cookie"]);
+  await w.server.faults([
+    { path: "/api/sink/refused", action: { status: 401 } },
+    { path: "/api/sink/waiting", action: { status: 503, headers: { "retry-after": "3600" } } },
+  ]);
+  const headers = { ...Object.fromEntries(names.map((name) => [name, secrets[name]])), "X-Kept": canaries.header };
+  const ids = {};
+  for (const path of ["sent", "refused", "waiting"])
+    ids[path] = await w.enqueue(page, { url: `/api/sink/${path}`, headers, body: canaries.body });
+  await w.becomes(page, ids.sent, "delivered");
+  await w.becomes(page, ids.refused, "blocked");
+  await until("an attempt", async () => (await w.get(page, ids.waiting)).attempts > 0);
+  assert.equal(
+    await page.evaluate(
+      (id, headers) => client.edit(id, { url: "/api/sink/waiting", method: "POST", headers }),
+      ids.waiting,
+      headers,
+    ),
+    true,
+  );
+  const stored = await everything(page);
+  for (const [name, value] of Object.entries(secrets)) assert.ok(!JSON.stringify(stored).includes(value), `${name} is stored`);
+  for (const arrival of await sends("")) {
+    assert.equal(arrival.headers["x-kept"], canaries.header);
+    assert.equal(arrival.headers.cookie, `session=${secrets["of the cookie"]}`, "the browser's own");
+    assert.ok(
+      [secrets["of the hook"], secrets["after a 401"]].some((value) => arrival.headers.authorization === `Bearer ${value}`),
+      "the hook's own",
     );
-    await page.evaluate((value) => {
-      // biome-ignore lint/suspicious/noDocumentCookie: WebKitGTK has no cookieStore, and an app's cookie is set like this.
-      document.cookie = `session=${value}`;
-    }, secrets["of the cookie"]);
-    await w.server.faults([
-      { path: "/api/sink/refused", action: { status: 401 } },
-      { path: "/api/sink/waiting", action: { status: 503, headers: { "retry-after": "3600" } } },
-    ]);
-    const headers = { ...Object.fromEntries(names.map((name) => [name, secrets[name]])), "X-Kept": canaries.header };
-    const ids = {};
-    for (const path of ["sent", "refused", "waiting"])
-      ids[path] = await w.enqueue(page, { url: `/api/sink/${path}`, headers, body: canaries.body });
-    await w.becomes(page, ids.sent, "delivered");
-    await w.becomes(page, ids.refused, "blocked");
-    await until("an attempt", async () => (await w.get(page, ids.waiting)).attempts > 0);
-    assert.equal(
-      await page.evaluate(
-        (id, headers) => client.edit(id, { url: "/api/sink/waiting", method: "POST", headers }),
-        ids.waiting,
-        headers,
-      ),
-      true,
-    );
-    const stored = await everything(page);
-    for (const [name, value] of Object.entries(secrets))
-      assert.ok(!JSON.stringify(stored).includes(value), `${name} is stored`);
-    for (const arrival of await sends("")) {
-      assert.equal(arrival.headers["x-kept"], canaries.header);
-      assert.equal(arrival.headers.cookie, `session=${secrets["of the cookie"]}`, "the browser's own");
-      assert.ok(
-        [secrets["of the hook"], secrets["after a 401"]].some((value) => arrival.headers.authorization === `Bearer ${value}`),
-        "the hook's own",
-      );
-      for (const name of names.slice(2)) assert.equal(arrival.headers[name.toLowerCase()], undefined, name);
-    }
-    await chromium.close();
-    const bytes = siteData(chromium.profile);
-    // That the search can find anything at all.
-    for (const canary of Object.values(canaries)) assert.ok(traces(bytes, canary).length > 0);
-    for (const [name, value] of Object.entries(secrets)) assert.deepEqual(traces(bytes, value), [], name);
-  } finally {
-    await chromium.close();
-    await forget(chromium);
+    for (const name of names.slice(2)) assert.equal(arrival.headers[name.toLowerCase()], undefined, name);
   }
+  await browser.close();
+  const bytes = siteData(browser.profile);
+  // That the search can find anything at all.
+  for (const canary of Object.values(canaries)) assert.ok(traces(bytes, canary).length > 0);
+  for (const [name, value] of Object.entries(secrets)) assert.deepEqual(traces(bytes, value), [], name);
 });
 
 test("six meet a 401 at once: one refresh, and the stale token is not sent after it", async () => {

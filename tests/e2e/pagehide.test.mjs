@@ -118,7 +118,7 @@ test("and in visibilitychange", async () => {
 test("and while the worker is stopped", async () => {
   const names = ["text", "form", "params", "blob"];
   const arrived = await arrivalsAt("pagehide", names, async (page) => {
-    const driven = await w.chromium.workers(page);
+    const driven = await w.browser.workers(page);
     await driven.stop();
     await page.close();
   });

@@ -11,7 +11,6 @@ const w = world();
 const script = (config, more = {}) => `/sw.js?${new URLSearchParams({ config: JSON.stringify(config), ...more })}`;
 const later = () => ({ notBefore: Date.now() + 3_600_000 });
 const cancel = (page, id) => page.evaluate((id) => client.cancel(id), id);
-const held = (count) => until(`${count} held`, async () => (await w.server.stats()).held === count);
 
 test("4,000 calls of enqueue that are not awaited, with two seconds' patience: none is refused, all are stored, and sent once", async () => {
   const page = await w.open({ options: { timeout: 2_000 } });
@@ -54,7 +53,7 @@ test("cancel aborts a job that is being sent: it is listed as failed, for it may
   await w.server.faults([{ path: "/api/sink/held", action: { hold: true } }]);
   const id = await w.enqueue(page, { url: "/api/sink/held", body: "x" }, { key: "k" });
   const behind = await w.enqueue(page, { url: "/api/sink/behind", body: "x" }, { key: "k" });
-  await held(1);
+  await w.held(1);
   assert.equal(await cancel(page, id), true);
   const job = await w.becomes(page, id, "failed");
   assert.equal(job.error.kind, "cancelled");
@@ -86,7 +85,7 @@ test("cancel in one tab of what another tab's call set off; the other jobs in fl
   const [one, two] = [await w.open(), await w.open()];
   await w.server.faults([{ path: "/api/sink", action: { hold: true } }]);
   const ids = await one.evaluate(() => client.enqueueAll([0, 1, 2].map((at) => ({ url: `/api/sink/${at}`, body: `${at}` }))));
-  await held(3);
+  await w.held(3);
   assert.equal(await cancel(two, ids[1]), true);
   for (const page of [one, two])
     await until("the job as cancelled", async () => (await w.get(page, ids[1])).error?.kind === "cancelled");

@@ -231,9 +231,7 @@ test("a queue without expectations takes a redirect's 200 for a delivery, as fet
 });
 
 test("a misspelt expectation fails the install, and says so", async () => {
-  const page = await w.chromium.browser.newPage();
-  await page.goto(w.server.origin);
-  await page.waitForFunction("window.ready");
+  const page = await w.visit();
   for (const expect of [{ stauts: 201 }, { status: "201" }, { redirected: 1 }, { contentType: 5 }]) {
     const { code, message } = await page.evaluate(
       (worker) =>

@@ -3,15 +3,12 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { startChromium } from "./harness/chromium.mjs";
-import { forget } from "./harness/profile.mjs";
 import { until } from "./harness/wait.mjs";
 import { world } from "./harness/world.mjs";
 
 const w = world();
 
 const quick = { queues: { default: { backoff: { base: 5, max: 20 } } } };
-const held = (count) => until(`${count} held`, async () => (await w.server.stats()).held === count);
 
 // workbox#1984
 test("a request whose body was used before is refused, and its copy arrives byte for byte", async () => {
@@ -87,35 +84,28 @@ test("requests from three tabs at the same instant are all stored", async () => 
 
 // redux-offline#266
 test("what waits for a sign-in survives the browser's end: blocked still, sent for nobody, and delivered after setOwner", async () => {
-  const first = await startChromium();
-  let second;
-  try {
-    const page = await first.open(w.server.origin, { config: quick });
-    await page.evaluate(() => client.setOwner("A"));
-    await w.server.faults([{ path: "/api/sink", action: { status: 401 } }]);
-    const id = await w.enqueue(page, { url: "/api/sink/x", body: "x" }, { key: "k" });
-    const behind = await w.enqueue(page, { url: "/api/sink/behind", body: "x" }, { key: "k" });
-    await w.becomes(page, id, "blocked");
-    await first.kill();
-    await w.server.faults([]);
-    const before = (await w.server.arrivals("/api/sink")).length;
+  const first = await w.start();
+  const page = await first.open(w.server.origin, { config: quick });
+  await page.evaluate(() => client.setOwner("A"));
+  await w.server.faults([{ path: "/api/sink", action: { status: 401 } }]);
+  const id = await w.enqueue(page, { url: "/api/sink/x", body: "x" }, { key: "k" });
+  const behind = await w.enqueue(page, { url: "/api/sink/behind", body: "x" }, { key: "k" });
+  await w.becomes(page, id, "blocked");
+  await first.kill();
+  await w.server.faults([]);
+  const before = (await w.server.arrivals("/api/sink")).length;
 
-    second = await startChromium({ profile: first.profile });
-    const again = await second.open(w.server.origin, { config: quick });
-    await again.evaluate(() => client.syncNow());
-    assert.deepEqual(
-      [(await w.get(again, id)).state, (await w.get(again, behind)).state, (await w.snapshot(again)).blocked],
-      ["blocked", "pending", 1],
-    );
-    assert.equal((await w.server.arrivals("/api/sink")).length, before);
-    await again.evaluate(() => client.setOwner("A"));
-    for (const one of [id, behind]) await w.becomes(again, one, "delivered");
-    assert.equal((await w.server.sink()).length, 2);
-  } finally {
-    await first.kill();
-    await second?.kill();
-    await forget(first);
-  }
+  const second = await w.start({ profile: first.profile });
+  const again = await second.open(w.server.origin, { config: quick });
+  await again.evaluate(() => client.syncNow());
+  assert.deepEqual(
+    [(await w.get(again, id)).state, (await w.get(again, behind)).state, (await w.snapshot(again)).blocked],
+    ["blocked", "pending", 1],
+  );
+  assert.equal((await w.server.arrivals("/api/sink")).length, before);
+  await again.evaluate(() => client.setOwner("A"));
+  for (const one of [id, behind]) await w.becomes(again, one, "delivered");
+  assert.equal((await w.server.sink()).length, 2);
 });
 
 // query#6238
@@ -123,7 +113,7 @@ test("a page that is reloaded while its job is on the way: one effect, one key, 
   const page = await w.open({ config: quick });
   await w.server.faults([{ path: "/api/sink", action: { hold: true }, times: 1 }]);
   const id = await w.enqueue(page, { url: "/api/sink/x", body: "x" });
-  await held(1);
+  await w.held(1);
   await page.reload();
   await page.waitForFunction("window.ready");
   await page.evaluate(

@@ -54,7 +54,7 @@ for (const [status, state, type] of [
   test(`an endless ${status} of ${type} is cut off after its beginning`, async () => {
     const page = await w.open();
     await w.becomes(page, await one(page, "warm"), "delivered");
-    const before = peaks(w.chromium);
+    const before = peaks(w.browser);
     await w.server.faults([
       {
         path: "/api/sink/endless",
@@ -65,7 +65,7 @@ for (const [status, state, type] of [
     const { bodyBytes, cancelledBodies } = await bodies();
     assert.ok(bodyBytes < LITTLE, `${bodyBytes} bytes were sent`);
     assert.equal(cancelledBodies, 1);
-    const grown = growth(w.chromium, before);
+    const grown = growth(w.browser, before);
     assert.ok(grown < GROWTH, `${grown} MiB`);
     if (state !== "delivered" && type !== "application/octet-stream") assert.match(job.error.message, /the beginning/);
     if (job.error) assert.ok(job.error.message.length < 1_000, "an excerpt");
@@ -93,7 +93,7 @@ test("two replies that unpack to 300 MB each take no memory to speak of", async 
   assert.ok(bomb.length < 10_000, `${bomb.length} bytes`);
   const page = await w.open();
   await w.becomes(page, await one(page, "warm"), "delivered");
-  const before = peaks(w.chromium);
+  const before = peaks(w.browser);
   const bombs = [
     [422, "text/plain"],
     [500, "application/problem+json"],
@@ -104,7 +104,7 @@ test("two replies that unpack to 300 MB each take no memory to speak of", async 
   await w.server.faults(bombs);
   const ids = [await one(page, "422"), await one(page, "500", { maxAttempts: 1 })];
   const jobs = await Promise.all(ids.map((id) => becomes(page, id, "failed")));
-  const grown = growth(w.chromium, before);
+  const grown = growth(w.browser, before);
   assert.ok(grown < GROWTH, `${grown} MiB`);
   for (const job of jobs) assert.match(job.error.message, /boom/);
 });

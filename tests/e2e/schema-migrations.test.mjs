@@ -3,18 +3,15 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import test, { after } from "node:test";
+import test from "node:test";
 
-import { startChromium } from "./harness/chromium.mjs";
-import { root, startServer } from "./harness/server.mjs";
+import { root } from "./harness/server.mjs";
 import { until } from "./harness/wait.mjs";
+import { world } from "./harness/world.mjs";
 
 const folder = join(root, "tests/golden");
 const goldens = readdirSync(folder).filter((name) => name.endsWith(".json"));
-const close = [];
-after(async () => {
-  for (const end of close.splice(0)) await end();
-});
+const w = world();
 
 /** Makes the database in the page's origin, row for row as it was written down. */
 const restore = (page, dump) =>
@@ -47,15 +44,9 @@ const restore = (page, dump) =>
 
 for (const name of goldens) {
   test(`a database of ${name}: what waited is delivered, what ended is listed`, async () => {
-    const server = await startServer();
     // Rows carry whole URLs; the server is where it finds a free port.
-    const dump = JSON.parse(readFileSync(join(folder, name), "utf8").replaceAll("http://localhost:47831", server.origin));
-    close.push(() => server.stop());
-    const chromium = await startChromium();
-    close.push(() => chromium.kill());
-    const page = await chromium.browser.newPage();
-    await page.goto(server.origin);
-    await page.waitForFunction("window.ready");
+    const dump = JSON.parse(readFileSync(join(folder, name), "utf8").replaceAll("http://localhost:47831", w.server.origin));
+    const page = await w.visit();
     await restore(page, dump);
     const config = encodeURIComponent(JSON.stringify({ queues: { photos: { onFailure: "continue" } } }));
     const before = await page.evaluate(async (worker) => {
@@ -64,11 +55,11 @@ for (const name of goldens) {
     }, `/sw.js?config=${config}`);
     assert.deepEqual([before.failed, before.conflicts, before.blocked, before.pausedQueues], [1, 1, 1, ["photos"]]);
     await page.evaluate(() => window.client.syncNow());
-    assert.equal((await server.sink("/api/sink/photo")).length, 0, "a pause survives");
+    assert.equal((await w.server.sink("/api/sink/photo")).length, 0, "a pause survives");
     await page.evaluate(() => window.client.resume());
     const waited = dump.stores.jobs.rows.map(({ value }) => value).filter(({ state }) => state === "pending");
     const sink = await until("what waited", async () => {
-      const sink = await server.sink();
+      const sink = await w.server.sink();
       return sink.length >= waited.length && sink;
     });
     assert.deepEqual(

@@ -1,49 +1,26 @@
 // Apps of one origin that give no name are told apart by their scopes; what an older release stored stays with its app.
 
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import test, { after, afterEach, before, beforeEach } from "node:test";
+import test from "node:test";
 
-import { startChromium } from "./harness/chromium.mjs";
-import { startServer } from "./harness/server.mjs";
+import { makeSite, PAGE } from "./harness/site.mjs";
 import { until } from "./harness/wait.mjs";
+import { world } from "./harness/world.mjs";
 
-const site = mkdtempSync(join(tmpdir(), "shearwater-names-"));
-const put = (name, text) => writeFileSync(join(site, name), text);
-const html = '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/page.mjs"></script>';
-put("page.mjs", 'import { connect } from "/shearwater/page.js"; Object.assign(window, { connect, ready: true });');
+const files = {};
 for (const folder of ["", "a/", "b/", "c/"]) {
-  mkdirSync(join(site, folder), { recursive: true });
-  put(`${folder}index.html`, html);
   const auth = `shearwater.on("auth", () => ({ "x-app": "${folder || "root"}" }));`;
-  put(
-    `${folder}sw.js`,
-    `importScripts("/shearwater/worker.js"); shearwater.start(); ${auth} self.addEventListener("install", () => self.skipWaiting());`,
-  );
+  files[`${folder}index.html`] = PAGE;
+  files[`${folder}sw.js`] =
+    `importScripts("/shearwater/worker.js"); shearwater.start(); ${auth} self.addEventListener("install", () => self.skipWaiting());`;
   // What a release before the rule was: the same name everywhere.
-  put(`${folder}old.js`, `importScripts("/shearwater/worker.js"); shearwater.start({ name: "shearwater" }); ${auth}`);
+  files[`${folder}old.js`] = `importScripts("/shearwater/worker.js"); shearwater.start({ name: "shearwater" }); ${auth}`;
 }
-
-let chromium;
-let server;
-before(async () => (chromium = await startChromium()));
-after(async () => {
-  await chromium.close();
-  rmSync(site, { recursive: true });
-});
-beforeEach(async () => (server = await startServer({ site })));
-afterEach(async () => {
-  for (const page of (await chromium.browser.pages()).slice(1)) await page.close();
-  await server.stop();
-});
+const w = world({ site: makeSite(files) });
 
 /** A page of this folder, connected to its worker; `held`: nothing is sent. */
 async function open(folder, { worker = "sw.js", held = true } = {}) {
-  const page = await chromium.browser.newPage();
-  await page.goto(`${server.origin}/${folder}index.html`);
-  await page.waitForFunction("window.ready");
+  const page = await w.visit(`/${folder}index.html`);
   await page.evaluate(
     async (worker, held) => {
       window.client = await window.connect({ worker });
@@ -70,9 +47,9 @@ async function olden(folder) {
   await enqueue(page, `of/${folder}`);
   await page.evaluate(
     async (name) => void (await caches.open(name)),
-    `shearwater ${server.origin}/${folder} ${"0".repeat(64)}`,
+    `shearwater ${w.server.origin}/${folder} ${"0".repeat(64)}`,
   );
-  await (await chromium.workers(page)).stop();
+  await (await w.browser.workers(page)).stop();
   return page;
 }
 
@@ -93,8 +70,8 @@ test("two apps without names share neither database nor jobs nor credentials", a
   assert.deepEqual([await urls(a), await urls(b)], [["/api/sink/of/a"], ["/api/sink/of/b"]]);
   assert.deepEqual(await databases(a), ["shearwater /a/", "shearwater /b/"]);
   for (const page of [a, b]) await page.evaluate(() => client.resume());
-  await until("both", async () => (await server.sink()).length === 2);
-  const arrivals = await server.arrivals("/api/sink");
+  await until("both", async () => (await w.server.sink()).length === 2);
+  const arrivals = await w.server.arrivals("/api/sink");
   assert.deepEqual(arrivals.map(({ path, headers }) => [path, headers["x-app"]]).sort(), [
     ["/api/sink/of/a", "a/"],
     ["/api/sink/of/b", "b/"],
@@ -112,9 +89,9 @@ test("an app in a folder goes on with what an older release of it stored, at eve
   const page = await update("a/", old);
   assert.deepEqual(await urls(page), ["/api/sink/of/a/"]);
   // Another that has run the older release, and one that has not.
-  await page.evaluate(async (name) => void (await caches.open(name)), `shearwater ${server.origin}/b/ ${"0".repeat(64)}`);
+  await page.evaluate(async (name) => void (await caches.open(name)), `shearwater ${w.server.origin}/b/ ${"0".repeat(64)}`);
   for (const folder of ["b/", "c/", ""]) assert.deepEqual(await urls(await open(folder)), [], folder);
-  await (await chromium.workers(page)).stop();
+  await (await w.browser.workers(page)).stop();
   await enqueue(page, "later");
   assert.deepEqual(await urls(page), ["/api/sink/of/a/", "/api/sink/later"]);
   assert.deepEqual(
@@ -127,11 +104,11 @@ test("an app in a folder takes nothing of the app at the root", async () => {
   const root = await open("");
   await enqueue(root, "of/root");
   const page = await open("a/", { held: false });
-  await page.evaluate(async (name) => void (await caches.open(name)), `shearwater ${server.origin}/a/ ${"0".repeat(64)}`);
-  await (await chromium.workers(page)).stop();
+  await page.evaluate(async (name) => void (await caches.open(name)), `shearwater ${w.server.origin}/a/ ${"0".repeat(64)}`);
+  await (await w.browser.workers(page)).stop();
   assert.deepEqual(await urls(page), []);
   await enqueue(page, "of/a");
-  await until("the delivery", async () => (await server.sink()).length === 1);
-  assert.equal((await server.sink())[0].path, "/api/sink/of/a");
+  await until("the delivery", async () => (await w.server.sink()).length === 1);
+  assert.equal((await w.server.sink())[0].path, "/api/sink/of/a");
   assert.deepEqual(await urls(root), ["/api/sink/of/root"]);
 });

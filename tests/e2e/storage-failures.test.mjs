@@ -5,20 +5,11 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { until } from "./harness/wait.mjs";
-import { world } from "./harness/world.mjs";
+import { numbered, world } from "./harness/world.mjs";
 
 const w = world();
 
-const many = (page, count, options) =>
-  page.evaluate(
-    (count, options) =>
-      client.enqueueAll(
-        Array.from({ length: count }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` })),
-        options,
-      ),
-    count,
-    options,
-  );
+const many = (page, count, options) => w.enqueueAll(page, numbered(count), options);
 const accepted = async () => (await w.server.sink()).map((entry) => entry.idempotencyKey).sort();
 const works = async (page, path = "later") => {
   const id = await w.enqueue(page, { url: `/api/sink/${path}`, body: "x" });
@@ -106,9 +97,7 @@ test("a later version of the database: this worker refuses with a typed error, h
   const sync = await w.refused(page, "syncNow");
   assert.ok(sync.code === "storage-unavailable" || sync.resolved, JSON.stringify(sync));
   // A tab that is opened now hears of it as well.
-  const other = await w.chromium.browser.newPage();
-  await other.goto(w.server.origin);
-  await other.waitForFunction("window.ready");
+  const other = await w.visit();
   assert.equal(
     await other.evaluate(() =>
       connect({ timeout: 20_000 }).then(
@@ -169,8 +158,8 @@ test("all site data is cleared under an open page: no hang, a typed error or a c
 });
 
 test("quota exceeded in the middle of enqueueAll: none of it is stored, and a smaller one is, at once", async () => {
-  const first = await w.chromium.browser.newPage();
-  await (await w.chromium.workers(first)).fillQuota(w.server.origin, 3_000_000);
+  const first = await w.browser.newPage();
+  await (await w.browser.workers(first)).fillQuota(w.server.origin, 3_000_000);
   const page = await w.open();
   await page.evaluate(() => client.pause());
   const [before] = await many(page, 1);

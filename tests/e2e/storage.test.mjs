@@ -9,8 +9,8 @@ import { world } from "./harness/world.mjs";
 const w = world();
 
 test("a full disk refuses the enqueue with quota-exceeded; what was stored before is unharmed and delivered", async () => {
-  const first = await w.chromium.browser.newPage();
-  const workers = await w.chromium.workers(first);
+  const first = await w.browser.newPage();
+  const workers = await w.browser.workers(first);
   await workers.fillQuota(w.server.origin, 3_000_000);
   const page = await w.open();
   await page.evaluate(() => client.pause());
@@ -51,8 +51,8 @@ test("a full disk refuses the enqueue with quota-exceeded; what was stored befor
 
 /** A page whose origin takes no more: jobs of ever smaller bodies, until each is refused. Answers it, and what was taken. */
 async function fullDisk() {
-  const first = await w.chromium.browser.newPage();
-  await (await w.chromium.workers(first)).fillQuota(w.server.origin, 3_000_000);
+  const first = await w.browser.newPage();
+  await (await w.browser.workers(first)).fillQuota(w.server.origin, 3_000_000);
   const page = await w.open();
   await page.evaluate(() => client.pause());
   const ids = await page.evaluate(async () => {
@@ -101,7 +101,7 @@ test("on a full disk a job can be discarded, and all can be cleared", async () =
 test("a disk so full that not even the reserve helps: syncNow and the snapshot say so, and nothing is sent", async () => {
   const { page, ids } = await fullDisk();
   // Somebody else has taken its room.
-  const worker = await w.chromium.workers(page);
+  const worker = await w.browser.workers(page);
   await page.evaluate(() => onStore("meta", "readwrite", (meta) => meta.delete("reserve")));
   await worker.fillQuota(w.server.origin, 100_000);
   assert.equal((await w.refused(page, "resume")).code, "quota-exceeded");

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { until } from "./harness/wait.mjs";
-import { world } from "./harness/world.mjs";
+import { numbered, world } from "./harness/world.mjs";
 
 const w = world();
 
@@ -17,17 +17,7 @@ async function two(config) {
     await w.open({ options: { name, worker: script({ second: "" }), scope: "/second/" } }),
   ];
 }
-const many = (page, path, count, options) =>
-  page.evaluate(
-    (path, count, options) =>
-      client.enqueueAll(
-        Array.from({ length: count }, (_, at) => ({ url: `/api/sink/${path}/${at}`, body: `${at}` })),
-        options,
-      ),
-    path,
-    count,
-    options,
-  );
+const many = (page, path, count, options) => w.enqueueAll(page, numbered(count, `/api/sink/${path}`), options);
 
 test("together they send no more at a time than the queue says, and each job once", async () => {
   const pages = await two({ queues: { default: { concurrency: 2 } } });

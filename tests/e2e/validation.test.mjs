@@ -154,9 +154,7 @@ for (const [what, config, name] of [
   ["an option of the wrong type", { history: { max: "many" } }, "history.max"],
 ]) {
   test(`a configuration with ${what} fails the install, and connect() says why`, async () => {
-    const page = await w.chromium.browser.newPage();
-    await page.goto(w.server.origin);
-    await page.waitForFunction("window.ready");
+    const page = await w.visit();
     const error = await page.evaluate(
       (worker) =>
         window.connect({ worker }).then(
@@ -171,9 +169,7 @@ for (const [what, config, name] of [
 }
 
 test("connect() without a worker, or with a misspelt option, says so", async () => {
-  const page = await w.chromium.browser.newPage();
-  await page.goto(w.server.origin);
-  await page.waitForFunction("window.ready");
+  const page = await w.visit();
   const connect = (options) =>
     page.evaluate(
       (options) =>

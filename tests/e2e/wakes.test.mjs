@@ -1,25 +1,12 @@
 // Who wakes the worker where Background Sync is missing or never fires (P6, W3–W5), and what a wake costs.
 
 import assert from "node:assert/strict";
-import { rmSync } from "node:fs";
 import test from "node:test";
 
-import { startChromium } from "./harness/chromium.mjs";
 import { until } from "./harness/wait.mjs";
 import { world } from "./harness/world.mjs";
 
 const w = world();
-
-/** Removes a killed browser's profile; its other processes may still be writing their last. */
-const forget = (chromium) =>
-  until(
-    "an empty profile",
-    () => {
-      rmSync(chromium.profile, { recursive: true, force: true });
-      return true;
-    },
-    10_000,
-  ).catch(() => {});
 
 const wait = (base) => ({ queues: { default: { backoff: { base, max: base, jitter: "equal" } } } });
 const HOUR = 3_600_000;
@@ -59,9 +46,7 @@ for (const [name, more] of [
 
   test(`where Background Sync ${name}: a page that is opened, and syncNow`, async () => {
     const { page, id } = await stranded({}, { more });
-    const other = await w.chromium.browser.newPage();
-    await other.goto(w.server.origin);
-    await other.waitForFunction("window.ready");
+    const other = await w.visit();
     assert.equal((await arrived()).length, 0);
     await other.evaluate(
       async (worker) => {
@@ -78,7 +63,7 @@ for (const [name, more] of [
 
   test(`where Background Sync ${name}: a worker that was stopped during a backoff is woken by the page when the job is due`, async () => {
     const { page, id } = await stranded({ autoSyncInterval: 0 }, { config: wait(2_500), more });
-    const workers = await w.chromium.workers(page);
+    const workers = await w.browser.workers(page);
     await workers.stop();
     assert.equal((await arrived()).length, 0);
     await until("the delivery", async () => (await w.server.sink()).length === 1);
@@ -88,7 +73,7 @@ for (const [name, more] of [
 }
 
 test("without Background Sync in the page's browser either, the client says so and delivers", async () => {
-  const page = await w.chromium.browser.newPage();
+  const page = await w.browser.newPage();
   await page.evaluateOnNewDocument(() => {
     delete ServiceWorkerRegistration.prototype.sync;
     delete ServiceWorkerRegistration.prototype.periodicSync;
@@ -150,40 +135,31 @@ test("a visible page wakes the worker every autoSyncInterval while jobs wait, wh
 test("timers start again after the browser was killed: what is due then goes without anybody's doing", async () => {
   const config = wait(6_000);
   const options = { worker: script(config, "&sync=silent"), syncOnMount: false, autoSyncInterval: 0 };
-  const first = await startChromium();
-  let second;
-  try {
-    await w.server.down(true);
-    const page = await first.open(w.server.origin, { options });
-    const id = await w.enqueue(page, { url: "/api/sink/x", body: "x" });
-    const job = await until("a try in vain", async () => {
-      const job = await w.get(page, id);
-      return job.state === "pending" && job.unreachable > 0 && job;
-    });
-    await first.kill();
-    await w.server.down(false);
-    second = await startChromium({ profile: first.profile });
-    const again = await second.open(w.server.origin, { options });
-    const restored = await w.get(again, id);
-    if (restored.state === "pending") assert.equal(restored.nextAttemptAt, job.nextAttemptAt);
-    await (await second.workers(again)).stop();
-    await until("the delivery", async () => (await w.server.sink()).length === 1);
-    await w.becomes(again, id, "delivered");
-    const [arrival] = await arrived();
-    assert.ok(arrival.atMs >= job.nextAttemptAt - 50, "not before its time");
-  } finally {
-    await first.kill();
-    await second?.kill();
-    await forget(first);
-  }
+  const first = await w.start();
+  await w.server.down(true);
+  const page = await first.open(w.server.origin, { options });
+  const id = await w.enqueue(page, { url: "/api/sink/x", body: "x" });
+  const job = await until("a try in vain", async () => {
+    const job = await w.get(page, id);
+    return job.state === "pending" && job.unreachable > 0 && job;
+  });
+  await first.kill();
+  await w.server.down(false);
+  const second = await w.start({ profile: first.profile });
+  const again = await second.open(w.server.origin, { options });
+  const restored = await w.get(again, id);
+  if (restored.state === "pending") assert.equal(restored.nextAttemptAt, job.nextAttemptAt);
+  await (await second.workers(again)).stop();
+  await until("the delivery", async () => (await w.server.sink()).length === 1);
+  await w.becomes(again, id, "delivered");
+  const [arrival] = await arrived();
+  assert.ok(arrival.atMs >= job.nextAttemptAt - 50, "not before its time");
 });
 
 test("a page plans by the status it was given when it connected, should no worker ever say another word", async () => {
   const config = wait(6_000);
   const { page } = await stranded({ autoSyncInterval: 0 }, { config });
-  const deaf = await w.chromium.browser.newPage();
-  await deaf.goto(w.server.origin);
-  await deaf.waitForFunction("window.ready");
+  const deaf = await w.visit();
   await page.close();
   await record(deaf);
   await deaf.evaluate(
@@ -209,7 +185,7 @@ test("the next sync that the snapshot shows is that of what is stored: after syn
   assert.equal(await page.evaluate(() => client.discard(crypto.randomUUID())), false);
   assert.equal((await w.snapshot(page)).nextSyncAt, nextAttemptAt);
   // A worker that has told nobody anything yet.
-  await (await w.chromium.workers(page)).stop();
+  await (await w.browser.workers(page)).stop();
   assert.equal(await page.evaluate(() => client.discard(crypto.randomUUID())), false);
   assert.equal((await w.snapshot(page)).nextSyncAt, nextAttemptAt);
   await page.evaluate(() => client.clear());

@@ -4,13 +4,11 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import test from "node:test";
 
-import { firefox, onEngines, others } from "../e2e/harness/engines.mjs";
+import { firefox, others } from "../e2e/harness/engines.mjs";
 import { until } from "../e2e/harness/wait.mjs";
+import { numbered, onEngines } from "../e2e/harness/world.mjs";
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
-const numbered = (count, path = "/api/sink") =>
-  Array.from({ length: count }, (_, at) => ({ url: `${path}/${at}`, body: `${at}` }));
-const held = (w, count) => until(`${count} held`, async () => (await w.server.stats()).held >= count);
 
 /** Nothing was sent again but what was in flight when its sender died. */
 async function assertSentAgain(w, jobs, atMost, atLeast = 0) {
@@ -29,7 +27,7 @@ onEngines(others, (w) => {
       ...(await w.enqueueAll(page, numbered(10, "/api/sink/line"), { key: "line" })),
       ...(await w.enqueueAll(page, numbered(20, "/api/sink/free"))),
     ];
-    await held(w, 6);
+    await w.held(6);
     await first.kill();
     await w.server.release();
     assert.equal((await w.server.sink()).length, 0);
@@ -51,7 +49,7 @@ onEngines(others, (w) => {
     const page = await first.open(w.server.origin);
     await w.server.faults([{ path: "/api/sink", action: { hold: true }, times: 6 }]);
     const ids = await w.enqueueAll(page, numbered(20));
-    await held(w, 6);
+    await w.held(6);
     await first.kill();
     // They are handled, and answered to nobody.
     await w.server.release();
@@ -147,7 +145,7 @@ onEngines(others, (w) => {
     const page = await w.open({ config });
     await w.server.faults([{ path: "/api/sink", action: { hold: true }, times: 3 }]);
     const ids = await w.enqueueAll(page, numbered(20));
-    await held(w, 3);
+    await w.held(3);
     await w.closeTab(page);
     await w.server.release();
     const again = await w.open({ config });

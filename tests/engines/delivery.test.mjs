@@ -4,12 +4,11 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import test from "node:test";
 
-import { chromium, onEngines, others } from "../e2e/harness/engines.mjs";
+import { chromium, others } from "../e2e/harness/engines.mjs";
 import { until } from "../e2e/harness/wait.mjs";
+import { numbered, onEngines } from "../e2e/harness/world.mjs";
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
-const numbered = (count, path = "/api/sink") =>
-  Array.from({ length: count }, (_, at) => ({ url: `${path}/${at}`, body: `${at}` }));
 
 onEngines(others, (w) => {
   const name = (text) => `${w.engine}: ${text}`;
@@ -393,7 +392,7 @@ onEngines([...others, chromium], (w) => {
   async function update(page, script) {
     await w.server.faults([{ path: "/api/sink", action: { hold: true }, times: 3 }]);
     const early = await w.enqueueAll(page, numbered(20, "/api/sink/early"));
-    await until("three held", async () => (await w.server.stats()).held === 3);
+    await w.held(3);
     const late = await page.evaluate(async (worker) => {
       window.newer = await window.connect({ worker, scope: "/" });
       const requests = Array.from({ length: 10 }, (_, at) => ({ url: `/api/sink/late/${at}`, body: `${at}` }));
@@ -427,11 +426,11 @@ onEngines([...others, chromium], (w) => {
     await w.closeTab(await w.open({ config: narrow }));
     const [page, other] = [await w.open({ config: narrow }), await w.open({ config: narrow })];
     assert.ok((await registration(page)).controlled);
-    const ids = await update(page, "/engines/skips-waiting.js");
+    const ids = await update(page, "/skips-waiting.js");
     const asked = other.evaluate(() => window.client.syncNow());
     await w.server.release();
     await asked;
-    await afterUpdate(page, ids, "/engines/skips-waiting.js");
+    await afterUpdate(page, ids, "/skips-waiting.js");
     await w.idle(other);
   });
 });

@@ -3,11 +3,12 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { onEngines, others } from "../e2e/harness/engines.mjs";
+import { others } from "../e2e/harness/engines.mjs";
+import { onEngines } from "../e2e/harness/world.mjs";
 
-onEngines(others, (world) => {
+onEngines(others, (w) => {
   test("a worker that refuses its configuration, never comes, or has another name is explained", async () => {
-    const page = await world.open();
+    const page = await w.open();
     const outcomes = await page.evaluate(async () => {
       const outcome = (options) =>
         window.connect(options).then(
@@ -33,23 +34,17 @@ onEngines(others, (world) => {
 
   for (const op of ["trap at once", "trap later", "overflow at once", "overflow later"]) {
     test(`"${op}" is answered with a typed error, and the next call works`, async () => {
-      await world.serve({ dist: "dist-test" });
-      const page = await world.open();
-      const answer = await page.evaluate(async (op) => {
-        const { active } = await navigator.serviceWorker.ready;
-        const { port1, port2 } = new MessageChannel();
-        const answer = new Promise((resolve) => (port1.onmessage = ({ data }) => resolve(data)));
-        active.postMessage({ shearwater: 1, re: crypto.randomUUID(), op }, [port2]);
-        return answer;
-      }, op);
+      await w.serve({ dist: "dist-test" });
+      const page = await w.open();
+      const answer = await w.post(page, op);
       assert.equal(answer.error?.code, "internal", JSON.stringify(answer));
-      const id = await world.enqueue(page, { url: "/api/sink/after", body: "x" });
-      await world.acceptedOnce([id], page);
+      const id = await w.enqueue(page, { url: "/api/sink/after", body: "x" });
+      await w.acceptedOnce([id], page);
     });
   }
 
   test("the worker finds its wasm again when the app deletes all caches", async () => {
-    const page = await world.open();
+    const page = await w.open();
     const copies = await page.evaluate(async () => {
       await Promise.all((await caches.keys()).map((name) => caches.delete(name)));
       return new Promise((resolve, reject) => {

@@ -7,8 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
 
-import { firefox, onEngines, webkit } from "../e2e/harness/engines.mjs";
+import { firefox, webkit } from "../e2e/harness/engines.mjs";
 import { until } from "../e2e/harness/wait.mjs";
+import { onEngines } from "../e2e/harness/world.mjs";
 
 /**
  * Queues files of random bytes (zeros would be compressed), ever smaller ones, until each is refused. Returns what

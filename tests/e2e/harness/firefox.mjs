@@ -4,11 +4,15 @@
 // middle of the next start.
 
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import puppeteer from "puppeteer-core";
+
+import { openPage } from "./pages.mjs";
+import { processGroup } from "./processes.mjs";
+import { removeProfile } from "./profile.mjs";
 
 const executablePath = process.env.FIREFOX ?? "/usr/bin/firefox-esr";
 
@@ -37,21 +41,7 @@ export async function startFirefox({ profile = mkdtempSync(join(tmpdir(), "shear
       env: { ...process.env, HOME: profile, MOZ_CRASHREPORTER_DISABLE: "1" },
     },
   );
-  const gone = new Promise((resolve) => child.once("exit", resolve).once("error", resolve));
-  const killGroup = () => {
-    try {
-      process.kill(-child.pid, "SIGKILL");
-    } catch {
-      // Nothing is left of it.
-    }
-  };
-  process.once("exit", killGroup);
-  /** The hard crash: every process of the browser at once. */
-  const kill = async () => {
-    process.off("exit", killGroup);
-    killGroup();
-    await gone;
-  };
+  const { gone, kill } = processGroup(child);
 
   let browser;
   try {
@@ -75,29 +65,15 @@ export async function startFirefox({ profile = mkdtempSync(join(tmpdir(), "shear
     profile,
 
     /** Opens the test page and connects a client as `window.client`. */
-    async open(origin, { config, options = {}, path = "/" } = {}) {
-      const page = await browser.newPage();
-      page.on("console", (message) => {
-        if (process.env.VERBOSE) console.log("  [page]", message.text());
-      });
-      await page.goto(origin + path);
-      await page.waitForFunction("window.ready");
-      const worker = config ? `/sw.js?config=${encodeURIComponent(JSON.stringify(config))}` : "/sw.js";
-      await page.evaluate(
-        async (options) => {
-          window.client = await window.connect(options);
-        },
-        { worker, ...options },
-      );
-      return page;
-    },
+    open: (origin, more) => openPage(browser, origin, more),
+    newPage: () => browser.newPage(),
 
     kill,
 
     /** Ends it and removes its profile. */
     async close() {
       await kill();
-      rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+      removeProfile(profile);
     },
   };
 }

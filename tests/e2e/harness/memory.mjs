@@ -18,7 +18,7 @@ function tree(root) {
     .filter((name) => /^\d+$/.test(name))
     .map(Number)) {
     // pid (name) state ppid …; the name may have spaces.
-    const parent = Number(read(pid, "stat").split(") ").at(-1).split(" ")[1]);
+    const parent = Number(read(pid, "stat").split(") ").at(-1)?.split(" ")[1]);
     children.set(parent, [...(children.get(parent) ?? []), pid]);
   }
   const all = [root];

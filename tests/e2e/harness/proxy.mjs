@@ -1,6 +1,7 @@
 // What stands between a browser and the server: answers that never come, others than the server's, and a slow line.
 
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { createServer, request } from "node:http";
 import { brotliCompressSync, constants } from "node:zlib";
 
@@ -19,7 +20,9 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
  */
 export async function startProxy(target, { latency = 0, bytesPerSecond = Infinity, files = false } = {}) {
   const rules = new Map();
+  /** @type {string[]} */
   const seen = [];
+  const connected = new WeakSet();
   let free = 0;
 
   /** One after the other over one line. */
@@ -49,11 +52,11 @@ export async function startProxy(target, { latency = 0, bytesPerSecond = Infinit
     });
 
   const server = createServer(async (from, to) => {
-    const path = from.url.split("?")[0];
+    const path = String(from.url).split("?")[0];
     seen.push(path);
     const rule = rules.get(path);
-    if (latency) await pause(latency + (from.socket.used ? 0 : latency));
-    from.socket.used = true;
+    if (latency) await pause(latency + (connected.has(from.socket) ? 0 : latency));
+    connected.add(from.socket);
     await rule?.until;
     if (rule?.hang) return;
     if (rule?.drop) return void from.socket.destroy();
@@ -93,9 +96,9 @@ export async function startProxy(target, { latency = 0, bytesPerSecond = Infinit
     }
     to.end();
   });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await once(server.listen(0, "127.0.0.1"), "listening");
   return {
-    origin: `http://localhost:${server.address().port}`,
+    origin: `http://localhost:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}`,
     /** Paths that were asked for. */
     seen,
     /** From now on: {hang}, {drop}, {status, body, headers}, {until: a promise}; undefined for the server's own. */

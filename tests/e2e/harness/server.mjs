@@ -1,6 +1,7 @@
 // The real back end, one process a test file, and its control surface.
 
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -25,6 +26,15 @@ export const askOf =
 /**
  * Starts the server on free ports; `dist` is served at /shearwater, `site` at /. `SHEARWATER_DIST` names a
  * folder that holds `dist` and `dist-test`, to test a build other than the one in this tree.
+ *
+ * @typedef {object} ServerOptions
+ * @property {string} [dist]
+ * @property {string} [site]
+ * @property {string} [db]  the file of its database
+ * @property {string[]} [args]
+ * @property {string} [listen]
+ *
+ * @param {ServerOptions} [options]
  */
 export async function startServer({ dist = "dist", site = "tests/e2e/site", db, args = [], listen = "127.0.0.1:0" } = {}) {
   const path = db ?? join(mkdtempSync(join(tmpdir(), "shearwater-db-")), "server.db");
@@ -74,9 +84,7 @@ export async function startServer({ dist = "dist", site = "tests/e2e/site", db, 
     reset: () => ask("POST", "/reset"),
     async stop() {
       child.kill("SIGKILL");
-      await new Promise((resolve) =>
-        child.exitCode === null && child.signalCode === null ? child.once("exit", resolve) : resolve(),
-      );
+      if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
     },
   };
 }

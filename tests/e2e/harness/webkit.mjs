@@ -7,12 +7,16 @@
 // what a test holds up; or, where the CSP has no script but 'self', from the folder.
 
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
+import { workerUrl } from "./pages.mjs";
+import { processGroup } from "./processes.mjs";
+import { removeProfile } from "./profile.mjs";
 import { until } from "./wait.mjs";
 
 const MOUNT = "/drive";
@@ -85,8 +89,9 @@ function xDisplay() {
       reject(new Error(`Xvfb ended with ${code}`));
     });
     // The whole line: closing the pipe before its end is the end of Xvfb.
-    createInterface(xvfb.stdio[3]).once("line", (number) => {
-      xvfb.stdio[3].unref();
+    const displays = /** @type {import("node:net").Socket} */ (xvfb.stdio[3]);
+    createInterface(displays).once("line", (number) => {
+      displays.unref();
       xvfb.unref();
       resolve(`:${number}`);
     });
@@ -129,7 +134,7 @@ function startControl() {
       const chunks = [];
       for await (const chunk of request) chunks.push(chunk);
       response.end();
-      const { step, value, error } = JSON.parse(Buffer.concat(chunks));
+      const { step, value, error } = JSON.parse(String(Buffer.concat(chunks)));
       const { resolve, reject } = answers.get(step) ?? {};
       answers.delete(step);
       if (error) reject?.(Object.assign(new Error(error.message), { name: error.name, code: error.code, cause: error.stack }));
@@ -143,8 +148,8 @@ function startControl() {
     async address() {
       const server = createServer(handle);
       servers.push(server);
-      await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-      return `http://127.0.0.1:${server.address().port}`;
+      await once(server.listen(0, "127.0.0.1"), "listening");
+      return `http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}`;
     },
     ready: (name) => until(`the tab "${name}"`, () => streams.get(name)),
     send: (name, data) => streams.get(name)?.write(`data: ${data}\n\n`),
@@ -194,26 +199,17 @@ export async function startWebKit({ profile = mkdtempSync(join(tmpdir(), "shearw
       },
     },
   );
-  const gone = new Promise((resolve) => child.once("exit", resolve).once("error", resolve));
-  const killGroup = () => {
-    try {
-      process.kill(-child.pid, "SIGKILL");
-    } catch {
-      // Nothing is left of it.
-    }
-  };
-  process.once("exit", killGroup);
-  /** The hard crash: every process of the browser at once. */
+  const group = processGroup(child);
   const kill = async () => {
-    process.off("exit", killGroup);
-    killGroup();
-    await gone;
+    await group.kill();
     control.stop();
   };
   try {
     await Promise.race([
       control.ready("launcher"),
-      gone.then((end) => Promise.reject(new Error(`MiniBrowser ended as it began: ${end}; VERBOSE=1 shows what it says`))),
+      group.gone.then((end) =>
+        Promise.reject(new Error(`MiniBrowser ended as it began: ${end}; VERBOSE=1 shows what it says`)),
+      ),
     ]);
   } catch (error) {
     await kill();
@@ -223,7 +219,12 @@ export async function startWebKit({ profile = mkdtempSync(join(tmpdir(), "shearw
   return {
     profile,
 
-    /** Opens the test page and connects a client as `window.client`. */
+    /**
+     * Opens the test page and connects a client as `window.client`.
+     *
+     * @param {string} origin
+     * @param {import("./pages.mjs").PageOptions} [more]
+     */
     async open(origin, { config, options = {} } = {}) {
       count += 1;
       const tab = `tab-${count}`;
@@ -244,13 +245,12 @@ export async function startWebKit({ profile = mkdtempSync(join(tmpdir(), "shearw
           await control.closed(tab);
         },
       };
-      const worker = config ? `/sw.js?config=${encodeURIComponent(JSON.stringify(config))}` : "/sw.js";
       await page.evaluate(
         async (options) => {
           while (!window.ready) await new Promise((resolve) => setTimeout(resolve, 10));
           window.client = await window.connect(options);
         },
-        { worker, ...options },
+        { worker: workerUrl(config), ...options },
       );
       return page;
     },
@@ -260,7 +260,7 @@ export async function startWebKit({ profile = mkdtempSync(join(tmpdir(), "shearw
     /** Ends it and removes its profile. */
     async close() {
       await kill();
-      rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+      removeProfile(profile);
     },
   };
 }
