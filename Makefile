@@ -90,7 +90,7 @@ check: build ## format, lints, types, docs, links of the public types, size
 	cargo clippy --locked -p shearwater-worker -p shearwater-page -p shearwater-bridge --target wasm32-unknown-unknown -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
 	node_modules/.bin/biome check --error-on-warnings
-	for project in sw/page sw/worker tests/types; do node_modules/.bin/tsc --project $$project; done
+	for project in sw/page sw/worker tests/e2e/harness tests/types tests/types/tsconfig.demo.json; do node_modules/.bin/tsc --project $$project; done
 
 format: setup ## writes Rust, JavaScript, CSS and JSON as `make check` wants them
 	cargo fmt --all
