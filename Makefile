@@ -85,12 +85,12 @@ sim: ## the simulator: make sim SEEDS=20000, or SEEDS=5..9
 
 check: build ## format, lints, types, docs, links of the public types, size
 	$(XTASK) size --check
+	node_modules/.bin/biome check --error-on-warnings
+	for project in sw/page sw/worker tests/e2e/harness tests/types tests/types/tsconfig.demo.json; do node_modules/.bin/tsc --project $$project; done
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --exclude shearwater-worker --exclude shearwater-page --exclude shearwater-bridge --all-targets -- -D warnings
 	cargo clippy --locked -p shearwater-worker -p shearwater-page -p shearwater-bridge --target wasm32-unknown-unknown -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
-	node_modules/.bin/biome check --error-on-warnings
-	for project in sw/page sw/worker tests/e2e/harness tests/types tests/types/tsconfig.demo.json; do node_modules/.bin/tsc --project $$project; done
 
 format: setup ## writes Rust, JavaScript, CSS and JSON as `make check` wants them
 	cargo fmt --all

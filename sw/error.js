@@ -3,8 +3,8 @@
 /** @typedef {import("./types/index.js").ShearwaterError["code"]} Code */
 
 /**
- * An error with a stable `code`. `instanceof` holds for those that were made in wasm, or by another copy of this
- * class, as well: what counts is the name and the code.
+ * An error with a stable `code`. `instanceof` also holds for errors that were created in wasm or by another copy of this
+ * class: it checks the name and the code.
  */
 export class ShearwaterError extends Error {
   /**
@@ -28,7 +28,7 @@ export class ShearwaterError extends Error {
 }
 
 /**
- * What stands in the way of a worker that can be asked, with what to do about it.
+ * Why no worker can be reached, and what to do about it.
  *
  * @param {string} message
  */
@@ -38,7 +38,7 @@ export const unavailable = (message) => new ShearwaterError("worker-unavailable"
 export const invalidConfig = (message) => new ShearwaterError("invalid-config", message);
 
 /**
- * Whatever was thrown, as an `Error`.
+ * The thrown value as an `Error`.
  *
  * @param {unknown} thrown
  * @returns {Error & {code?: unknown}}
@@ -46,7 +46,7 @@ export const invalidConfig = (message) => new ShearwaterError("invalid-config", 
 export const asError = (thrown) => (thrown instanceof Error ? thrown : new ShearwaterError("internal", String(thrown)));
 
 /**
- * As messages carry it. The `code` of a DOMException is a number, and none of ours.
+ * The error as it is sent in messages. The `code` of a DOMException is a number, not one of ours.
  *
  * @param {Error & {code?: unknown}} error
  */

@@ -1,8 +1,8 @@
-// What page and worker have in common in loading their wasm: is it the file of this release, and may it be compiled?
+// What page and worker share in loading their wasm: whether it is the file of this release, and whether it compiles.
 
 import { asError, unavailable } from "./error.js";
 
-/** The smallest module there is: a browser that refuses it refuses all. */
+/** The smallest valid module: a browser that rejects it rejects every module. */
 const EMPTY = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
 
 /** @param {ArrayBuffer} bytes */
@@ -12,9 +12,9 @@ export async function sha256(bytes) {
 }
 
 /**
- * Fetches the wasm whose SHA-256 is `sha`; `script` is the file that it belongs to.
+ * Fetches the wasm with this SHA-256; `script` is the file that it belongs to.
  *
- * Rejects with `worker-unavailable`, which says what the server sent in its place.
+ * Rejects with `worker-unavailable`, and says what the server sent instead.
  *
  * @param {string} url
  * @param {string} sha
@@ -56,7 +56,7 @@ export async function compileWasm(source) {
     try {
       return await WebAssembly.compileStreaming(source.clone());
     } catch {
-      // A server that does not know application/wasm.
+      // The server does not send the type application/wasm.
       return await WebAssembly.compile(await source.arrayBuffer());
     }
   } catch (error) {

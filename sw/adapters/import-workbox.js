@@ -1,15 +1,15 @@
-// Takes over what an app's workbox-background-sync left behind: its database version 3, store `requests`.
+// Takes over the entries that workbox-background-sync left in an app: database version 3, store `requests`.
 //
-// An entry is deleted there only after it is stored here, under an id that follows from the entry: killed in
-// between, the next start finds it stored already. Entries keep their order: those of one Workbox queue
-// share a key, so that they go one at a time, as Workbox sends them. An entry that cannot be queued stays where it
-// is, is named on the console, and holds up no other.
+// An entry is deleted there only after it is stored here, under an id derived from the entry: if the worker is killed in
+// between, the next start finds the job stored already. Entries keep their order: those of one Workbox queue share a key,
+// so they are sent one at a time, as Workbox does. An entry that cannot be queued stays where it is, is reported on the
+// console, and does not block the others.
 
 const DATABASE = "workbox-background-sync";
 const VERSION = 3;
 const STORE = "requests";
 const PAGE = 200;
-/** Milliseconds that another connection (a page that deletes the database, say) may hold up the opening. */
+/** Milliseconds that another connection (for example, a page that deletes the database) may block opening it. */
 const LONGEST_OPENING = 3_000;
 
 /**
@@ -26,7 +26,7 @@ const LONGEST_OPENING = 3_000;
  */
 
 /**
- * Makes the source that `shearwater.adopt` takes. `queues` maps Workbox's queue names to ours; others keep theirs.
+ * Creates a source for `shearwater.adopt`. `queues` maps Workbox's queue names to ours; unmapped queues keep theirs.
  *
  * @type {typeof import("../types/import-workbox.js").workboxQueues}
  */
@@ -75,7 +75,7 @@ async function takeOver(database, store, entries, queues) {
         await store([one.job]);
         stored.push(one);
       } catch (error) {
-        // A full disk, a dead worker: no word on this entry, and the others would meet it too.
+        // A full disk or a dead worker: not the fault of this entry, and the others would fail too.
         if (!concernsOne(error)) throw error;
         leave(one.id, error);
       }
@@ -109,7 +109,7 @@ async function toJob({ id, queueName, requestData, timestamp, metadata }, queues
     request: {
       url,
       method,
-      // What the platform itself adds, and forbids scripts to set, is left out by it.
+      // The Request drops the headers that the platform sets itself.
       headers: [...new Request(url, { headers: requestData.headers }).headers],
       ...present({ credentials, redirect, cache, integrity, referrerPolicy, mode: mode === "navigate" ? "cors" : mode }),
     },
@@ -123,7 +123,7 @@ const present = (/** @type {object} */ object) =>
   Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined && value !== ""));
 
 /**
- * The same for the same entry, in the form of a UUID (RFC 9562 version 8).
+ * Derives a UUID (RFC 9562 version 8) that is the same each time for the same entry.
  *
  * @param {unknown[]} parts
  */
@@ -137,8 +137,8 @@ async function uuidOf(parts) {
 }
 
 /**
- * Opens the database where there is one of this version, and makes none where there is not. No version is asked for:
- * to ask for a later one than is there would wait for every page that holds it open.
+ * Opens the database if it exists in this version, and does not create it otherwise. No version is requested: a request
+ * for a later version than the existing one would wait for every page that has the database open.
  *
  * @returns {Promise<IDBDatabase | null>}
  */

@@ -1,9 +1,9 @@
-// dist/diagnose.js: loaded when a worker's script does not start, of which a browser tells the page next to nothing.
+// dist/diagnose.js: loaded when a worker's script does not start, because browsers tell the page almost nothing about it.
 
 const JAVASCRIPT = /^\s*(text|application)\/(x-)?(java|ecma)script\s*(;|$)/i;
 
 /**
- * One sentence on what is wrong with the script at this URL; undefined where nothing is seen.
+ * Describes in one sentence what is wrong with the script at this URL; undefined if nothing is found.
  *
  * @param {string} script
  * @param {string} [type]
@@ -28,7 +28,7 @@ export async function diagnose(script, type = "classic") {
 }
 
 /**
- * What the script loads, as far as it is written down in strings.
+ * The URLs that the script loads, as far as they are string literals.
  *
  * @param {string} code
  * @param {string} type

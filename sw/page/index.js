@@ -1,5 +1,5 @@
-// dist/page.js: `connect()`. Finds the worker and loads the wasm of crates/page side by side, and puts its client
-// behind bound functions.
+// dist/page.js: `connect()`. Finds the worker and loads the wasm of crates/page in parallel, and exposes the wasm's
+// client as bound functions.
 
 import initialise, { connect as open } from "shearwater-glue";
 
@@ -47,7 +47,7 @@ export async function connect(options = {}) {
     try {
       return bind(await limit.wait("the worker does not answer", opening));
     } catch (error) {
-      // It may come yet, and nobody would close it.
+      // The client may still arrive, and nothing else would close it.
       opening.then(
         (client) => client.call("close"),
         () => {},
@@ -71,7 +71,7 @@ function load(wasm) {
 }
 
 /**
- * Refuses what is misspelt before anything is registered.
+ * Rejects unknown and invalid options before anything is registered.
  *
  * @param {import("../types/index.js").ConnectOptions} options
  */
@@ -80,7 +80,7 @@ function check(options) {
   for (const [option, value] of Object.entries(options)) {
     const type = OPTIONS[option];
     if (!type) throw invalidConfig(`connect(): there is no option "${option}"; there are ${Object.keys(OPTIONS).join(", ")}`);
-    // A URL, and a TrustedScriptURL, is an object.
+    // A URL or a TrustedScriptURL is an object.
     const is =
       value === undefined || typeof value === type || (option === "worker" && typeof value === "object" && value !== null);
     if (!is) throw invalidConfig(`connect(): ${option} is a ${type}`);
@@ -92,7 +92,7 @@ function check(options) {
 }
 
 /**
- * A job with its body as text where it is UTF-8, else in base64.
+ * The job with its body as text if it is UTF-8, in base64 otherwise.
  *
  * @param {{body?: BodyInit | null}} job
  */
@@ -134,7 +134,7 @@ const METHODS = [
 ];
 
 /**
- * A plain object with bound functions: they can be handed around, as useSyncExternalStore wants it.
+ * A plain object with bound functions, which can be passed around as useSyncExternalStore requires.
  *
  * @param {import("shearwater-glue").Client} client
  * @returns {import("../types/index.js").Client}

@@ -1,11 +1,11 @@
-// One limit of time for all that connect() waits for.
+// One timeout for everything that connect() waits for.
 
 import { ShearwaterError } from "../error.js";
 
 /** @typedef {ReturnType<typeof startLimit>} Limit */
 
 /**
- * A limit of `ms` from now; what is being waited for when it passes is in the error's message.
+ * Starts a timeout of `ms`; its error names whatever is still pending.
  *
  * @param {number} ms
  */
@@ -24,7 +24,7 @@ export function startLimit(ms) {
   return {
     left: () => Math.max(0, end - Date.now()),
     /**
-     * Settles as `promise` does; `what` says what is missing until then.
+     * Settles as `promise` does, or rejects at the timeout; `what` describes it in that error.
      *
      * @template T
      * @param {string} what

@@ -1,11 +1,11 @@
-// How pages that wait in connect() hear why this worker does not start.
+// Tells pages that wait in connect() why this worker does not start.
 
 import { toWire } from "../error.js";
 
 const CHANNEL = "shearwater:install";
 
 /**
- * Tells pages of `error`, and returns it.
+ * Broadcasts `error` to pages, and returns it.
  *
  * @template {Error} E
  * @param {E} error
@@ -21,7 +21,7 @@ export function announce(error) {
     });
     channel.close();
   } catch {
-    // No BroadcastChannel here: the console has it.
+    // This browser has no BroadcastChannel; the error is on the console.
   }
   return error;
 }

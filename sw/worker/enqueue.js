@@ -1,16 +1,16 @@
-// `shearwater.enqueue` in the worker: what a push or fetch handler queues, taken as the page's `enqueue` takes it.
+// `shearwater.enqueue` in the worker, for push and fetch handlers. Accepts what the page's `enqueue` accepts.
 
 import { asError, ShearwaterError } from "../error.js";
 
 const MEMBERS = ["url", "method", "headers", "body", "credentials", "mode", "redirect", "referrerPolicy", "cache", "integrity"];
-/** What a copied fetch() call may bring along; none of it outlives the call. */
+/** Members that a copied fetch() call may contain; none of them outlives the call. */
 const IGNORED = ["signal", "keepalive", "duplex", "window", "priority"];
 
 /** @param {string} message */
 const invalid = (message) => new ShearwaterError("invalid-request", message);
 
 /**
- * A job to be stored: `{job, body}`. The request is taken as it is at the call.
+ * Returns the job to store: `{job, body}`. The request is read as it is at the time of the call.
  *
  * @param {Request | import("../types/index.js").RequestInput} input
  * @param {import("../types/index.js").EnqueueOptions} [options]
@@ -22,7 +22,7 @@ export async function toJob(input, options) {
   const request = input instanceof Request ? input : build(input);
   if (request.bodyUsed) throw invalid("the request's body was already read; queue request.clone() made before that");
   const reading = /^(GET|HEAD)$/.test(request.method) ? undefined : request.clone().blob();
-  // A navigation is not to be repeated as one: nobody is there to be shown its page.
+  // A navigation is not repeated as a navigation: there is no one to show the page to.
   const navigates = request.mode === "navigate";
   const job = {
     id: crypto.randomUUID(),
@@ -50,7 +50,7 @@ export async function toJob(input, options) {
 }
 
 /**
- * Without those that a browser adds to what it sends, of which an intercepted request has some.
+ * The headers without those that the browser adds itself, some of which an intercepted request contains.
  *
  * @param {Request} request
  */
@@ -61,7 +61,7 @@ function ownHeaders(request) {
 }
 
 /**
- * What the wasm says of a message with this job, said of the request: the message is none of the caller's.
+ * Rewrites what the wasm reports about the message so that it refers to the request: the caller knows no message.
  *
  * @param {any} error  whatever was thrown
  */
@@ -70,7 +70,7 @@ export function asRequestError(error) {
   return invalid(error.message.replace(/^.*?\bjobs\.(options|request)\.?/, "the $1: "));
 }
 
-/** @param {any} input  whatever the app gave: here is where it is checked */
+/** @param {any} input  unchecked; this is where it is validated */
 function build(input) {
   if (typeof input !== "object" || input === null)
     throw invalid("a request is a Request or an object {url, method, headers, body, …}");
@@ -109,7 +109,7 @@ function build(input) {
 }
 
 /**
- * Whether it is to be sent as JSON: an array, a plain object of any realm, or what says so itself.
+ * Whether the body is sent as JSON: an array, a plain object of any realm, or an object with a `toJSON` method.
  *
  * @param {any} body
  */

@@ -1,5 +1,5 @@
-// The script side of the worker: listeners, hooks, and what is answered without the wasm.
-// What needs no platform is in Rust; see crates/worker/src/lib.rs.
+// The script side of the worker: event listeners, hooks, and the responses that do not need the wasm.
+// Everything that can be is in Rust; see crates/worker/src/lib.rs.
 
 import * as glue from "shearwater-glue";
 
@@ -12,11 +12,11 @@ import { forgetOthers, keepPageWasm, loadWasm } from "./wasm.js";
 
 const PROTOCOL = 1;
 const HOOKS = /^(auth|delivered|(periodic)?sync(:.+)?)$/;
-/** How long the first event of a worker waits for what adopt() takes over; after that both go on side by side. */
+/** Milliseconds that the first event of a worker waits for adopt(); after that both run in parallel. */
 const ADOPTION_ALONE = 3_000;
-/** How long events are kept alive for it. */
+/** Milliseconds that events are kept alive for adopt(). */
 const LONGEST_ADOPTION = 60_000;
-/** How often an enqueue of the worker's own is repeated when the wasm dies under it. */
+/** How often the worker's own enqueue is repeated when the wasm dies keepAlive it. */
 const MOST_REPEATS = 2;
 
 /**
@@ -26,7 +26,7 @@ const MOST_REPEATS = 2;
  */
 
 /** @param {number} ms */
-const nap = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** @param {string} text */
 function isOrigin(text) {
@@ -38,7 +38,7 @@ function isOrigin(text) {
 }
 
 /**
- * Makes the functions of the public surface; `wasmUrl` says where `worker.wasm` lies.
+ * Creates the functions of the public API; `wasmUrl` returns the URL of `worker.wasm`.
  *
  * @param {() => string} wasmUrl
  * @returns {Pick<typeof import("../types/worker.js"), "version" | "ShearwaterError" | "start" | "adopt" | "on" | "enqueue">}
@@ -74,7 +74,7 @@ export function createShearwater(wasmUrl) {
   const instance = createInstance(app);
 
   /**
-   * Throws a mistake in the app's script, of which pages are told: the browser tells them nothing.
+   * Throws an error about a mistake in the app's script, and tells pages, which hear nothing of it from the browser.
    *
    * @param {string} message
    * @returns {never}
@@ -84,7 +84,7 @@ export function createShearwater(wasmUrl) {
   }
 
   /**
-   * Takes over what adopt() names. Not before this worker is the active one: the one before may still be sending it.
+   * Takes over the jobs of the sources given to adopt(). Only in the active worker: the previous one may still send them.
    */
   function adopt() {
     const all = () =>
@@ -92,21 +92,21 @@ export function createShearwater(wasmUrl) {
         try {
           await source(storeAdopted);
         } catch (thrown) {
-          // It is asked again at the next start; what it had stored by then is stored.
+          // It is called again at the next start; the jobs that it has stored so far are kept.
           console.error("[shearwater] a source of adopt() failed:", asError(thrown).message);
         }
       });
-    adopting ??= Promise.race([Promise.all(all()), nap(LONGEST_ADOPTION)]);
+    adopting ??= Promise.race([Promise.all(all()), delay(LONGEST_ADOPTION)]);
     return adopting;
   }
 
   async function ready() {
     if (sources.length === 0) return;
-    await Promise.race([adopt(), nap(ADOPTION_ALONE)]);
+    await Promise.race([adopt(), delay(ADOPTION_ALONE)]);
   }
 
   /**
-   * Runs `work` in a living instance of the active worker.
+   * Runs `work` in a live instance, once this worker is active.
    *
    * @template T
    * @param {() => T | Promise<T>} work
@@ -114,7 +114,7 @@ export function createShearwater(wasmUrl) {
   const active = (work) => instance.alive(() => ready().then(work));
 
   /**
-   * Stores jobs with their bodies, as a page's `enqueueAll` would; resolves when they are on the disk.
+   * Stores jobs with their bodies, as a page's `enqueueAll` would; resolves when they are on disk.
    *
    * @param {Array<Omit<AdoptedJob, "body">>} jobs
    * @param {Array<AdoptedJob["body"]>} bodies
@@ -142,13 +142,13 @@ export function createShearwater(wasmUrl) {
     );
 
   /**
-   * Keeps the event alive for `work`, and for what is to be saved should the instance die.
+   * Keeps the event alive for `work`, and for the recovery if the instance dies.
    *
    * @template T
    * @param {ExtendableEvent} event
    * @param {() => T | Promise<T>} work
    */
-  function during(event, work) {
+  function keepAlive(event, work) {
     const current = instance.current();
     const promise = active(work);
     event.waitUntil(promise.catch(() => instance.restart(current)).then(() => adopting));
@@ -158,7 +158,7 @@ export function createShearwater(wasmUrl) {
   /** @param {ExtendableMessageEvent} event */
   function onMessage(event) {
     const { data } = event;
-    // Or a worker, which has no `url`: its event has an `origin`.
+    // Or a worker, which has no `url`; its event has an `origin`.
     const source = /** @type {Client | null} */ (event.source);
     if (typeof data !== "object" || data === null || !("shearwater" in data)) return; // the app's own
     const reply = (/** @type {Response} */ answer) => (event.ports[0] ?? source)?.postMessage(answer);
@@ -175,31 +175,31 @@ export function createShearwater(wasmUrl) {
         ),
       );
     } else if (data.op === "hello") {
-      // A page wants to know whose worker this is; what it asks next will need the wasm.
+      // A page asks which worker this is; its next message will need the wasm.
       event.waitUntil(app.identity().then(({ name }) => answer({ ok: { name } })));
       event.waitUntil(instance.boot().catch(() => {}));
     } else {
-      during(event, () => glue.message(data, reply)).catch((thrown) => refuse(asError(thrown)));
+      keepAlive(event, () => glue.message(data, reply)).catch((thrown) => refuse(asError(thrown)));
     }
   }
-  // Here and not in start(): a worker that was never started says so.
+  // Here and not in start(): a worker that was never started responds with an error.
   self.addEventListener("message", onMessage);
 
   /**
-   * Runs the app's handlers of an event beside `work`; rejects, with an Error, where one of them does.
+   * Runs `work` and the app's handlers of an event in parallel; rejects with an Error if any of them does.
    *
    * @template T
    * @param {"sync" | "periodicsync"} kind
    * @param {{tag: string, lastChance?: boolean}} detail
    * @param {() => T | Promise<T>} work
    */
-  async function besides(kind, detail, work) {
+  async function runWithHandlers(kind, detail, work) {
     const current = instance.current();
     const handlers = [kind, `${kind}:${detail.tag}`].map(async (hook) => hooks.get(hook)?.handler(detail));
     const [drained, ...handled] = await Promise.allSettled([active(work), ...handlers]);
     if (drained.status === "rejected") await instance.restart(current);
     await adopting;
-    // Whatever it is that was thrown, the browser must hear of it as a failure.
+    // The browser must see a failure whatever value was thrown.
     const failed = [drained, ...handled].find((outcome) => outcome.status === "rejected");
     if (failed) throw asError(failed.reason);
     return /** @type {PromiseFulfilledResult<Awaited<T>>} */ (drained).value;
@@ -207,8 +207,8 @@ export function createShearwater(wasmUrl) {
 
   /** @param {import("../types/worker.js").SyncDetail} event */
   async function onSync({ tag, lastChance }) {
-    if (await besides("sync", { tag, lastChance }, () => glue.sync(tag, lastChance))) {
-      // For the browser's eyes only, so not among the published codes.
+    if (await runWithHandlers("sync", { tag, lastChance }, () => glue.sync(tag, lastChance))) {
+      // Only the browser sees it, so it is not one of the published codes.
       const code = /** @type {import("../error.js").Code} */ (/** @type {string} */ ("work-left"));
       throw new ShearwaterError(code, `queue "${tag}" has work left; the browser is to come again`);
     }
@@ -217,7 +217,7 @@ export function createShearwater(wasmUrl) {
   async function onInstall() {
     installing = true;
     try {
-      // Checks the configuration, and leaves copies of the wasm.
+      // Checks the configuration, and stores copies of the wasm.
       await instance.alive(() => {});
       await kept;
     } catch (thrown) {
@@ -232,7 +232,7 @@ export function createShearwater(wasmUrl) {
   /** @param {ExtendableEvent} event */
   function onActivate(event) {
     event.waitUntil(forgetOthers(instance.writable()).catch(() => {}));
-    // Nobody waits for these: a page may be waiting for this event to end.
+    // Not awaited: a page may be waiting for this event to end.
     keepPageWasm(wasmUrl()).catch(() => {});
     if (sources.length > 0) active(() => {}).catch(() => {});
   }
@@ -249,7 +249,7 @@ export function createShearwater(wasmUrl) {
       self.addEventListener("activate", onActivate);
       self.addEventListener("sync", (event) => event.waitUntil(onSync(event)));
       self.addEventListener("periodicsync", (event) =>
-        event.waitUntil(besides("periodicsync", { tag: event.tag }, () => glue.periodic())),
+        event.waitUntil(runWithHandlers("periodicsync", { tag: event.tag }, () => glue.periodic())),
       );
     },
 
@@ -283,7 +283,7 @@ export function createShearwater(wasmUrl) {
           const [id] = await active(() => store([job], [body], repeats > 0));
           return id;
         } catch (error) {
-          // Under the same id: what was stored before the wasm died is not stored again.
+          // With the same id: a job that was stored before the wasm died is not stored again.
           if (!current.dead || repeats >= MOST_REPEATS) throw asRequestError(error);
         }
       }

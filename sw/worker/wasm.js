@@ -1,9 +1,9 @@
-// Finds `worker.wasm` again at each start, without network where there is any copy left.
+// Loads `worker.wasm` at each start, without the network as long as any copy is left.
 //
-// Two copies are kept from the install on: one in Cache Storage, which engines compile fastest from, and one in a
-// database of its own, because the usual `activate` handler deletes all caches that it does not know. Each is kept
-// under the SHA-256 that this script was built with, so that a copy is either the right one or not found; whichever
-// source is found makes good the others.
+// Two copies are kept from the install on: one in Cache Storage, from which engines compile fastest, and one in a
+// database of its own, because a typical `activate` handler deletes every cache that it does not know. Each is stored
+// under the SHA-256 that this script was built with, so a copy is either the right one or not found. The source that is
+// found restores the others.
 
 import { compileWasm, fetchWasm } from "../wasm.js";
 
@@ -50,7 +50,7 @@ async function onCopies(mode, act) {
 }
 
 /**
- * Resolves with what `promise` does, or with undefined: a copy that cannot be read or written is none.
+ * Resolves as `promise` does, or with undefined if it rejects: an inaccessible copy counts as missing.
  *
  * @template T
  * @param {Promise<T>} promise
@@ -59,8 +59,8 @@ async function onCopies(mode, act) {
 const orNone = (promise) => promise.catch(() => undefined);
 
 /**
- * Compiles the wasm: `{module, kept}`. `kept` settles when the copies are made good; it waits for `writable`, before
- * which no database may be written to. `first`: no copy can be there yet.
+ * Compiles the wasm: `{module, kept}`. `kept` resolves when the copies are restored; it waits for `writable`, before
+ * which no database may be written to. `first`: no copy can exist yet.
  *
  * @param {string} url
  * @param {{writable: Promise<unknown>, first: boolean}} state
@@ -98,7 +98,8 @@ export async function loadWasm(url, { writable, first }) {
 }
 
 /**
- * From the browser's HTTP cache, however old: the digest says whether it is the right one. Else from the server.
+ * Fetches from the browser's HTTP cache, however old, because the digest shows whether the file is the right one;
+ * otherwise from the server.
  *
  * @param {string} url
  * @param {AbortSignal} signal
@@ -121,12 +122,12 @@ async function keepInCache(url, response) {
 }
 
 /**
- * Removes what is kept of other releases of this scope.
+ * Removes the copies of other releases of this scope.
  *
  * @param {Promise<unknown>} writable
  */
 export async function forgetOthers(writable) {
-  // Before this release, caches were named without "wasm".
+  // Earlier releases named their caches without "wasm".
   const ours = [prefix(), `shearwater ${self.registration.scope} `];
   for (const other of await caches.keys()) {
     if (other !== name() && ours.some((start) => other.startsWith(start))) await caches.delete(other);
@@ -139,8 +140,8 @@ export async function forgetOthers(writable) {
 }
 
 /**
- * Keeps `page.wasm`, where it lies beside `worker.wasm`, for a page that is opened without network; see
- * sw/page/wasm.js, which finds it under the same name.
+ * Stores `page.wasm`, if it is deployed beside `worker.wasm`, for pages that are opened offline; sw/page/wasm.js looks it
+ * up under the same name.
  *
  * @param {string} url
  */
