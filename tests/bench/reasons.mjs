@@ -2,7 +2,7 @@
 
 import { show } from "./stats.mjs";
 
-/** `find(row, part of the title)` answers a measure; `of(who)` its median. */
+/** `find(row, part of the title)` returns a measure; `of(who)` its median. */
 const reasons = [
   {
     row: "F1",

@@ -1,4 +1,4 @@
-// What an app's own queue held is handed over by `adopt()`, as it is.
+// `adopt()` takes over the jobs of an app's own queue unchanged.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -28,7 +28,7 @@ const w = world({ site });
 test("blobs of every size arrive whole, with the type that they have, and once however often the worker starts", async () => {
   const page = await w.open();
   await until("all of them", async () => (await w.server.sink()).length === 5);
-  // What was answered is written too: a worker that is stopped before sends again, under the same key.
+  // Until the outcomes are stored too: a worker that is stopped before sends again, under the same key.
   await w.settled(page);
   const driven = await w.browser.workers(page);
   await driven.stop();
@@ -56,7 +56,7 @@ test("nothing is taken over while the worker before is still active and may send
   await until("it to be asked", () => page.evaluate(() => window.told.length === 1));
 });
 
-test("a source that never ends holds up the first answer for seconds, and nothing after it", async () => {
+test("a source that never ends delays the first response for seconds, and nothing after it", async () => {
   const page = await w.visit();
   const took = await page.evaluate(async () => {
     const began = performance.now();

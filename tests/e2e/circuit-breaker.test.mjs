@@ -1,4 +1,4 @@
-// A server in trouble is spared (Q5, Q6): it rests when it asks to, is probed when it fails, and nothing is lost.
+// The circuit breaker (Q5, Q6): a failing server is probed, one that asks for a pause gets it, and nothing is lost.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -88,7 +88,7 @@ test("Retry-After outranks RateLimit: the job waits for its own, the origin does
 });
 
 for (const concurrency of [1, 6]) {
-  test(`five different jobs met by 503 close the origin, ${concurrency} at a time: few are tried, then one probe at a time; all are delivered when it is well`, async () => {
+  test(`five different jobs that get 503 open the breaker, ${concurrency} at a time: few are tried, then one probe at a time; all are delivered when it recovers`, async () => {
     const { queues } = backoff(500);
     const page = await w.open({ config: { queues: { default: { ...queues.default, concurrency } } } });
     await w.server.faults([{ path: "/api/sink", action: { status: 503 } }]);
@@ -125,7 +125,7 @@ for (const concurrency of [1, 6]) {
   });
 }
 
-test("while one probe is held, no other goes, for any wake", async () => {
+test("while one probe is in flight, no other is sent, on any wake", async () => {
   const page = await w.open({ config: backoff(50) });
   await w.server.faults([{ path: "/api/sink", action: { status: 503 } }]);
   const ids = await many(page, 20);
@@ -149,7 +149,7 @@ test("while one probe is held, no other goes, for any wake", async () => {
   await acceptedOnce(ids);
 });
 
-test("an outage uses up nobody's attempts: thirty jobs of three attempts outlive it", async () => {
+test("an outage uses up no attempts: thirty jobs of three attempts outlive it", async () => {
   const page = await w.open({ config: backoff(10, 20) });
   await w.server.faults([{ path: "/api/sink", action: { status: 503 } }]);
   const ids = await page.evaluate(() =>
@@ -164,7 +164,7 @@ test("an outage uses up nobody's attempts: thirty jobs of three attempts outlive
   assert.equal((await w.snapshot(page)).failed, 0);
 });
 
-test("a closed origin is closed still after the browser was killed, and opens by itself", async () => {
+test("an open breaker is still open after the browser was killed, and closes by itself", async () => {
   const first = await w.start();
   const config = backoff(3_600_000);
   const page = await first.open(w.server.origin, { config });
@@ -189,7 +189,7 @@ test("a closed origin is closed still after the browser was killed, and opens by
   await acceptedOnce([...ids, late]);
 });
 
-test("what fails time and again is sent no oftener than the budget of retries has; it is put off, not dropped", async () => {
+test("what keeps failing is sent no more often than the retry budget allows; it is deferred, not dropped", async () => {
   const page = await w.open({ config: { ...backoff(5, 10), retryBudget: { burst: 3, interval: 600_000, ratio: 0 } } });
   // Four: too few to close the origin.
   await w.server.faults([{ path: "/api/sink/bad", action: { status: 503 } }]);

@@ -1,4 +1,4 @@
-// A clock that is set while jobs wait: nobody is given up for it, nobody waits longer than it should.
+// The clock is set while jobs wait: no job is given up for it, and none waits longer than it should.
 //
 // The page, the worker and the time that the server tells are set apart: the browser talks to the server by
 // way of a proxy, which puts another `Date` on replies, or is not there at all.
@@ -105,7 +105,7 @@ test("set forward a year while jobs of seven days wait: none expires, all are de
   await allDelivered(page, [...ids, ...more]);
 });
 
-test("set forward a year, and nobody can be asked: none is given up nor sent; the wake that finds somebody decides", async () => {
+test("set forward a year without a reachable server: no job is given up or sent; the wake that gets a response decides", async () => {
   const page = await open(wait(HOUR));
   proxy.down = true;
   const ids = await enqueue(page, 5);
@@ -149,7 +149,7 @@ test("set forward, and the server says the same: what is too old is failed as ex
   );
 });
 
-test("set forward, and a server that tells no time answers: the clock is believed", async () => {
+test("set forward, and a response without a date: the clock is believed", async () => {
   const page = await open(wait(HOUR));
   await w.server.down(true);
   const [id] = await enqueue(page, 1);
@@ -161,7 +161,7 @@ test("set forward, and a server that tells no time answers: the clock is believe
   assert.equal((await w.becomes(page, id, "failed")).error.kind, "expired");
 });
 
-test("a job that is too old by every clock expires, and nobody is asked", async () => {
+test("a job that is too old by every clock expires, without a request", async () => {
   const page = await open();
   await page.evaluate(() => client.pause());
   const [id] = await enqueue(page, 1, { maxAge: 200 });
@@ -209,7 +209,7 @@ test("set back a day while jobs wait for an hour: a wake tells when, by the new 
   await allDelivered(page, ids);
 });
 
-test("set back while a closed origin and a Retry-After wait: they are not prolonged", async () => {
+test("set back while an open breaker and a Retry-After wait: they are not prolonged", async () => {
   const page = await open({ ...wait(300) });
   await w.server.faults([{ path: "/api/sink", action: { status: 503, headers: { "retry-after": "1" } } }]);
   const ids = await enqueue(page, 8);

@@ -1,4 +1,4 @@
-// connect() finds the app's own worker, within its limit of time, or says what is in its way.
+// connect() finds the app's own worker within its timeout, or says why it cannot.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -89,7 +89,7 @@ test("a worker whose file was another library's when it was installed is replace
   assert.deepEqual(await page.evaluate(() => window.told), []);
 });
 
-test("a worker without Shearwater is told from ours within seconds", async () => {
+test("a worker without Shearwater is recognized within seconds", async () => {
   const page = await w.visit();
   for (const time of ["first", "second"]) {
     await refused(page, { worker: "/foreign.js" }, "worker-unavailable", /call shearwater\.start\(\)/, 6_000).catch((error) =>
@@ -108,12 +108,12 @@ test("while an update of ours waits, the active worker is used at once", async (
   await until("the delivery", async () => (await w.server.sink()).length === 1);
 });
 
-test("connect() keeps its limit of time when the install never settles", async () => {
+test("connect() keeps its timeout when the install never settles", async () => {
   await refused(await w.visit(), { worker: "/endless.js", timeout: 2_000 }, "timeout", /endless\.js is still installing/);
 });
 
 for (const path of ["/sw.js", "/shearwater/page.wasm", "/shearwater/worker.js"]) {
-  test(`connect() keeps its limit of time when ${path} is not answered`, async () => {
+  test(`connect() keeps its timeout when ${path} gets no response`, async () => {
     w.proxy.rule(path, { hang: true });
     const named = path === "/shearwater/worker.js" ? /sw\.js was not answered/ : new RegExp(`${path} was not answered`);
     await refused(await w.visit(), { worker: "/sw.js", timeout: 2_000 }, "timeout", named);

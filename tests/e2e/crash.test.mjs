@@ -50,7 +50,7 @@ test("the worker is stopped after the server handled six and before a reply came
   await assertOnce(ids);
 });
 
-test("a worker that is stopped with a tab open is woken by the tab, without anybody's doing; the status follows", async () => {
+test("a worker that is stopped with a tab open is woken by the tab, without any call; the status follows", async () => {
   const chromium = await w.start();
   const page = await chromium.open(w.server.origin);
   const workers = await chromium.workers(page);

@@ -57,7 +57,7 @@ test("enqueue registers the queue's tag, and the browser fires a real sync event
   await w.server.down(true);
   await w.enqueue(page, { url: "/api/sink/registered", body: "x" }, { queue: "photos" });
   await until("a real sync event", () => page.evaluate(() => window.fired.some(({ tag }) => tag === "photos")));
-  // Its drain found nobody, so the browser was told to come again: the tag is still there for it.
+  // Its drain got no response, so the browser was asked to fire again: the tag is still registered.
   const tags = await page.evaluate(async () => (await navigator.serviceWorker.ready).sync.getTags());
   assert.deepEqual(tags, ["photos"]);
   await page.close();
@@ -99,7 +99,7 @@ test("while the server is down, tries follow the backoff: no storm of sync event
   assert.ok(refused <= 8, `${refused} connections`);
 });
 
-test("syncNow answers when all was tried, not when the backoff is over; the status says when the next try is due", async () => {
+test("syncNow resolves when all was tried, not when the backoff is over; the status says when the next try is due", async () => {
   const page = await w.open({ config: { queues: { default: { backoff: { base: 10_000, max: 10_000, jitter: "equal" } } } } });
   await w.server.down(true);
   const ids = await page.evaluate(() =>

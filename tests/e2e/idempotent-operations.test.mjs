@@ -1,5 +1,5 @@
-// Each operation takes effect once (issue 8, A). A page that gets no answer posts its message again: the worker may
-// have been stopped after the commit and before the answer. Runs against dist-test/, which has points to stop at.
+// Each operation takes effect once (issue 8, A). A page that gets no response posts its message again: the worker
+// may have been stopped after the commit and before the response. Runs against dist-test/, which has points to stop at.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -18,7 +18,7 @@ const script = (point) => `/sw.js?${new URLSearchParams({ config: JSON.stringify
 const open = (point = "none") => w.open({ options: { worker: script(point) } });
 
 /**
- * Calls `act` in the page and stops the worker between the commit and the answer. Then does `meanwhile`, in
+ * Calls `act` in the page and stops the worker between the commit and the response. Then does `meanwhile`, in
  * another tab, before the page posts its message again. Returns what the call resolved to.
  */
 async function unanswered(point, page, act, args, meanwhile, rules = []) {
@@ -154,7 +154,7 @@ const record = (page) =>
     };
   });
 
-/** Posts the last message of this operation among the first `count` again, as it was; returns the answer. */
+/** Posts the last message of this operation among the first `count` again, as it was; returns the response. */
 const repeat = (page, name, count) =>
   page.evaluate(
     async (name, count) => {
@@ -262,7 +262,7 @@ const operations = {
 };
 
 for (const [name, act] of Object.entries(operations)) {
-  test(`a message "${name}" that comes again after the worker was stopped is answered as before and changes nothing`, async () => {
+  test(`a message "${name}" that comes again after the worker was stopped gets the same response and changes nothing`, async () => {
     const page = await open();
     await record(page);
     const { answer, since, holds } = await act(page);

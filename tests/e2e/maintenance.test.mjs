@@ -1,4 +1,4 @@
-// What a person can see of the queue and put right in it (M1–M3, Q11).
+// Metrics, repair, compaction, export, the log and edits (M1–M3, Q11).
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -12,14 +12,14 @@ const wait = (base) => ({ queues: { default: { backoff: { base, max: base, jitte
 const metrics = (page) => page.evaluate(() => client.metrics());
 const many = (page, count, path, options) => w.enqueueAll(page, numbered(count, `/api/sink/${path}`), options);
 
-test("of a queue that was never used there are no figures", async () => {
+test("a queue that was never used has no figures", async () => {
   const page = await w.open();
   const { storage, ...figures } = await metrics(page);
   assert.deepEqual(figures, { queues: [], delivered: 0, syncCount: 0, origins: [], quarantine: [] });
   assert.ok(storage.quota > 0 && storage.usage >= 0 && typeof storage.persisted === "boolean");
 });
 
-test("the figures are those of what was done", async () => {
+test("the figures match what was done", async () => {
   const page = await w.open();
   await w.server.faults([
     { path: "/api/sink/failed", action: { status: 422 } },
@@ -77,7 +77,7 @@ test("while the server is down, the origin is in trouble and says when it is tri
   await until("a well origin", async () => (await metrics(page)).origins.length === 0);
 });
 
-test("repair puts garbage aside, counts anew, says so, and the rest is delivered", async () => {
+test("repair quarantines garbage, recounts, reports both, and the rest is delivered", async () => {
   const page = await w.open();
   await page.evaluate(() => client.pause());
   const ids = await many(page, 6, "x", { key: "line" });
@@ -113,7 +113,7 @@ test("repair puts garbage aside, counts anew, says so, and the rest is delivered
   );
 });
 
-test("repair frees a job that a broken row left in no place, and one that nobody holds", async () => {
+test("repair frees a job that a broken row left without a place, and one whose lease has no holder", async () => {
   const page = await w.open();
   await page.evaluate(() => client.pause());
   const [lost, held] = await many(page, 2, "x");
@@ -234,7 +234,7 @@ test("exportFailed is JSON of failed, conflicting and blocked jobs, with headers
   assert.deepEqual(JSON.parse(await page.evaluate(() => client.exportFailed({ queue: "other" }))), []);
 });
 
-/** A day's work, of which each part is somebody's secret; answers what was logged. */
+/** A day's work that is full of personal data; returns what was logged. */
 async function logged(logLevel) {
   const config = { logLevel, queues: { default: { backoff: { base: 5, max: 10 } } } };
   const page = await w.open({ options: { worker: `/sw.js?config=${encodeURIComponent(JSON.stringify(config))}&log&auth` } });

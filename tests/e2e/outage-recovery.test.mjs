@@ -10,7 +10,7 @@ const w = world();
 
 /** Waits of minutes: whoever sends sooner was told to. */
 const patient = (more) => ({ queues: { default: { backoff: { base: 300_000, max: 300_000, jitter: "equal" }, ...more } } });
-/** Generous for a busy machine; nobody's backoff is over by then. */
+/** Generous for a busy machine; no backoff is over by then. */
 const SOON = 40_000;
 
 const many = (page, count) => w.enqueueAll(page, numbered(count));
@@ -91,7 +91,7 @@ test("what waits for another reason is not pulled forward", async () => {
   );
   await w.server.faults([]);
   await w.becomes(page, await w.enqueue(page, { url: "/api/sink/good", body: "x" }), "delivered");
-  await until("the one that found nobody", async () => (await w.get(page, ids.cut)).state === "delivered", SOON);
+  await until("the one without a response", async () => (await w.get(page, ids.cut)).state === "delivered", SOON);
   for (const name of ["asked", "failing", "tomorrow"]) assert.equal((await w.get(page, ids[name])).state, "pending", name);
   for (const [name, sends] of [
     ["asked", 1],
@@ -102,7 +102,7 @@ test("what waits for another reason is not pulled forward", async () => {
 });
 
 for (const count of [4, 20]) {
-  test(`resume() sends what found nobody, ${count} jobs of it, as the news of the network does`, async () => {
+  test(`resume() sends ${count} jobs that got no response, as an online event does`, async () => {
     const page = await w.open({ config: patient() });
     await w.server.down(true);
     const ids = await many(page, count);
@@ -114,7 +114,7 @@ for (const count of [4, 20]) {
   });
 }
 
-test("lastSyncAt is the time of a drain that reached somebody", async () => {
+test("lastSyncAt is the time of a drain that reached a server", async () => {
   const page = await w.open({ config: patient() });
   await w.server.down(true);
   const [id] = await many(page, 1);

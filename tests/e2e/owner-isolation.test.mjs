@@ -1,5 +1,5 @@
-// What belongs to one user stays with that user (issue 8, B and C): a late message is of whoever was signed in when
-// it was made, and nothing of the user before is told to the next, paused by them or sent for them.
+// One user's data stays with that user (issue 8, B and C): a late message belongs to whoever was signed in when it was
+// posted, and the next user neither sees, pauses nor sends anything of the previous one.
 
 import assert from "node:assert/strict";
 import test from "node:test";

@@ -1,4 +1,4 @@
-// Whose job it is (P4, Q14): sent while its owner is signed in, with the owner's credentials, which are never
+// Owners (P4, Q14): a job is sent only while its owner is signed in, with the owner's credentials, which are never
 // stored; and what a sign-out leaves behind.
 
 import assert from "node:assert/strict";
@@ -13,7 +13,7 @@ const w = world();
 
 const quick = { queues: { default: { backoff: { base: 5, max: 20 } } } };
 const script = (config, more = "") => `/sw.js?config=${encodeURIComponent(JSON.stringify(config))}${more}`;
-/** A page whose worker has an auth hook that is told what to answer. */
+/** A page whose worker has an auth hook that is told what to return. */
 const withHook = async (auth, config = quick, open = (more) => w.open(more)) => {
   const page = await open({ options: { worker: script(config, "&auth") } });
   await page.evaluate((auth) => tell({ auth }), auth);
@@ -246,7 +246,7 @@ test("a purge takes along what of A's lies in quarantine", async () => {
     assert.ok(!JSON.stringify(stored[name]).includes("of A"), `${name}: ${JSON.stringify(stored[name]).slice(0, 300)}`);
 });
 
-test("the hook may answer whatever Headers takes; what is no headers is not sent without them", async () => {
+test("the hook may return whatever Headers takes; with anything else, the job is not sent", async () => {
   const page = await withHook({ tokens: { "": "token" } });
   for (const as of ["headers", "map", "pairs"]) {
     await tell(page, { auth: { as } });
@@ -375,7 +375,7 @@ test("what the hook answered before a refresh is not sent after it", async () =>
   assert.deepEqual(await bearers("auth"), ["Bearer stale", "Bearer fresh", "Bearer fresh"]);
 });
 
-test("refused all the same: three sends a job at most, then blocked, until somebody signs in", async () => {
+test("rejected all the same: three sends a job at most, then blocked, until a user signs in", async () => {
   const page = await withHook({ tokens: { "": "stale", A: "stale" }, fresh: { "": "no-better", A: "no-better" } });
   await setOwner(page, "A");
   await w.server.faults([{ path: "/api/sink/auth", action: { status: 401 } }]);
@@ -423,7 +423,7 @@ for (const thrown of ["text", "number", "undefined", "null", "object", "error"])
   });
 }
 
-test("a hook that never answers is given up after the queue's time: nothing is sent, and the queue goes on", async () => {
+test("a hook that never settles times out with the queue's timeout: nothing is sent, and the queue goes on", async () => {
   const page = await withHook(
     { tokens: { "": "good" }, hold: true },
     { queues: { default: { ...quick.queues.default, timeout: 1_000, concurrency: 1 } } },

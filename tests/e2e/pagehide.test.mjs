@@ -1,4 +1,4 @@
-// What is queued by a page that is going arrives: it was posted before the page was gone.
+// What a page queues while it is being closed arrives: it is posted before the page is gone.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -13,7 +13,7 @@ import { world } from "./harness/world.mjs";
 const w = world();
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
-/** Has the page queue every kind of body at this event, and goes by `leave`; answers what arrived, by name. */
+/** Has the page queue every kind of body at this event, and goes by `leave`; returns what arrived, by name. */
 async function arrivalsAt(event, names, leave) {
   const page = await w.open();
   await page.evaluate(

@@ -9,7 +9,7 @@ const w = world({ dist: "dist-test" });
 
 const panic = (page) => w.post(page, "panic");
 
-test("a panic is answered with a typed error, and the next call works", async () => {
+test("a panic is reported as a typed error, and the next call works", async () => {
   const page = await w.open();
   const answer = await panic(page);
   assert.equal(answer.error.code, "internal");

@@ -1,4 +1,4 @@
-// A queue in people's hands (issue 8, 7, 8 and 13): many calls at once, cancelling, misspelt names, what came of a job.
+// Control of a queue (issue 8, 7, 8 and 13): many calls at once, cancel, misspelt names, stored responses.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -105,7 +105,7 @@ test("cancel comes too late for what is delivered, and never for what is not the
 });
 
 for (const method of ["pause", "resume", "syncNow"]) {
-  test(`${method} of a queue that nobody knows is refused`, async () => {
+  test(`${method} of an unknown queue is refused`, async () => {
     const page = await w.open({ config: { queues: { mail: {} } } });
     const { code, message } = await w.refused(page, method, "mial");
     assert.equal(code, "unknown-queue");
@@ -210,7 +210,7 @@ test("an idempotency key among the headers is the job's key", async () => {
   }
 });
 
-test("watch() of a job that was given back to a closed origin does not stay at syncing", async () => {
+test("watch() of a job that an open breaker released does not stay at syncing", async () => {
   const page = await w.open({
     config: { breakerThreshold: 1, queues: { default: { backoff: { base: 600_000, max: 600_000, jitter: "equal" } } } },
   });

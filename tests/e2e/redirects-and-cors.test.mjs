@@ -149,7 +149,7 @@ test("no network is still no attempt, for another origin as for the app's own", 
   await w.becomes(page, id, "delivered");
 });
 
-test("another origin's 401 neither asks the auth hook nor refreshes, and holds up nobody", async () => {
+test("another origin's 401 neither calls the auth hook nor refreshes, and delays no other job", async () => {
   const page = await w.open({ options: { worker: script(quick(), { auth: "" }) } });
   await page.evaluate(() => tell({ auth: { tokens: { "": "stale" }, fresh: { "": "fresh" }, hold: false } }));
   await other.faults([{ path: "/api/sink", action: { status: 401 } }]);

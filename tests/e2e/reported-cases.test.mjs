@@ -1,4 +1,4 @@
-// What people reported of other queues, as far as no other file has it; docs/reported-cases.md has all of them.
+// Bugs reported for other queues that no other file covers; docs/reported-cases.md lists all of them.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -83,7 +83,7 @@ test("requests from three tabs at the same instant are all stored", async () => 
 });
 
 // redux-offline#266
-test("what waits for a sign-in survives the browser's end: blocked still, sent for nobody, and delivered after setOwner", async () => {
+test("what waits for a sign-in survives the browser's end: blocked still, not sent, and delivered after setOwner", async () => {
   const first = await w.start();
   const page = await first.open(w.server.origin, { config: quick });
   await page.evaluate(() => client.setOwner("A"));
@@ -180,7 +180,7 @@ test("413 is final: one send, a listed job that says so, and the others go on", 
 });
 
 // react#35550
-test("a snapshot that changed before somebody subscribed is another one, and stays itself until the next change", async () => {
+test("a snapshot that changed before a subscription is a new object, and stays the same until the next change", async () => {
   const [page, other] = [await w.open(), await w.open()];
   await page.evaluate(() => client.pause());
   await until("the pause in the other tab", () => other.evaluate(() => client.getSnapshot().state === "paused"));

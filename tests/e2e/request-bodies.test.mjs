@@ -10,7 +10,7 @@ import { world } from "./harness/world.mjs";
 const w = world();
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
-/** Enqueues what `make` makes in the page, waits for delivery, and answers the server's arrival. */
+/** Enqueues what `make` makes in the page, waits for delivery, and returns the server's arrival. */
 async function arrival(make, ...args) {
   const page = await w.open();
   const handle = await page.evaluateHandle(make, ...args);

@@ -1,4 +1,4 @@
-// What replies mean, when a job is tried again, and what its key's other jobs do meanwhile (Q3–Q5).
+// What responses mean, when a job is retried, and what the other jobs of its key do meanwhile (Q3–Q5).
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -118,7 +118,7 @@ test("Retry-After in seconds and as a date is a minimum; nonsense is ignored", a
   }
 });
 
-test("no reply at all burns no attempt; one job that never gets one holds up nobody", async () => {
+test("no response at all burns no attempt; a job that never gets one delays no other", async () => {
   const page = await w.open({ config: quick });
   await w.server.faults([{ path: "/api/sink/cut", action: { drop: "before" } }]);
   const cut = await w.enqueue(page, { url: "/api/sink/cut", body: "x" }, { maxAttempts: 1 });
@@ -131,7 +131,7 @@ test("no reply at all burns no attempt; one job that never gets one holds up nob
   await w.becomes(page, cut, "delivered");
 });
 
-test("a server that does not answer in time is tried again", async () => {
+test("a server that does not respond in time is tried again", async () => {
   const page = await w.open({ config: { queues: { default: { timeout: 300, backoff: { base: 5, max: 20 } } } } });
   await w.server.faults([{ path: "/api/sink", action: { hold: true, drop: "before" }, times: 1 }]);
   const id = await w.enqueue(page, { url: "/api/sink/slow", body: "x" });

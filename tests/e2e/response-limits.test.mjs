@@ -1,5 +1,5 @@
-// What is read of a reply is bounded in bytes and time (issue 8, E and 1): a job is settled by the head, an excerpt of
-// an error is all that is taken of a body, and nothing holds a connection.
+// What is read of a response is bounded in bytes and time (issue 8, E and 1): the headers settle a job, only an excerpt
+// of an error's body is read, and no response holds a connection.
 
 import assert from "node:assert/strict";
 import test from "node:test";

@@ -1,4 +1,4 @@
-// Apps of one origin that give no name are told apart by their scopes; what an older release stored stays with its app.
+// Unnamed apps of one origin are distinguished by their scopes; what an older release stored stays with its app.
 
 import assert from "node:assert/strict";
 import test from "node:test";

@@ -18,7 +18,7 @@ const stored = async (page) => {
 const left = (page, pack) =>
   page.evaluate(async (key) => (await window.rows("bodies"))[(await window.keys("bodies")).indexOf(key)], `left ${pack}`);
 
-/** Enqueues texts in one call while the queue is paused; answers their ids. */
+/** Enqueues texts in one call while the queue is paused; returns their ids. */
 async function together(page, texts, options) {
   await page.evaluate(() => client.pause());
   return page.evaluate(
@@ -140,7 +140,7 @@ test("a pack that is gone or garbled fails its jobs alone, with a reason, and se
   }
 });
 
-test("a lost count keeps the pack, until a repair counts anew", async () => {
+test("a lost count keeps the pack, until a repair recounts", async () => {
   const page = await w.open();
   const ids = await together(page, ["zero", "one"]);
   await page.evaluate((pack) => window.onStore("bodies", "readwrite", (bodies) => bodies.delete(`left ${pack}`)), ids[0]);
@@ -158,7 +158,7 @@ test("a lost count keeps the pack, until a repair counts anew", async () => {
   );
 });
 
-test("a purge leaves no bytes of its owner's, where a count is lost, or a row does not parse and nobody has noticed", async () => {
+test("a purge leaves no bytes of its owner's, where a count is lost, or a row does not parse and has not been noticed", async () => {
   const page = await w.open();
   await page.evaluate(() => client.setOwner("B"));
   const ofB = await together(page, ["of B, zero", "of B, one"]);
@@ -183,7 +183,7 @@ test("a purge leaves no bytes of its owner's, where a count is lost, or a row do
   assert.deepEqual((await w.server.sink()).map(({ body }) => body).sort(), ["of B, one", "of B, zero"]);
 });
 
-test("a purge leaves the body of a job that was put aside and queued again when another was signed in", async () => {
+test("a purge leaves the body of a job that was quarantined and queued again when another was signed in", async () => {
   const page = await w.open();
   await page.evaluate(() => client.setOwner("A"));
   await page.evaluate(() => client.pause());
@@ -225,7 +225,7 @@ test("a purge leaves the body of a job that was put aside and queued again when 
   );
 });
 
-test("a row of a pack that is put aside keeps its bytes, until its owner is purged", async () => {
+test("a row of a pack that is quarantined keeps its bytes, until its owner is purged", async () => {
   const page = await w.open();
   await page.evaluate(() => client.setOwner("A"));
   const ids = await together(page, ["of A, zero", "of A, one"]);

@@ -1,4 +1,4 @@
-// What is taken back while the `auth` hook takes its time is not sent when the hook has answered.
+// A job that is withdrawn while the `auth` hook runs is not sent when the hook has returned.
 
 import assert from "node:assert/strict";
 import test from "node:test";

@@ -1,4 +1,4 @@
-// A start needs no network once there was one, waits for nothing that may never come, and does side by side what can be.
+// A start needs no network once the app was installed, waits for nothing that may never come, and works in parallel.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -143,7 +143,7 @@ test("a warm connect() asks the server for neither page.wasm, worker.wasm nor th
   );
 });
 
-test("a database that nobody may delete does not hold up the start for ever", async () => {
+test("a database that cannot be deleted does not block the start for ever", async () => {
   const page = await w.visit();
   // Renewing Chromium's log deletes a database, which waits for this connection.
   await page.evaluate(

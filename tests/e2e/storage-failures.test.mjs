@@ -1,5 +1,5 @@
-// The database taken away, replaced, filled or garbled under a running worker (Q15): a typed error or a clean
-// start, never a hang, and nothing lost that can be kept.
+// The database is deleted, replaced, filled or garbled under a running worker (Q15): a typed error or a clean
+// start, never a hang, and nothing is lost that can be kept.
 
 import assert from "node:assert/strict";
 import test from "node:test";

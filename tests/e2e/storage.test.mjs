@@ -78,7 +78,7 @@ async function fullDisk() {
   return { page, ids };
 }
 
-test("a full disk is worked off: each job is sent and leaves, then there is room and a reserve again", async () => {
+test("a queue on a full disk drains: each job is sent and removed, then there is room and a reserve again", async () => {
   const { page, ids } = await fullDisk();
   await page.evaluate(() => client.resume());
   await w.settled(page);
@@ -122,7 +122,7 @@ test("a disk so full that not even the reserve helps: syncNow and the snapshot s
   assert.deepEqual((await w.server.sink()).map((entry) => entry.idempotencyKey).sort(), [...ids].sort());
 });
 
-test("somebody else's upgrade or deletion does not wait for us, and the store comes back", async () => {
+test("an upgrade or deletion by another connection is not blocked, and the store is reopened", async () => {
   const page = await w.open();
   await w.becomes(page, await w.enqueue(page, { url: "/api/sink/1", body: "x" }), "delivered");
   await page.evaluate(

@@ -1,4 +1,4 @@
-// A server that accepts and never replies holds up nobody but itself (issue 8, D).
+// A server that accepts requests and never responds delays no jobs but its own (issue 8, D).
 
 import assert from "node:assert/strict";
 import test, { afterEach, beforeEach } from "node:test";

@@ -278,7 +278,7 @@ test("the app's own messages are left to the app", async () => {
   assert.equal(answer, false);
 });
 
-test("a stored record that does not parse is put aside; the rest of the queue goes on", async () => {
+test("a stored record that does not parse is quarantined; the rest of the queue goes on", async () => {
   const page = await w.open();
   await page.evaluate(() => client.pause());
   const ids = await page.evaluate(() =>
@@ -325,7 +325,7 @@ test("a stored record that does not parse is put aside; the rest of the queue go
   assert.deepEqual(aside, [["jobs", ids[0], "confused"]]);
 });
 
-test("a ledger that does not parse is counted anew from the rows", async () => {
+test("a ledger that does not parse is recounted from the rows", async () => {
   const page = await w.open();
   await page.evaluate(() => client.pause());
   await page.evaluate(() => client.enqueueAll([0, 1, 2].map((at) => ({ url: `/api/sink/${at}`, body: `${at}` }))));

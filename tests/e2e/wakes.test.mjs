@@ -1,4 +1,4 @@
-// Who wakes the worker where Background Sync is missing or never fires (P6, W3–W5), and what a wake costs.
+// What wakes the worker if Background Sync is missing or never fires (P6, W3–W5), and what a wake costs.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -15,7 +15,7 @@ const fire = (page, event) =>
   page.evaluate((event) => (event === "visibilitychange" ? document : window).dispatchEvent(new Event(event)), event);
 const arrived = () => w.server.arrivals("/api/sink");
 
-/** A job that found nobody and would be tried again in an hour, though the server is up again. */
+/** A job without a response, to be tried again in an hour although the server is up again. */
 async function stranded(options = {}, { config = wait(HOUR), more = "&sync=silent" } = {}) {
   const page = await w.open({ options: { worker: script(config, more), syncOnMount: false, ...options } });
   await w.server.down(true);
@@ -129,10 +129,10 @@ test("a visible page wakes the worker every autoSyncInterval while jobs wait, wh
   const before = await page.evaluate(() => posted.length);
   // Five intervals, by this page's own clock.
   await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 1_500)));
-  assert.equal(await page.evaluate(() => posted.length), before, "nothing waits, nobody is woken");
+  assert.equal(await page.evaluate(() => posted.length), before, "nothing waits, no worker is woken");
 });
 
-test("timers start again after the browser was killed: what is due then goes without anybody's doing", async () => {
+test("timers start again after the browser was killed: what is due is sent without any call", async () => {
   const config = wait(6_000);
   const options = { worker: script(config, "&sync=silent"), syncOnMount: false, autoSyncInterval: 0 };
   const first = await w.start();
@@ -156,7 +156,7 @@ test("timers start again after the browser was killed: what is due then goes wit
   assert.ok(arrival.atMs >= job.nextAttemptAt - 50, "not before its time");
 });
 
-test("a page plans by the status it was given when it connected, should no worker ever say another word", async () => {
+test("a page plans by the status it was given when it connected, even if no worker ever sends another message", async () => {
   const config = wait(6_000);
   const { page } = await stranded({ autoSyncInterval: 0 }, { config });
   const deaf = await w.visit();
@@ -184,7 +184,7 @@ test("the next sync that the snapshot shows is that of what is stored: after syn
   await shows(nextAttemptAt);
   assert.equal(await page.evaluate(() => client.discard(crypto.randomUUID())), false);
   assert.equal((await w.snapshot(page)).nextSyncAt, nextAttemptAt);
-  // A worker that has told nobody anything yet.
+  // A worker that has not sent any message yet.
   await (await w.browser.workers(page)).stop();
   assert.equal(await page.evaluate(() => client.discard(crypto.randomUUID())), false);
   assert.equal((await w.snapshot(page)).nextSyncAt, nextAttemptAt);
@@ -234,7 +234,7 @@ test("a hundred wakes while a server has asked to wait change nothing, and send 
   assert.ok(after.readwrite - before.readwrite <= 3, `${after.readwrite - before.readwrite} transactions to write in`);
 });
 
-test("a hundred wakes while nobody answers are no hundred tries", async () => {
+test("a hundred wakes without a response are not a hundred attempts", async () => {
   const { page, id } = await stranded({}, { more: "&sync=silent&count" });
   await w.server.down(true);
   const { refused } = await w.server.stats();
@@ -247,7 +247,7 @@ test("a hundred wakes while nobody answers are no hundred tries", async () => {
   assert.equal((await arrived()).length, 1);
 });
 
-test("periodicsync sends what found nobody before, and calls the app's handler", async () => {
+test("periodicsync sends what got no response before, and calls the app's handler", async () => {
   const { page, id } = await stranded();
   const cdp = await page.createCDPSession();
   const registrations = [];
@@ -262,7 +262,7 @@ test("periodicsync sends what found nobody before, and calls the app's handler",
   await until("the app's handler", () => page.evaluate(() => heard.sync.some((event) => event.periodic === "daily-sync")));
 });
 
-test("registerPeriodic answers what the browser says", async () => {
+test("registerPeriodic returns what the browser says", async () => {
   const page = await w.open();
   assert.equal(await page.evaluate(() => client.capabilities.periodicSync), true);
   const cdp = await page.createCDPSession();

@@ -14,7 +14,7 @@ for (const [op, kind] of [
   ["overflow at once", "RangeError"],
   ["overflow later", "RangeError"],
 ]) {
-  test(`"${op}" is answered with a typed error, and the next call works`, async () => {
+  test(`"${op}" is reported as a typed error, and the next call works`, async () => {
     const page = await w.open();
     const { error } = await w.post(page, op);
     assert.equal(error.code, "internal");

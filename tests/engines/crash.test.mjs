@@ -51,7 +51,7 @@ onEngines(others, (w) => {
     const ids = await w.enqueueAll(page, numbered(20));
     await w.held(6);
     await first.kill();
-    // They are handled, and answered to nobody.
+    // They are handled, and their responses reach no one.
     await w.server.release();
     await until("six effects", async () => (await w.server.sink()).length === 6);
 

@@ -52,7 +52,7 @@ onEngines(others, (w) => {
     assert.match(message, /queues\.notes\.maxAtempts/);
   });
 
-  test(name("queued while the server is down, the tab left open: delivered when it is back, by nobody's doing"), async () => {
+  test(name("queued while the server is down, the tab left open: delivered when it is back, without any call"), async () => {
     const page = await w.open();
     await w.server.down(true);
     const ids = await w.enqueueAll(page, numbered(3));
@@ -388,7 +388,7 @@ onEngines([...others, chromium], (w) => {
       };
     });
 
-  /** Has `script` come in while three of twenty jobs are in flight, and queues ten more; answers all ids. */
+  /** Has `script` come in while three of twenty jobs are in flight, and queues ten more; returns all ids. */
   async function update(page, script) {
     await w.server.faults([{ path: "/api/sink", action: { hold: true }, times: 3 }]);
     const early = await w.enqueueAll(page, numbered(20, "/api/sink/early"));
@@ -422,7 +422,7 @@ onEngines([...others, chromium], (w) => {
     await afterUpdate(page, ids, script);
   });
 
-  test(name("nor does one that takes over two open tabs as soon as it can"), async () => {
+  test(name("one that takes over two open tabs at once loses nothing and sends nothing twice either"), async () => {
     await w.closeTab(await w.open({ config: narrow }));
     const [page, other] = [await w.open({ config: narrow }), await w.open({ config: narrow })];
     assert.ok((await registration(page)).controlled);

@@ -1,4 +1,4 @@
-// What differs most between engines in a start: how a worker's death, refusal and traps reach anybody.
+// What differs most between engines in a start: how a worker's death, refusal and traps are reported.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -33,7 +33,7 @@ onEngines(others, (w) => {
   });
 
   for (const op of ["trap at once", "trap later", "overflow at once", "overflow later"]) {
-    test(`"${op}" is answered with a typed error, and the next call works`, async () => {
+    test(`"${op}" is reported as a typed error, and the next call works`, async () => {
       await w.serve({ dist: "dist-test" });
       const page = await w.open();
       const answer = await w.post(page, op);

@@ -22,7 +22,7 @@ export async function trialOn(rig, plan) {
   return new Trial(rig, plan, await startServer({ dist: "dist-test", args }));
 }
 
-/** Runs a plan; answers its findings, and how many deaths there were. `missed`: the point was never reached. */
+/** Runs a plan; returns its findings, and how many deaths there were. `missed`: the point was never reached. */
 export async function runTrial(rig, plan) {
   const trial = await trialOn(rig, plan);
   let findings;
@@ -40,7 +40,7 @@ export async function runTrial(rig, plan) {
   return { findings, evidence, deaths: trial.deaths.length, missed: trial.missed };
 }
 
-/** Writes down all there is to know about a trial that went wrong; answers where. */
+/** Writes down all there is to know about a failed trial; returns where. */
 function keep({ rig, plan, server }, findings, story) {
   const folder = join(tmpdir(), "shearwater-torture");
   mkdirSync(folder, { recursive: true });

@@ -20,7 +20,7 @@ export const KINDS = [
 ];
 
 /**
- * Judges one story; answers findings, none of them for a story as it should be.
+ * Judges one story; returns its findings, none if every promise held.
  *
  * - `calls`: what was handed over, in order: `{n, key, jobs: [{path, refused, …}]}`; `refused` jobs meet a permanent error
  * - `acks`: by number of the call, the ids with which it resolved; a call that is not there did not resolve
@@ -103,7 +103,7 @@ export function judge({ calls, acks, kills, sink, arrivals, jobs, snapshot, stat
       const [earlier, later] = [sends[at - 1], sends[at]];
       const asked = earlier.status === null || earlier.status === 409 || earlier.status === 503;
       const died = kills.some((kill) => kill.from <= later.atMs && kill.to >= earlier.atMs);
-      if (!asked && !died) find("resent", `${key} (${later.path}) after ${earlier.status}, and nobody had died`);
+      if (!asked && !died) find("resent", `${key} (${later.path}) after ${earlier.status}, and nothing had died`);
     }
   }
   return findings;

@@ -13,7 +13,7 @@ const peers = [
   { who: "plain worker", peer: "plain" },
 ];
 
-/** One job is stored and its worker stopped; answers when the `sync` was dispatched and when the job arrived. */
+/** One job is stored and its worker stopped; returns when the `sync` was dispatched and when the job arrived. */
 async function wakeWithWork({ server, page, tag, workers }) {
   await server.down(true);
   await page.evaluate(() => window.client.one(window.requests(0, 1)[0]));

@@ -1,4 +1,4 @@
-// The page of the benchmark. `connect` answers the same methods for each peer:
+// The page of the benchmark. `connect` returns the same methods for each peer:
 //   one(request)    resolves when it is stored
 //   many(requests)  resolves when all are stored
 //   drain()         sends what is stored; resolves when all of it was answered

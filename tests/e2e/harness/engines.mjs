@@ -1,4 +1,4 @@
-// The engines under test, with one face.
+// The engines under test, with one interface.
 
 import { startChromium } from "./chromium.mjs";
 import { startFirefox } from "./firefox.mjs";

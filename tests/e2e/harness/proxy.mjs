@@ -1,4 +1,4 @@
-// What stands between a browser and the server: answers that never come, others than the server's, and a slow line.
+// A proxy between browser and server: responses that never come, responses other than the server's, and a slow line.
 
 import { createHash } from "node:crypto";
 import { once } from "node:events";

@@ -1,6 +1,6 @@
 // Waits on conditions, never on the clock.
 
-/** Calls `look` until it answers something truthy; says what it last saw when that takes too long. */
+/** Calls `look` until it returns something truthy; throws with what it last saw if that takes too long. */
 export async function until(what, look, timeout = 60_000) {
   const end = Date.now() + timeout;
   let seen;

@@ -1,4 +1,4 @@
-// What a test wants of an engine: a server, a browser, connected pages, and words for what it looks at.
+// What a test needs of an engine: a server, a browser, connected pages, and the conditions that tests wait for.
 
 import { rmSync } from "node:fs";
 import { dirname } from "node:path";
@@ -10,13 +10,13 @@ import { startProxy } from "./proxy.mjs";
 import { startServer } from "./server.mjs";
 import { until } from "./wait.mjs";
 
-/** So many small requests, each with its number as its body. */
+/** This many small requests, each with its number as its body. */
 export const numbered = (count, path = "/api/sink") =>
   Array.from({ length: count }, (_, at) => ({ url: `${path}/${at}`, body: `${at}` }));
 
 /**
- * One of engines.mjs. Puppeteer's pages and WebKitGTK's have `evaluate` and `close` in common, and Chromium's browser alone
- * has `workers`: which of them a test has, it knows.
+ * One of engines.mjs. The pages of puppeteer and of WebKitGTK share `evaluate` and `close`; only Chromium's browser has
+ * `workers`. A test knows its engine, so browsers and pages are not typed further.
  *
  * @typedef {{name: string, start: (options?: any) => Promise<any>, serverArgs: (options: {strict?: boolean}) => string[]}} Engine
  */

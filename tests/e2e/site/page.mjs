@@ -3,7 +3,7 @@ import { connect } from "/shearwater/page.js";
 
 window.connect = connect;
 
-/** Tells the worker of the tests something (see sw.js), which wakes it; answers what it says. */
+/** Tells the worker of the tests something (see sw.js), which wakes it; returns the response. */
 window.tell = async (test) => {
   const { active } = await navigator.serviceWorker.ready;
   const { port1, port2 } = new MessageChannel();
@@ -35,7 +35,7 @@ window.setClock = (offset) => {
 /** The name of the worker's database. */
 window.database = "shearwater";
 
-/** One transaction on the worker's database, behind its back; `act` gets the store and answers a request. */
+/** One transaction on the worker's database, behind its back; `act` gets the store and returns a request. */
 window.onStore = async (name, mode, act) => {
   const ask = (request) =>
     new Promise((resolve, reject) => {

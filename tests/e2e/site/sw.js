@@ -20,7 +20,7 @@ if (query.has("clock")) {
   };
 }
 
-// ?count: `tell({})` answers how many transactions of each mode were begun.
+// ?count: `tell({})` returns how many transactions of each mode were begun.
 const begun = { readonly: 0, readwrite: 0 };
 if (query.has("count")) {
   const { transaction } = IDBDatabase.prototype;

@@ -1,4 +1,4 @@
-// The page of the comparison. `connect` answers the same four methods for each contender:
+// The page of the comparison. `connect` returns the same four methods for each contender:
 //   queue(requests, options)  stores them; one entry each: null, or why it was refused
 //   syncNow()                 the library's own "send now", as an app's button would call it
 //   remaining()               what the library still has: [{ url, method, state, reason }]
