@@ -134,7 +134,7 @@ test("while one probe is in flight, no other is sent, on any wake", async () => 
     async () => (await troubled(page)).some((origin) => origin.closures > 0) && (await w.server.stats()).inFlight === 0,
   );
   await w.server.faults([{ path: "/api/sink", action: { hold: true } }]);
-  await until("a held probe", async () => (await w.server.stats()).held === 1);
+  await w.held(1);
   const before = (await arrived()).length;
   ids.push(await w.enqueue(page, { url: "/api/sink/late", body: "x" }));
   for (let round = 0; round < 5; round += 1) {

@@ -172,7 +172,7 @@ test("a cold start without network, wasm from Cache Storage, takes over what an 
   const workers = await w.browser.workers(page);
   await w.server.faults([{ path: "/api/sink", action: { hold: true } }]);
   await w.enqueue(page, { url: "/api/sink/left", body: "x" });
-  await until("the request to be held", async () => (await w.server.stats()).held === 1);
+  await w.held(1);
   await workers.stop();
   const { server } = w;
   const cached = await page.evaluate(async () => {

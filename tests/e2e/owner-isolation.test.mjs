@@ -107,7 +107,7 @@ for (const purge of [false, true]) {
         { metadata: "a secret of A" },
       ),
     );
-    await until("two held", async () => (await w.server.stats()).held === 2);
+    await w.held(2);
     await setOwner(page, "B", { purge });
     for (const each of [page, other]) await listen(each);
     await w.server.release();

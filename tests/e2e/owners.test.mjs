@@ -111,7 +111,7 @@ test("the owner changes while two of A's five are on their way: those end once, 
   const ofA = await page.evaluate(() =>
     client.enqueueAll([0, 1, 2, 3, 4].map((at) => ({ url: `/api/sink/a/${at}`, body: `${at}` }))),
   );
-  await until("two held", async () => (await w.server.stats()).held === 2);
+  await w.held(2);
   await setOwner(page, "B");
   const ofB = await page.evaluate(() =>
     client.enqueueAll([0, 1, 2].map((at) => ({ url: `/api/sink/b/${at}`, body: `${at}` }))),
@@ -202,7 +202,7 @@ test("a sign-out with purge leaves nothing of A, what is on its way included, an
   const { ofA, ofB } = await fill(page, "private");
   await w.server.faults([{ path: "/api/sink/held", action: { hold: true } }]);
   await w.enqueue(page, { url: "/api/sink/held/A", body: "private of A" });
-  await until("one held", async () => (await w.server.stats()).held === 1);
+  await w.held(1);
   await setOwner(page, "B", { purge: true });
   await w.server.release();
   await w.becomes(page, await w.enqueue(page, { url: "/api/sink/next/B", body: "private of B" }), "delivered");
@@ -349,7 +349,7 @@ test("six meet a 401 at once: one refresh, and the stale token is not sent after
   const ids = await page.evaluate(() =>
     client.enqueueAll(Array.from({ length: 10 }, (_, at) => ({ url: `/api/sink/auth/${at}`, body: `${at}` }))),
   );
-  await until("six held", async () => (await w.server.stats()).held === 6);
+  await w.held(6);
   await w.server.release();
   for (const id of ids) await w.becomes(page, id, "delivered");
   assert.equal((await asked(page, true)).length, 1);
@@ -362,7 +362,7 @@ test("what the hook answered before a refresh is not sent after it", async () =>
   const page = await withHook({ tokens: { "": "stale" }, fresh: { "": "fresh" } });
   await w.server.faults([{ path: "/api/sink/auth/first", action: { hold: true, status: 401 }, times: 1 }]);
   const first = await w.enqueue(page, { url: "/api/sink/auth/first", body: "1" });
-  await until("one held", async () => (await w.server.stats()).held === 1);
+  await w.held(1);
   // The second asks while the stale token is the token, and is answered after the refresh.
   await tell(page, { auth: { hold: true } });
   const second = await w.enqueue(page, { url: "/api/sink/auth/second", body: "2" });

@@ -44,7 +44,7 @@ test("the database is deleted while jobs are being sent: each is sent once, the 
   const page = await w.open();
   await w.server.faults([{ path: "/api/sink", action: { hold: true }, times: 6 }]);
   const ids = await many(page, 20);
-  await until("six held", async () => (await w.server.stats()).held === 6);
+  await w.held(6);
   await page.evaluate(deleteDatabase);
   await w.server.release();
   const id = await works(page);
@@ -116,7 +116,7 @@ test("an upgrade by another while jobs are being sent does not wait for us; thei
   const page = await w.open();
   await w.server.faults([{ path: "/api/sink", action: { hold: true }, times: 2 }]);
   const ids = await many(page, 2);
-  await until("two held", async () => (await w.server.stats()).held === 2);
+  await w.held(2);
   await page.evaluate(
     () =>
       new Promise((resolve, reject) => {

@@ -59,7 +59,7 @@ test("a purge stops the sends of both", async () => {
   await pages[0].evaluate(() => client.setOwner("A"));
   await w.server.faults([{ path: "/api/sink/a", action: { hold: true } }]);
   await many(pages[0], "a", 10);
-  await until("two held", async () => (await w.server.stats()).held === 2);
+  await w.held(2);
   await pages[1].evaluate(() => client.setOwner("B", { purge: true }));
   const id = await w.enqueue(pages[1], { url: "/api/sink/b", body: "x" });
   await w.server.faults([]);

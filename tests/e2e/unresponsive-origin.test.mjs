@@ -79,7 +79,7 @@ test("after a switch, the next user's job does not wait behind the hung request 
   // Of the app's own server, too.
   await w.server.faults([{ path: "/api/sink/a", action: { hold: true } }]);
   const ofA = await w.enqueue(page, { url: "/api/sink/a", body: "of A" });
-  await until("one held", async () => (await w.server.stats()).held === 1);
+  await w.held(1);
   await setOwner("B");
   await delivered(page, await w.enqueue(page, { url: "/api/sink/b", body: "of B" }));
   assert.equal((await w.server.stats()).held, 1, "A's still hangs");
