@@ -72,8 +72,10 @@ test("cancel aborts a job that is being sent: it is listed as failed, for it may
 test("sends that a person cancels say nothing about their server: its other jobs go at once", async () => {
   const page = await w.open({ config: { breakerThreshold: 3 } });
   await w.server.faults([{ path: "/api/sink/held", action: { hold: true } }]);
-  const ids = await page.evaluate(() => client.enqueueAll(Array.from({ length: 4 }, (_, at) => ({ url: "/api/sink/held", body: `${at}` }))));
-  await held(4);
+  const ids = await page.evaluate(() =>
+    client.enqueueAll(Array.from({ length: 4 }, (_, at) => ({ url: "/api/sink/held", body: `${at}` }))),
+  );
+  await w.held(4);
   for (const id of ids) assert.equal(await cancel(page, id), true);
   await w.settled(page);
   const ledger = (await page.evaluate(() => rows("meta"))).find((row) => row.origins);
