@@ -94,6 +94,7 @@ export function world({ engine = chromium, proxy = false, ...serverOptions } = {
 
     /** A tab with a connected `window.client`. */
     async open(options) {
+      world.browser ??= await start();
       const page = await world.browser.open(world.origin(), options);
       pages.push(page);
       return page;
@@ -208,18 +209,19 @@ export function world({ engine = chromium, proxy = false, ...serverOptions } = {
     },
   };
 
+  // The other engines start with the first page that is opened: many of their tests need browsers of their own only.
   before(async () => {
-    world.browser = await start();
+    if (engine === chromium) world.browser = await start();
   });
   beforeEach(() => world.serve());
   afterEach(async () => {
     for (const page of pages.splice(0)) await page.close().catch(() => {});
-    await world.browser.closePages?.();
+    await world.browser?.closePages?.();
     for (const browser of own.splice(0)) await browser.kill().catch(() => {});
     await stopServer();
   });
   after(async () => {
-    await world.browser.kill();
+    await world.browser?.kill();
     for (const profile of profiles) removeProfile(profile);
   });
   return world;
