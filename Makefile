@@ -90,6 +90,7 @@ check: build ## format, lints, types, docs, links of the public types, size
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --exclude shearwater-worker --exclude shearwater-page --exclude shearwater-bridge --all-targets -- -D warnings
 	cargo clippy --locked -p shearwater-worker -p shearwater-page -p shearwater-bridge --target wasm32-unknown-unknown -- -D warnings
+	cargo clippy --locked -p shearwater-worker --features full,debug --target wasm32-unknown-unknown -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
 
 format: setup ## writes Rust, JavaScript, CSS and JSON as `make check` wants them

@@ -16,6 +16,7 @@ const OPTIONS = {
   worker: "string",
   scope: "string",
   type: "string",
+  build: "string",
   name: "string",
   timeout: "number",
   autoSyncInterval: "number",
@@ -35,12 +36,12 @@ let loading = null;
  */
 export async function connect(options = {}) {
   check(options);
-  const { worker, scope, type, name, timeout = TIMEOUT, ...rest } = options;
+  const { worker, scope, type, name, build, timeout = TIMEOUT, ...rest } = options;
   const limit = startLimit(timeout);
   try {
     const wasm = new URL("./page.wasm", import.meta.url).href;
     const [found] = await Promise.all([
-      findWorker({ worker, scope, type, name, wasm }, limit),
+      findWorker({ worker, scope, type, name, build, wasm }, limit),
       limit.wait(`${wasm} was not answered`, load(wasm)),
     ]);
     const opening = open({ ...rest, timeout }, found.registration, found.name);
@@ -85,9 +86,11 @@ function check(options) {
       value === undefined || typeof value === type || (option === "worker" && typeof value === "object" && value !== null);
     if (!is) throw invalidConfig(`connect(): ${option} is a ${type}`);
   }
-  const { type, timeout = TIMEOUT } = options;
+  const { type, build, timeout = TIMEOUT } = options;
   if (type !== undefined && type !== "classic" && type !== "module")
     throw invalidConfig('connect(): type is "classic" or "module"');
+  if (build !== undefined && build !== "queue" && build !== "full")
+    throw invalidConfig('connect(): build is "queue" or "full"');
   if (!(timeout >= 1_000 && timeout <= 0x7fffffff)) throw invalidConfig("connect(): timeout is at least 1000 ms");
 }
 

@@ -24,6 +24,7 @@ const TAKEOVER_TIMEOUT = 5_000;
  * @typedef {object} App
  * @property {string | URL} worker  as passed to connect(): a TrustedScriptURL must remain one
  * @property {string} wasm
+ * @property {"queue" | "full"} [build]
  * @property {string} script  the worker's URL
  * @property {string} scope
  * @property {WorkerType} [type]
@@ -43,7 +44,7 @@ const base = () => globalThis.document?.baseURI ?? location.href;
  * @param {import("../types/index.js").ConnectOptions & {wasm: string}} options
  * @param {import("./limit.js").Limit} limit
  */
-export async function findWorker({ worker = "/sw.js", scope, type, name, wasm }, limit) {
+export async function findWorker({ worker = "/sw.js", scope, type, name, build, wasm }, limit) {
   const container = serviceWorkers();
   if (!container) {
     throw unavailable("this browser, or this window, has no service workers: use https or localhost, and no private window");
@@ -55,6 +56,7 @@ export async function findWorker({ worker = "/sw.js", scope, type, name, wasm },
   const app = {
     worker: /** @type {string | URL} */ (worker),
     wasm,
+    build,
     script: script.href,
     scope: within.href,
     type,
@@ -120,7 +122,7 @@ async function findOrRegister(container, app, scope) {
     register().catch(() => {});
     return present;
   }
-  void fetchAhead(app.wasm);
+  void fetchAhead(app);
   try {
     return await limit.wait(`${script} was not answered`, register());
   } catch (error) {
@@ -130,16 +132,18 @@ async function findOrRegister(container, app, scope) {
 }
 
 /**
- * Fetches worker.wasm, if it is deployed beside page.wasm, into the browser's HTTP cache while the worker's scripts are
- * still loading: a new worker requests it last of three files, and it is the largest.
+ * Fetches the worker's wasm, if it is deployed beside page.wasm, into the browser's HTTP cache while the worker's scripts
+ * are still loading: a new worker requests it last of three files, and it is the largest. connect() tells which of the two
+ * builds it is; by default it is the queue.
  *
- * @param {string} wasm
+ * @param {App} app
  */
-async function fetchAhead(wasm) {
+async function fetchAhead({ wasm, build }) {
   if (!wasm.endsWith("/page.wasm")) return;
   const abort = new AbortController();
   try {
-    const response = await fetch(new URL("worker.wasm", wasm), { cache: "force-cache", priority: "low", signal: abort.signal });
+    const file = build === "full" ? "worker-full.wasm" : "worker.wasm";
+    const response = await fetch(new URL(file, wasm), { cache: "force-cache", priority: "low", signal: abort.signal });
     // A response that must not be stored would be fetched twice.
     if (!response.ok || /no-store/.test(response.headers.get("cache-control") ?? "")) abort.abort();
     else await response.arrayBuffer();

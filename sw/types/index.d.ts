@@ -16,6 +16,8 @@ export interface ConnectOptions {
   scope?: string;
   /** `"module"` for a module worker. Default: `"classic"`. */
   type?: "classic" | "module";
+  /** Which wasm the worker will load, so that a first visit can fetch it ahead; see `WorkerConfig`. Default: `"queue"`. */
+  build?: "queue" | "full";
   /** The `name` that the worker's configuration must have. Default: whichever it has. */
   name?: string;
   /** Send when a page is opened. Default: true. */

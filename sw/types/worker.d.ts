@@ -104,7 +104,16 @@ export interface WorkerConfig {
    * such names are never stored, and URL parameters with such names are rejected.
    */
   credentials?: string[];
-  /** Default: `"error"`. */
+  /**
+   * Which wasm is loaded: `"queue"`, worker.wasm, or `"full"`, worker-full.wasm, which is to have collections and uploads and
+   * has nothing more than the queue yet. Default: the queue, unless the configuration has what only the other knows.
+   */
+  build?: "queue" | "full";
+  /**
+   * With `"debug"`, the wasm is looked for in the folder `debug/` beside the script when the worker installs: its functions
+   * have names, and a panic writes its stack to the console. Where it is not deployed, the usual one is loaded. Default:
+   * `"error"`.
+   */
   logLevel?: "off" | "error" | "info" | "debug";
 }
 

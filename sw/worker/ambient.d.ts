@@ -2,7 +2,8 @@
 // lacks of the platform: the events of Background Sync, which one engine has, and what Chromium alone tells of itself.
 
 declare const __VERSION__: string;
-declare const __WASM_SHA256__: string;
+/** By file. */
+declare const __WORKER_SHA256__: Record<string, string>;
 declare const __PAGE_SHA256__: string;
 declare const __PAGE_CACHE__: string;
 

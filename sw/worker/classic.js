@@ -6,6 +6,7 @@ import { createShearwater } from "./runtime.js";
 // shows it as it was passed to `importScripts`, relative to the worker's own URL.
 const here =
   /(?:^|[\s(@])(\w+:\/\/[^\s()]*\/|[^\s()@]*\/|)[^\s()@/]*\.js[^\s()/]*:\d+/m.exec(new Error().stack ?? "")?.[1] ?? "";
-const url = new URL("worker.wasm", new URL(here, self.location.href)).href;
+/** @param {string} file */
+const urlOf = (file) => new URL(file, new URL(here, self.location.href)).href;
 
-self.shearwater = createShearwater(() => url);
+self.shearwater = createShearwater({ "worker.wasm": urlOf("worker.wasm"), "worker-full.wasm": urlOf("worker-full.wasm") });

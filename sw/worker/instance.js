@@ -6,6 +6,7 @@
 import * as glue from "shearwater-glue";
 
 import { ShearwaterError } from "../error.js";
+import { forWasm } from "./build.js";
 import { renewLog } from "./database.js";
 
 /** After so many deaths in a row, the wasm is no longer restarted automatically. */
@@ -130,9 +131,8 @@ export function createInstance(app) {
     }
     renew();
     const { name } = await identified;
-    const { config } = app;
     try {
-      glue.boot(typeof config === "object" || config === undefined ? { ...config, name } : config, host);
+      glue.boot(forWasm(app.config, name), host);
     } catch (thrown) {
       trapped(thrown);
       throw thrown;

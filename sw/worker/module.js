@@ -2,8 +2,11 @@
 
 import { createShearwater } from "./runtime.js";
 
-const url = new URL("./worker.wasm", import.meta.url).href;
-const shearwater = createShearwater(() => url);
+// Each in full: so a bundler finds the files.
+const shearwater = createShearwater({
+  "worker.wasm": new URL("./worker.wasm", import.meta.url).href,
+  "worker-full.wasm": new URL("./worker-full.wasm", import.meta.url).href,
+});
 
 export const { version, start, on, adopt, enqueue } = shearwater;
 export { ShearwaterError } from "../error.js";

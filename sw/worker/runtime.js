@@ -5,6 +5,7 @@ import * as glue from "shearwater-glue";
 
 import { asError, invalidConfig, ShearwaterError, toWire } from "../error.js";
 import { announce } from "./announce.js";
+import { candidates } from "./build.js";
 import { asRequestError, toJob } from "./enqueue.js";
 import { createInstance } from "./instance.js";
 import { identify } from "./name.js";
@@ -38,17 +39,19 @@ function isOrigin(text) {
 }
 
 /**
- * Creates the functions of the public API; `wasmUrl` returns the URL of `worker.wasm`.
+ * Creates the functions of the public API; `urls` says where each wasm lies, by its file.
  *
- * @param {() => string} wasmUrl
+ * @param {import("./build.js").Urls} urls
  * @returns {Pick<typeof import("../types/worker.js"), "version" | "ShearwaterError" | "start" | "adopt" | "on" | "enqueue">}
  */
-export function createShearwater(wasmUrl) {
+export function createShearwater(urls) {
   /** @type {import("./instance.js").App["hooks"]} */
   const hooks = new Map();
   /** @type {import("../types/worker.js").Source[]} */
   const sources = [];
   let started = false;
+  /** @type {import("./build.js").Candidate[]} */
+  let files = [];
   let installing = false;
   /** @type {Promise<import("./name.js").Identity> | undefined} */
   let identity;
@@ -66,7 +69,7 @@ export function createShearwater(wasmUrl) {
       return identity;
     },
     async load(writable) {
-      const found = await loadWasm(wasmUrl(), { writable, first: installing });
+      const found = await loadWasm(files, { writable, first: installing });
       kept = found.kept;
       return found.module;
     },
@@ -231,9 +234,9 @@ export function createShearwater(wasmUrl) {
 
   /** @param {ExtendableEvent} event */
   function onActivate(event) {
-    event.waitUntil(forgetOthers(instance.writable()).catch(() => {}));
+    event.waitUntil(forgetOthers(files, instance.writable()).catch(() => {}));
     // Not awaited: a page may be waiting for this event to end.
-    keepPageWasm(wasmUrl()).catch(() => {});
+    keepPageWasm(/** @type {import("./build.js").Candidate} */ (files.at(-1)).url).catch(() => {});
     if (sources.length > 0) active(() => {}).catch(() => {});
   }
 
@@ -243,6 +246,11 @@ export function createShearwater(wasmUrl) {
 
     start(options) {
       if (started) mistake("shearwater.start() is called once");
+      try {
+        files = candidates(options, urls);
+      } catch (error) {
+        throw announce(asError(error));
+      }
       started = true;
       app.config = options;
       self.addEventListener("install", (event) => event.waitUntil(onInstall()));

@@ -25,7 +25,7 @@ function install() {
 test("the tarball has what `exports` names, and types", () => {
   const { target } = install();
   const manifest = JSON.parse(readFileSync(join(target, "package.json"), "utf8"));
-  const files = readdirSync(target);
+  const files = readdirSync(target, { recursive: true });
   for (const entry of Object.values(manifest.exports)) {
     for (const path of typeof entry === "string" ? [entry] : Object.values(entry)) {
       assert.ok(files.includes(path.slice(2)), path);

@@ -25,12 +25,16 @@ console.log(queued, worker.ShearwaterError === ShearwaterError);
 worker.on("sync", () => undefined, { origins: [] });
 // @ts-expect-error there is no such option
 worker.start({ queues: { notes: { maxAtempts: 3 } } });
+worker.start({ build: "full", logLevel: "debug" });
+// @ts-expect-error there are two builds
+worker.start({ build: "fuller" });
 // @ts-expect-error there is no such hook
 worker.on("authh", () => undefined);
 
 const client: Client = await connect({ worker: "/sw.js", syncOnMount: false });
 declare const trusted: { toString(): string; toJSON(): string };
 await connect({ worker: trusted });
+await connect({ build: "full" });
 await connect({ worker: new URL("/sw.js", location.href) });
 // @ts-expect-error that is no URL
 await connect({ worker: 7 });

@@ -27,9 +27,8 @@ mod worker;
 
 pub use client::{Client, connect};
 
-/// A page makes few and short-lived allocations; the standard allocator would be a tenth of what ships.
+/// As in the worker: the standard allocator would be a tenth of what ships, and smaller ones join nothing that is
+/// free or leave open whether they are sound.
 #[cfg(target_arch = "wasm32")]
 #[global_allocator]
-#[expect(unsafe_code, reason = "a page's wasm has one thread: no shared memory, no workers")]
-static ALLOCATOR: lol_alloc::AssumeSingleThreaded<lol_alloc::FreeListAllocator> =
-    unsafe { lol_alloc::AssumeSingleThreaded::new(lol_alloc::FreeListAllocator::new()) };
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();

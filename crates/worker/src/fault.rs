@@ -25,10 +25,13 @@ pub fn storage_error(error: &JsValue) -> Error {
     Error::new(code, [advice, " (", &name, ": ", &message, ")"].text())
 }
 
-/// Tells the host when this instance dies, which has a new one take its place.
+/// Tells the host when this instance dies, which has a new one take its place. A debug build writes the stack to the
+/// console before.
 pub fn install_panic_hook(host: &Host) {
     let host = host.clone();
     std::panic::set_hook(Box::new(move |info| {
+        #[cfg(feature = "debug")]
+        console_error_panic_hook::hook(info);
         let place = info.location().map_or(0, std::panic::Location::line);
         let file = info.location().map_or("", std::panic::Location::file);
         let payload = info.payload();

@@ -4,6 +4,12 @@
 //! and calls the functions below. Everything that decides anything is in `shearwater-core`;
 //! everything here carries a decision out.
 //!
+//! # Builds
+//!
+//! `worker.wasm` is the queue. The feature `full` adds collections and uploads (nothing yet) and makes `worker-full.wasm`;
+//! `sw/worker/build.js` picks one by the configuration. The feature `debug` is for `dist/debug/`. All builds share one
+//! glue, so a feature only adds to what is imported and exported (`xtask`'s `names`). Migrations are behind no feature.
+//!
 //! # Death
 //!
 //! A module that has panicked is dead, and so is one that has trapped: its futures never settle. The panic
@@ -46,6 +52,14 @@ use host::Host;
 #[global_allocator]
 static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
 
+/// Which of the builds this is, for the console.
+const STARTED: &str = match (cfg!(feature = "full"), cfg!(feature = "debug")) {
+    (false, false) => "started: worker.wasm",
+    (true, false) => "started: worker-full.wasm",
+    (false, true) => "started: debug/worker.wasm",
+    (true, true) => "started: debug/worker-full.wasm",
+};
+
 thread_local! {
     static ENGINE: RefCell<Option<Rc<Engine>>> = const { RefCell::new(None) };
 }
@@ -66,7 +80,9 @@ pub fn boot(config: JsValue, host: JsValue) -> Result<(), JsValue> {
             .map_err(fault::to_js)?
     };
     config.check().map_err(fault::to_js)?;
-    ENGINE.with_borrow_mut(|engine| *engine = Some(Engine::new(config, host)));
+    let started = Engine::new(config, host);
+    started.log_info(STARTED);
+    ENGINE.with_borrow_mut(|engine| *engine = Some(started));
     Ok(())
 }
 

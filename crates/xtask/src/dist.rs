@@ -2,6 +2,7 @@
 //! `wasm-opt` and esbuild at the versions of `package-lock.json`.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -10,8 +11,9 @@ use sha2::{Digest, Sha256};
 use wasm_bindgen_cli_support::Bindgen;
 
 use crate::{
-    Outcome, names,
-    run::{output, root, run, run_with},
+    Outcome,
+    names::{self, Build},
+    run::{root, run, run_with},
 };
 
 /// The wasm features that every browser of the last years has; named, because wasm-opt knows no target.
@@ -43,32 +45,49 @@ const OPTIMISED: [&str; 10] = [
 /// Has LLVM make no copies of code by which a path might be spared a load, and no counters of a loop's own.
 const LEAN: [&str; 3] = ["-Cllvm-args=-enable-pre=false", "-Cllvm-args=-enable-load-pre=false", "-Cllvm-args=-disable-lsr"];
 
-/// Builds `dist/`, or `dist-test/` with the messages that break things on purpose.
+/// One crate as wasm; see `names` for what the builds of one crate have in common.
+struct Variant {
+    package: &'static str,
+    /// Where it lies in `dist/`, without extension.
+    name: &'static str,
+    features: &'static [&'static str],
+    /// Not optimised, and names of functions kept.
+    debug: bool,
+}
+
+const PAGE: Variant = Variant { package: "shearwater-page", name: "page", features: &[], debug: false };
+const QUEUE: Variant = Variant { package: "shearwater-worker", name: "worker", features: &[], debug: false };
+const FULL: Variant = Variant { name: "worker-full", features: &["full"], ..QUEUE };
+const QUEUE_DEBUG: Variant = Variant { name: "debug/worker", features: &["debug"], debug: true, ..QUEUE };
+const FULL_DEBUG: Variant = Variant { name: "debug/worker-full", features: &["full", "debug"], debug: true, ..QUEUE };
+
+/// Builds `dist/`, or `dist-test/` with the messages that break things on purpose. That has no full worker, which
+/// breaks no other way.
 pub fn build(faults: bool) -> Outcome {
     let root = root();
     let dist = root.join(if faults { "dist-test" } else { "dist" });
-    fs::create_dir_all(&dist)?;
+    fs::create_dir_all(dist.join("debug"))?;
     let work = root.join("target/xtask").join(if faults { "faults" } else { "release" });
     fs::create_dir_all(&work)?;
 
-    let worker = compile("shearwater-worker", "shearwater_worker", faults, &work)?;
-    let page = compile("shearwater-page", "shearwater_page", false, &work)?;
-    watch_callbacks(&worker.glue)?;
-    fs::copy(&worker.wasm, dist.join("worker.wasm"))?;
-    fs::copy(&page.wasm, dist.join("page.wasm"))?;
+    // The widest first.
+    let workers: &[Variant] = if faults { &[QUEUE_DEBUG, QUEUE] } else { &[FULL_DEBUG, FULL, QUEUE_DEBUG, QUEUE] };
+    let (worker_glue, workers) = compile_all(workers, faults, &work, &dist)?;
+    let (page_glue, page) = compile_all(&[PAGE], false, &work, &dist)?;
+    watch_callbacks(&worker_glue)?;
 
     let digests = [
-        ("__WASM_SHA256__", hex(&Sha256::digest(fs::read(&worker.wasm)?))),
-        ("__PAGE_SHA256__", hex(&Sha256::digest(fs::read(&page.wasm)?))),
-        ("__PAGE_CACHE__", "shearwater page.wasm".to_owned()),
+        ("__WORKER_SHA256__", serde_json::to_string(&workers)?),
+        ("__PAGE_SHA256__", serde_json::to_string(page.get("page.wasm").ok_or("no page.wasm")?)?),
+        ("__PAGE_CACHE__", "\"shearwater page.wasm\"".to_owned()),
     ];
     for (entry, file, format, glue) in [
-        ("sw/worker/classic.js", "worker.js", "iife", &worker.glue),
-        ("sw/worker/module.js", "worker.mjs", "esm", &worker.glue),
-        ("sw/adapters/import-workbox-classic.js", "import-workbox.js", "iife", &worker.glue),
-        ("sw/adapters/import-workbox.js", "import-workbox.mjs", "esm", &worker.glue),
-        ("sw/page/index.js", "page.js", "esm", &page.glue),
-        ("sw/page/diagnose.js", "diagnose.js", "esm", &page.glue),
+        ("sw/worker/classic.js", "worker.js", "iife", &worker_glue),
+        ("sw/worker/module.js", "worker.mjs", "esm", &worker_glue),
+        ("sw/adapters/import-workbox-classic.js", "import-workbox.js", "iife", &worker_glue),
+        ("sw/adapters/import-workbox.js", "import-workbox.mjs", "esm", &worker_glue),
+        ("sw/page/index.js", "page.js", "esm", &page_glue),
+        ("sw/page/diagnose.js", "diagnose.js", "esm", &page_glue),
     ] {
         bundle(entry, &dist.join(file), format, glue, &digests)?;
     }
@@ -87,25 +106,38 @@ pub fn build(faults: bool) -> Outcome {
     Ok(())
 }
 
-struct Compiled {
-    wasm: PathBuf,
-    glue: PathBuf,
+/// Builds variants of one crate into `dist`; returns where their glue is, and the SHA-256 of each file by its name.
+fn compile_all(variants: &[Variant], faults: bool, work: &Path, dist: &Path) -> Outcome<(PathBuf, BTreeMap<String, String>)> {
+    let builds: Vec<Build> = variants.iter().map(|variant| compile(variant, faults, work)).collect::<Outcome<_>>()?;
+    let (glue, wasm) = names::unite(&builds)?;
+    let mut digests = BTreeMap::new();
+    for (variant, wasm) in variants.iter().zip(wasm) {
+        let file = format!("{}.wasm", variant.name);
+        fs::write(dist.join(&file), &wasm)?;
+        digests.insert(file, hex(&Sha256::digest(&wasm)));
+    }
+    let path = work.join(format!("{}.js", variants.first().map_or("", |variant| variant.package)));
+    fs::write(&path, glue)?;
+    Ok((path, digests))
 }
 
-fn compile(package: &str, file: &str, faults: bool, work: &Path) -> Outcome<Compiled> {
+fn compile(variant: &Variant, faults: bool, work: &Path) -> Outcome<Build> {
+    let Variant { package, name, debug, .. } = *variant;
+    let profile = if debug { "wasm-debug" } else { "wasm" };
+    let features = variant.features.iter().copied().chain(faults.then_some("faults")).collect::<Vec<_>>().join(",");
     // One crate type: cargo does no LTO for a library that is an rlib besides.
     let mut arguments = vec!["rustc", "-p", package, "--lib", "--crate-type", "cdylib"];
-    arguments.extend(["--target", "wasm32-unknown-unknown", "--profile", "wasm", "--locked"]);
-    if faults {
-        arguments.extend(["--features", "faults"]);
+    arguments.extend(["--target", "wasm32-unknown-unknown", "--profile", profile, "--locked", "--features", &features, "--"]);
+    if !debug {
+        arguments.extend(LEAN);
     }
-    arguments.push("--");
-    arguments.extend(LEAN);
     run_with("cargo", &arguments, &[("CARGO_ENCODED_RUSTFLAGS", &nameless())])?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let raw = target.join("wasm32-unknown-unknown/wasm").join(format!("{file}.wasm"));
+    let raw = target.join("wasm32-unknown-unknown").join(profile).join(format!("{}.wasm", package.replace('-', "_")));
+    let file = format!("shearwater_{}", name.replace(['-', '/'], "_"));
     Bindgen::new()
         .input_path(raw)
+        .out_name(&file)
         .web(true)?
         .omit_default_module_path(true)
         .typescript(false)
@@ -113,12 +145,14 @@ fn compile(package: &str, file: &str, faults: bool, work: &Path) -> Outcome<Comp
         .remove_producers_section(true)
         .generate(work)
         .map_err(|error| error.to_string())?;
-    let (bound, wasm) = (work.join(format!("{file}_bg.wasm")), work.join(format!("{file}.wasm")));
-    wasm_opt(&bound, &wasm, &OPTIMISED)?;
-    let renamed = wasm_opt(&wasm, &wasm, &["--minify-imports-and-exports-and-modules"])?;
-    let glue = work.join(format!("{file}.js"));
-    fs::write(&glue, names::shorten(&fs::read_to_string(&glue)?, &renamed)?)?;
-    Ok(Compiled { wasm, glue })
+    let (bound, optimised) = (work.join(format!("{file}_bg.wasm")), work.join(format!("{file}.wasm")));
+    if debug {
+        fs::copy(&bound, &optimised)?;
+    } else {
+        wasm_opt(&bound, &optimised)?;
+    }
+    let glue = fs::read_to_string(work.join(format!("{file}.js")))?;
+    Ok(Build { name: format!("{name}.wasm"), glue, wasm: fs::read(optimised)? })
 }
 
 /// Has the glue tell of what the wasm throws in a callback of the platform, before that reports or swallows it: a trap
@@ -147,14 +181,13 @@ fn nameless() -> String {
     flags
 }
 
-/// Runs `wasm-opt`; answers what it prints.
-fn wasm_opt(from: &Path, to: &Path, passes: &[&str]) -> Outcome<String> {
+fn wasm_opt(from: &Path, to: &Path) -> Outcome {
     let (from, to) = (from.display().to_string(), to.display().to_string());
     let mut arguments = vec!["node_modules/binaryen/bin/wasm-opt"];
     arguments.extend(FEATURES);
-    arguments.extend(passes);
+    arguments.extend(OPTIMISED);
     arguments.extend([from.as_str(), "-o", to.as_str()]);
-    output("node", &arguments)
+    run("node", &arguments)
 }
 
 fn bundle(entry: &str, out: &Path, format: &str, glue: &Path, digests: &[(&str, String)]) -> Outcome {
@@ -171,7 +204,7 @@ fn bundle(entry: &str, out: &Path, format: &str, glue: &Path, digests: &[(&str, 
         format!("--alias:shearwater-glue={}", glue.canonicalize()?.display()),
         format!("--define:__VERSION__=\"{}\"", env!("CARGO_PKG_VERSION")),
     ];
-    arguments.extend(digests.iter().map(|(name, digest)| format!("--define:{name}=\"{digest}\"")));
+    arguments.extend(digests.iter().map(|(name, digest)| format!("--define:{name}={digest}")));
     run("node_modules/.bin/esbuild", &arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 

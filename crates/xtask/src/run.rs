@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use crate::Outcome;
@@ -23,19 +23,4 @@ pub fn run_with(program: &str, arguments: &[&str], environment: &[(&str, &str)])
     command.args(arguments).current_dir(root()).envs(environment.iter().copied());
     let status = command.status().map_err(|error| format!("{program}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("`{program} {}` failed", arguments.join(" ")).into()) }
-}
-
-/// As [`run`], and answers what the program prints.
-pub fn output(program: &str, arguments: &[&str]) -> Outcome<String> {
-    let output = Command::new(program)
-        .args(arguments)
-        .current_dir(root())
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| format!("{program}: {error}"))?;
-    if output.status.success() {
-        Ok(String::from_utf8(output.stdout)?)
-    } else {
-        Err(format!("`{program} {}` failed", arguments.join(" ")).into())
-    }
 }

@@ -72,7 +72,7 @@ impl AttemptResult {
 
     /// Whether a server is known to have sent it: it was reached.
     #[must_use]
-    pub fn reached_somebody(&self) -> bool {
+    pub fn reached_server(&self) -> bool {
         matches!(self, Self::Status(_) | Self::Opaque | Self::Hidden(_) | Self::Redirected(_))
     }
 

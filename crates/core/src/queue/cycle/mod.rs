@@ -141,7 +141,7 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
         released: Vec::new(),
         recovered: Vec::new(),
         has_recovered: false,
-        reached_somebody: false,
+        reached_server: false,
         leaving: Leaving::default(),
         first_due: None,
     };
@@ -188,7 +188,7 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
     let mut next_wake =
         if looks { Some(boxed(crate::schedule::next_wake::next_wake(tx, work.ledger, now)).await?) } else { None };
     let (settled, wall, in_doubt, told) = (work.settled, work.wall, work.in_doubt, work.told);
-    let (released, recovered, reached_somebody) = (work.released, work.has_recovered, work.reached_somebody);
+    let (released, recovered, reached_server) = (work.released, work.has_recovered, work.reached_server);
     if cycle.takeover.is_some() && !claimed.is_empty() {
         ledger.sync_count += 1;
         ledger.error = None;
@@ -199,7 +199,7 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
             Settled::Delivered(_) | Settled::Late => None,
         });
         ledger.change_outcome(&owner, |last_sync_at, error| {
-            if reached_somebody {
+            if reached_server {
                 *last_sync_at = Some(now);
                 // It says that no server responds; one does.
                 error.take_if(|error| matches!(error.kind, ErrorKind::Network | ErrorKind::Timeout));
@@ -247,7 +247,7 @@ struct Work<'a, T> {
     /// There were such.
     has_recovered: bool,
     /// A server responded.
-    reached_somebody: bool,
+    reached_server: bool,
     leaving: Leaving,
     /// When the first job that waits for a time is due; `None` where it was not looked up.
     first_due: Option<Millis>,

@@ -29,7 +29,7 @@
 //! The next try waits for the queue's backoff with jitter ([`crate::queue::backoff`]). `Retry-After` is a minimum that
 //! nothing cuts short, and replies that asked for the same wait are spread. `RateLimit` pauses the origin instead, and
 //! the circuit breaker may keep it closed for longer ([`crate::health::origin`]). `maxAge` bounds all of this, but not
-//! here: [`super::expire`] ends what is too old, whether it was tried or not.
+//! here: `cycle::expire` ends what is too old, whether it was tried or not.
 
 use crate::{
     http::reply::{AttemptResult, Response},

@@ -153,7 +153,7 @@ impl<T: Tx> Work<'_, T> {
     /// Notes what the reply says about its origin.
     pub(super) fn note_origin(&mut self, job: &Job, settlement: &Settlement, next: Next) {
         let reply = &settlement.result;
-        self.reached_somebody |= reply.reached_somebody() && next.burns_attempt();
+        self.reached_server |= reply.reached_server() && next.burns_attempt();
         if matches!(reply, AttemptResult::Unsendable(_) | AttemptResult::Withheld(_)) {
             return;
         }
