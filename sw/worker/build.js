@@ -33,7 +33,8 @@ const FULL = ["collections", "uploads", "cacheUploads"];
  * @returns {keyof Urls}
  */
 export function wasmFor(config) {
-  const build = config?.build ?? (FULL.some((part) => config && part in config) ? "full" : "queue");
+  const given = /** @type {Record<string, unknown> | undefined} */ (/** @type {unknown} */ (config));
+  const build = given?.build ?? (FULL.some((part) => given?.[part] !== undefined) ? "full" : "queue");
   if (build !== "queue" && build !== "full") throw invalidConfig('start(): build is "queue" or "full"');
   return build === "full" ? "worker-full.wasm" : "worker.wasm";
 }
