@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 60
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 XTASK := cargo run --quiet --locked -p xtask --
 
-.PHONY: help setup setup-browsers build built demo test test-native test-shells test-e2e engines torture versus fleet bench bench-core fuzz fuzz-smoke setup-fuzz sim check package clean
+.PHONY: help setup setup-browsers build built demo test test-native test-shells test-e2e engines torture versus fleet bench bench-core fuzz fuzz-smoke setup-fuzz sim check format package clean
 
 help: ## what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -87,14 +87,19 @@ versus: built setup-browsers ## head-to-head with workbox-background-sync; write
 sim: ## the simulator: make sim SEEDS=20000, or SEEDS=5..9
 	cargo run --locked --release -p shearwater-sim -- --seeds $(SEEDS)
 
-check: build ## format, clippy, types, docs, links of the public types, size
+check: build ## format, lints, types, docs, links of the public types, size
 	$(XTASK) size --check
+	node_modules/.bin/biome check --error-on-warnings
+	for project in sw/page sw/worker tests/e2e/harness tests/types tests/types/tsconfig.demo.json; do node_modules/.bin/tsc --project $$project; done
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --exclude shearwater-worker --exclude shearwater-page --exclude shearwater-bridge --all-targets -- -D warnings
 	cargo clippy --locked -p shearwater-worker -p shearwater-page -p shearwater-bridge --target wasm32-unknown-unknown --all-targets -- -D warnings
 	cargo clippy --locked -p shearwater-worker --features full,debug --target wasm32-unknown-unknown -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
-	node_modules/.bin/tsc --project tests/types
+
+format: setup ## writes Rust, JavaScript, CSS and JSON as `make check` wants them
+	cargo fmt --all
+	node_modules/.bin/biome check --write --linter-enabled=false
 
 package: build ## the npm tarball of dist/
 	cd dist && npm pack --pack-destination ..

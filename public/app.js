@@ -26,7 +26,7 @@ try {
   setUpQueue(client);
   client.on("delivered", () => {
     announce("A note was delivered.");
-    server.look();
+    void server.look();
   });
   client.on("failed", (job) => announce(`A note could not be delivered. ${job.error?.message ?? ""}`));
 } catch (error) {

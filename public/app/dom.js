@@ -1,5 +1,9 @@
 // Small helpers for the document. Text goes in as text, never as markup.
 
+/**
+ * @param {string} id
+ * @returns {any} whichever kind of element index.html has there
+ */
 export const byId = (id) => document.getElementById(id);
 
 /** Writes only what changed, so that screen readers and selections are left in peace. */

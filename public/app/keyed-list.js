@@ -17,6 +17,9 @@ export class KeyedList {
   /**
    * Shows `rows`, each with an `id`, in this order. `wasDelivered(id)` says how a missing one leaves;
    * `onFocusLost` is called when the focus was in it.
+   *
+   * @param {Array<{id: string}>} rows
+   * @param {{wasDelivered?: (id: string) => boolean, onFocusLost?: () => void}} [options]
    */
   show(rows, { wasDelivered = () => false, onFocusLost = () => {} } = {}) {
     const ids = new Set(rows.map((row) => row.id));
@@ -29,7 +32,7 @@ export class KeyedList {
       // What leaves is no longer in the list for anybody who asks.
       delete root.dataset.id;
       root.dataset.state = delivered ? "delivered" : "gone";
-      depart(root, delivered);
+      void depart(root, delivered);
     }
 
     let next = this.#list.firstElementChild;

@@ -37,7 +37,10 @@ export function setUpQueue(client) {
         items.delete(id);
         return delivered.delete(id);
       },
-      onFocusLost: () => (document.querySelector("#queue [data-id] button") ?? byId("device-heading")).focus(),
+      onFocusLost() {
+        const button = /** @type {HTMLElement | null} */ (document.querySelector("#queue [data-id] button"));
+        (button ?? byId("device-heading")).focus();
+      },
     });
     const { pending, syncing, failed, conflicts, blocked } = client.getSnapshot();
     const stored = Math.max(jobs.length, pending + syncing + failed + conflicts + blocked);

@@ -64,10 +64,10 @@ export function createServer() {
     },
     look,
     watch() {
-      document.addEventListener("visibilitychange", () => (document.hidden ? schedule() : look()));
+      document.addEventListener("visibilitychange", () => (document.hidden ? schedule() : void look()));
       addEventListener("online", look);
       addEventListener("offline", look);
-      look();
+      void look();
     },
     async setDown(down) {
       await readJson("/demo/control", {

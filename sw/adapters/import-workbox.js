@@ -1,18 +1,35 @@
-// Takes over what an app's workbox-background-sync left behind: its database version 3, store `requests`.
+// Takes over the entries that workbox-background-sync left in an app: database version 3, store `requests`.
 //
-// An entry is deleted there only after it is stored here, under an id that follows from the entry: killed in
-// between, the next start finds it stored already. Entries keep their order: those of one Workbox queue
-// share a key, so that they go one at a time, as Workbox sends them. An entry that cannot be queued stays where it
-// is, is named on the console, and holds up no other.
+// An entry is deleted there only after it is stored here, under an id derived from the entry: if the worker is killed in
+// between, the next start finds the job stored already. Entries keep their order: those of one Workbox queue share a key,
+// so they are sent one at a time, as Workbox does. An entry that cannot be queued stays where it is, is reported on the
+// console, and does not block the others.
 
 const DATABASE = "workbox-background-sync";
 const VERSION = 3;
 const STORE = "requests";
 const PAGE = 200;
-/** Milliseconds that another connection (a page that deletes the database, say) may hold up the opening. */
+/** Milliseconds that another connection (for example, a page that deletes the database) may block opening it. */
 const LONGEST_OPENING = 3_000;
 
-/** Makes the source that `shearwater.adopt` takes. `queues` maps Workbox's queue names to ours; others keep theirs. */
+/**
+ * An entry of Workbox's store; see QueueDb.ts and StorableRequest.ts of workbox-background-sync.
+ *
+ * @typedef {object} Entry
+ * @property {number} id
+ * @property {string} queueName
+ * @property {Record<string, any>} requestData
+ * @property {number} timestamp
+ * @property {unknown} [metadata]
+ *
+ * @typedef {import("../types/worker.js").AdoptedJob} Job
+ */
+
+/**
+ * Creates a source for `shearwater.adopt`. `queues` maps Workbox's queue names to ours; unmapped queues keep theirs.
+ *
+ * @type {typeof import("../types/import-workbox.js").workboxQueues}
+ */
 export function workboxQueues(queues = {}) {
   return async (store) => {
     const database = await openExisting();
@@ -32,6 +49,12 @@ export function workboxQueues(queues = {}) {
   };
 }
 
+/**
+ * @param {IDBDatabase} database
+ * @param {Parameters<import("../types/worker.js").Source>[0]} store
+ * @param {Entry[]} entries
+ * @param {Record<string, string>} queues
+ */
 async function takeOver(database, store, entries, queues) {
   const convertible = [];
   for (const entry of entries) {
@@ -52,7 +75,7 @@ async function takeOver(database, store, entries, queues) {
         await store([one.job]);
         stored.push(one);
       } catch (error) {
-        // A full disk, a dead worker: no word on this entry, and the others would meet it too.
+        // A full disk or a dead worker: not the fault of this entry, and the others would fail too.
         if (!concernsOne(error)) throw error;
         leave(one.id, error);
       }
@@ -66,11 +89,17 @@ async function takeOver(database, store, entries, queues) {
   });
 }
 
-const concernsOne = ({ code }) => code === "invalid-request" || code === "invalid-message" || code === "unknown-queue";
+const concernsOne = (/** @type {any} */ { code }) =>
+  code === "invalid-request" || code === "invalid-message" || code === "unknown-queue";
 
-const leave = (id, error) =>
+const leave = (/** @type {number} */ id, /** @type {any} */ error) =>
   console.error("[shearwater] an entry of workbox-background-sync cannot be queued and stays there:", id, error.message);
 
+/**
+ * @param {Entry} entry
+ * @param {Record<string, string>} queues
+ * @returns {Promise<Job>}
+ */
 async function toJob({ id, queueName, requestData, timestamp, metadata }, queues) {
   const { url, method = "GET", body, mode, credentials, redirect, referrerPolicy, cache, integrity } = requestData;
   const queue = queues[queueName] ?? queueName;
@@ -80,7 +109,7 @@ async function toJob({ id, queueName, requestData, timestamp, metadata }, queues
     request: {
       url,
       method,
-      // What the platform itself adds, and forbids scripts to set, is left out by it.
+      // The Request drops the headers that the platform sets itself.
       headers: [...new Request(url, { headers: requestData.headers }).headers],
       ...present({ credentials, redirect, cache, integrity, referrerPolicy, mode: mode === "navigate" ? "cors" : mode }),
     },
@@ -90,9 +119,14 @@ async function toJob({ id, queueName, requestData, timestamp, metadata }, queues
   };
 }
 
-const present = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined && value !== ""));
+const present = (/** @type {object} */ object) =>
+  Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined && value !== ""));
 
-/** The same for the same entry, in the form of a UUID (RFC 9562 version 8). */
+/**
+ * Derives a UUID (RFC 9562 version 8) that is the same each time for the same entry.
+ *
+ * @param {unknown[]} parts
+ */
 async function uuidOf(parts) {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(JSON.stringify(parts)));
   const bytes = new Uint8Array(digest, 0, 16);
@@ -103,8 +137,10 @@ async function uuidOf(parts) {
 }
 
 /**
- * Opens the database where there is one of this version, and makes none where there is not. No version is asked for:
- * to ask for a later one than is there would wait for every page that holds it open.
+ * Opens the database if it exists in this version, and does not create it otherwise. No version is requested: a request
+ * for a later version than the existing one would wait for every page that has the database open.
+ *
+ * @returns {Promise<IDBDatabase | null>}
  */
 function openExisting() {
   return new Promise((resolve, reject) => {
@@ -117,7 +153,7 @@ function openExisting() {
     }, LONGEST_OPENING);
     opening.onupgradeneeded = () => {
       absent = true;
-      opening.transaction.abort();
+      opening.transaction?.abort();
     };
     opening.onsuccess = () => {
       clearTimeout(timer);
@@ -138,6 +174,11 @@ function openExisting() {
   });
 }
 
+/**
+ * @template T
+ * @param {IDBRequest<T>} asked
+ * @returns {Promise<T>}
+ */
 function request(asked) {
   return new Promise((resolve, reject) => {
     asked.onsuccess = () => resolve(asked.result);

@@ -1,12 +1,17 @@
-// dist/diagnose.js: loaded when a worker's script does not start, of which a browser tells the page next to nothing.
+// dist/diagnose.js: loaded when a worker's script does not start, because browsers tell the page almost nothing about it.
 
 const JAVASCRIPT = /^\s*(text|application)\/(x-)?(java|ecma)script\s*(;|$)/i;
 
-/** One sentence on what is wrong with the script at this URL; undefined where nothing is seen. */
+/**
+ * Describes in one sentence what is wrong with the script at this URL; undefined if nothing is found.
+ *
+ * @param {string} script
+ * @param {string} [type]
+ */
 export async function diagnose(script, type = "classic") {
-  const { wrong, text } = await look(script);
+  const { wrong, text = "" } = await look(script);
   if (wrong) return wrong;
-  const code = text.replace(/\/\*[^]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
+  const code = text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
   if (type === "classic" && /^\s*(import\s*["'{*]|import\s+[\w$]+\s*(,|from)|export\s)/m.test(code)) {
     return 'it is a module: connect({type: "module"}), or bundle it to a classic script';
   }
@@ -22,24 +27,42 @@ export async function diagnose(script, type = "classic") {
   return undefined;
 }
 
-/** What the script loads, as far as it is written down in strings. */
+/**
+ * The URLs that the script loads, as far as they are string literals.
+ *
+ * @param {string} code
+ * @param {string} type
+ */
 function parts(code, type) {
-  const calls = type === "module" ? code.matchAll(/^\s*(?:import|export)\b[^"';]*["']([^"']+)["']/gm) : code.matchAll(/\bimportScripts\s*\(([^)]*)\)/g);
+  const calls =
+    type === "module"
+      ? code.matchAll(/^\s*(?:import|export)\b[^"';]*["']([^"']+)["']/gm)
+      : code.matchAll(/\bimportScripts\s*\(([^)]*)\)/g);
   const found = [...calls].map(([, inside]) => inside);
-  return type === "module" ? found : found.flatMap((inside) => [...inside.matchAll(/["'`]([^"'`$]+)["'`]/g)].map(([, name]) => name));
+  return type === "module"
+    ? found
+    : found.flatMap((inside) => [...inside.matchAll(/["'`]([^"'`$]+)["'`]/g)].map(([, name]) => name));
 }
 
+/**
+ * The script at `url`, or what is wrong with the response; neither where there is no response.
+ *
+ * @param {string} url
+ * @returns {Promise<{text?: string, wrong?: string}>}
+ */
 async function look(url) {
   let response;
   try {
     response = await fetch(url, { cache: "no-cache" });
   } catch {
-    return { text: "" };
+    return {};
   }
   if (!response.ok) return { wrong: `the server answered ${response.status}` };
   const type = response.headers.get("content-type") ?? "";
   if (!JAVASCRIPT.test(type)) {
-    return { wrong: `the server sent ${type || "no content type"} and not JavaScript${/html/.test(type) ? " (a page for unknown paths?)" : ""}` };
+    return {
+      wrong: `the server sent ${type || "no content type"} and not JavaScript${/html/.test(type) ? " (a page for unknown paths?)" : ""}`,
+    };
   }
   return { text: await response.text() };
 }

@@ -1,5 +1,5 @@
-// dist/page.js: `connect()`. Finds the worker and loads the wasm of crates/page side by side, and puts its client
-// behind bound functions.
+// dist/page.js: `connect()`. Finds the worker and loads the wasm of crates/page in parallel, and exposes the wasm's
+// client as bound functions.
 
 import initialise, { connect as open } from "shearwater-glue";
 
@@ -11,28 +11,48 @@ import { loadWasm } from "./wasm.js";
 export { ShearwaterError } from "../error.js";
 export const version = __VERSION__;
 
+/** @type {Record<string, string>} */
 const OPTIONS = {
-  worker: "string", scope: "string", type: "string", build: "string", name: "string", timeout: "number", autoSyncInterval: "number",
-  syncOnMount: "boolean", syncOnOnline: "boolean", syncOnVisibility: "boolean",
+  worker: "string",
+  scope: "string",
+  type: "string",
+  build: "string",
+  name: "string",
+  timeout: "number",
+  autoSyncInterval: "number",
+  syncOnMount: "boolean",
+  syncOnOnline: "boolean",
+  syncOnVisibility: "boolean",
 };
 const TIMEOUT = 60_000;
 
+/** @type {Promise<unknown> | null} */
 let loading = null;
 
-/** Finds or registers the worker, waits until it is active, and returns a client; see index.d.ts. */
+/**
+ * Finds or registers the worker, waits until it is active, and returns a client; see index.d.ts.
+ *
+ * @type {typeof import("../types/index.js").connect}
+ */
 export async function connect(options = {}) {
   check(options);
   const { worker, scope, type, name, build, timeout = TIMEOUT, ...rest } = options;
   const limit = startLimit(timeout);
   try {
     const wasm = new URL("./page.wasm", import.meta.url).href;
-    const [found] = await Promise.all([findWorker({ worker, scope, type, name, build, wasm }, limit), limit.wait(`${wasm} was not answered`, load(wasm))]);
+    const [found] = await Promise.all([
+      findWorker({ worker, scope, type, name, build, wasm }, limit),
+      limit.wait(`${wasm} was not answered`, load(wasm)),
+    ]);
     const opening = open({ ...rest, timeout }, found.registration, found.name);
     try {
       return bind(await limit.wait("the worker does not answer", opening));
     } catch (error) {
-      // It may come yet, and nobody would close it.
-      opening.then((client) => client.call("close"), () => {});
+      // The client may still arrive, and nothing else would close it.
+      opening.then(
+        (client) => client.call("close"),
+        () => {},
+      );
       throw error;
     }
   } finally {
@@ -40,6 +60,7 @@ export async function connect(options = {}) {
   }
 }
 
+/** @param {string} wasm */
 function load(wasm) {
   loading ??= loadWasm(wasm)
     .then((module) => initialise({ module_or_path: module }))
@@ -50,23 +71,34 @@ function load(wasm) {
   return loading;
 }
 
-/** Refuses what is misspelt before anything is registered. */
+/**
+ * Rejects unknown and invalid options before anything is registered.
+ *
+ * @param {import("../types/index.js").ConnectOptions} options
+ */
 function check(options) {
   if (typeof options !== "object" || options === null) throw invalidConfig("connect(): the options are an object");
   for (const [option, value] of Object.entries(options)) {
     const type = OPTIONS[option];
     if (!type) throw invalidConfig(`connect(): there is no option "${option}"; there are ${Object.keys(OPTIONS).join(", ")}`);
-    // A URL, and a TrustedScriptURL, is an object.
-    const is = value === undefined || typeof value === type || (option === "worker" && typeof value === "object" && value !== null);
+    // A URL or a TrustedScriptURL is an object.
+    const is =
+      value === undefined || typeof value === type || (option === "worker" && typeof value === "object" && value !== null);
     if (!is) throw invalidConfig(`connect(): ${option} is a ${type}`);
   }
   const { type, build, timeout = TIMEOUT } = options;
-  if (type !== undefined && type !== "classic" && type !== "module") throw invalidConfig('connect(): type is "classic" or "module"');
-  if (build !== undefined && build !== "queue" && build !== "full") throw invalidConfig('connect(): build is "queue" or "full"');
+  if (type !== undefined && type !== "classic" && type !== "module")
+    throw invalidConfig('connect(): type is "classic" or "module"');
+  if (build !== undefined && build !== "queue" && build !== "full")
+    throw invalidConfig('connect(): build is "queue" or "full"');
   if (!(timeout >= 1_000 && timeout <= 0x7fffffff)) throw invalidConfig("connect(): timeout is at least 1000 ms");
 }
 
-/** A job with its body as text where it is UTF-8, else in base64. */
+/**
+ * The job with its body as text if it is UTF-8, in base64 otherwise.
+ *
+ * @param {{body?: BodyInit | null}} job
+ */
 async function readable(job) {
   if (job.body === undefined || job.body === null) return job;
   const bytes = new Uint8Array(await new Response(job.body).arrayBuffer());
@@ -80,15 +112,42 @@ async function readable(job) {
 }
 
 const METHODS = [
-  "enqueue", "enqueueAll", "get", "list", "retry", "discard", "cancel", "edit", "clear", "syncNow", "pause", "resume", "setOwner",
-  "registerPeriodic", "metrics", "repair", "compact", "getSnapshot", "subscribe", "on", "watch", "close",
+  "enqueue",
+  "enqueueAll",
+  "get",
+  "list",
+  "retry",
+  "discard",
+  "cancel",
+  "edit",
+  "clear",
+  "syncNow",
+  "pause",
+  "resume",
+  "setOwner",
+  "registerPeriodic",
+  "metrics",
+  "repair",
+  "compact",
+  "getSnapshot",
+  "subscribe",
+  "on",
+  "watch",
+  "close",
 ];
 
-/** A plain object with bound functions: they can be handed around, as useSyncExternalStore wants it. */
+/**
+ * A plain object with bound functions, which can be passed around as useSyncExternalStore requires.
+ *
+ * @param {import("shearwater-glue").Client} client
+ * @returns {import("../types/index.js").Client}
+ */
 function bind(client) {
+  /** @type {any} */ // Its members are put in by name.
   const bound = { capabilities: Object.freeze(client.call("capabilities")) };
-  for (const method of METHODS) bound[method] = (first, second) => client.call(method, first, second);
-  bound.exportFailed = async (filter) =>
+  for (const method of METHODS)
+    bound[method] = (/** @type {unknown} */ first, /** @type {unknown} */ second) => client.call(method, first, second);
+  bound.exportFailed = async (/** @type {unknown} */ filter) =>
     JSON.stringify(await Promise.all((await client.call("exportFailed", filter)).map(readable)), null, 2);
   return Object.freeze(bound);
 }

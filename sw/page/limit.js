@@ -1,12 +1,20 @@
-// One limit of time for all that connect() waits for.
+// One timeout for everything that connect() waits for.
 
 import { ShearwaterError } from "../error.js";
 
-/** A limit of `ms` from now; what is being waited for when it passes is in the error's message. */
+/** @typedef {ReturnType<typeof startLimit>} Limit */
+
+/**
+ * Starts a timeout of `ms`; its error names whatever is still pending.
+ *
+ * @param {number} ms
+ */
 export function startLimit(ms) {
   const waiting = new Set();
   const end = Date.now() + ms;
+  /** @type {ReturnType<typeof setTimeout>} */
   let timer;
+  /** @type {Promise<never>} */
   const passed = new Promise((_, reject) => {
     timer = setTimeout(() => {
       reject(new ShearwaterError("timeout", `connect() gave up after ${ms} ms: ${[...waiting].join("; ")}`));
@@ -15,7 +23,13 @@ export function startLimit(ms) {
   passed.catch(() => {});
   return {
     left: () => Math.max(0, end - Date.now()),
-    /** Settles as `promise` does; `what` says what is missing until then. */
+    /**
+     * Settles as `promise` does, or rejects at the timeout; `what` describes it in that error.
+     *
+     * @template T
+     * @param {string} what
+     * @param {Promise<T>} promise
+     */
     async wait(what, promise) {
       waiting.add(what);
       try {

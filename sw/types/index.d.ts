@@ -28,7 +28,7 @@ export interface ConnectOptions {
   syncOnVisibility?: boolean;
   /** While jobs wait, a visible page wakes the worker this often; 0 for never. Default: 60,000. */
   autoSyncInterval?: number;
-  /** How long `connect()` may take, and each answer of the worker after it. Default: 60,000. */
+  /** How long `connect()`, and each later response of the worker, may take. Default: 60,000. */
   timeout?: number;
 }
 
@@ -41,7 +41,7 @@ export interface TrustedURL {
 /**
  * What to send: what `fetch` takes, as one object. `method` is `POST` by default when there is a body, else `GET`.
  *
- * What `fetch` would refuse without asking the network is refused with `invalid-request`: `mode: "same-origin"` to
+ * A request that `fetch` would reject without using the network is rejected with `invalid-request`: `mode: "same-origin"` to
  * another origin, `mode: "no-cors"` with `PUT`, `cache: "only-if-cached"`, a port that browsers block, `http:` from an
  * `https:` app.
  *
@@ -71,8 +71,8 @@ export interface RequestInput {
   cache?: RequestCache;
   integrity?: string;
   /**
-   * Takes the request back until `enqueue` has resolved: that is rejected with the signal's reason, and a job that was
-   * stored by then is discarded. One that is being sent already goes on.
+   * Withdraws the request until `enqueue` has resolved: `enqueue` rejects with the signal's reason, and a job that was
+   * stored by then is discarded, unless it is being sent already.
    */
   signal?: AbortSignal | null;
   /** Ignored. */
@@ -102,25 +102,35 @@ export interface EnqueueOptions {
   notBefore?: number;
   /** After this long undelivered, the job is `failed` with reason `expired`. Default: 7 days. */
   maxAge?: number;
-  /** Answered attempts before the job is `failed`. Default: 5. Tries that find nobody do not count. */
+  /** Attempts with a response before the job is `failed`. Default: 5. Attempts without a response do not count. */
   maxAttempts?: number;
 }
 
 export type JobState = "pending" | "syncing" | "failed" | "conflict" | "blocked";
 
 export interface JobError {
-  /** `http`: see `status`. `network`: nobody answered. `interrupted`: the worker was stopped while sending.
+  /** `http`: see `status`. `network`: no response. `interrupted`: the worker was stopped while sending.
    *  `withheld`: not sent, for a reason on this side (the `auth` hook failed, another owner, a clock in doubt).
-   *  `hidden`: the server can be reached, and the browser does not show its response (CORS, `integrity`).
-   *  `redirected`: the server redirects, and the redirect is not followed, or leads in circles.
-   *  `unexpected`: a success that is not what the queue's `expect` says.
+   *  `hidden`: the server responds, but the browser does not expose the response (CORS, `integrity`).
+   *  `redirected`: the server redirects, and the redirect is not followed, or loops.
+   *  `unexpected`: a success that does not match the queue's `expect`.
    *  `cancelled`: by `cancel()`, while it was being sent; it may have arrived.
    *  `storage`, of a snapshot only: results cannot be written, so nothing is sent. */
   kind:
-    | "network" | "timeout" | "http" | "interrupted" | "expired" | "unsendable" | "withheld"
-    | "hidden" | "redirected" | "unexpected" | "cancelled" | "storage";
+    | "network"
+    | "timeout"
+    | "http"
+    | "interrupted"
+    | "expired"
+    | "unsendable"
+    | "withheld"
+    | "hidden"
+    | "redirected"
+    | "unexpected"
+    | "cancelled"
+    | "storage";
   status?: number;
-  /** One sentence for people; with the beginning of the server's own explanation. */
+  /** One sentence for people, with the beginning of the server's own explanation. */
   message: string;
 }
 
@@ -137,29 +147,29 @@ export interface Job {
   size?: number;
   metadata?: Json;
   idempotencyKey?: string;
-  /** Attempts that the server answered, or that timed out. */
+  /** Attempts that got a response or timed out. */
   attempts: number;
   maxAttempts?: number;
-  /** Tries that found nobody. They count toward nothing; what bounds them is `maxAge`. */
+  /** Attempts without a response. They count toward no limit but `maxAge`. */
   unreachable: number;
   queuedAt: number;
   lastTriedAt?: number;
-  /** Absent when nothing sends the job by itself, or when it waits for another. */
+  /** Absent when the job is not sent automatically, or waits for another. */
   nextAttemptAt?: number;
   expiresAt?: number;
   /** The earlier job of the same key that this one waits for. */
   waitingFor?: string;
   error?: JobError;
-  /** The status it was delivered with; absent for an opaque (`no-cors`) reply, of which no more is known. */
+  /** The status it was delivered with; absent for an opaque (`no-cors`) response, which does not show it. */
   status?: number;
   deliveredAt?: number;
-  /** Of a delivered job: what its queue's `response` setting asks to keep. Names of headers are in lower case. */
+  /** Of a delivered job: what its queue's `response` setting keeps. Header names are in lower case. */
   response?: { status: number; headers: Record<string, string>; body?: string };
 }
 
 export interface SyncResult {
   delivered: number;
-  /** Attempts that will be made again. */
+  /** Jobs whose attempt failed and will be repeated. */
   retried: number;
   failed: number;
   conflicts: number;
@@ -168,7 +178,7 @@ export interface SyncResult {
   remaining: number;
 }
 
-/** What is stored, as every open tab sees it. A new object when, and only when, something changed. */
+/** The stored state, the same in every open tab. A new object if, and only if, something changed. */
 export interface SyncStatus {
   /** `error`: the last drain ended with a job that was not delivered. */
   state: "idle" | "syncing" | "error" | "offline" | "paused";
@@ -181,15 +191,15 @@ export interface SyncStatus {
   blocked: number;
   /** Queues that are paused by name. */
   pausedQueues: readonly string[];
-  /** Of the running drain, 0 to 1; null when none runs. */
+  /** Of the running drain, 0 to 1; null when no drain runs. */
   progress: number | null;
   lastSyncAt: number | null;
-  /** When something may be sent next, as far as only time decides it. */
+  /** When the next job becomes due, as far as only time decides it. */
   nextSyncAt: number | null;
   error: JobError | null;
   /** Drains that sent something. */
   syncCount: number;
-  /** Stored records that did not parse and were put aside since the worker started. */
+  /** Stored records that did not parse and were quarantined since the worker started. */
   quarantined: number;
 }
 
@@ -202,16 +212,19 @@ export interface Events {
   blocked: Job;
   /** Any change of any job. */
   job: Job;
-  /** Jobs were removed by hand; empty when more than one was. */
+  /** Jobs were removed by a call; empty when there was more than one. */
   removed: { ids: string[] };
   progress: { done: number; total: number };
 }
 
 export interface Metrics {
-  queues: Array<{ queue: string; counts: { pending: number; syncing: number; failed: number; conflict: number; blocked: number } }>;
-  /** Delivered jobs that the history remembers; the times are of these. */
+  queues: Array<{
+    queue: string;
+    counts: { pending: number; syncing: number; failed: number; conflict: number; blocked: number };
+  }>;
+  /** Delivered jobs in the history; the times refer to these. */
   delivered: number;
-  /** Of all that came to an end, the share that was delivered, 0 to 1. */
+  /** The share of settled jobs that were delivered, 0 to 1. */
   successRate?: number;
   /** From queueing to delivery. */
   meanTime?: number;
@@ -219,14 +232,14 @@ export interface Metrics {
   syncCount: number;
   lastSyncAt?: number;
   nextSyncAt?: number;
-  /** Servers in trouble, and when they are tried again. */
+  /** Servers that fail, and when they are tried again. */
   origins: Array<{ origin: string; opensAt?: number; closures: number }>;
   quarantine: QuarantinedRow[];
-  /** Of the whole origin; null where the browser does not say. */
+  /** Of the whole origin; null if the browser does not tell. */
   storage: { usage: number; quota: number; persisted: boolean | null } | null;
 }
 
-/** A stored row that did not parse and was put aside as it was. */
+/** A stored row that did not parse and was quarantined unchanged. */
 export interface QuarantinedRow {
   store: string;
   id?: string;
@@ -237,83 +250,83 @@ export interface QuarantinedRow {
 export interface RepairReport {
   /** Stored jobs, of all owners. */
   jobs: number;
-  /** Rows put aside by this repair. */
+  /** Rows quarantined by this repair. */
   quarantined: number;
-  /** The counters did not agree with the rows, and do now. */
+  /** The counters did not match the rows, and were corrected. */
   recounted: boolean;
   quarantine: QuarantinedRow[];
 }
 
 export interface Client {
   readonly capabilities: Readonly<{
-    /** The browser fires `sync` events, also when no page is open. */
+    /** The browser fires `sync` events, even when no page is open. */
     backgroundSync: boolean;
     periodicSync: boolean;
   }>;
   /**
-   * Stores a request; resolves with the job's id when it is safely on the disk.
+   * Stores a request; resolves with the job's id when it is safely on disk.
    *
-   * It is handed to the worker within the call, so that one made in `pagehide` or `visibilitychange` arrives though the
-   * page goes, with two exceptions. The body of a `Request`, or a stream, is read first, which takes time: queue
-   * `{url, method, body}` instead. And of a page that goes into the back/forward cache Chromium passes no message on
-   * before it comes back: queue when something changes, not when the page goes. WebKit reads no `Request` whose
-   * body is a form with files, and `enqueue` says so.
+   * The request is posted to the worker within the call, so a call in `pagehide` or `visibilitychange` succeeds although
+   * the page is closed, with two exceptions. The body of a `Request`, or a stream, is read first, which takes time: queue
+   * `{url, method, body}` instead. And Chromium delivers no message of a page in the back/forward cache until the page is
+   * back: queue when something changes, not when the page goes away. WebKit cannot read a `Request` whose body is a form
+   * with files; `enqueue` rejects it and says so.
    */
   enqueue(request: Request | RequestInput, options?: EnqueueOptions): Promise<string>;
   /** Stores many in one transaction: all or none. */
   enqueueAll(requests: Array<Request | RequestInput>, options?: EnqueueOptions): Promise<string[]>;
-  /** A stored job, or the trace of a delivered one while the history keeps it. */
+  /** Returns a stored job, or a delivered one while the history keeps it. */
   get(id: string): Promise<Job | null>;
   /** In the order of queueing; 100 unless `limit` (at most 1,000) says otherwise. */
   list(filter?: { queue?: string; state?: JobState; limit?: number; after?: string }): Promise<Job[]>;
-  /** Tries a job now; a failed one afresh. False: too late, it is gone or being sent. */
+  /** Sends a job now; a failed one starts over. False: too late, it is gone or being sent. */
   retry(id: string): Promise<boolean>;
   /** Removes a job. False: too late. */
   discard(id: string): Promise<boolean>;
   /**
-   * Stops a job: one that waits is removed; one that is being sent is aborted and listed as `failed` with the error kind
-   * `cancelled`, for it may have arrived. False: too late.
+   * Cancels a job: a waiting job is removed; a job that is being sent is aborted and listed as `failed` with the error kind
+   * `cancelled`, because it may have arrived. False: too late.
    */
   cancel(id: string): Promise<boolean>;
-  /** Changes a waiting or failed job's request, under a new idempotency key; what is left out stays. False: too late. */
+  /** Changes a waiting or failed job's request, under a new idempotency key; members that are left out stay. False: too late. */
   edit(id: string, change: Request | Partial<RequestInput>): Promise<boolean>;
-  /** Removes all that match and are not being sent; answers how many. */
+  /** Removes all matching jobs that are not being sent; returns how many. */
   clear(filter?: { queue?: string; state?: JobState }): Promise<number>;
-  /** Sends now, waiting for nobody but servers that asked for it (`Retry-After`). */
+  /** Sends now, without regard to backoff; only servers that asked for a wait (`Retry-After`) get it. */
   syncNow(queue?: string): Promise<SyncResult>;
-  /** Stores and does not send this owner's jobs, until `resume`; survives restarts. `unknown-queue` for a queue that the
+  /** Stores this owner's jobs without sending them, until `resume`; survives restarts. `unknown-queue` for a queue that the
    *  configuration does not name and that holds no job. */
   pause(queue?: string): Promise<void>;
   resume(queue?: string): Promise<void>;
   /**
-   * Says who is signed in. Jobs are stamped with, shown to and sent for their owner only; so are pauses, the status and
-   * its error. Call it before the session's cookies change.
+   * Sets the signed-in user. A job is shown to and sent for its owner only; pauses, the status and its error are per owner
+   * too. Call it before the session's cookies change.
    *
-   * With `purge: true`, everything of the owner before is removed: jobs, bodies, history. A string names the owner whose
-   * things are removed. Without `purge` they are kept, and sent when that owner is back. Naming the current owner frees
-   * the jobs that wait for a sign-in, and changes and purges nothing.
+   * With `purge: true`, everything of the previous owner is removed: jobs, bodies, history. A string names the owner whose
+   * data is removed. Without `purge` the data is kept, and jobs are sent when that owner is back. Setting the current owner
+   * again releases the jobs that wait for a sign-in, and changes and purges nothing else.
    */
   setOwner(owner: string | null, options?: { purge?: boolean | string }): Promise<void>;
-  /** Has the browser fire `periodicsync`, at least `minInterval` apart: what is due is sent. */
+  /** Asks the browser to fire `periodicsync`, at least `minInterval` apart; due jobs are sent then. */
   registerPeriodic(tag: string, minInterval: number): Promise<"registered" | "denied" | "unsupported">;
   metrics(): Promise<Metrics>;
-  /** Looks at every stored row: puts aside what does not parse, counts anew, takes back dead leases. */
+  /** Checks every stored row: quarantines rows that do not parse, recounts, recovers expired leases. */
   repair(): Promise<RepairReport>;
-  /** Forgets traces beyond the configured history, and failed jobs last tried longer than `failed` ms ago. */
+  /** Deletes delivered jobs beyond the configured history, and failed jobs last tried longer than `failed` ms ago. */
   compact(options?: { failed?: number }): Promise<{ history: number; failed: number }>;
   /** Failed, conflicting and blocked jobs with headers and bodies, as JSON; 100 of each unless `limit` says otherwise. */
   exportFailed(filter?: { queue?: string; state?: JobState; limit?: number; after?: string }): Promise<string>;
-  /** For `useSyncExternalStore` and its like. */
+  /** For `useSyncExternalStore` and similar. */
   getSnapshot(): SyncStatus;
   subscribe(listener: () => void): () => void;
   on<E extends keyof Events>(event: E, listener: (detail: Events[E]) => void): () => void;
-  /** Calls `listener` with the job at each of its changes; with null when it was removed. */
+  /** Calls `listener` with the job at each change, and with null when it was removed. */
   watch(id: string, listener: (job: Job | null) => void): () => void;
   /** Ends this client; the worker goes on. */
   close(): void;
 }
 
-/** `instanceof` holds for every error of this package, whichever side made it. */
+/** `instanceof` holds for every error of this package, created in the page or the worker. */
 export class ShearwaterError extends Error {
   constructor(code: ShearwaterError["code"], message: string);
   readonly name: "ShearwaterError";

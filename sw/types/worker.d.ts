@@ -8,20 +8,20 @@ import type { EnqueueOptions, Job, RequestInput, ShearwaterError } from "./index
 
 export { ShearwaterError } from "./index.js";
 
-/** Adds the listeners. To be called once, synchronously, at top level. A bad config fails the install. */
+/** Adds the listeners. Call it once, synchronously, at top level. An invalid config fails the install. */
 export function start(config?: WorkerConfig): void;
 
 /**
- * Takes over what another queue left behind, once each time the worker starts, before anything else is
- * done. To be called before `start`. See `shearwater/import-workbox`.
+ * Takes over the jobs of another queue, each time the worker starts, before anything else. Call it before `start`. See
+ * `shearwater/import-workbox`.
  */
 export function adopt(source: Source): void;
 
-/** Calls `store` with jobs under stable ids, and forgets them where they came from when that has resolved. */
+/** Calls `store` with jobs under stable ids, and deletes them at their origin when that has resolved. */
 export type Source = (store: (jobs: AdoptedJob[]) => Promise<string[]>) => Promise<void>;
 
 export interface AdoptedJob {
-  /** A UUID, the same for the same job each time: what is stored already is not stored again. */
+  /** A UUID, the same each time for the same job: a job that is stored already is not stored again. */
   id: string;
   request: { url: string; method: string; headers?: Array<[string, string]> } & Record<string, unknown>;
   options?: Record<string, unknown>;
@@ -31,12 +31,12 @@ export interface AdoptedJob {
 }
 
 /**
- * Stores a request, as the page's `enqueue` does, for `push`, `fetch` and other handlers; give its promise to
- * `waitUntil`. A relative URL is relative to the worker's script. To be called after `start`.
+ * Stores a request, as the page's `enqueue` does, in `push`, `fetch` and other handlers; pass its promise to `waitUntil`.
+ * A relative URL is relative to the worker's script. Call it after `start`.
  */
 export function enqueue(request: Request | RequestInput, options?: EnqueueOptions): Promise<string>;
 
-/** Sets a hook; the last one set counts. What it throws is contained and reported. */
+/** Sets a hook, replacing an earlier one. Errors that it throws are contained and reported. */
 export function on(hook: "auth", handler: Hooks["auth"], options?: AuthOptions): void;
 export function on<H extends Exclude<keyof Hooks, "auth">>(hook: H, handler: Hooks[H]): void;
 export function on(hook: `sync:${string}`, handler: (event: SyncDetail) => unknown): void;
@@ -51,25 +51,25 @@ export interface SyncDetail {
 
 export interface Hooks {
   /**
-   * Supplies the headers that are never stored, each time a job is sent. After a 401 (419, 440) it is asked
-   * once more, with `refresh: true`, while all other sends wait; what it answers then is sent. Refused
-   * again, the job is `blocked` until `setOwner` or `retry`. When it throws, the job waits and burns no attempt. A request
-   * with headers of the hook follows no redirect, which would take them along: it fails with the kind `redirected`.
+   * Supplies the headers that are never stored, each time a job is sent. After a 401 (419, 440) it is called once more, with
+   * `refresh: true`, while all other sends wait; the headers that it then returns are sent. If they are rejected again, the
+   * job is `blocked` until `setOwner` or `retry`. If the hook throws, the job waits and no attempt counts. A request with
+   * headers of the hook follows no redirect, which would carry them along: it fails with the kind `redirected`.
    */
   auth(job: AuthDetail): Record<string, string> | undefined | Promise<Record<string, string> | undefined>;
   /**
-   * A job was delivered, and that is stored. What it throws, or how long it takes, changes nothing about the job. A worker
-   * that is killed at that moment does not call it; `get()` still has the job.
+   * A job was delivered, and its delivery is stored. The hook's errors and duration do not affect the job. If the worker is
+   * killed at that moment, the hook is not called; `get()` still returns the job.
    */
   delivered(job: Job): unknown;
-  /** Any `sync` event, after the queue of that name was drained. Rejects the event when it throws. */
+  /** Any `sync` event, in parallel with the drain of the queue of that name. Rejects the event if it throws. */
   sync(event: SyncDetail): unknown;
-  /** Any `periodicsync` event, beside the drain of all queues. */
+  /** Any `periodicsync` event, in parallel with the drain of all queues. */
   periodicsync(event: { tag: string }): unknown;
 }
 
 export interface AuthOptions {
-  /** The origins whose requests the hook is asked for, and refreshed for. Default: the app's own. */
+  /** The origins for whose requests the hook is called. Default: the app's own. */
   origins?: string[];
 }
 
@@ -88,20 +88,20 @@ export interface WorkerConfig {
    * and the path of the scope, so that two apps of one origin share nothing.
    */
   name?: string;
-  /** Refuse queues that `queues` does not name. Default: false. */
+  /** Reject queues that `queues` does not name. Default: false. */
   strict?: boolean;
   queues?: Record<string, QueueConfig>;
-  /** Origins besides the app's own that get the idempotency header; others would see a CORS preflight for it. */
+  /** Origins besides the app's own that get the idempotency header, which causes a CORS preflight. */
   idempotencyOrigins?: string[];
   /** Of delivered jobs. Default: 7 days, 1,000 jobs. */
   history?: { maxAge?: number; max?: number };
-  /** So many different jobs in a row must meet trouble (no reply, 429, 5xx …) before the rest waits and one probes. Default: 5. */
+  /** After so many different jobs in a row have failed (no response, 429, 5xx …), the others wait and one probes. Default: 5. */
   breakerThreshold?: number;
-  /** Retries each origin gets: at once, ms for one more, and what each good reply earns. Default: 10, 1,000, 0.1. */
+  /** Retries per origin: burst, ms for one more, and the share that each good response earns. Default: 10, 1,000, 0.1. */
   retryBudget?: { burst?: number; interval?: number; ratio?: number };
   /**
-   * Name parts of credentials besides the built-in ones (`authorization`, `apiKey`, `authToken`, `csrf` …): headers of such
-   * names are never stored, and URL parameters of such names are refused.
+   * Parts of credentials' names besides the built-in ones (`authorization`, `apiKey`, `authToken`, `csrf` …): headers with
+   * such names are never stored, and URL parameters with such names are rejected.
    */
   credentials?: string[];
   /**
@@ -118,7 +118,7 @@ export interface WorkerConfig {
 }
 
 export interface QueueConfig {
-  /** Answered attempts before a job is failed. Default: 5. */
+  /** Attempts with a response before a job is failed. Default: 5. */
   maxAttempts?: number;
   /** Default: 7 days. */
   maxAge?: number;
@@ -127,9 +127,9 @@ export interface QueueConfig {
    * holds a slot of its own origin only. Default: 6.
    */
   concurrency?: number;
-  /** For one send, and one second more per 32 KiB of body. Default: 60,000. */
+  /** For one send, plus one second per 32 KiB of body. Default: 60,000. */
   timeout?: number;
-  /** A dead letter holds up its successors of the same key, or not. Default: `"block"`. */
+  /** Whether a dead letter blocks its successors of the same key. Default: `"block"`. */
   onFailure?: "block" | "continue";
   backoff?: {
     /** The first delay. Default: 1,000. */
@@ -142,16 +142,16 @@ export interface QueueConfig {
     jitter?: "equal" | "full" | "decorrelated";
   };
   /**
-   * What a success has to look like to be a delivery, so that a captive portal's page or a redirect to a login page is not
-   * taken for one. What differs is tried again: without counting an attempt where it looks like a portal (redirected, or
-   * HTML), counting one otherwise.
+   * What a successful response must look like to count as a delivery, so that a captive portal's page or a redirect to a
+   * login page does not. Other responses are retried: without counting an attempt if they look like a portal (redirected,
+   * or HTML), counting one otherwise.
    */
   expect?: { status?: number | number[]; contentType?: string; redirected?: boolean };
-  /** What is kept of the response to a delivered job, in its `response`: these headers, the body as text up to 64 KiB. */
+  /** What `response` of a delivered job contains: these headers, the body as text up to 64 KiB. */
   response?: { headers?: string[]; body?: boolean };
-  /** What single statuses mean here. That of 302 decides about every redirect that is not followed. */
+  /** The meaning of single statuses. That of 302 applies to every redirect that is not followed. */
   statuses?: Record<number, "deliver" | "retry" | "fail" | "conflict" | "block">;
-  /** Off, or under another name. Default: true, `Idempotency-Key`. */
+  /** False for none, or the header's name. Default: true, `Idempotency-Key`. */
   idempotency?: boolean | { header: string };
   /** Waiting this long raises a job by one priority level. Default: one hour. */
   aging?: number;

@@ -1,15 +1,27 @@
-// How pages that wait in connect() hear why this worker does not start.
+// Tells pages that wait in connect() why this worker does not start.
+
+import { toWire } from "../error.js";
 
 const CHANNEL = "shearwater:install";
 
-/** Tells pages of `error`, and returns it. */
+/**
+ * Broadcasts `error` to pages, and returns it.
+ *
+ * @template {Error} E
+ * @param {E} error
+ * @returns {E}
+ */
 export function announce(error) {
   try {
     const channel = new BroadcastChannel(CHANNEL);
-    channel.postMessage({ shearwater: 1, script: self.location.href, error: { code: error.code ?? "internal", message: error.message } });
+    channel.postMessage({
+      shearwater: 1,
+      script: self.location.href,
+      error: toWire(error),
+    });
     channel.close();
   } catch {
-    // No BroadcastChannel here: the console has it.
+    // This browser has no BroadcastChannel; the error is on the console.
   }
   return error;
 }

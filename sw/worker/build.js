@@ -9,28 +9,59 @@
 
 import { invalidConfig } from "../error.js";
 
-/** What only the full build knows. */
+/**
+ * Where each wasm lies, by its file; the getters of a module worker are evaluated only for the one that is used.
+ *
+ * @typedef {{readonly "worker.wasm": string, readonly "worker-full.wasm": string}} Urls
+ *
+ * A file that would do, and its SHA-256.
+ *
+ * @typedef {{file: string, url: string, sha: string}} Candidate
+ *
+ * The configuration as start() was given it, which nothing has checked yet.
+ *
+ * @typedef {import("../types/worker.js").WorkerConfig | undefined} Config
+ */
+
+/** Keys of the configuration that only the full build knows. */
 const FULL = ["collections", "uploads", "cacheUploads"];
 
-/** The file for what start() was given. Of what is no configuration the wasm says so. */
+/**
+ * The file for what start() was given. A value that is no configuration is refused by the wasm.
+ *
+ * @param {Config} config
+ * @returns {keyof Urls}
+ */
 export function wasmFor(config) {
-  const build = config?.build ?? (FULL.some((part) => config?.[part] !== undefined) ? "full" : "queue");
+  const given = /** @type {Record<string, unknown> | undefined} */ (/** @type {unknown} */ (config));
+  const build = given?.build ?? (FULL.some((part) => given?.[part] !== undefined) ? "full" : "queue");
   if (build !== "queue" && build !== "full") throw invalidConfig('start(): build is "queue" or "full"');
   return build === "full" ? "worker-full.wasm" : "worker.wasm";
 }
 
-/** `{file, url, sha}` of each file that would do, the first choice first. `urls` says where they lie, by file. */
+/**
+ * Each file that would do, the first choice first.
+ *
+ * @param {Config} config
+ * @param {Urls} urls
+ * @returns {Candidate[]}
+ */
 export function candidates(config, urls) {
   const file = wasmFor(config);
   const url = urls[file];
-  const files = [{ file, url }];
+  const files = [{ file: String(file), url }];
   if (config?.logLevel === "debug") files.unshift({ file: `debug/${file}`, url: new URL(`debug/${file}`, url).href });
-  return files.map((found) => ({ ...found, sha: __WORKER_SHA256__[found.file] }));
+  return files.map((found) => ({ ...found, sha: __WORKER_SHA256__[found.file] ?? "" }));
 }
 
-/** The configuration as the wasm takes it: without what was for the script. */
+/**
+ * The configuration as the wasm takes it: without what was for the script.
+ *
+ * @param {Config} config
+ * @param {string} name
+ */
 export function forWasm(config, name) {
   if (typeof config !== "object" && config !== undefined) return config;
-  const { build, ...rest } = config ?? {};
+  const { build: _, ...rest } = config ?? {};
   return { ...rest, name };
 }

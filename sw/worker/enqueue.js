@@ -1,14 +1,20 @@
-// `shearwater.enqueue` in the worker: what a push or fetch handler queues, taken as the page's `enqueue` takes it.
+// `shearwater.enqueue` in the worker, for push and fetch handlers. Accepts what the page's `enqueue` accepts.
 
-import { ShearwaterError } from "../error.js";
+import { asError, ShearwaterError } from "../error.js";
 
 const MEMBERS = ["url", "method", "headers", "body", "credentials", "mode", "redirect", "referrerPolicy", "cache", "integrity"];
-/** What a copied fetch() call may bring along; none of it outlives the call. */
+/** Members that a copied fetch() call may contain; none of them outlives the call. */
 const IGNORED = ["signal", "keepalive", "duplex", "window", "priority"];
 
+/** @param {string} message */
 const invalid = (message) => new ShearwaterError("invalid-request", message);
 
-/** A job to be stored: `{job, body}`. The request is taken as it is at the call. */
+/**
+ * Returns the job to store: `{job, body}`. The request is read as it is at the time of the call.
+ *
+ * @param {Request | import("../types/index.js").RequestInput} input
+ * @param {import("../types/index.js").EnqueueOptions} [options]
+ */
 export async function toJob(input, options) {
   if (options !== undefined && options !== null && typeof options !== "object") throw invalid("the options are an object");
   const { metadata, ...rest } = options ?? {};
@@ -16,7 +22,7 @@ export async function toJob(input, options) {
   const request = input instanceof Request ? input : build(input);
   if (request.bodyUsed) throw invalid("the request's body was already read; queue request.clone() made before that");
   const reading = /^(GET|HEAD)$/.test(request.method) ? undefined : request.clone().blob();
-  // A navigation is not to be repeated as one: nobody is there to be shown its page.
+  // A navigation is not repeated as a navigation: there is no one to show the page to.
   const navigates = request.mode === "navigate";
   const job = {
     id: crypto.randomUUID(),
@@ -38,32 +44,48 @@ export async function toJob(input, options) {
   try {
     body = await reading;
   } catch (error) {
-    throw invalid(`the body cannot be read: ${error.message}`);
+    throw invalid(`the body cannot be read: ${asError(error).message}`);
   }
   return { job, body: body?.size ? body : undefined };
 }
 
-/** Without those that a browser adds to what it sends, of which an intercepted request has some. */
+/**
+ * The headers without those that the browser adds itself, some of which an intercepted request contains.
+ *
+ * @param {Request} request
+ */
 function ownHeaders(request) {
   const { headers } = new Request(request.url, { headers: request.headers });
   for (const name of ["user-agent", "upgrade-insecure-requests"]) headers.delete(name);
   return headers;
 }
 
-/** What the wasm says of a message with this job, said of the request: the message is none of the caller's. */
+/**
+ * Rewrites what the wasm reports about the message so that it refers to the request: the caller knows no message.
+ *
+ * @param {any} error  whatever was thrown
+ */
 export function asRequestError(error) {
   if (error.code !== "invalid-message") return error;
   return invalid(error.message.replace(/^.*?\bjobs\.(options|request)\.?/, "the $1: "));
 }
 
+/** @param {any} input  unchecked; this is where it is validated */
 function build(input) {
-  if (typeof input !== "object" || input === null) throw invalid("a request is a Request or an object {url, method, headers, body, …}");
+  if (typeof input !== "object" || input === null)
+    throw invalid("a request is a Request or an object {url, method, headers, body, …}");
   for (const name of Object.keys(input)) {
-    if (!MEMBERS.includes(name) && !IGNORED.includes(name)) throw invalid(`a request has no "${name}"; it has ${MEMBERS.join(", ")}`);
+    if (!MEMBERS.includes(name) && !IGNORED.includes(name))
+      throw invalid(`a request has no "${name}"; it has ${MEMBERS.join(", ")}`);
   }
   if (input.url === undefined) throw invalid("url is missing");
-  const init = Object.fromEntries(MEMBERS.slice(1).filter((name) => input[name] !== undefined).map((name) => [name, input[name]]));
+  const init = Object.fromEntries(
+    MEMBERS.slice(1)
+      .filter((name) => input[name] !== undefined)
+      .map((name) => [name, input[name]]),
+  );
   const { body = null } = input;
+  /** @type {string | undefined} */
   let type;
   if (isJson(body)) {
     init.body = JSON.stringify(body);
@@ -82,17 +104,29 @@ function build(input) {
     }
     return request;
   } catch (error) {
-    throw invalid(`fetch() would refuse this: ${error.message}`);
+    throw invalid(`fetch() would refuse this: ${asError(error).message}`);
   }
 }
 
-/** Whether it is to be sent as JSON: an array, a plain object of any realm, or what says so itself. */
+/**
+ * Whether the body is sent as JSON: an array, a plain object of any realm, or an object with a `toJSON` method.
+ *
+ * @param {any} body
+ */
 function isJson(body) {
   if (typeof body !== "object" || body === null) return false;
   if (Array.isArray(body) || typeof body.toJSON === "function") return true;
   const prototype = Object.getPrototypeOf(body);
-  return prototype === null || (Object.getPrototypeOf(prototype) === null && Object.prototype.toString.call(body) === "[object Object]");
+  return (
+    prototype === null ||
+    (Object.getPrototypeOf(prototype) === null && Object.prototype.toString.call(body) === "[object Object]")
+  );
 }
 
+/** @param {any} body */
 const isBodyInit = (body) =>
-  typeof body === "string" || ArrayBuffer.isView(body) || /^\[object (Blob|File|FormData|URLSearchParams|ReadableStream|(Shared)?ArrayBuffer)\]$/.test(Object.prototype.toString.call(body));
+  typeof body === "string" ||
+  ArrayBuffer.isView(body) ||
+  /^\[object (Blob|File|FormData|URLSearchParams|ReadableStream|(Shared)?ArrayBuffer)\]$/.test(
+    Object.prototype.toString.call(body),
+  );

@@ -1,7 +1,7 @@
-// The lives of the wasm: its lazy start, its death by a panic or a trap, and the instance that comes after.
+// The life cycle of the wasm instance: its lazy start, its death by a panic or a trap, and its replacement.
 //
-// A dead instance never settles what it had begun, so whatever waits for it races against `host.death`. What it had
-// in hand is found by the next instance, by its leases.
+// A dead instance never settles the promises it returned, so whatever awaits them races against `host.death`. The next
+// instance recovers the jobs that the dead one had claimed, by their leases.
 
 import * as glue from "shearwater-glue";
 
@@ -9,33 +9,54 @@ import { ShearwaterError } from "../error.js";
 import { forWasm } from "./build.js";
 import { renewLog } from "./database.js";
 
-/** A worker whose wasm dies this often in a row is not restarted by itself any more. */
+/** After so many deaths in a row, the wasm is no longer restarted automatically. */
 const MOST_RESTARTS = 3;
 
 /**
- * @param app.config    what start() was given
- * @param app.hooks     by name: {handler, origins}
- * @param app.identity  resolves with the name and the opened database, see name.js
- * @param app.load      compiles the wasm, given when databases may be written to; see wasm.js
+ * @typedef {object} App
+ * @property {import("../types/worker.js").WorkerConfig} [config]  the argument of start()
+ * @property {Map<string, {handler: (detail: any) => unknown, origins?: string[]}>} hooks  by name
+ * @property {() => Promise<import("./name.js").Identity>} identity  the name and the opened database, see name.js
+ * @property {(writable: Promise<unknown>) => Promise<WebAssembly.Module>} load  compiles the wasm; `writable` resolves
+ *   when databases may be written to; see wasm.js
+ *
+ * @typedef {object} Host  what the wasm may call; one for each instance, see crates/worker/src/host.rs
+ * @property {Promise<import("./database.js").Opened>} [opened]
+ * @property {Promise<never>} death
+ * @property {boolean} dead
+ * @property {() => Promise<unknown>} renewed
+ * @property {(name: string, detail: unknown) => unknown} hook
+ * @property {(name: string) => boolean} hasHook
+ * @property {() => string[] | null} authOrigins
+ * @property {(controller: AbortController) => void} adopt
+ * @property {(controller: AbortController) => void} release
+ * @property {(text: string) => void} panicked
  */
+
+/** @param {App} app */
 export function createInstance(app) {
   let host = createHost();
+  /** @type {Promise<void> | null} */
   let booting = null;
   let loaded = false;
   let stale = false;
   let restarts = 0;
+  /** @type {Promise<unknown> | undefined} */
   let renewed;
 
-  /** What the wasm may ask of the script; one for each life. */
+  /** @returns {Host} */
   function createHost() {
+    /** @type {Set<AbortController>} */
     const adopted = new Set();
+    /** @type {(error: Error) => void} */
     let die;
+    /** @type {Promise<never>} */
     const death = new Promise((_, reject) => (die = reject));
     death.catch(() => {});
     return {
       death,
       dead: false,
-      /** Settles when the database, opened now, may be written to: at first by the renewal that is on its way. */
+      /** Resolves when the database, if opened now, may be written to. The first call returns the renewal in progress. */
       renewed() {
         const first = renewed;
         renewed = undefined;
@@ -47,7 +68,7 @@ export function createInstance(app) {
       hasHook(name) {
         return app.hooks.has(name);
       },
-      /** The origins that the `auth` hook is for; null for the app's own. */
+      /** The origins that the `auth` hook covers; null for the app's own. */
       authOrigins() {
         return app.hooks.get("auth")?.origins ?? null;
       },
@@ -61,33 +82,37 @@ export function createInstance(app) {
         if (this.dead) return;
         console.error("[shearwater] internal error, restarting:", text);
         this.dead = true;
-        // Not at once: a panic is still on the stack of the wasm.
+        // Not synchronously: the panic is still on the wasm's stack.
         stale = loaded;
         queueMicrotask(renew);
         die(new ShearwaterError("internal", `internal error, the worker was restarted: ${text}`));
         for (const controller of adopted) controller.abort();
-        // The next event boots a new instance, in which the dead drain's leases are found and taken back.
+        // The next event boots a new instance, which takes over the dead drain's leases.
         host = createHost();
         booting = null;
       },
     };
   }
 
-  /** Puts a fresh instance in the place of a dead one, before any callback of the dead one finds it. */
+  /** Replaces a dead instance by a fresh one, before any callback of the dead one runs. */
   function renew() {
     if (!stale) return;
     stale = false;
     glue.renew(true);
-    // The glue replaces the instance at the call that follows.
+    // The glue replaces the instance at the next call.
     glue.renew(false);
   }
 
-  const writable = () => app.identity().then(({ name }) => renewLog(name)).catch(() => {});
+  const writable = () =>
+    app
+      .identity()
+      .then(({ name }) => renewLog(name))
+      .catch(() => {});
 
   function boot() {
     if (booting) return booting;
     const loading = load().catch((error) => {
-      // One bad load must not wedge the worker for good.
+      // One failed load must not wedge the worker permanently.
       if (booting === loading) booting = null;
       throw error;
     });
@@ -114,29 +139,44 @@ export function createInstance(app) {
     }
   }
 
-  /** Takes an error that the wasm itself has thrown for the death that it is. */
+  /**
+   * Treats an error that the wasm itself threw as the death of the instance.
+   *
+   * @param {unknown} thrown
+   */
   function trapped(thrown) {
-    // Until it is replaced, a dead instance may trap again: after a panic it does.
+    // A dead instance may trap again until it is replaced; after a panic it does.
     if (isTrap(thrown) && !stale) host.panicked(`${thrown.name}: ${thrown.message}`);
   }
-  // Most of the wasm runs in callbacks of the platform, whose errors nobody else catches.
+  // Most of the wasm runs in callbacks of the platform, whose errors nothing else catches.
   glue.watchCallbacks(trapped);
 
-  /** Runs `work` in a living instance; rejects if that dies meanwhile, for then its promises never settle. */
+  /**
+   * Runs `work` in a live instance; rejects if the instance dies meanwhile, because its promises then never settle.
+   *
+   * @template T
+   * @param {() => T | Promise<T>} work
+   * @returns {Promise<T>}
+   */
   function alive(work) {
     const current = host;
     const outcome = boot()
       .then(work)
       .catch((thrown) => {
         if (!isTrap(thrown)) throw thrown;
-        // Unless it is known to be dead, as after a panic, whose last instruction is a trap.
+        // Has no effect if the instance is known to be dead, as after a panic, which ends in a trap.
         current.panicked(`${thrown.name}: ${thrown.message}`);
         return current.death;
       });
     return Promise.race([outcome, current.death]);
   }
 
-  /** After a death: a new instance takes back what the dead one had in hand. */
+  /**
+   * After a death, has a new instance recover the jobs that the dead one had claimed.
+   *
+   * @param {Host} dead
+   * @returns {Promise<void>}
+   */
   async function restart(dead) {
     if (!dead.dead || restarts >= MOST_RESTARTS) return;
     restarts += 1;
@@ -153,9 +193,11 @@ export function createInstance(app) {
 }
 
 /**
- * Whether the wasm threw this itself: an instruction that traps, a stack that overflowed (which Firefox calls an
- * InternalError), an array that is too long. After any of them its memory is in whatever state it was in, with locks
- * held that nobody lets go.
+ * Whether the wasm threw this itself: a trap, a stack overflow (an InternalError in Firefox), an array that is too long.
+ * Its memory is then in an undefined state, with locks held that are never released.
+ *
+ * @param {any} thrown
+ * @returns {thrown is Error}
  */
 function isTrap(thrown) {
   return thrown instanceof WebAssembly.RuntimeError || thrown instanceof RangeError || thrown?.name === "InternalError";

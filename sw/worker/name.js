@@ -1,28 +1,43 @@
-// The name of an app's database, locks and channels where its configuration gives none.
+// The name of an app's database, locks and channels if its configuration has none.
 //
-// Workers of one origin share IndexedDB and Web Locks, so two apps under two scopes must differ in their names, or one
-// sends the jobs of the other with its own credentials. The scope is what tells them apart: the app at "/" is
-// "shearwater", any other "shearwater <path of the scope>".
+// Workers of one origin share IndexedDB and Web Locks, so two apps in different scopes need different names; otherwise one
+// would send the other's jobs with its own credentials. The scope distinguishes them: the app at "/" is "shearwater", any
+// other app is "shearwater <path of the scope>".
 //
-// Releases before this rule called every app "shearwater". What such an app still has queued there must not be left
-// behind, and no other app may take it. So the app that had it claims it, once: an app under another scope takes the
-// old database over if it has run an old release (its cache "shearwater <scope> <sha>" is there), no app at "/" has
-// (that one keeps the name in any case), and no other scope has claimed it. The claim is one entry, "scope", in the
-// database's `meta` store; an app that finds another's claim stays away, the one at "/" too.
+// Earlier releases named every app "shearwater". Jobs that such an app still has queued there must not be lost, and no
+// other app may take them. So the app that owned the database claims it, once. An app in another scope takes over the old
+// database if it has run an old release (its cache "shearwater <scope> <sha>" exists), no app at "/" has (that one keeps
+// the name anyway), and no other scope has claimed it. The claim is an entry "scope" in the database's `meta` store; an
+// app that finds the claim of another, including the app at "/", does not use the database.
 
 import { open, renewLog } from "./database.js";
 
 const OLD = "shearwater";
 const CLAIM = "scope";
 
+/**
+ * @template T
+ * @param {IDBRequest<T>} request
+ * @returns {Promise<T>}
+ */
 const settled = (request) =>
   new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
   });
 
-/** `{name, opened}`: the name, and a promise of the database of that name, opened by database.js. Never rejects. */
+/**
+ * Returns the name, and a promise of the database of that name as opened by database.js. Never rejects.
+ *
+ * @typedef {{name: string, opened: Promise<import("./database.js").Opened>}} Identity
+ * @param {import("../types/worker.js").WorkerConfig} [config]
+ * @returns {Promise<Identity>}
+ */
 export async function identify(config) {
+  /**
+   * @param {unknown} name  unchecked: boot() rejects anything but a string
+   * @returns {Promise<import("./database.js").Opened>}
+   */
   const opened = (name) => open(String(name)).catch(() => ({}));
   if (config?.name !== undefined) return { name: config.name, opened: opened(config.name) };
   const scope = self.registration?.scope ?? new URL("./", self.location.href).href;
@@ -33,7 +48,7 @@ export async function identify(config) {
     if (own === OLD) {
       const claimed = first.database && (await claimOf(first.database));
       if ((claimed ?? scope) === scope) return { name: OLD, opened: Promise.resolve(first) };
-      first.database.close();
+      first.database?.close();
       return { name: `${OLD} /`, opened: opened(`${OLD} /`) };
     }
     if (!first.database && first.loss === undefined) {
@@ -43,22 +58,33 @@ export async function identify(config) {
       old.database?.close();
     }
   } catch {
-    // What cannot be read has not been claimed by this app.
+    // A database that cannot be read has not been claimed by this app.
   }
   return { name: own, opened: Promise.resolve(first) };
 }
 
+/**
+ * @param {IDBDatabase} database
+ * @returns {Promise<string | undefined>}
+ */
 async function claimOf(database) {
   if (!database.objectStoreNames.contains("meta")) return undefined;
   return settled(database.transaction("meta").objectStore("meta").get(CLAIM));
 }
 
-/** Claims the old database if it is this scope's to claim; returns whose it is then. */
+/**
+ * Claims the old database if this scope may; returns the scope that it belongs to afterwards.
+ *
+ * @param {IDBDatabase} database
+ * @param {string} scope
+ */
 async function claim(database, scope) {
-  const has = (caches, scope) => caches.some((name) => name.startsWith(`shearwater ${scope} `));
+  const has = (/** @type {string[]} */ caches, /** @type {string} */ scope) =>
+    caches.some((name) => name.startsWith(`shearwater ${scope} `));
   const names = await caches.keys().catch(() => []);
   const root = new URL("/", scope).href;
-  if (!has(names, scope) || has(names, root) || names.some((name) => name.startsWith(`shearwater wasm ${root} `))) return undefined;
+  if (!has(names, scope) || has(names, root) || names.some((name) => name.startsWith(`shearwater wasm ${root} `)))
+    return undefined;
   if (!database.objectStoreNames.contains("meta")) return undefined;
   await renewLog(OLD);
   const transaction = database.transaction("meta", "readwrite", { durability: "strict" });

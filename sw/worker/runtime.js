@@ -1,9 +1,9 @@
-// The script side of the worker: listeners, hooks, and what is answered without the wasm.
-// What needs no platform is in Rust; see crates/worker/src/lib.rs.
+// The script side of the worker: event listeners, hooks, and the responses that do not need the wasm.
+// Everything that can be is in Rust; see crates/worker/src/lib.rs.
 
 import * as glue from "shearwater-glue";
 
-import { asError, invalidConfig, ShearwaterError } from "../error.js";
+import { asError, invalidConfig, ShearwaterError, toWire } from "../error.js";
 import { announce } from "./announce.js";
 import { candidates } from "./build.js";
 import { asRequestError, toJob } from "./enqueue.js";
@@ -13,15 +13,23 @@ import { forgetOthers, keepPageWasm, loadWasm } from "./wasm.js";
 
 const PROTOCOL = 1;
 const HOOKS = /^(auth|delivered|(periodic)?sync(:.+)?)$/;
-/** How long the first event of a worker waits for what adopt() takes over; after that both go on side by side. */
+/** Milliseconds that the first event of a worker waits for adopt(); after that both run in parallel. */
 const ADOPTION_ALONE = 3_000;
-/** How long events are kept alive for it. */
+/** Milliseconds that events are kept alive for adopt(). */
 const LONGEST_ADOPTION = 60_000;
-/** How often an enqueue of the worker's own is repeated when the wasm dies under it. */
+/** How often the worker's own enqueue is repeated when the wasm dies keepAlive it. */
 const MOST_REPEATS = 2;
 
-const nap = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+/**
+ * @typedef {import("../types/worker.js").AdoptedJob} AdoptedJob
+ * @typedef {{shearwater: number, re: string, ok?: any, error?: {code: import("../error.js").Code, message: string}}} Response
+ *   to a message
+ */
 
+/** @param {number} ms */
+const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** @param {string} text */
 function isOrigin(text) {
   try {
     return new URL(text).origin === text;
@@ -30,17 +38,29 @@ function isOrigin(text) {
   }
 }
 
-/** Makes the functions of the public surface; `urls` says where each wasm lies, by its file. */
+/**
+ * Creates the functions of the public API; `urls` says where each wasm lies, by its file.
+ *
+ * @param {import("./build.js").Urls} urls
+ * @returns {Pick<typeof import("../types/worker.js"), "version" | "ShearwaterError" | "start" | "adopt" | "on" | "enqueue">}
+ */
 export function createShearwater(urls) {
+  /** @type {import("./instance.js").App["hooks"]} */
   const hooks = new Map();
+  /** @type {import("../types/worker.js").Source[]} */
   const sources = [];
   let started = false;
-  let files;
+  /** @type {import("./build.js").Candidate[]} */
+  let files = [];
   let installing = false;
+  /** @type {Promise<import("./name.js").Identity> | undefined} */
   let identity;
+  /** @type {Promise<unknown> | undefined} */
   let adopting;
+  /** @type {Promise<unknown> | undefined} */
   let kept;
 
+  /** @type {import("./instance.js").App} */
   const app = {
     config: undefined,
     hooks,
@@ -56,13 +76,18 @@ export function createShearwater(urls) {
   };
   const instance = createInstance(app);
 
-  /** Throws a mistake in the app's script, of which pages are told: the browser tells them nothing. */
+  /**
+   * Throws an error about a mistake in the app's script, and tells pages, which hear nothing of it from the browser.
+   *
+   * @param {string} message
+   * @returns {never}
+   */
   function mistake(message) {
     throw announce(invalidConfig(message));
   }
 
   /**
-   * Takes over what adopt() names. Not before this worker is the active one: the one before may still be sending it.
+   * Takes over the jobs of the sources given to adopt(). Only in the active worker: the previous one may still send them.
    */
   function adopt() {
     const all = () =>
@@ -70,23 +95,35 @@ export function createShearwater(urls) {
         try {
           await source(storeAdopted);
         } catch (thrown) {
-          // It is asked again at the next start; what it had stored by then is stored.
+          // It is called again at the next start; the jobs that it has stored so far are kept.
           console.error("[shearwater] a source of adopt() failed:", asError(thrown).message);
         }
       });
-    adopting ??= Promise.race([Promise.all(all()), nap(LONGEST_ADOPTION)]);
+    adopting ??= Promise.race([Promise.all(all()), delay(LONGEST_ADOPTION)]);
     return adopting;
   }
 
   async function ready() {
     if (sources.length === 0) return;
-    await Promise.race([adopt(), nap(ADOPTION_ALONE)]);
+    await Promise.race([adopt(), delay(ADOPTION_ALONE)]);
   }
 
-  /** Runs `work` in a living instance of the active worker. */
+  /**
+   * Runs `work` in a live instance, once this worker is active.
+   *
+   * @template T
+   * @param {() => T | Promise<T>} work
+   */
   const active = (work) => instance.alive(() => ready().then(work));
 
-  /** Stores jobs with their bodies, as a page's `enqueueAll` would; resolves when they are on the disk. */
+  /**
+   * Stores jobs with their bodies, as a page's `enqueueAll` would; resolves when they are on disk.
+   *
+   * @param {Array<Omit<AdoptedJob, "body">>} jobs
+   * @param {Array<AdoptedJob["body"]>} bodies
+   * @param {boolean} repeat
+   * @returns {Promise<string[]>}
+   */
   function store(jobs, bodies, repeat) {
     return new Promise((resolve, reject) => {
       const op = { enqueue: { jobs, repeat } };
@@ -98,62 +135,92 @@ export function createShearwater(urls) {
     });
   }
 
-  const storeAdopted = (jobs) =>
-    instance.alive(() => store(jobs.map(({ body, ...job }) => job), jobs.map(({ body }) => body), true));
+  const storeAdopted = (/** @type {AdoptedJob[]} */ jobs) =>
+    instance.alive(() =>
+      store(
+        jobs.map(({ body, ...job }) => job),
+        jobs.map(({ body }) => body),
+        true,
+      ),
+    );
 
-  /** Keeps the event alive for `work`, and for what is to be saved should the instance die. */
-  function during(event, work) {
+  /**
+   * Keeps the event alive for `work`, and for the recovery if the instance dies.
+   *
+   * @template T
+   * @param {ExtendableEvent} event
+   * @param {() => T | Promise<T>} work
+   */
+  function keepAlive(event, work) {
     const current = instance.current();
     const promise = active(work);
     event.waitUntil(promise.catch(() => instance.restart(current)).then(() => adopting));
     return promise;
   }
 
+  /** @param {ExtendableMessageEvent} event */
   function onMessage(event) {
-    const { data, source } = event;
+    const { data } = event;
+    // Or a worker, which has no `url`; its event has an `origin`.
+    const source = /** @type {Client | null} */ (event.source);
     if (typeof data !== "object" || data === null || !("shearwater" in data)) return; // the app's own
-    const reply = (answer) => (event.ports[0] ?? source)?.postMessage(answer);
-    const answer = (outcome) => reply({ shearwater: PROTOCOL, re: data.re, ...outcome });
-    const refuse = (error) => answer({ error: { code: error.code ?? "internal", message: error.message } });
+    const reply = (/** @type {Response} */ answer) => (event.ports[0] ?? source)?.postMessage(answer);
+    const answer = (/** @type {Omit<Response, "shearwater" | "re">} */ outcome) =>
+      reply({ shearwater: PROTOCOL, re: data.re, ...outcome });
+    const refuse = (/** @type {Error} */ error) => answer({ error: toWire(error) });
     const from = event.origin || (source?.url && new URL(source.url).origin);
     if (from !== self.location.origin || !source) {
       refuse(new ShearwaterError("invalid-message", "messages are taken from windows and workers of this origin only"));
     } else if (!started) {
-      refuse(invalidConfig(`${self.location.pathname} loads Shearwater and does not start it: call shearwater.start() at its top level`));
+      refuse(
+        invalidConfig(
+          `${self.location.pathname} loads Shearwater and does not start it: call shearwater.start() at its top level`,
+        ),
+      );
     } else if (data.op === "hello") {
-      // A page wants to know whose worker this is; what it asks next will need the wasm.
+      // A page asks which worker this is; its next message will need the wasm.
       event.waitUntil(app.identity().then(({ name }) => answer({ ok: { name } })));
       event.waitUntil(instance.boot().catch(() => {}));
     } else {
-      during(event, () => glue.message(data, reply)).catch((thrown) => refuse(asError(thrown)));
+      keepAlive(event, () => glue.message(data, reply)).catch((thrown) => refuse(asError(thrown)));
     }
   }
-  // Here and not in start(): a worker that was never started says so.
+  // Here and not in start(): a worker that was never started responds with an error.
   self.addEventListener("message", onMessage);
 
-  /** Runs the app's handlers of an event beside `work`; rejects, with an Error, where one of them does. */
-  async function besides(kind, detail, work) {
+  /**
+   * Runs `work` and the app's handlers of an event in parallel; rejects with an Error if any of them does.
+   *
+   * @template T
+   * @param {"sync" | "periodicsync"} kind
+   * @param {{tag: string, lastChance?: boolean}} detail
+   * @param {() => T | Promise<T>} work
+   */
+  async function runWithHandlers(kind, detail, work) {
     const current = instance.current();
     const handlers = [kind, `${kind}:${detail.tag}`].map(async (hook) => hooks.get(hook)?.handler(detail));
     const [drained, ...handled] = await Promise.allSettled([active(work), ...handlers]);
     if (drained.status === "rejected") await instance.restart(current);
     await adopting;
-    // Whatever it is that was thrown, the browser must hear of it as a failure.
+    // The browser must see a failure whatever value was thrown.
     const failed = [drained, ...handled].find((outcome) => outcome.status === "rejected");
     if (failed) throw asError(failed.reason);
-    return drained.value;
+    return /** @type {PromiseFulfilledResult<Awaited<T>>} */ (drained).value;
   }
 
+  /** @param {import("../types/worker.js").SyncDetail} event */
   async function onSync({ tag, lastChance }) {
-    if (await besides("sync", { tag, lastChance }, () => glue.sync(tag, lastChance))) {
-      throw new ShearwaterError("work-left", `queue "${tag}" has work left; the browser is to come again`);
+    if (await runWithHandlers("sync", { tag, lastChance }, () => glue.sync(tag, lastChance))) {
+      // Only the browser sees it, so it is not one of the published codes.
+      const code = /** @type {import("../error.js").Code} */ (/** @type {string} */ ("work-left"));
+      throw new ShearwaterError(code, `queue "${tag}" has work left; the browser is to come again`);
     }
   }
 
   async function onInstall() {
     installing = true;
     try {
-      // Checks the configuration, and leaves copies of the wasm.
+      // Checks the configuration, and stores copies of the wasm.
       await instance.alive(() => {});
       await kept;
     } catch (thrown) {
@@ -165,30 +232,33 @@ export function createShearwater(urls) {
     }
   }
 
+  /** @param {ExtendableEvent} event */
   function onActivate(event) {
     event.waitUntil(forgetOthers(files, instance.writable()).catch(() => {}));
-    // Nobody waits for these: a page may be waiting for this event to end.
-    keepPageWasm(files.at(-1).url).catch(() => {});
+    // Not awaited: a page may be waiting for this event to end.
+    keepPageWasm(/** @type {import("./build.js").Candidate} */ (files.at(-1)).url).catch(() => {});
     if (sources.length > 0) active(() => {}).catch(() => {});
   }
 
   return {
     version: __VERSION__,
-    ShearwaterError,
+    ShearwaterError: /** @type {typeof import("../types/index.js").ShearwaterError} */ (ShearwaterError),
 
     start(options) {
       if (started) mistake("shearwater.start() is called once");
       try {
         files = candidates(options, urls);
       } catch (error) {
-        throw announce(error);
+        throw announce(asError(error));
       }
       started = true;
       app.config = options;
       self.addEventListener("install", (event) => event.waitUntil(onInstall()));
       self.addEventListener("activate", onActivate);
       self.addEventListener("sync", (event) => event.waitUntil(onSync(event)));
-      self.addEventListener("periodicsync", (event) => event.waitUntil(besides("periodicsync", { tag: event.tag }, () => glue.periodic())));
+      self.addEventListener("periodicsync", (event) =>
+        event.waitUntil(runWithHandlers("periodicsync", { tag: event.tag }, () => glue.periodic())),
+      );
     },
 
     adopt(source) {
@@ -197,9 +267,16 @@ export function createShearwater(urls) {
       sources.push(source);
     },
 
+    /**
+     * @param {string} hook
+     * @param {(detail: any) => unknown} handler
+     * @param {import("../types/worker.js").AuthOptions} [options]
+     */
     on(hook, handler, options) {
       if (!HOOKS.test(hook)) {
-        mistake(`there is no hook "${hook}"; there are "auth", "delivered", "sync", "sync:<tag>", "periodicsync" and "periodicsync:<tag>"`);
+        mistake(
+          `there is no hook "${hook}"; there are "auth", "delivered", "sync", "sync:<tag>", "periodicsync" and "periodicsync:<tag>"`,
+        );
       }
       if (typeof handler !== "function") mistake(`the handler of "${hook}" is not a function`);
       hooks.set(hook, { handler, ...hookOptions(hook, options) });
@@ -214,13 +291,18 @@ export function createShearwater(urls) {
           const [id] = await active(() => store([job], [body], repeats > 0));
           return id;
         } catch (error) {
-          // Under the same id: what was stored before the wasm died is not stored again.
+          // With the same id: a job that was stored before the wasm died is not stored again.
           if (!current.dead || repeats >= MOST_REPEATS) throw asRequestError(error);
         }
       }
     },
   };
 
+  /**
+   * @param {string} hook
+   * @param {import("../types/worker.js").AuthOptions} [options]
+   * @returns {import("../types/worker.js").AuthOptions}
+   */
   function hookOptions(hook, options = {}) {
     const unknown = Object.keys(options).find((name) => hook !== "auth" || name !== "origins");
     if (unknown) mistake(`the hook "${hook}" has no option "${unknown}"`);

@@ -1,27 +1,44 @@
-// Finds the wasm that build.js names again at each start, without network where there is any copy left.
+// Loads the wasm that build.js names at each start, without the network as long as any copy is left.
 //
-// Two copies are kept from the install on: one in Cache Storage, which engines compile fastest from, and one in a
-// database of its own, because the usual `activate` handler deletes all caches that it does not know. Each is kept
-// under the SHA-256 that this script was built with, so that a copy is either the right one or not found; whichever
-// source is found makes good the others.
+// Two copies are kept from the install on: one in Cache Storage, from which engines compile fastest, and one in a
+// database of its own, because a typical `activate` handler deletes every cache that it does not know. Each is stored
+// under the SHA-256 that this script was built with, so a copy is either the right one or not found. The source that is
+// found restores the others.
 
-import { unavailable } from "../error.js";
+import { asError, unavailable } from "../error.js";
 import { compileWasm, fetchWasm } from "../wasm.js";
 
 const DATABASE = "shearwater:wasm";
 const STORE = "copies";
 
 const prefix = () => `shearwater wasm ${self.registration?.scope ?? ""} `;
-/** Under which copies of one of build.js's `candidates` are kept. */
+/**
+ * Under which copies of one of build.js's `candidates` are kept.
+ *
+ * @typedef {import("./build.js").Candidate} Candidate
+ * @typedef {{module: WebAssembly.Module, kept: Promise<unknown>}} Loaded
+ * @param {Candidate} candidate
+ */
 const nameOf = ({ sha }) => prefix() + sha;
 
+/**
+ * @template T
+ * @param {IDBRequest<T>} request
+ * @returns {Promise<T>}
+ */
 const settled = (request) =>
   new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
   });
 
-/** One transaction on the database of copies; `act` gets the store and returns a request. */
+/**
+ * One transaction on the database of copies; `act` gets the store and returns a request.
+ *
+ * @template T
+ * @param {IDBTransactionMode} mode
+ * @param {(store: IDBObjectStore) => IDBRequest<T>} act
+ */
 async function onCopies(mode, act) {
   const opening = indexedDB.open(DATABASE, 1);
   opening.onupgradeneeded = () => opening.result.createObjectStore(STORE);
@@ -40,35 +57,53 @@ async function onCopies(mode, act) {
   }
 }
 
-/** Resolves with what `promise` does, or with undefined: a copy that cannot be read or written is none. */
+/**
+ * Resolves as `promise` does, or with undefined if it rejects: an inaccessible copy counts as missing.
+ *
+ * @template T
+ * @param {Promise<T>} promise
+ * @returns {Promise<T | undefined>}
+ */
 const orNone = (promise) => promise.catch(() => undefined);
 
 /**
- * Compiles the first of the `candidates` that there is: `{module, kept}`. `kept` settles when the copies are made good; it
- * waits for `writable`, before which no database may be written to. `first`: no copy can be there yet.
+ * Compiles the first of the `candidates` that there is: `{module, kept}`. `kept` resolves when the copies are restored; it
+ * waits for `writable`, before which no database may be written to. `first`: no copy can exist yet.
  *
- * For any but the last, the server is asked only while the worker installs: a copy says from then on that it is deployed,
- * and where there is none no later start waits for a server.
+ * For any but the last, the server is asked only while the worker installs: a copy shows from then on that it is deployed,
+ * and without one no later start waits for a server.
+ *
+ * @param {Candidate[]} candidates
+ * @param {{writable: Promise<unknown>, first: boolean}} state
+ * @returns {Promise<Loaded>}
  */
 export async function loadWasm(candidates, { writable, first }) {
   for (const wanted of candidates.slice(0, -1)) {
     try {
       return await load(wanted, { writable, modes: first ? ["no-cache"] : [] });
     } catch (error) {
-      if (first) console.info(`[shearwater] goes on without ${wanted.file}: ${error.message}`);
+      if (first) console.info(`[shearwater] goes on without ${wanted.file}: ${asError(error).message}`);
     }
   }
-  const wanted = candidates.at(-1);
+  const wanted = /** @type {Candidate} */ (candidates.at(-1));
   try {
-    // From the browser's HTTP cache, however old: the digest says whether it is the right one. Else from the server.
+    // From the browser's HTTP cache, however old, because the digest shows whether the file is the right one; otherwise
+    // from the server.
     return await load(wanted, { writable, modes: ["force-cache", "reload"] });
   } catch (error) {
-    if (!first) error.message = `${wanted.file} is lost: no copy is left in Cache Storage (deleted by an activate handler that deletes caches it does not know?) or in IndexedDB, and ${error.message}`;
+    if (!first && error instanceof Error)
+      error.message = `${wanted.file} is lost: no copy is left in Cache Storage (deleted by an activate handler that deletes caches it does not know?) or in IndexedDB, and ${error.message}`;
     throw error;
   }
 }
 
-/** From a copy, or fetched in one of these cache `modes`. */
+/**
+ * Loads from a copy, or fetches in one of these cache `modes`.
+ *
+ * @param {Candidate} wanted
+ * @param {{writable: Promise<unknown>, modes: RequestCache[]}} how
+ * @returns {Promise<Loaded>}
+ */
 async function load(wanted, { writable, modes }) {
   const name = nameOf(wanted);
   const { url } = wanted;
@@ -77,7 +112,7 @@ async function load(wanted, { writable, modes }) {
   if (fromCache) return { module: fromCache, kept: Promise.resolve() };
 
   const abort = new AbortController();
-  const fetched = fetchAnyhow(wanted, modes, abort.signal);
+  const fetched = fetchAnywhere(wanted, modes, abort.signal);
   orNone(fetched);
   const copy = await orNone(onCopies("readonly", (store) => store.get(name)));
   if (copy) {
@@ -94,7 +129,15 @@ async function load(wanted, { writable, modes }) {
   return { module: await compileWasm(response), kept };
 }
 
-async function fetchAnyhow({ file, url, sha }, modes, signal) {
+/**
+ * Fetches in each of these cache modes until one succeeds.
+ *
+ * @param {Candidate} wanted
+ * @param {RequestCache[]} modes
+ * @param {AbortSignal} signal
+ */
+async function fetchAnywhere({ file, url, sha }, modes, signal) {
+  /** @type {unknown} */
   let reason = unavailable(`there is no copy of ${file}`);
   for (const cache of modes) {
     try {
@@ -107,28 +150,40 @@ async function fetchAnyhow({ file, url, sha }, modes, signal) {
   throw reason;
 }
 
+/**
+ * @param {string} name
+ * @param {string} url
+ * @param {Response} response
+ */
 async function keepInCache(name, url, response) {
   await (await caches.open(name)).put(url, response);
 }
 
-/** Removes what is kept of other releases and builds for this scope. */
+/**
+ * Removes the copies of other releases and builds of this scope.
+ *
+ * @param {Candidate[]} candidates
+ * @param {Promise<unknown>} writable
+ */
 export async function forgetOthers(candidates, writable) {
   const names = candidates.map(nameOf);
-  // Before this release, caches were named without "wasm".
+  // Earlier releases named their caches without "wasm".
   const ours = [prefix(), `shearwater ${self.registration.scope} `];
   for (const other of await caches.keys()) {
     if (!names.includes(other) && ours.some((start) => other.startsWith(start))) await caches.delete(other);
   }
   await writable;
-  const copies = await onCopies("readonly", (store) => store.getAllKeys());
+  const copies = /** @type {string[]} */ (await onCopies("readonly", (store) => store.getAllKeys()));
   for (const other of copies) {
     if (!names.includes(other) && other.startsWith(prefix())) await onCopies("readwrite", (store) => store.delete(other));
   }
 }
 
 /**
- * Keeps `page.wasm`, where it lies beside the worker's at `url`, for a page that is opened without network; see
- * sw/page/wasm.js, which finds it under the same name.
+ * Stores `page.wasm`, if it is deployed beside `worker.wasm`, for pages that are opened offline; sw/page/wasm.js looks it
+ * up under the same name.
+ *
+ * @param {string} url
  */
 export async function keepPageWasm(url) {
   const page = new URL("page.wasm", url).href;

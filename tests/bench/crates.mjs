@@ -37,8 +37,10 @@ export function crates(path) {
         text();
         const kind = bytes[at++];
         if (kind === 0) imported += number() >= 0 ? 1 : 0;
-        else if (kind === 1) (at += 1), limits();
-        else if (kind === 2) limits();
+        else if (kind === 1) {
+          at += 1;
+          limits();
+        } else if (kind === 2) limits();
         else at += 2;
       }
     } else if (id === 10) {

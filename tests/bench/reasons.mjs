@@ -2,15 +2,17 @@
 
 import { show } from "./stats.mjs";
 
-/** `find(row, part of the title)` answers a measure; `of(who)` its median. */
+/** `find(row, part of the title)` returns a measure; `of(who)` its median. */
 const reasons = [
   {
     row: "F1",
     tell(find) {
       const one = find("F1", "one right after the other, strict");
-      const [own, plain, records, workbox] = ["Shearwater", "plain IndexedDB", "plain IndexedDB, our records", "Workbox"].map((who) => one.of(who));
+      const [own, plain, records, workbox] = ["Shearwater", "plain IndexedDB", "plain IndexedDB, our records", "Workbox"].map(
+        (who) => one.of(who),
+      );
       return `The floor itself is only ${show(workbox / plain)} times as fast as Workbox here, and ours at ${show(own / plain)} × the floor. Of that,
-${show((records - plain) / (own - plain) * 100)} % is what a browser takes to write our records in place of one (a row with three index entries, its body apart, the
+${show(((records - plain) / (own - plain)) * 100)} % is what a browser takes to write our records in place of one (a row with three index entries, its body apart, the
 ledger: ${show(records / plain)} × the floor with no line of ours), the rest one read of the ledger in the same transaction, the checks, and the
 two crossings of the wasm border. Where a \`strict\` commit waits for a slower disk, both ratios come closer to 1. Next: the
 ledger kept in memory and only compared by version inside the transaction (a round trip less); fewer index entries.`;
@@ -20,7 +22,9 @@ ledger kept in memory and only compared by version inside the transaction (a rou
     row: "F2",
     tell(find) {
       const many = find("F2", "enqueue of");
-      const [own, plain, records, workbox] = ["Shearwater", "plain IndexedDB", "plain IndexedDB, our records", "Workbox"].map((who) => many.of(who));
+      const [own, plain, records, workbox] = ["Shearwater", "plain IndexedDB", "plain IndexedDB, our records", "Workbox"].map(
+        (who) => many.of(who),
+      );
       return `The same records written by plain IndexedDB take ${show(records / plain)} × what one put a job takes: a job is three index entries besides its row, by
 which claiming, listing and expiring never scan (F6). Ours takes ${show(own / records)} × that: encoding in the page, checking and encoding again in
 the worker. 20 × Workbox would be ${show(workbox / 20 / plain)} × the floor. Next: the expiry's index entry for a lower bound in the ledger; rows of a
@@ -63,7 +67,11 @@ of it lies in LevelDB's memory, at 100,000 each row comes out of one of its file
   {
     row: "F9",
     tell(find) {
-      const by = (part) => find("F9", `code of the ${part}`)?.peers.slice(0, 4).map(({ who, samples }) => `${who} ${show(samples[0])}`).join(", ");
+      const by = (part) =>
+        find("F9", `code of the ${part}`)
+          ?.peers.slice(0, 4)
+          .map(({ who, samples }) => `${who} ${show(samples[0])}`)
+          .join(", ");
       return `By crate, KiB before wasm-opt and brotli: the worker ${by("worker")}; the page ${by("page")}. What could be taken away has been (link-time
 optimisation, names, allocator, serde, dates, sorting, formatting of numbers: CHANGELOG); what is left is the engine itself,
 as state machines of \`async\` functions. Next: what a person's hand or a repair needs (list, export, edit, compact, repair: by
@@ -75,6 +83,8 @@ the names of its functions about a fifth of the worker) as a second module, load
 /** A paragraph for each row of which an aim was missed. */
 export function explain(measures) {
   const find = (row, part) => measures.find((measure) => measure.row === row && measure.title.includes(part));
-  const missed = reasons.filter(({ row }) => measures.some((measure) => measure.row === row && measure.ratios.some(({ met }) => met === false)));
+  const missed = reasons.filter(({ row }) =>
+    measures.some((measure) => measure.row === row && measure.ratios.some(({ met }) => met === false)),
+  );
   return missed.map(({ row, tell }) => `**${row}.** ${tell(find)}`).join("\n\n");
 }

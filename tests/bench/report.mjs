@@ -21,7 +21,8 @@ export function print(measures) {
     for (const { who, samples } of peers.filter(({ samples }) => samples.length > 0)) {
       console.log(`    ${who.padEnd(width)}  ${show(median(samples)).padStart(9)}  ${range(samples)}`);
     }
-    for (const ratio of ratios) console.log(`    ${ratio.what}: ${value(ratio)}${ratio.aim && ` (aim ${ratio.aim}: ${verdict(ratio)})`}`);
+    for (const ratio of ratios)
+      console.log(`    ${ratio.what}: ${value(ratio)}${ratio.aim && ` (aim ${ratio.aim}: ${verdict(ratio)})`}`);
   }
   console.log("");
 }
@@ -38,7 +39,9 @@ function page(measures, { versions, bench, seconds }) {
   const workbox = versionIn(createRequire(import.meta.url).resolve("workbox-background-sync/package.json"));
   const shearwater = versionIn(join(resolve(root, process.env.SHEARWATER_DIST ?? ""), "dist/package.json"));
   const commit = spawnSync("git", ["-C", root, "rev-parse", "--short", "HEAD"], { encoding: "utf8" }).stdout.trim();
-  const aims = measures.flatMap(({ row, title, ratios }) => ratios.filter(({ aim }) => aim).map((ratio) => ({ row, title, ...ratio })));
+  const aims = measures.flatMap(({ row, title, ratios }) =>
+    ratios.filter(({ aim }) => aim).map((ratio) => ({ row, title, ...ratio })),
+  );
   const lines = measures.flatMap(({ row, title, unit, peers, ratios }) =>
     peers
       .filter(({ samples }) => samples.length > 0)
@@ -51,8 +54,7 @@ function page(measures, { versions, bench, seconds }) {
         at === 0 ? ratios.map((ratio) => `${ratio.what}: ${value(ratio)}`).join("; ") : "",
       ]),
   );
-  const table = (heading, align, rows) =>
-    [heading, align, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+  const table = (heading, align, rows) => [heading, align, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
   const browsers = Object.entries(versions).map(([name, version]) => version?.replace(/^.*[/ ](?=[\d.])/, `${name} `) ?? name);
   const cold = measures.find(({ title }) => title.startsWith("where the time goes"));
   return `# Benchmarks
@@ -64,7 +66,11 @@ ${browsers.join(", ")}, ${cpus().length} × ${cpus()[0].model.trim()}. **Only ra
 
 ## Aims
 
-${table(["row", "measure", "ratio of medians", "is", "aim", ""], ["---", "---", "---", "--:", "--:", "---"], aims.map((aim) => [aim.row, aim.title, aim.what, value(aim), aim.aim, verdict(aim)]))}
+${table(
+  ["row", "measure", "ratio of medians", "is", "aim", ""],
+  ["---", "---", "---", "--:", "--:", "---"],
+  aims.map((aim) => [aim.row, aim.title, aim.what, value(aim), aim.aim, verdict(aim)]),
+)}
 
 ${explain(measures) && `## Why some are missed, and what comes next\n\n${explain(measures)}\n\n`}## Medians
 

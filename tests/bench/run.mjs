@@ -57,11 +57,15 @@ const failures = [];
 const versions = {};
 
 async function run(name, start, rows, label, how) {
-  const chosen = Object.entries(rows).filter(([row]) => !wanted || wanted.includes(label ?? row) || (label && wanted.includes(`${label}:${row}`)));
+  const chosen = Object.entries(rows).filter(
+    ([row]) => !wanted || wanted.includes(label ?? row) || (label && wanted.includes(`${label}:${row}`)),
+  );
   if (chosen.length === 0) return;
   const browser = await start();
   try {
-    versions[name] = browser.browser ? await browser.browser.version() : spawnSync("firefox-esr", ["--version"], { encoding: "utf8" }).stdout?.trim();
+    versions[name] = browser.browser
+      ? await browser.browser.version()
+      : spawnSync("firefox-esr", ["--version"], { encoding: "utf8" }).stdout?.trim();
     for (const [row, measure] of chosen) {
       const since = Date.now();
       try {
@@ -86,6 +90,7 @@ if (given.firefox && existsSync(firefox)) {
 print(measures);
 for (const failure of failures) console.log(`FAILED  ${failure}`);
 const complete = !quick && !wanted && failures.length === 0;
-if (complete || given.out) write(given.out ?? join(root, "docs"), measures, { versions, bench, seconds: (Date.now() - began) / 1_000 });
+if (complete || given.out)
+  write(given.out ?? join(root, "docs"), measures, { versions, bench, seconds: (Date.now() - began) / 1_000 });
 console.log(`${((Date.now() - began) / 1_000).toFixed(0)} s`);
 process.exitCode = failures.length > 0 ? 1 : 0;

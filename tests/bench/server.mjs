@@ -10,7 +10,8 @@ import { createServer } from "node:tls";
 
 import { askOf, root } from "../e2e/harness/server.mjs";
 
-const binary = process.env.SHEARWATER_SERVER ?? join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "release/shearwater-server");
+const binary =
+  process.env.SHEARWATER_SERVER ?? join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "release/shearwater-server");
 
 /** A fresh server on free ports, hence a fresh origin. `tls` puts HTTP/2 over TLS in front of it. */
 export async function startServer({ site, tls = false }) {
@@ -19,8 +20,17 @@ export async function startServer({ site, tls = false }) {
   const child = spawn(
     binary,
     [
-      "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--db", join(folder, "server.db"), "--fast",
-      "--static", site, "--static-mount", `/shearwater=${resolve(root, process.env.SHEARWATER_DIST ?? "", "dist")}`,
+      "--listen",
+      "127.0.0.1:0",
+      "--control",
+      "127.0.0.1:0",
+      "--db",
+      join(folder, "server.db"),
+      "--fast",
+      "--static",
+      site,
+      "--static-mount",
+      `/shearwater=${resolve(root, process.env.SHEARWATER_DIST ?? "", "dist")}`,
     ],
     { stdio: ["ignore", "pipe", "ignore"] },
   );
@@ -45,7 +55,9 @@ export async function startServer({ site, tls = false }) {
       front?.stop();
       process.off("exit", kill);
       kill();
-      await new Promise((resolve) => (child.exitCode === null && child.signalCode === null ? child.once("exit", resolve) : resolve()));
+      await new Promise((resolve) =>
+        child.exitCode === null && child.signalCode === null ? child.once("exit", resolve) : resolve(),
+      );
       rmSync(folder, { recursive: true, force: true });
     },
   };
@@ -59,8 +71,23 @@ export function certificate() {
   const folder = mkdtempSync(join(tmpdir(), "shearwater-cert-"));
   const [key, cert] = ["key.pem", "cert.pem"].map((name) => join(folder, name));
   const made = spawnSync("openssl", [
-    "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-    "-keyout", key, "-out", cert, "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+    "req",
+    "-x509",
+    "-newkey",
+    "ec",
+    "-pkeyopt",
+    "ec_paramgen_curve:prime256v1",
+    "-nodes",
+    "-days",
+    "2",
+    "-keyout",
+    key,
+    "-out",
+    cert,
+    "-subj",
+    "/CN=localhost",
+    "-addext",
+    "subjectAltName=DNS:localhost",
   ]);
   pair = made.status === 0 ? { key: readFileSync(key), cert: readFileSync(cert) } : null;
   rmSync(folder, { recursive: true, force: true });
@@ -73,9 +100,17 @@ async function startFront(port) {
   const server = createServer({ ...certificate(), ALPNProtocols: ["h2"] }, (from) => {
     const to = connect({ port: Number(port), host: "127.0.0.1", noDelay: true });
     from.setNoDelay(true);
-    for (const [one, other] of [[from, to], [to, from]]) {
+    for (const [one, other] of [
+      [from, to],
+      [to, from],
+    ]) {
       open.add(one);
-      one.on("error", () => other.destroy()).on("close", () => (open.delete(one), other.destroy()));
+      one
+        .on("error", () => other.destroy())
+        .on("close", () => {
+          open.delete(one);
+          other.destroy();
+        });
     }
     from.pipe(to).pipe(from);
   });

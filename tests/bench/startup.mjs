@@ -17,25 +17,42 @@ import { startProxy } from "../e2e/harness/proxy.mjs";
 import { root, startServer } from "../e2e/harness/server.mjs";
 import { until } from "../e2e/harness/wait.mjs";
 
-const { values } = parseArgs({ options: { runs: { type: "string", default: "5" }, kbit: { type: "string", default: "1600" }, rtt: { type: "string", default: "150" }, peers: { type: "string", default: "workbox,shearwater,preload,all" } } });
+const { values } = parseArgs({
+  options: {
+    runs: { type: "string", default: "5" },
+    kbit: { type: "string", default: "1600" },
+    rtt: { type: "string", default: "150" },
+    peers: { type: "string", default: "workbox,shearwater,preload,all" },
+  },
+});
 const runs = Number(values.runs);
 const line = { latency: Number(values.rtt), bytesPerSecond: (Number(values.kbit) * 1_000) / 8, files: true };
 
 const site = mkdtempSync(join(tmpdir(), "shearwater-startup-"));
 process.once("exit", () => rmSync(site, { recursive: true, force: true }));
 const put = (name, text) => writeFileSync(join(site, name), text);
-const html = (script, links = "") => `<!doctype html><link rel="icon" href="data:,">${links}<script type="module" src="${script}"></script>`;
+const html = (script, links = "") =>
+  `<!doctype html><link rel="icon" href="data:,">${links}<script type="module" src="${script}"></script>`;
 put("shearwater.html", html("/shearwater.mjs"));
 put(
   "preload.html",
-  html("/shearwater.mjs", '<link rel="modulepreload" href="/shearwater/page.js"><link rel="preload" as="fetch" crossorigin href="/shearwater/page.wasm">'),
+  html(
+    "/shearwater.mjs",
+    '<link rel="modulepreload" href="/shearwater/page.js"><link rel="preload" as="fetch" crossorigin href="/shearwater/page.wasm">',
+  ),
 );
 put(
   "all.html",
-  html("/shearwater.mjs", '<link rel="modulepreload" href="/shearwater/page.js"><link rel="preload" as="fetch" crossorigin href="/shearwater/page.wasm"><link rel="prefetch" href="/shearwater/worker.wasm">'),
+  html(
+    "/shearwater.mjs",
+    '<link rel="modulepreload" href="/shearwater/page.js"><link rel="preload" as="fetch" crossorigin href="/shearwater/page.wasm"><link rel="prefetch" href="/shearwater/worker.wasm">',
+  ),
 );
 put("workbox.html", html("/workbox.mjs"));
-put("shearwater.mjs", 'import { connect } from "/shearwater/page.js"; await connect({ worker: "/shearwater.js" }); window.usable = performance.now();');
+put(
+  "shearwater.mjs",
+  'import { connect } from "/shearwater/page.js"; await connect({ worker: "/shearwater.js" }); window.usable = performance.now();',
+);
 put("shearwater.js", 'importScripts("/shearwater/worker.js"); shearwater.start();');
 put(
   "workbox.mjs",
@@ -97,5 +114,11 @@ for (const peer of values.peers.split(",")) {
 await chromium.close();
 console.log(`${values.kbit} kbit/s, ${values.rtt} ms round trip, medians of ${runs}; ms until usable, and beside Workbox`);
 for (const [peer, times] of Object.entries(results)) {
-  console.log(peer.padEnd(12), ...["cold", "warm"].map((what, at) => `${what} ${Math.round(times[at])} (${results.workbox ? (times[at] / results.workbox[at]).toFixed(2) : "–"} ×)`));
+  console.log(
+    peer.padEnd(12),
+    ...["cold", "warm"].map(
+      (what, at) =>
+        `${what} ${Math.round(times[at])} (${results.workbox ? (times[at] / results.workbox[at]).toFixed(2) : "–"} ×)`,
+    ),
+  );
 }

@@ -31,7 +31,8 @@ async function signedIn() {
   const pages = [await open(), await open()];
   await pages[0].evaluate((tokens) => window.tell({ auth: { tokens } }), tokens);
   await setOwner(pages[0], "A");
-  for (let n = 0; n < 3; n += 1) await w.becomes(pages[0], await w.enqueue(pages[0], { url: "/api/sink/a", body: "of A" }), "delivered");
+  for (let n = 0; n < 3; n += 1)
+    await w.becomes(pages[0], await w.enqueue(pages[0], { url: "/api/sink/a", body: "of A" }), "delivered");
   return pages;
 }
 

@@ -11,7 +11,7 @@ const w = world();
 
 test("three notes, one with a photo, are stored offline and delivered once by a sync event, the tab closed", async () => {
   const page = await w.open();
-  const workers = await w.chromium.workers(await w.chromium.browser.newPage());
+  const workers = await w.browser.workers(await w.browser.newPage());
   await w.server.down(true);
   const photo = Buffer.from(Array.from({ length: 300_000 }, (_, at) => (at * 7919) % 251));
   await page.evaluate(async (photo) => {
@@ -21,7 +21,14 @@ test("three notes, one with a photo, are stored offline and delivered once by a 
     const bytes = Uint8Array.from(atob(photo), (char) => char.charCodeAt(0));
     form.append("photo", new File([bytes], "sea.jpg", { type: "image/jpeg" }));
     await window.client.enqueue({ url: "/api/notes", method: "POST", body: form }, { queue: "notes" });
-    await window.client.enqueue(new Request("/api/notes", { method: "POST", body: JSON.stringify({ text: "third" }), headers: { "content-type": "application/json" } }), { queue: "notes" });
+    await window.client.enqueue(
+      new Request("/api/notes", {
+        method: "POST",
+        body: JSON.stringify({ text: "third" }),
+        headers: { "content-type": "application/json" },
+      }),
+      { queue: "notes" },
+    );
   }, photo.toString("base64"));
   await page.close();
   assert.equal((await w.server.notes()).length, 0);
@@ -50,7 +57,7 @@ test("enqueue registers the queue's tag, and the browser fires a real sync event
   await w.server.down(true);
   await w.enqueue(page, { url: "/api/sink/registered", body: "x" }, { queue: "photos" });
   await until("a real sync event", () => page.evaluate(() => window.fired.some(({ tag }) => tag === "photos")));
-  // Its drain found nobody, so the browser was told to come again: the tag is still there for it.
+  // Its drain got no response, so the browser was asked to fire again: the tag is still registered.
   const tags = await page.evaluate(async () => (await navigator.serviceWorker.ready).sync.getTags());
   assert.deepEqual(tags, ["photos"]);
   await page.close();
@@ -64,7 +71,7 @@ test("enqueue registers the queue's tag, and the browser fires a real sync event
 
 test("a sync event that leaves work is rejected, and its last chance registers the tag anew", async () => {
   const page = await w.open();
-  const workers = await w.chromium.workers(page);
+  const workers = await w.browser.workers(page);
   await w.server.faults([{ path: "/api/sink", action: { status: 503, headers: { "retry-after": "600" } } }]);
   const id = await w.enqueue(page, { url: "/api/sink/later", body: "x" });
   await until("one attempt", async () => (await w.get(page, id)).attempts === 1);
@@ -92,10 +99,15 @@ test("while the server is down, tries follow the backoff: no storm of sync event
   assert.ok(refused <= 8, `${refused} connections`);
 });
 
-test("syncNow answers when all was tried, not when the backoff is over; the status says when the next try is due", async () => {
+test("syncNow resolves when all was tried, not when the backoff is over; the status says when the next try is due", async () => {
   const page = await w.open({ config: { queues: { default: { backoff: { base: 10_000, max: 10_000, jitter: "equal" } } } } });
   await w.server.down(true);
-  const ids = await page.evaluate(() => client.enqueueAll([{ url: "/api/sink/1", body: "1" }, { url: "/api/sink/2", body: "2" }]));
+  const ids = await page.evaluate(() =>
+    client.enqueueAll([
+      { url: "/api/sink/1", body: "1" },
+      { url: "/api/sink/2", body: "2" },
+    ]),
+  );
   await until("a try of both", async () => (await w.list(page)).every((job) => job.unreachable >= 1));
   await until("rest", async () => !(await w.snapshot(page)).isRunning);
   const result = await page.evaluate(() => client.syncNow());
@@ -117,7 +129,11 @@ test("syncNow answers when all was tried, not when the backoff is over; the stat
 
 test("offline, nothing is tried and nothing spins; back online, it is sent at once", async () => {
   const page = await w.open();
-  const worker = await (await w.chromium.browser.waitForTarget((target) => target.type() === "service_worker" && target.url().startsWith(w.server.origin))).createCDPSession();
+  const worker = await (
+    await w.browser.browser.waitForTarget(
+      (target) => target.type() === "service_worker" && target.url().startsWith(w.server.origin),
+    )
+  ).createCDPSession();
   const network = { latency: 0, downloadThroughput: -1, uploadThroughput: -1 };
   await worker.send("Network.enable");
   await worker.send("Network.emulateNetworkConditions", { offline: true, ...network });
@@ -143,7 +159,7 @@ test("offline, nothing is tried and nothing spins; back online, it is sent at on
 
 test("a tag that names no queue costs nothing and harms nothing; the app's own tags still work", async () => {
   const page = await w.open();
-  const workers = await w.chromium.workers(page);
+  const workers = await w.browser.workers(page);
   await workers.sync(w.server.origin, "somebody-elses-tag");
   await workers.sync(w.server.origin, "somebody-elses-tag", true);
   const id = await w.enqueue(page, { url: "/api/sink/after", body: "x" });
@@ -153,18 +169,23 @@ test("a tag that names no queue costs nothing and harms nothing; the app's own t
 
 test("a cold start without network, wasm from Cache Storage, takes over what an earlier worker left", async () => {
   const page = await w.open();
-  const workers = await w.chromium.workers(page);
+  const workers = await w.browser.workers(page);
   await w.server.faults([{ path: "/api/sink", action: { hold: true } }]);
   await w.enqueue(page, { url: "/api/sink/left", body: "x" });
-  await until("the request to be held", async () => (await w.server.stats()).held === 1);
+  await w.held(1);
   await workers.stop();
   const { server } = w;
   const cached = await page.evaluate(async () => {
     const names = await caches.keys();
-    const requests = await Promise.all(names.map(async (name) => (await (await caches.open(name)).keys()).map((request) => request.url)));
+    const requests = await Promise.all(
+      names.map(async (name) => (await (await caches.open(name)).keys()).map((request) => request.url)),
+    );
     return requests.flat();
   });
-  assert.ok(cached.some((url) => url.endsWith("/shearwater/worker.wasm")), cached.join());
+  assert.ok(
+    cached.some((url) => url.endsWith("/shearwater/worker.wasm")),
+    cached.join(),
+  );
   await server.faults([]);
   await server.release();
   await workers.sync(server.origin, "default");

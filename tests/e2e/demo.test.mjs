@@ -11,12 +11,15 @@ import { until } from "./harness/wait.mjs";
 import { world } from "./harness/world.mjs";
 
 const w = world({ site: "public", args: ["--demo"] });
-const flip = (down) => fetch(`${w.server.origin}/demo/control`, {
-  method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ down }),
-});
+const flip = (down) =>
+  fetch(`${w.server.origin}/demo/control`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ down }),
+  });
 
 async function openDemo() {
-  const page = await w.chromium.browser.newPage();
+  const page = await w.browser.newPage();
   const problems = [];
   page.on("pageerror", (error) => problems.push(error.message));
   await page.goto(w.server.origin);
@@ -32,13 +35,16 @@ async function write(page, text) {
 
 test("the demo's journey: stored while down, delivered once after the tab is closed, photo and all", async () => {
   const { page, problems } = await openDemo();
-  const workers = await w.chromium.workers(await w.chromium.browser.newPage());
+  const workers = await w.browser.workers(await w.browser.newPage());
   await page.bringToFront();
   await page.waitForSelector("#server-switch[aria-checked=true]");
   await page.click("#server-switch");
   await page.waitForSelector("#server-switch[aria-checked=false]");
 
-  const photo = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64");
+  const photo = Buffer.from(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
+    "base64",
+  );
   const path = join(mkdtempSync(join(tmpdir(), "shearwater-photo-")), "sea.png");
   writeFileSync(path, photo);
   await write(page, "first");
@@ -67,7 +73,13 @@ test("the demo's journey: stored while down, delivered once after the tab is clo
 
 test("a note that the server refuses is explained, and can be discarded by hand", async () => {
   const { page } = await openDemo();
-  await w.server.faults([{ method: "POST", path: "/api/notes", action: { status: 422, headers: { "content-type": "application/problem+json" }, body: '{"detail": "too salty"}' } }]);
+  await w.server.faults([
+    {
+      method: "POST",
+      path: "/api/notes",
+      action: { status: 422, headers: { "content-type": "application/problem+json" }, body: '{"detail": "too salty"}' },
+    },
+  ]);
   await write(page, "refused");
   await page.waitForSelector("#queue li[data-state=failed]");
   assert.match(await page.$eval("#queue li[data-state=failed]", (item) => item.textContent), /too salty/);

@@ -1,5 +1,5 @@
-// Each operation takes effect once (issue 8, A). A page that gets no answer posts its message again: the worker may
-// have been stopped after the commit and before the answer. Runs against dist-test/, which has points to stop at.
+// Each operation takes effect once (issue 8, A). A page that gets no response posts its message again: the worker
+// may have been stopped after the commit and before the response. Runs against dist-test/, which has points to stop at.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -18,11 +18,11 @@ const script = (point) => `/sw.js?${new URLSearchParams({ config: JSON.stringify
 const open = (point = "none") => w.open({ options: { worker: script(point) } });
 
 /**
- * Calls `act` in the page and stops the worker between the commit and the answer. Then does `meanwhile`, in
+ * Calls `act` in the page and stops the worker between the commit and the response. Then does `meanwhile`, in
  * another tab, before the page posts its message again. Returns what the call resolved to.
  */
 async function unanswered(point, page, act, args, meanwhile, rules = []) {
-  const workers = await w.chromium.workers(page);
+  const workers = await w.browser.workers(page);
   await w.server.faults([{ path: "/api/points", action: { hold: true } }, ...rules]);
   const call = page.evaluate(act, ...args);
   call.catch(() => {});
@@ -40,9 +40,15 @@ test("setOwner with purge: what the next user queued since the first commit surv
   await setOwner(page, "A");
   const ofA = await w.enqueue(page, { url: "/api/sink/a", body: "of A" }, { notBefore: tomorrow() });
   let ofB;
-  await unanswered("set-owner-after", page, () => client.setOwner("B", { purge: true }), [], async (other) => {
-    ofB = await w.enqueue(other, { url: "/api/sink/b", body: "of B" }, { notBefore: tomorrow() });
-  });
+  await unanswered(
+    "set-owner-after",
+    page,
+    () => client.setOwner("B", { purge: true }),
+    [],
+    async (other) => {
+      ofB = await w.enqueue(other, { url: "/api/sink/b", body: "of B" }, { notBefore: tomorrow() });
+    },
+  );
   assert.deepEqual(await ids(page), [ofB], "an acknowledged job is listed");
   assert.equal(await retry(page, ofB), true);
   await w.becomes(page, ofB, "delivered");
@@ -66,18 +72,30 @@ test("clear: what was queued since the first commit survives the repetition", as
   const page = await open("clear-after");
   await w.enqueue(page, { url: "/api/sink/before", body: "before" }, { notBefore: tomorrow() });
   let since;
-  const cleared = await unanswered("clear-after", page, () => client.clear(), [], async (other) => {
-    since = await w.enqueue(other, { url: "/api/sink/since", body: "since" }, { notBefore: tomorrow() });
-  });
+  const cleared = await unanswered(
+    "clear-after",
+    page,
+    () => client.clear(),
+    [],
+    async (other) => {
+      since = await w.enqueue(other, { url: "/api/sink/since", body: "since" }, { notBefore: tomorrow() });
+    },
+  );
   assert.deepEqual([cleared, await ids(page)], [1, [since]]);
 });
 
 test("discard: the repetition says that it was done", async () => {
   const page = await open("discard-after");
   const id = await w.enqueue(page, { url: "/api/sink/x", body: "x" }, { notBefore: tomorrow() });
-  const discarded = await unanswered("discard-after", page, (id) => client.discard(id), [id], async (other) => {
-    assert.deepEqual(await ids(other), []);
-  });
+  const discarded = await unanswered(
+    "discard-after",
+    page,
+    (id) => client.discard(id),
+    [id],
+    async (other) => {
+      assert.deepEqual(await ids(other), []);
+    },
+  );
   assert.equal(discarded, true);
 });
 
@@ -88,7 +106,10 @@ test("edit: the repetition says that it was done, and the change goes out under 
   await w.becomes(page, id, "failed");
   // Handled, with the reply lost, until the page has repeated itself.
   const edited = await unanswered(
-    "edit-after", page, (id) => client.edit(id, { url: "/api/sink/edited", body: "edited" }), [id],
+    "edit-after",
+    page,
+    (id) => client.edit(id, { url: "/api/sink/edited", body: "edited" }),
+    [id],
     async () => until("the effect of the edit", async () => (await w.server.sink("/api/sink/edited")).length > 0),
     [{ path: "/api/sink/edited", action: { drop: "after" } }],
   );
@@ -108,9 +129,16 @@ test("retry: the repetition does not try the job once more", async () => {
   const id = await w.enqueue(page, { url: "/api/sink/x", body: "x" });
   await w.becomes(page, id, "failed");
   const sends = async () => (await w.server.arrivals("/api/sink")).length;
-  const retried = await unanswered("retry-after", page, (id) => client.retry(id), [id], async (other) => {
-    await until("the one retry", async () => (await sends()) === 2 && (await w.get(other, id)).state === "failed");
-  }, rules);
+  const retried = await unanswered(
+    "retry-after",
+    page,
+    (id) => client.retry(id),
+    [id],
+    async (other) => {
+      await until("the one retry", async () => (await sends()) === 2 && (await w.get(other, id)).state === "failed");
+    },
+    rules,
+  );
   await w.settled(page);
   assert.deepEqual([retried, await sends(), (await w.get(page, id)).state], [true, 2, "failed"]);
 });
@@ -126,17 +154,21 @@ const record = (page) =>
     };
   });
 
-/** Posts the last message of this operation among the first `count` again, as it was; returns the answer. */
+/** Posts the last message of this operation among the first `count` again, as it was; returns the response. */
 const repeat = (page, name, count) =>
-  page.evaluate(async (name, count) => {
-    const message = posted.slice(0, count).findLast(({ op }) => typeof op === "object" && name in op);
-    const { active } = await navigator.serviceWorker.ready;
-    return new Promise((resolve) => {
-      const { port1, port2 } = new MessageChannel();
-      port1.onmessage = ({ data }) => resolve(data.error ?? data.ok);
-      active.postMessage(message, [port2]);
-    });
-  }, name, count);
+  page.evaluate(
+    async (name, count) => {
+      const message = posted.slice(0, count).findLast(({ op }) => typeof op === "object" && name in op);
+      const { active } = await navigator.serviceWorker.ready;
+      return new Promise((resolve) => {
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = ({ data }) => resolve(data.error ?? data.ok);
+        active.postMessage(message, [port2]);
+      });
+    },
+    name,
+    count,
+  );
 
 const waiting = (page, name = "x") => w.enqueue(page, { url: `/api/sink/${name}`, body: name }, { notBefore: tomorrow() });
 /** As a client is told that connects now. */
@@ -152,11 +184,18 @@ const paused = (page) =>
 const operations = {
   async enqueue(page) {
     const id = await waiting(page);
-    return { answer: [id], since: () => page.evaluate((id) => client.discard(id), id), holds: async () => assert.deepEqual(await ids(page), []) };
+    return {
+      answer: [id],
+      since: () => page.evaluate((id) => client.discard(id), id),
+      holds: async () => assert.deepEqual(await ids(page), []),
+    };
   },
   async discard(page) {
     const id = await waiting(page);
-    return { answer: await page.evaluate((id) => client.discard(id), id), holds: async () => assert.deepEqual(await ids(page), []) };
+    return {
+      answer: await page.evaluate((id) => client.discard(id), id),
+      holds: async () => assert.deepEqual(await ids(page), []),
+    };
   },
   async edit(page) {
     const id = await waiting(page);
@@ -168,15 +207,30 @@ const operations = {
     await waiting(page);
     const answer = await page.evaluate(() => client.clear());
     let other;
-    return { answer, since: async () => (other = await waiting(page, "other")), holds: async () => assert.deepEqual(await ids(page), [other]) };
+    return {
+      answer,
+      since: async () => (other = await waiting(page, "other")),
+      holds: async () => assert.deepEqual(await ids(page), [other]),
+    };
   },
   async pause(page) {
     await page.evaluate(() => client.pause());
-    return { answer: null, since: () => page.evaluate(() => client.resume()), holds: async () => assert.equal(await paused(page), false) };
+    return {
+      answer: null,
+      since: () => page.evaluate(() => client.resume()),
+      holds: async () => assert.equal(await paused(page), false),
+    };
   },
   async resume(page) {
-    await page.evaluate(async () => (await client.pause(), client.resume()));
-    return { answer: null, since: () => page.evaluate(() => client.pause()), holds: async () => assert.equal(await paused(page), true) };
+    await page.evaluate(async () => {
+      await client.pause();
+      return client.resume();
+    });
+    return {
+      answer: null,
+      since: () => page.evaluate(() => client.pause()),
+      holds: async () => assert.equal(await paused(page), true),
+    };
   },
   async retry(page) {
     await w.server.faults([{ path: "/api/sink", action: { status: 422 } }]);
@@ -187,7 +241,10 @@ const operations = {
     return {
       answer,
       since: () => until("the retry", async () => (await sends()) === 2 && (await w.get(page, id)).state === "failed"),
-      holds: async () => (await w.settled(page), assert.equal(await sends(), 2)),
+      holds: async () => {
+        await w.settled(page);
+        assert.equal(await sends(), 2);
+      },
     };
   },
   async setOwner(page) {
@@ -195,20 +252,23 @@ const operations = {
     let ofB;
     return {
       answer: null,
-      since: async () => (await setOwner(page, "B"), (ofB = await waiting(page))),
+      since: async () => {
+        await setOwner(page, "B");
+        ofB = await waiting(page);
+      },
       holds: async () => assert.deepEqual(await ids(page), [ofB]),
     };
   },
 };
 
 for (const [name, act] of Object.entries(operations)) {
-  test(`a message "${name}" that comes again after the worker was stopped is answered as before and changes nothing`, async () => {
+  test(`a message "${name}" that comes again after the worker was stopped gets the same response and changes nothing`, async () => {
     const page = await open();
     await record(page);
     const { answer, since, holds } = await act(page);
     const count = await page.evaluate(() => posted.length);
     await since?.();
-    await (await w.chromium.workers(page)).stop();
+    await (await w.browser.workers(page)).stop();
     assert.deepEqual(await repeat(page, name, count), answer);
     await holds();
   });

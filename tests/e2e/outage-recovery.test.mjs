@@ -4,37 +4,49 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { until } from "./harness/wait.mjs";
-import { world } from "./harness/world.mjs";
+import { numbered, world } from "./harness/world.mjs";
 
 const w = world();
 
 /** Waits of minutes: whoever sends sooner was told to. */
 const patient = (more) => ({ queues: { default: { backoff: { base: 300_000, max: 300_000, jitter: "equal" }, ...more } } });
-/** Generous for a busy machine; nobody's backoff is over by then. */
+/** Generous for a busy machine; no backoff is over by then. */
 const SOON = 40_000;
 
-const many = (page, count) => page.evaluate((count) => client.enqueueAll(Array.from({ length: count }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` }))), count);
+const many = (page, count) => w.enqueueAll(page, numbered(count));
 const sink = () => w.server.sink("/api/sink/");
 /** Waits until each job has been tried in vain, or waits behind a closed origin. */
 const vain = (page, count) =>
   until("tries in vain", async () => {
     const jobs = await w.list(page);
     const { isRunning } = await w.snapshot(page);
-    return !isRunning && jobs.length === count && jobs.every((job) => job.state === "pending") && jobs.filter((job) => job.unreachable > 0).length >= Math.min(5, count);
+    return (
+      !isRunning &&
+      jobs.length === count &&
+      jobs.every((job) => job.state === "pending") &&
+      jobs.filter((job) => job.unreachable > 0).length >= Math.min(5, count)
+    );
   });
 const allArrive = async (ids) => {
   await until(`${ids.length} jobs at the server`, async () => (await sink()).length >= ids.length, SOON);
   assert.deepEqual((await sink()).map((entry) => entry.idempotencyKey).sort(), [...ids].sort(), "each once");
 };
 const wellAgain = (page) =>
-  until("a status without an error", async () => {
-    const { state, error, isRunning, pending, syncing, lastSyncAt } = await w.snapshot(page);
-    if (state === "idle" && error === null && !isRunning && pending + syncing === 0 && lastSyncAt !== null) return true;
-    throw new Error(JSON.stringify({ state, error, isRunning, pending, syncing, lastSyncAt }));
-  }, SOON);
+  until(
+    "a status without an error",
+    async () => {
+      const { state, error, isRunning, pending, syncing, lastSyncAt } = await w.snapshot(page);
+      if (state === "idle" && error === null && !isRunning && pending + syncing === 0 && lastSyncAt !== null) return true;
+      throw new Error(JSON.stringify({ state, error, isRunning, pending, syncing, lastSyncAt }));
+    },
+    SOON,
+  );
 
 // Four are too few to close the origin.
-for (const [what, count] of [["", 4], [" behind a closed origin", 40]]) {
+for (const [what, count] of [
+  ["", 4],
+  [" behind a closed origin", 40],
+]) {
   test(`a job that gets through pulls forward ${count} others${what}, and the error goes`, async () => {
     const page = await w.open({ config: patient() });
     await w.server.down(true);
@@ -63,20 +75,34 @@ test("a new job that gets through pulls the others forward", async () => {
 
 test("what waits for another reason is not pulled forward", async () => {
   const page = await w.open({ config: patient() });
-  await w.server.faults([{ path: "/api/sink/asked", action: { status: 503, headers: { "retry-after": "600" } } }, { path: "/api/sink/failing", action: { status: 503 } }, { path: "/api/sink/cut", action: { drop: "before" } }]);
+  await w.server.faults([
+    { path: "/api/sink/asked", action: { status: 503, headers: { "retry-after": "600" } } },
+    { path: "/api/sink/failing", action: { status: 503 } },
+    { path: "/api/sink/cut", action: { drop: "before" } },
+  ]);
   const ids = {};
   for (const name of ["asked", "failing", "cut"]) ids[name] = await w.enqueue(page, { url: `/api/sink/${name}`, body: name });
   ids.tomorrow = await w.enqueue(page, { url: "/api/sink/tomorrow", body: "x" }, { notBefore: Date.now() + 86_400_000 });
-  await until("a try of each", async () => (await w.list(page)).every((job) => job.id === ids.tomorrow || job.attempts + job.unreachable > 0) && !(await w.snapshot(page)).isRunning);
+  await until(
+    "a try of each",
+    async () =>
+      (await w.list(page)).every((job) => job.id === ids.tomorrow || job.attempts + job.unreachable > 0) &&
+      !(await w.snapshot(page)).isRunning,
+  );
   await w.server.faults([]);
   await w.becomes(page, await w.enqueue(page, { url: "/api/sink/good", body: "x" }), "delivered");
-  await until("the one that found nobody", async () => (await w.get(page, ids.cut)).state === "delivered", SOON);
+  await until("the one without a response", async () => (await w.get(page, ids.cut)).state === "delivered", SOON);
   for (const name of ["asked", "failing", "tomorrow"]) assert.equal((await w.get(page, ids[name])).state, "pending", name);
-  for (const [name, sends] of [["asked", 1], ["failing", 1], ["tomorrow", 0]]) assert.equal((await w.server.arrivals(`/api/sink/${name}`)).length, sends, name);
+  for (const [name, sends] of [
+    ["asked", 1],
+    ["failing", 1],
+    ["tomorrow", 0],
+  ])
+    assert.equal((await w.server.arrivals(`/api/sink/${name}`)).length, sends, name);
 });
 
 for (const count of [4, 20]) {
-  test(`resume() sends what found nobody, ${count} jobs of it, as the news of the network does`, async () => {
+  test(`resume() sends ${count} jobs that got no response, as an online event does`, async () => {
     const page = await w.open({ config: patient() });
     await w.server.down(true);
     const ids = await many(page, count);
@@ -88,7 +114,7 @@ for (const count of [4, 20]) {
   });
 }
 
-test("lastSyncAt is the time of a drain that reached somebody", async () => {
+test("lastSyncAt is the time of a drain that reached a server", async () => {
   const page = await w.open({ config: patient() });
   await w.server.down(true);
   const [id] = await many(page, 1);

@@ -1,5 +1,5 @@
-// What belongs to one user stays with that user (issue 8, B and C): a late message is of whoever was signed in when
-// it was made, and nothing of the user before is told to the next, paused by them or sent for them.
+// One user's data stays with that user (issue 8, B and C): a late message belongs to whoever was signed in when it was
+// posted, and the next user neither sees, pauses nor sends anything of the previous one.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -22,7 +22,7 @@ const states = async (page) => (await page.evaluate(() => rows("jobs"))).map((ro
 
 /** Calls `act` in the page and stops the worker at the point, so that the page has to post its message again. */
 async function stoppedAt(point, page, act, ...args) {
-  const workers = await w.chromium.workers(page);
+  const workers = await w.browser.workers(page);
   await w.server.faults([{ path: "/api/points", action: { hold: true } }]);
   const call = page.evaluate(act, ...args);
   call.catch(() => {});
@@ -52,7 +52,9 @@ test("an enqueue that is repeated after its owner was purged stores nothing for 
   const point = { point: "enqueue-after" };
   const [one, two] = [await open(quick, point), await open(quick, point)];
   await setOwner(one, "A");
-  const { call } = await stoppedAt("enqueue-after", one, () => client.enqueue({ url: "/api/sink/a", body: "of A" }, { notBefore: Date.now() + 3_600_000 }));
+  const { call } = await stoppedAt("enqueue-after", one, () =>
+    client.enqueue({ url: "/api/sink/a", body: "of A" }, { notBefore: Date.now() + 3_600_000 }),
+  );
   await tell(two, { auth: { tokens } });
   await setOwner(two, "B", { purge: true });
   await call.catch(() => {});
@@ -64,7 +66,9 @@ test("an enqueue that is repeated after its owner was purged stores nothing for 
 test("a job that was discarded in another tab does not come back through a repeated enqueue", async () => {
   const point = { point: "enqueue-after" };
   const [one, two] = [await open(quick, point), await open(quick, point)];
-  const { call } = await stoppedAt("enqueue-after", one, () => client.enqueue({ url: "/api/sink/x", body: "x" }, { notBefore: Date.now() + 3_600_000 }));
+  const { call } = await stoppedAt("enqueue-after", one, () =>
+    client.enqueue({ url: "/api/sink/x", body: "x" }, { notBefore: Date.now() + 3_600_000 }),
+  );
   const [id] = await ids(two);
   assert.equal(await two.evaluate((id) => client.discard(id), id), true);
   assert.equal(await call, id);
@@ -76,7 +80,18 @@ test("a job that was discarded in another tab does not come back through a repea
 const listen = (page) =>
   page.evaluate(() => {
     window.told = [];
-    for (const event of ["sync-start", "sync-complete", "delivered", "failed", "conflict", "blocked", "job", "removed", "progress"]) client.on(event, (detail) => told.push({ event, detail }));
+    for (const event of [
+      "sync-start",
+      "sync-complete",
+      "delivered",
+      "failed",
+      "conflict",
+      "blocked",
+      "job",
+      "removed",
+      "progress",
+    ])
+      client.on(event, (detail) => told.push({ event, detail }));
     client.subscribe(() => told.push({ event: "snapshot", detail: client.getSnapshot() }));
   });
 
@@ -86,8 +101,13 @@ for (const purge of [false, true]) {
     await tell(page, { auth: { tokens } });
     await setOwner(page, "A");
     await w.server.faults([{ path: "/api/sink/private", action: { hold: true, status: 422, body: "words for A" } }]);
-    const ofA = await page.evaluate(() => client.enqueueAll([0, 1].map((at) => ({ url: `/api/sink/private/${at}`, body: "of A" })), { metadata: "a secret of A" }));
-    await until("two held", async () => (await w.server.stats()).held === 2);
+    const ofA = await page.evaluate(() =>
+      client.enqueueAll(
+        [0, 1].map((at) => ({ url: `/api/sink/private/${at}`, body: "of A" })),
+        { metadata: "a secret of A" },
+      ),
+    );
+    await w.held(2);
     await setOwner(page, "B", { purge });
     for (const each of [page, other]) await listen(each);
     await w.server.release();
@@ -96,20 +116,28 @@ for (const purge of [false, true]) {
     for (const each of [page, other]) {
       await until("B's delivery", () => each.evaluate(() => told.some(({ event }) => event === "delivered")));
       const told = JSON.stringify(await each.evaluate(() => told));
-      for (const secret of [...ofA, "private", "a secret of A", "words for A"]) assert.ok(!told.includes(secret), `${secret}: ${told}`);
+      for (const secret of [...ofA, "private", "a secret of A", "words for A"])
+        assert.ok(!told.includes(secret), `${secret}: ${told}`);
       const { failed, error, state } = await w.snapshot(each);
       assert.deepEqual([failed, error, state], [0, null, "idle"]);
       const { queues, delivered, successRate } = await each.evaluate(() => client.metrics());
-      assert.deepEqual([queues.flatMap((queue) => Object.values(queue.counts)).filter(Boolean), delivered, successRate], [[], 1, 1]);
+      assert.deepEqual(
+        [queues.flatMap((queue) => Object.values(queue.counts)).filter(Boolean), delivered, successRate],
+        [[], 1, 1],
+      );
     }
     await setOwner(page, "A");
-    for (const id of ofA) assert.equal((await w.get(page, id))?.error.message.includes("words for A"), purge ? undefined : true);
+    for (const id of ofA)
+      assert.equal((await w.get(page, id))?.error.message.includes("words for A"), purge ? undefined : true);
   });
 }
 
 for (const purge of [false, true]) {
   test(`the next user ${purge ? "after a purge " : ""}sees no error, no servers in trouble and no figures of the one before`, async () => {
-    const page = await open({ breakerThreshold: 2, queues: { default: { backoff: { base: 600_000, max: 600_000, jitter: "equal" } } } });
+    const page = await open({
+      breakerThreshold: 2,
+      queues: { default: { backoff: { base: 600_000, max: 600_000, jitter: "equal" } } },
+    });
     await setOwner(page, "A");
     await w.becomes(page, await w.enqueue(page, { url: "/api/sink/good", body: "x" }), "delivered");
     await w.server.faults([{ path: "/api/sink/bad", action: { status: 503, body: "words for A" } }]);
@@ -124,11 +152,26 @@ for (const purge of [false, true]) {
       const { origins, delivered, syncCount: syncs, lastSyncAt: last } = await page.evaluate(() => client.metrics());
       return { state, error, lastSyncAt, syncCount, nextSyncAt, pending, origins, delivered, syncs, last: last ?? null };
     };
-    const fresh = { state: "idle", error: null, lastSyncAt: null, syncCount: 0, nextSyncAt: null, pending: 0, origins: [], delivered: 0, syncs: 0, last: null };
+    const fresh = {
+      state: "idle",
+      error: null,
+      lastSyncAt: null,
+      syncCount: 0,
+      nextSyncAt: null,
+      pending: 0,
+      origins: [],
+      delivered: 0,
+      syncs: 0,
+      last: null,
+    };
     assert.deepEqual(await seen(), fresh);
     await setOwner(page, "A");
     const { error, lastSyncAt, pending } = await seen();
-    assert.deepEqual([error === null, lastSyncAt === null, pending], purge ? [true, true, 0] : [false, false, 3], "and A sees A's");
+    assert.deepEqual(
+      [error === null, lastSyncAt === null, pending],
+      purge ? [true, true, 0] : [false, false, 3],
+      "and A sees A's",
+    );
   });
 }
 
@@ -156,7 +199,9 @@ test("two workers on one database: what one has claimed for A is not sent after 
   const two = await open(config, { second: "" }, { name: "shearwater", scope: "/second/" });
   await tell(one, { auth: { tokens, hold: true } });
   await setOwner(one, "A");
-  const ofA = await one.evaluate(() => client.enqueueAll(Array.from({ length: 12 }, (_, at) => ({ url: `/api/sink/a/${at}`, body: `${at}` }))));
+  const ofA = await one.evaluate(() =>
+    client.enqueueAll(Array.from({ length: 12 }, (_, at) => ({ url: `/api/sink/a/${at}`, body: `${at}` }))),
+  );
   await until("six at the hook", () => one.evaluate(() => heard.auth.length >= 6));
   await setOwner(two, "B");
   await tell(one, { auth: { hold: false }, release: true });
@@ -180,7 +225,7 @@ for (const [what, lose] of [
     await page.evaluate(() => client.pause());
     const ofB = await w.enqueue(page, { url: "/api/sink/b", body: "of B" });
     await page.evaluate(lose);
-    await (await w.chromium.workers(page)).stop();
+    await (await w.browser.workers(page)).stop();
     const again = await open();
     assert.deepEqual(await ids(again), [ofB]);
     await again.evaluate(() => client.syncNow());

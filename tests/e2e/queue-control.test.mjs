@@ -1,4 +1,4 @@
-// A queue in people's hands (issue 8, 7, 8 and 13): many calls at once, cancelling, misspelt names, what came of a job.
+// Control of a queue (issue 8, 7, 8 and 13): many calls at once, cancel, misspelt names, stored responses.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -11,7 +11,6 @@ const w = world();
 const script = (config, more = {}) => `/sw.js?${new URLSearchParams({ config: JSON.stringify(config), ...more })}`;
 const later = () => ({ notBefore: Date.now() + 3_600_000 });
 const cancel = (page, id) => page.evaluate((id) => client.cancel(id), id);
-const held = (count) => until(`${count} held`, async () => (await w.server.stats()).held === count);
 
 test("4,000 calls of enqueue that are not awaited, with two seconds' patience: none is refused, all are stored, and sent once", async () => {
   const page = await w.open({ options: { timeout: 2_000 } });
@@ -24,7 +23,11 @@ test("4,000 calls of enqueue that are not awaited, with two seconds' patience: n
     };
     const calls = Array.from({ length: 4_000 }, (_, at) => client.enqueue({ url: `/api/sink/${at}`, body: `${at}` }));
     const outcomes = await Promise.allSettled(calls);
-    return { ids: outcomes.map(({ value }) => value), refused: outcomes.filter(({ reason }) => reason).map(({ reason }) => reason.code), posts };
+    return {
+      ids: outcomes.map(({ value }) => value),
+      refused: outcomes.filter(({ reason }) => reason).map(({ reason }) => reason.code),
+      posts,
+    };
   });
   assert.deepEqual([refused.length, [...new Set(refused)]], [0, []]);
   assert.equal(new Set(ids).size, 4_000);
@@ -50,7 +53,7 @@ test("cancel aborts a job that is being sent: it is listed as failed, for it may
   await w.server.faults([{ path: "/api/sink/held", action: { hold: true } }]);
   const id = await w.enqueue(page, { url: "/api/sink/held", body: "x" }, { key: "k" });
   const behind = await w.enqueue(page, { url: "/api/sink/behind", body: "x" }, { key: "k" });
-  await held(1);
+  await w.held(1);
   assert.equal(await cancel(page, id), true);
   const job = await w.becomes(page, id, "failed");
   assert.equal(job.error.kind, "cancelled");
@@ -69,8 +72,10 @@ test("cancel aborts a job that is being sent: it is listed as failed, for it may
 test("sends that a person cancels say nothing about their server: its other jobs go at once", async () => {
   const page = await w.open({ config: { breakerThreshold: 3 } });
   await w.server.faults([{ path: "/api/sink/held", action: { hold: true } }]);
-  const ids = await page.evaluate(() => client.enqueueAll(Array.from({ length: 4 }, (_, at) => ({ url: "/api/sink/held", body: `${at}` }))));
-  await held(4);
+  const ids = await page.evaluate(() =>
+    client.enqueueAll(Array.from({ length: 4 }, (_, at) => ({ url: "/api/sink/held", body: `${at}` }))),
+  );
+  await w.held(4);
   for (const id of ids) assert.equal(await cancel(page, id), true);
   await w.settled(page);
   const ledger = (await page.evaluate(() => rows("meta"))).find((row) => row.origins);
@@ -82,9 +87,10 @@ test("cancel in one tab of what another tab's call set off; the other jobs in fl
   const [one, two] = [await w.open(), await w.open()];
   await w.server.faults([{ path: "/api/sink", action: { hold: true } }]);
   const ids = await one.evaluate(() => client.enqueueAll([0, 1, 2].map((at) => ({ url: `/api/sink/${at}`, body: `${at}` }))));
-  await held(3);
+  await w.held(3);
   assert.equal(await cancel(two, ids[1]), true);
-  for (const page of [one, two]) await until("the job as cancelled", async () => (await w.get(page, ids[1])).error?.kind === "cancelled");
+  for (const page of [one, two])
+    await until("the job as cancelled", async () => (await w.get(page, ids[1])).error?.kind === "cancelled");
   await w.server.faults([]);
   await w.server.release();
   for (const at of [0, 2]) await w.becomes(one, ids[at], "delivered");
@@ -101,7 +107,7 @@ test("cancel comes too late for what is delivered, and never for what is not the
 });
 
 for (const method of ["pause", "resume", "syncNow"]) {
-  test(`${method} of a queue that nobody knows is refused`, async () => {
+  test(`${method} of an unknown queue is refused`, async () => {
     const page = await w.open({ config: { queues: { mail: {} } } });
     const { code, message } = await w.refused(page, method, "mial");
     assert.equal(code, "unknown-queue");
@@ -122,9 +128,17 @@ test("a pause of a queue that is known by its one job can be taken back when the
 });
 
 test("what the server replied to a delivered job is in the event, the hook, get() and watch(), where the queue asks for it", async () => {
-  const config = { queues: { default: { response: { headers: ["X-Ref", "Location", "X-Absent"], body: true } }, plain: {}, heads: { response: { headers: ["x-ref"] } } } };
+  const config = {
+    queues: {
+      default: { response: { headers: ["X-Ref", "Location", "X-Absent"], body: true } },
+      plain: {},
+      heads: { response: { headers: ["x-ref"] } },
+    },
+  };
   const page = await w.open({ options: { worker: script(config, { delivered: "" }) } });
-  await w.server.faults([{ path: "/api/sink", action: { headers: { "x-ref": "42", location: "/api/sink/17", "set-cookie": "private=1" } } }]);
+  await w.server.faults([
+    { path: "/api/sink", action: { headers: { "x-ref": "42", location: "/api/sink/17", "set-cookie": "private=1" } } },
+  ]);
   await page.evaluate(() => {
     window.events = [];
     client.on("delivered", (job) => events.push(job));
@@ -133,7 +147,10 @@ test("what the server replied to a delivered job is in the event, the hook, get(
   const watched = {};
   for (const queue of ["default", "plain", "heads"]) {
     ids[queue] = await w.enqueue(page, { url: `/api/sink/${queue}`, body: "x" }, { queue });
-    watched[queue] = page.evaluate((id) => new Promise((resolve) => client.watch(id, (job) => job?.state === "delivered" && resolve(job))), ids[queue]);
+    watched[queue] = page.evaluate(
+      (id) => new Promise((resolve) => client.watch(id, (job) => job?.state === "delivered" && resolve(job))),
+      ids[queue],
+    );
   }
   for (const [queue, id] of Object.entries(ids)) {
     await w.becomes(page, id, "delivered");
@@ -147,7 +164,10 @@ test("what the server replied to a delivered job is in the event, the hook, get(
       }
       assert.equal(response.status, 200);
       const headers = new Headers(response.headers);
-      assert.deepEqual(Object.fromEntries(headers), queue === "default" ? { "x-ref": "42", location: "/api/sink/17" } : { "x-ref": "42" });
+      assert.deepEqual(
+        Object.fromEntries(headers),
+        queue === "default" ? { "x-ref": "42", location: "/api/sink/17" } : { "x-ref": "42" },
+      );
       if (queue === "default") assert.ok("arrival" in JSON.parse(response.body), response.body);
       else assert.equal(response.body, undefined);
     }
@@ -161,7 +181,11 @@ test("a reply's body is kept up to 64 KiB, and holds nothing up", async () => {
     { path: "/api/sink/stalled", action: { status: 200, body: "begin ", stall: true } },
     { path: "/api/sink/empty", action: { status: 204 } },
   ]);
-  for (const [path, least, most] of [["long", 6, 65_536], ["stalled", 0, 6], ["empty", 0, 0]]) {
+  for (const [path, least, most] of [
+    ["long", 6, 65_536],
+    ["stalled", 0, 6],
+    ["empty", 0, 0],
+  ]) {
     const job = await w.becomes(page, await w.enqueue(page, { url: `/api/sink/${path}`, body: "x" }), "delivered");
     const body = job.response.body ?? "";
     assert.ok(body.length >= least && body.length <= most, `${path}: ${body.length}`);
@@ -172,7 +196,8 @@ test("a reply's body is kept up to 64 KiB, and holds nothing up", async () => {
 
 test("the delivered hook that throws changes nothing about the delivery", async () => {
   const page = await w.open({ options: { worker: script({}, { delivered: "throws" }) } });
-  for (const path of ["a", "b"]) await w.becomes(page, await w.enqueue(page, { url: `/api/sink/${path}`, body: "x" }), "delivered");
+  for (const path of ["a", "b"])
+    await w.becomes(page, await w.enqueue(page, { url: `/api/sink/${path}`, body: "x" }), "delivered");
   assert.equal((await w.server.sink()).length, 2);
 });
 
@@ -187,33 +212,53 @@ test("an idempotency key among the headers is the job's key", async () => {
   }
 });
 
-test("watch() of a job that was given back to a closed origin does not stay at syncing", async () => {
-  const page = await w.open({ config: { breakerThreshold: 1, queues: { default: { backoff: { base: 600_000, max: 600_000, jitter: "equal" } } } } });
+test("watch() of a job that an open breaker released does not stay at syncing", async () => {
+  const page = await w.open({
+    config: { breakerThreshold: 1, queues: { default: { backoff: { base: 600_000, max: 600_000, jitter: "equal" } } } },
+  });
   // The first closes the origin while five others are on their way, and more are claimed.
-  await w.server.faults([{ path: "/api/sink", times: 1, skip: 5, action: { status: 503 } }, { path: "/api/sink", action: { hold: true, status: 503 } }]);
+  await w.server.faults([
+    { path: "/api/sink", times: 1, skip: 5, action: { status: 503 } },
+    { path: "/api/sink", action: { hold: true, status: 503 } },
+  ]);
   const ids = await page.evaluate(async () => {
     await client.pause();
     const ids = await client.enqueueAll(Array.from({ length: 30 }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` })));
     window.seen = {};
     window.claimed = new Set();
-    for (const id of ids) client.watch(id, (job) => {
-      seen[id] = job?.state;
-      if (job?.state === "syncing") claimed.add(id);
-    });
+    for (const id of ids)
+      client.watch(id, (job) => {
+        seen[id] = job?.state;
+        if (job?.state === "syncing") claimed.add(id);
+      });
     await client.resume();
     return ids;
   });
-  await until("a closed origin", async () => (await page.evaluate(() => client.metrics())).origins.some((origin) => origin.closures > 0));
-  await until("what was not sent to be given back", async () => (await page.evaluate(() => rows("jobs"))).filter((row) => row.state === "syncing").length === (await w.server.stats()).held);
-  assert.ok((await page.evaluate(() => claimed.size)) > (await w.server.arrivals("/api/sink")).length, "some were claimed and not sent");
+  await until("a closed origin", async () =>
+    (await page.evaluate(() => client.metrics())).origins.some((origin) => origin.closures > 0),
+  );
+  await until(
+    "what was not sent to be given back",
+    async () =>
+      (await page.evaluate(() => rows("jobs"))).filter((row) => row.state === "syncing").length ===
+      (await w.server.stats()).held,
+  );
+  assert.ok(
+    (await page.evaluate(() => claimed.size)) > (await w.server.arrivals("/api/sink")).length,
+    "some were claimed and not sent",
+  );
   await w.server.release();
   await until("rest", async () => !(await w.snapshot(page)).isRunning);
   const stored = Object.fromEntries((await w.list(page)).map((job) => [job.id, job.state]));
   assert.deepEqual([...new Set(Object.values(stored))], ["pending"]);
-  await until("what is watched to be as what is stored", async () => {
-    const seen = await page.evaluate(() => seen);
-    const wrong = ids.filter((id) => (seen[id] ?? "pending") !== stored[id]).map((id) => seen[id]);
-    if (wrong.length > 0) throw new Error(`${wrong.length} are shown as ${[...new Set(wrong)]}`);
-    return true;
-  }, 15_000);
+  await until(
+    "what is watched to be as what is stored",
+    async () => {
+      const seen = await page.evaluate(() => seen);
+      const wrong = ids.filter((id) => (seen[id] ?? "pending") !== stored[id]).map((id) => seen[id]);
+      if (wrong.length > 0) throw new Error(`${wrong.length} are shown as ${[...new Set(wrong)]}`);
+      return true;
+    },
+    15_000,
+  );
 });

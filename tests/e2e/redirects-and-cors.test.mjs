@@ -18,13 +18,18 @@ afterEach(() => other.stop());
 
 const quick = (more) => ({ queues: { default: { backoff: { base: 5, max: 20 }, ...more } } });
 const script = (config, more = {}) => `/sw.js?${new URLSearchParams({ config: JSON.stringify(config), ...more })}`;
-const posts = async (server, path) => (await server.arrivals(`/api/sink/${path}`)).filter((arrival) => arrival.method === "POST");
+const posts = async (server, path) =>
+  (await server.arrivals(`/api/sink/${path}`)).filter((arrival) => arrival.method === "POST");
 /** A job's row once it has an error that matches and is at rest. */
 const stuck = (page, id, kind) =>
-  until(`an error of kind "${kind}"`, async () => {
-    const job = await w.get(page, id);
-    return job?.error?.kind === kind && job.state !== "syncing" && job;
-  }, 30_000);
+  until(
+    `an error of kind "${kind}"`,
+    async () => {
+      const job = await w.get(page, id);
+      return job?.error?.kind === kind && job.state !== "syncing" && job;
+    },
+    30_000,
+  );
 /** A job that has come to its end, whichever. */
 const ended = (page, id) =>
   until(`the end of job ${id}`, async () => {
@@ -32,7 +37,8 @@ const ended = (page, id) =>
     return !["pending", "syncing"].includes(job?.state) && job;
   });
 /** Servers that are spared; what has retried a job lately is remembered of others, too. */
-const troubled = async (page) => (await page.evaluate(() => client.metrics())).origins.filter(({ closures, opensAt }) => closures > 0 || opensAt);
+const troubled = async (page) =>
+  (await page.evaluate(() => client.metrics())).origins.filter(({ closures, opensAt }) => closures > 0 || opensAt);
 /** Another origin's URL, as the tests' CSP allows it. */
 const elsewhere = (path) => `${other.crossOrigin}/api/sink/${path}`;
 
@@ -48,11 +54,17 @@ test('with redirect: "manual", a redirect to a login page is no delivery', async
   await w.becomes(page, id, "delivered");
 });
 
-for (const [meaning, state] of [["block", "blocked"], ["deliver", "delivered"]]) {
+for (const [meaning, state] of [
+  ["block", "blocked"],
+  ["deliver", "delivered"],
+]) {
   test(`a queue may say that a redirect that is not followed means "${meaning}"`, async () => {
     const page = await w.open({ config: quick({ statuses: { 302: meaning } }) });
     await w.server.faults([{ path: "/api/sink/moved", action: { status: 302, headers: { location: "/" } } }]);
-    assert.equal((await ended(page, await w.enqueue(page, { url: "/api/sink/moved", body: "x", redirect: "manual" }))).state, state);
+    assert.equal(
+      (await ended(page, await w.enqueue(page, { url: "/api/sink/moved", body: "x", redirect: "manual" }))).state,
+      state,
+    );
   });
 }
 
@@ -83,8 +95,12 @@ for (const header of ["x-session", "authorization"]) {
     await w.server.faults([{ path: "/api/sink/moved", action: { status: 307, headers: { location: elsewhere("there") } } }]);
     const id = await w.enqueue(page, { url: "/api/sink/moved", body: "x" }, { maxAttempts: 1 });
     const job = await ended(page, id);
-    for (const arrival of await other.arrivals("/api/")) assert.equal(arrival.headers[header], undefined, `${arrival.method} ${arrival.path}`);
-    assert.deepEqual((await posts(w.server, "moved")).map((arrival) => arrival.headers[header]), ["Bearer secret"]);
+    for (const arrival of await other.arrivals("/api/"))
+      assert.equal(arrival.headers[header], undefined, `${arrival.method} ${arrival.path}`);
+    assert.deepEqual(
+      (await posts(w.server, "moved")).map((arrival) => arrival.headers[header]),
+      ["Bearer secret"],
+    );
     assert.deepEqual([job.state, job.error?.kind], ["failed", "redirected"]);
     assert.match(job.error.message, /redirect/);
     assert.deepEqual(await other.sink(), []);
@@ -112,7 +128,10 @@ test("a reply that CORS hides counts as an attempt, and its side effect is not r
 test("hidden replies of some jobs close no origin: others to it are delivered", async () => {
   const page = await w.open({ config: quick({ backoff: { base: 600_000, max: 600_000, jitter: "equal" } }) });
   await other.faults([{ path: "/api/sink/hidden", action: { cors: false } }]);
-  const ids = await page.evaluate((url) => client.enqueueAll(Array.from({ length: 8 }, (_, at) => ({ url: `${url}/${at}`, body: "x" }))), elsewhere("hidden"));
+  const ids = await page.evaluate(
+    (url) => client.enqueueAll(Array.from({ length: 8 }, (_, at) => ({ url: `${url}/${at}`, body: "x" }))),
+    elsewhere("hidden"),
+  );
   for (const id of ids) await stuck(page, id, "hidden");
   await w.becomes(page, await w.enqueue(page, { url: elsewhere("open"), body: "x" }), "delivered");
 });
@@ -130,7 +149,7 @@ test("no network is still no attempt, for another origin as for the app's own", 
   await w.becomes(page, id, "delivered");
 });
 
-test("another origin's 401 neither asks the auth hook nor refreshes, and holds up nobody", async () => {
+test("another origin's 401 neither calls the auth hook nor refreshes, and delays no other job", async () => {
   const page = await w.open({ options: { worker: script(quick(), { auth: "" }) } });
   await page.evaluate(() => tell({ auth: { tokens: { "": "stale" }, fresh: { "": "fresh" }, hold: false } }));
   await other.faults([{ path: "/api/sink", action: { status: 401 } }]);
@@ -139,10 +158,19 @@ test("another origin's 401 neither asks the auth hook nor refreshes, and holds u
   assert.equal(job.error.status, 401);
   await w.becomes(page, await w.enqueue(page, { url: "/api/sink/own", body: "x" }), "delivered");
   const asked = await page.evaluate(() => heard.auth);
-  assert.deepEqual(asked.filter(({ id }) => id === foreign), []);
-  assert.deepEqual(asked.filter(({ refresh }) => refresh), []);
+  assert.deepEqual(
+    asked.filter(({ id }) => id === foreign),
+    [],
+  );
+  assert.deepEqual(
+    asked.filter(({ refresh }) => refresh),
+    [],
+  );
   for (const { headers } of await other.arrivals("/api/")) assert.equal(headers.authorization, undefined);
-  assert.deepEqual((await posts(w.server, "own")).map(({ headers }) => headers.authorization), ["Bearer stale"]);
+  assert.deepEqual(
+    (await posts(w.server, "own")).map(({ headers }) => headers.authorization),
+    ["Bearer stale"],
+  );
 });
 
 test("the auth hook is for the origins that it names", async () => {
@@ -151,13 +179,21 @@ test("the auth hook is for the origins that it names", async () => {
   await page.evaluate(() => tell({ auth: { tokens: { "": "stale" }, fresh: { "": "fresh" } } }));
   await other.faults([{ method: "POST", path: "/api/sink", action: { status: 401 }, times: 1 }]);
   await w.becomes(page, await w.enqueue(page, { url: elsewhere("x"), body: "x" }), "delivered");
-  assert.deepEqual((await posts(other, "x")).map(({ headers }) => headers.authorization), ["Bearer stale", "Bearer fresh"]);
+  assert.deepEqual(
+    (await posts(other, "x")).map(({ headers }) => headers.authorization),
+    ["Bearer stale", "Bearer fresh"],
+  );
   await w.becomes(page, await w.enqueue(page, { url: "/api/sink/own", body: "x" }), "delivered");
-  assert.deepEqual((await posts(w.server, "own")).map(({ headers }) => headers.authorization), [undefined], "and not for the app's own, which it does not name");
+  assert.deepEqual(
+    (await posts(w.server, "own")).map(({ headers }) => headers.authorization),
+    [undefined],
+    "and not for the app's own, which it does not name",
+  );
 });
 
 for (const [what, expect] of [
-  ["not redirected", { redirected: false }], ["JSON", { contentType: "application/json" }],
+  ["not redirected", { redirected: false }],
+  ["JSON", { contentType: "application/json" }],
 ]) {
   test(`a queue that expects a reply that is ${what}: a captive portal's page is no delivery and no attempt`, async () => {
     const page = await w.open({ config: quick({ expect, maxAttempts: 1 }) });
@@ -174,11 +210,17 @@ for (const [what, expect] of [
 
 test("a queue that expects a status: another success is an attempt, and in the end a dead letter", async () => {
   const page = await w.open({ config: quick({ expect: { status: [201, 202] }, maxAttempts: 2 }) });
-  for (const [status, state] of [[201, "delivered"], [202, "delivered"], [200, "failed"], [422, "failed"]]) {
+  for (const [status, state] of [
+    [201, "delivered"],
+    [202, "delivered"],
+    [200, "failed"],
+    [422, "failed"],
+  ]) {
     await w.server.faults([{ path: "/api/sink", action: { status, body: "ok" } }]);
     const id = await w.enqueue(page, { url: `/api/sink/${status}`, body: "x" });
     const job = await w.becomes(page, id, state);
-    if (state === "failed") assert.deepEqual([job.error.kind, job.attempts], status === 200 ? ["unexpected", 2] : ["http", 1], `${status}`);
+    if (state === "failed")
+      assert.deepEqual([job.error.kind, job.attempts], status === 200 ? ["unexpected", 2] : ["http", 1], `${status}`);
   }
 });
 
@@ -189,11 +231,16 @@ test("a queue without expectations takes a redirect's 200 for a delivery, as fet
 });
 
 test("a misspelt expectation fails the install, and says so", async () => {
-  const page = await w.chromium.browser.newPage();
-  await page.goto(w.server.origin);
-  await page.waitForFunction("window.ready");
+  const page = await w.visit();
   for (const expect of [{ stauts: 201 }, { status: "201" }, { redirected: 1 }, { contentType: 5 }]) {
-    const { code, message } = await page.evaluate((worker) => window.connect({ worker }).then(() => ({}), ({ code, message }) => ({ code, message })), script(quick({ expect })));
+    const { code, message } = await page.evaluate(
+      (worker) =>
+        window.connect({ worker }).then(
+          () => ({}),
+          ({ code, message }) => ({ code, message }),
+        ),
+      script(quick({ expect })),
+    );
     assert.equal(code, "invalid-config", JSON.stringify(expect));
     assert.match(message, new RegExp(Object.keys(expect)[0]));
   }
@@ -208,11 +255,20 @@ test("511 is a captive portal's word, and no attempt", async () => {
   assert.equal((await posts(w.server, "x")).length, 5);
 });
 
-for (const [what, seconds, least, most] of [["a date", 120, 60_000, 240_000], ["a date of years to come", 10 ** 9, 3_600_000, 86_500_000]]) {
+for (const [what, seconds, least, most] of [
+  ["a date", 120, 60_000, 240_000],
+  ["a date of years to come", 10 ** 9, 3_600_000, 86_500_000],
+]) {
   test(`Retry-After with ${what} is heeded without a Date to compare it with`, async () => {
     const page = await w.open({ config: quick() });
     const date = new Date(Date.now() + seconds * 1_000).toUTCString();
-    await other.faults([{ path: "/api/sink/later", action: { status: 503, headers: { "retry-after": date, "access-control-expose-headers": "Retry-After" } }, times: 1 }]);
+    await other.faults([
+      {
+        path: "/api/sink/later",
+        action: { status: 503, headers: { "retry-after": date, "access-control-expose-headers": "Retry-After" } },
+        times: 1,
+      },
+    ]);
     const id = await w.enqueue(page, { url: elsewhere("later"), body: "x" });
     const job = await until("an attempt", async () => {
       const job = await w.get(page, id);

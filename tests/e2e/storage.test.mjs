@@ -9,8 +9,8 @@ import { world } from "./harness/world.mjs";
 const w = world();
 
 test("a full disk refuses the enqueue with quota-exceeded; what was stored before is unharmed and delivered", async () => {
-  const first = await w.chromium.browser.newPage();
-  const workers = await w.chromium.workers(first);
+  const first = await w.browser.newPage();
+  const workers = await w.browser.workers(first);
   await workers.fillQuota(w.server.origin, 3_000_000);
   const page = await w.open();
   await page.evaluate(() => client.pause());
@@ -21,17 +21,28 @@ test("a full disk refuses the enqueue with quota-exceeded; what was stored befor
     for (let at = 0; at < 12; at += 1) {
       const bytes = new Uint8Array(600_000);
       for (let from = 0; from < bytes.length; from += 60_000) crypto.getRandomValues(bytes.subarray(from, from + 60_000));
-      outcomes.push(await client.enqueue({ url: `/api/sink/${at}`, body: new Blob([bytes]) }).then((id) => ({ id }), ({ code }) => ({ code })));
+      outcomes.push(
+        await client.enqueue({ url: `/api/sink/${at}`, body: new Blob([bytes]) }).then(
+          (id) => ({ id }),
+          ({ code }) => ({ code }),
+        ),
+      );
     }
     return outcomes;
   });
   const stored = outcomes.filter((outcome) => outcome.id);
   const refused = outcomes.filter((outcome) => outcome.code);
   assert.ok(refused.length > 0, "the quota was not reached");
-  assert.ok(refused.every((outcome) => outcome.code === "quota-exceeded"), JSON.stringify(refused));
+  assert.ok(
+    refused.every((outcome) => outcome.code === "quota-exceeded"),
+    JSON.stringify(refused),
+  );
   const { pending } = await w.snapshot(page);
   assert.equal(pending, stored.length + 1);
-  assert.deepEqual((await w.list(page)).map((job) => job.id), [small, ...stored.map((outcome) => outcome.id)]);
+  assert.deepEqual(
+    (await w.list(page)).map((job) => job.id),
+    [small, ...stored.map((outcome) => outcome.id)],
+  );
   await page.evaluate(() => client.resume());
   await w.settled(page);
   const sink = await w.server.sink();
@@ -40,8 +51,8 @@ test("a full disk refuses the enqueue with quota-exceeded; what was stored befor
 
 /** A page whose origin takes no more: jobs of ever smaller bodies, until each is refused. Answers it, and what was taken. */
 async function fullDisk() {
-  const first = await w.chromium.browser.newPage();
-  await (await w.chromium.workers(first)).fillQuota(w.server.origin, 3_000_000);
+  const first = await w.browser.newPage();
+  await (await w.browser.workers(first)).fillQuota(w.server.origin, 3_000_000);
   const page = await w.open();
   await page.evaluate(() => client.pause());
   const ids = await page.evaluate(async () => {
@@ -51,7 +62,10 @@ async function fullDisk() {
         const body = new Uint8Array(size);
         for (let from = 0; from < size; from += 60_000) crypto.getRandomValues(body.subarray(from, from + 60_000));
         const request = { url: `/api/sink/${taken.length}`, method: "POST", body: size ? body : null };
-        const outcome = await client.enqueue(request).then((id) => ({ id }), ({ code }) => ({ code }));
+        const outcome = await client.enqueue(request).then(
+          (id) => ({ id }),
+          ({ code }) => ({ code }),
+        );
         if (outcome.code && outcome.code !== "quota-exceeded") throw new Error(outcome.code);
         if (!outcome.id) break;
         taken.push(outcome.id);
@@ -64,7 +78,7 @@ async function fullDisk() {
   return { page, ids };
 }
 
-test("a full disk is worked off: each job is sent and leaves, then there is room and a reserve again", async () => {
+test("a queue on a full disk drains: each job is sent and removed, then there is room and a reserve again", async () => {
   const { page, ids } = await fullDisk();
   await page.evaluate(() => client.resume());
   await w.settled(page);
@@ -87,7 +101,7 @@ test("on a full disk a job can be discarded, and all can be cleared", async () =
 test("a disk so full that not even the reserve helps: syncNow and the snapshot say so, and nothing is sent", async () => {
   const { page, ids } = await fullDisk();
   // Somebody else has taken its room.
-  const worker = await w.chromium.workers(page);
+  const worker = await w.browser.workers(page);
   await page.evaluate(() => onStore("meta", "readwrite", (meta) => meta.delete("reserve")));
   await worker.fillQuota(w.server.origin, 100_000);
   assert.equal((await w.refused(page, "resume")).code, "quota-exceeded");
@@ -108,7 +122,7 @@ test("a disk so full that not even the reserve helps: syncNow and the snapshot s
   assert.deepEqual((await w.server.sink()).map((entry) => entry.idempotencyKey).sort(), [...ids].sort());
 });
 
-test("somebody else's upgrade or deletion does not wait for us, and the store comes back", async () => {
+test("an upgrade or deletion by another connection is not blocked, and the store is reopened", async () => {
   const page = await w.open();
   await w.becomes(page, await w.enqueue(page, { url: "/api/sink/1", body: "x" }), "delivered");
   await page.evaluate(
@@ -127,7 +141,11 @@ test("somebody else's upgrade or deletion does not wait for us, and the store co
 test("bodies are stored apart: a listing of large jobs loads none of them, and delivery leaves none behind", async () => {
   const page = await w.open();
   await page.evaluate(() => client.pause());
-  await page.evaluate(() => client.enqueueAll(Array.from({ length: 20 }, (_, at) => ({ url: `/api/sink/${at}`, body: new Blob([new Uint8Array(200_000)]) }))));
+  await page.evaluate(() =>
+    client.enqueueAll(
+      Array.from({ length: 20 }, (_, at) => ({ url: `/api/sink/${at}`, body: new Blob([new Uint8Array(200_000)]) })),
+    ),
+  );
   const rows = await page.evaluate(readAll, "jobs");
   assert.ok(rows.every((row) => JSON.stringify(row).length < 1_500));
   assert.equal((await page.evaluate(readAll, "bodies")).length, 20);

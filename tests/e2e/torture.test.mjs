@@ -8,7 +8,7 @@ import { dice } from "../torture/dice.mjs";
 import { JOBS, POINTS, plan } from "../torture/plan.mjs";
 import { startRig } from "../torture/rig.mjs";
 import { runTrial, trialOn } from "../torture/trial.mjs";
-import { KINDS, judge } from "../torture/verdict.mjs";
+import { judge, KINDS } from "../torture/verdict.mjs";
 import { until } from "./harness/wait.mjs";
 
 const SEED = process.env.SEED ?? "sample";
@@ -23,7 +23,11 @@ after(() => rig.end());
 async function dies(point, way) {
   const { findings, deaths, evidence } = await runTrial(rig, plan(point, way, SEED));
   await rig.prepare({ keep: Boolean(evidence) });
-  assert.deepEqual(findings, [], `repeat: node tests/torture/run.mjs --point ${point} --way ${way} --only ${SEED}; kept: ${evidence}`);
+  assert.deepEqual(
+    findings,
+    [],
+    `repeat: node tests/torture/run.mjs --point ${point} --way ${way} --only ${SEED}; kept: ${evidence}`,
+  );
   assert.ok(deaths > 0, "the point was never reached");
 }
 
@@ -31,11 +35,17 @@ for (const [at, point] of POINTS.entries()) {
   const way = at % 2 === 0 ? "kill" : "stop";
   test(`${point}: ${way === "kill" ? "the browser is killed" : "the worker is stopped"} there`, () => dies(point, way));
 }
-test("the browser is killed at random moments of a stream of enqueues, and again while it recovers", () => dies("random", "kill"));
-test("the worker is stopped at random moments of a stream of enqueues, and again while it recovers", () => dies("random", "stop"));
+test("the browser is killed at random moments of a stream of enqueues, and again while it recovers", () =>
+  dies("random", "kill"));
+test("the worker is stopped at random moments of a stream of enqueues, and again while it recovers", () =>
+  dies("random", "stop"));
 
 test("the worker is stopped again and again while enqueueAll stores 500: a call that resolves is stored whole, and nothing twice", async () => {
-  const calls = [1, 2, 3].map((n) => ({ n, key: null, jobs: Array.from({ length: 500 }, (_, at) => ({ path: `${JOBS}${n}/${at}/`, kind: "text", text: `${n}/${at}` })) }));
+  const calls = [1, 2, 3].map((n) => ({
+    n,
+    key: null,
+    jobs: Array.from({ length: 500 }, (_, at) => ({ path: `${JOBS}${n}/${at}/`, kind: "text", text: `${n}/${at}` })),
+  }));
   const roll = dice(SEED);
   const trial = await trialOn(rig, { point: "random", way: "stop", rules: [] });
   try {
@@ -66,8 +76,14 @@ test("the verdict finds each kind of fault", () => {
     calls: [{ n: 1, key: "k", jobs: [job("/a", { text: "/" }), job("/b", { text: "/" })] }],
     acks: new Map([[1, ["id-a", "id-b"]]]),
     kills: [],
-    sink: [{ path: "/a", idempotencyKey: "id-a", bodySha256: sha }, { path: "/b", idempotencyKey: "id-b", bodySha256: sha }],
-    arrivals: [{ n: 1, atMs: 1, path: "/a", idempotencyKey: "id-a", status: 200 }, { n: 2, atMs: 2, path: "/b", idempotencyKey: "id-b", status: 200 }],
+    sink: [
+      { path: "/a", idempotencyKey: "id-a", bodySha256: sha },
+      { path: "/b", idempotencyKey: "id-b", bodySha256: sha },
+    ],
+    arrivals: [
+      { n: 1, atMs: 1, path: "/a", idempotencyKey: "id-a", status: 200 },
+      { n: 2, atMs: 2, path: "/b", idempotencyKey: "id-b", status: 200 },
+    ],
     jobs: [],
     snapshot: { pending: 0, syncing: 0, failed: 0, conflicts: 0, blocked: 0 },
     states: { "id-a": "delivered", "id-b": "delivered" },
@@ -89,7 +105,13 @@ test("the verdict finds each kind of fault", () => {
   for (const [kind, spoil] of Object.entries(faults)) {
     const story = sound();
     spoil(story);
-    assert.ok(judge(story).some(({ what }) => what === kind), kind);
+    assert.ok(
+      judge(story).some(({ what }) => what === kind),
+      kind,
+    );
   }
-  assert.deepEqual(KINDS.filter((kind) => !(kind in faults)), ["stuck"]);
+  assert.deepEqual(
+    KINDS.filter((kind) => !(kind in faults)),
+    ["stuck"],
+  );
 });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { until } from "./harness/wait.mjs";
-import { world } from "./harness/world.mjs";
+import { numbered, world } from "./harness/world.mjs";
 
 const w = world();
 
@@ -17,8 +17,7 @@ async function two(config) {
     await w.open({ options: { name, worker: script({ second: "" }), scope: "/second/" } }),
   ];
 }
-const many = (page, path, count, options) =>
-  page.evaluate((path, count, options) => client.enqueueAll(Array.from({ length: count }, (_, at) => ({ url: `/api/sink/${path}/${at}`, body: `${at}` })), options), path, count, options);
+const many = (page, path, count, options) => w.enqueueAll(page, numbered(count, `/api/sink/${path}`), options);
 
 test("together they send no more at a time than the queue says, and each job once", async () => {
   const pages = await two({ queues: { default: { concurrency: 2 } } });
@@ -49,7 +48,10 @@ test("jobs of a key keep their order, whichever of them stores and sends", async
   for (let at = 0; at < 10; at += 1) await w.enqueue(pages[at % 2], { url: `/api/sink/${at}`, body: `${at}` }, { key: "k" });
   await Promise.all([pages[1].evaluate(() => client.resume()), ...pages.map((page) => page.evaluate(() => client.syncNow()))]);
   await until("all", async () => (await w.server.sink()).length === 10);
-  assert.deepEqual((await w.server.sink()).map((entry) => entry.body), Array.from({ length: 10 }, (_, at) => `${at}`));
+  assert.deepEqual(
+    (await w.server.sink()).map((entry) => entry.body),
+    Array.from({ length: 10 }, (_, at) => `${at}`),
+  );
 });
 
 test("a purge stops the sends of both", async () => {
@@ -57,14 +59,20 @@ test("a purge stops the sends of both", async () => {
   await pages[0].evaluate(() => client.setOwner("A"));
   await w.server.faults([{ path: "/api/sink/a", action: { hold: true } }]);
   await many(pages[0], "a", 10);
-  await until("two held", async () => (await w.server.stats()).held === 2);
+  await w.held(2);
   await pages[1].evaluate(() => client.setOwner("B", { purge: true }));
   const id = await w.enqueue(pages[1], { url: "/api/sink/b", body: "x" });
   await w.server.faults([]);
   await w.server.release();
   await w.becomes(pages[1], id, "delivered");
-  await until("the end of all sends", async () => (await w.server.stats()).inFlight === 0 && !(await w.snapshot(pages[0])).isRunning);
+  await until(
+    "the end of all sends",
+    async () => (await w.server.stats()).inFlight === 0 && !(await w.snapshot(pages[0])).isRunning,
+  );
   await pages[0].evaluate(() => client.syncNow());
   assert.equal((await w.server.arrivals("/api/sink/a")).length, 2, "what was on its way, and nothing more");
-  assert.deepEqual((await pages[0].evaluate(() => rows("jobs"))).filter((row) => row.owner === "A"), []);
+  assert.deepEqual(
+    (await pages[0].evaluate(() => rows("jobs"))).filter((row) => row.owner === "A"),
+    [],
+  );
 });

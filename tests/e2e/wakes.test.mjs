@@ -1,17 +1,12 @@
-// Who wakes the worker where Background Sync is missing or never fires (P6, W3–W5), and what a wake costs.
+// What wakes the worker if Background Sync is missing or never fires (P6, W3–W5), and what a wake costs.
 
 import assert from "node:assert/strict";
-import { rmSync } from "node:fs";
 import test from "node:test";
 
-import { startChromium } from "./harness/chromium.mjs";
 import { until } from "./harness/wait.mjs";
 import { world } from "./harness/world.mjs";
 
 const w = world();
-
-/** Removes a killed browser's profile; its other processes may still be writing their last. */
-const forget = (chromium) => until("an empty profile", () => (rmSync(chromium.profile, { recursive: true, force: true }), true), 10_000).catch(() => {});
 
 const wait = (base) => ({ queues: { default: { backoff: { base, max: base, jitter: "equal" } } } });
 const HOUR = 3_600_000;
@@ -20,7 +15,7 @@ const fire = (page, event) =>
   page.evaluate((event) => (event === "visibilitychange" ? document : window).dispatchEvent(new Event(event)), event);
 const arrived = () => w.server.arrivals("/api/sink");
 
-/** A job that found nobody and would be tried again in an hour, though the server is up again. */
+/** A job without a response, to be tried again in an hour although the server is up again. */
 async function stranded(options = {}, { config = wait(HOUR), more = "&sync=silent" } = {}) {
   const page = await w.open({ options: { worker: script(config, more), syncOnMount: false, ...options } });
   await w.server.down(true);
@@ -34,7 +29,10 @@ async function stranded(options = {}, { config = wait(HOUR), more = "&sync=silen
   return { page, id };
 }
 
-for (const [name, more] of [["registers and never fires", "&sync=silent"], ["is not there", "&sync=none"]]) {
+for (const [name, more] of [
+  ["registers and never fires", "&sync=silent"],
+  ["is not there", "&sync=none"],
+]) {
   for (const event of ["online", "focus", "visibilitychange"]) {
     test(`where Background Sync ${name}: "${event}"`, async () => {
       const { page, id } = await stranded({}, { more });
@@ -48,11 +46,14 @@ for (const [name, more] of [["registers and never fires", "&sync=silent"], ["is 
 
   test(`where Background Sync ${name}: a page that is opened, and syncNow`, async () => {
     const { page, id } = await stranded({}, { more });
-    const other = await w.chromium.browser.newPage();
-    await other.goto(w.server.origin);
-    await other.waitForFunction("window.ready");
+    const other = await w.visit();
     assert.equal((await arrived()).length, 0);
-    await other.evaluate(async (worker) => void (window.client = await connect({ worker })), script(wait(HOUR), more));
+    await other.evaluate(
+      async (worker) => {
+        window.client = await connect({ worker });
+      },
+      script(wait(HOUR), more),
+    );
     await w.becomes(page, id, "delivered");
     const { page: third, id: second } = await stranded({}, { more });
     assert.equal((await third.evaluate(() => client.syncNow())).delivered, 1);
@@ -62,7 +63,7 @@ for (const [name, more] of [["registers and never fires", "&sync=silent"], ["is 
 
   test(`where Background Sync ${name}: a worker that was stopped during a backoff is woken by the page when the job is due`, async () => {
     const { page, id } = await stranded({ autoSyncInterval: 0 }, { config: wait(2_500), more });
-    const workers = await w.chromium.workers(page);
+    const workers = await w.browser.workers(page);
     await workers.stop();
     assert.equal((await arrived()).length, 0);
     await until("the delivery", async () => (await w.server.sink()).length === 1);
@@ -72,7 +73,7 @@ for (const [name, more] of [["registers and never fires", "&sync=silent"], ["is 
 }
 
 test("without Background Sync in the page's browser either, the client says so and delivers", async () => {
-  const page = await w.chromium.browser.newPage();
+  const page = await w.browser.newPage();
   await page.evaluateOnNewDocument(() => {
     delete ServiceWorkerRegistration.prototype.sync;
     delete ServiceWorkerRegistration.prototype.periodicSync;
@@ -80,10 +81,17 @@ test("without Background Sync in the page's browser either, the client says so a
   });
   await page.goto(w.server.origin);
   await page.waitForFunction("window.ready");
-  const told = await page.evaluate(async (worker) => {
-    window.client = await connect({ worker });
-    return [client.capabilities.backgroundSync, client.capabilities.periodicSync, await client.registerPeriodic("daily-sync", 86_400_000)];
-  }, script(wait(HOUR), "&sync=none"));
+  const told = await page.evaluate(
+    async (worker) => {
+      window.client = await connect({ worker });
+      return [
+        client.capabilities.backgroundSync,
+        client.capabilities.periodicSync,
+        await client.registerPeriodic("daily-sync", 86_400_000),
+      ];
+    },
+    script(wait(HOUR), "&sync=none"),
+  );
   assert.deepEqual(told, [false, false, "unsupported"]);
   await w.becomes(page, await w.enqueue(page, { url: "/api/sink/x", body: "x" }), "delivered");
 });
@@ -121,52 +129,46 @@ test("a visible page wakes the worker every autoSyncInterval while jobs wait, wh
   const before = await page.evaluate(() => posted.length);
   // Five intervals, by this page's own clock.
   await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 1_500)));
-  assert.equal(await page.evaluate(() => posted.length), before, "nothing waits, nobody is woken");
+  assert.equal(await page.evaluate(() => posted.length), before, "nothing waits, no worker is woken");
 });
 
-test("timers start again after the browser was killed: what is due then goes without anybody's doing", async () => {
+test("timers start again after the browser was killed: what is due is sent without any call", async () => {
   const config = wait(6_000);
   const options = { worker: script(config, "&sync=silent"), syncOnMount: false, autoSyncInterval: 0 };
-  const first = await startChromium();
-  let second;
-  try {
-    await w.server.down(true);
-    const page = await first.open(w.server.origin, { options });
-    const id = await w.enqueue(page, { url: "/api/sink/x", body: "x" });
-    const job = await until("a try in vain", async () => {
-      const job = await w.get(page, id);
-      return job.state === "pending" && job.unreachable > 0 && job;
-    });
-    await first.kill();
-    await w.server.down(false);
-    second = await startChromium({ profile: first.profile });
-    const again = await second.open(w.server.origin, { options });
-    const restored = await w.get(again, id);
-    if (restored.state === "pending") assert.equal(restored.nextAttemptAt, job.nextAttemptAt);
-    await (await second.workers(again)).stop();
-    await until("the delivery", async () => (await w.server.sink()).length === 1);
-    await w.becomes(again, id, "delivered");
-    const [arrival] = await arrived();
-    assert.ok(arrival.atMs >= job.nextAttemptAt - 50, "not before its time");
-  } finally {
-    await first.kill();
-    await second?.kill();
-    await forget(first);
-  }
+  const first = await w.start();
+  await w.server.down(true);
+  const page = await first.open(w.server.origin, { options });
+  const id = await w.enqueue(page, { url: "/api/sink/x", body: "x" });
+  const job = await until("a try in vain", async () => {
+    const job = await w.get(page, id);
+    return job.state === "pending" && job.unreachable > 0 && job;
+  });
+  await first.kill();
+  await w.server.down(false);
+  const second = await w.start({ profile: first.profile });
+  const again = await second.open(w.server.origin, { options });
+  const restored = await w.get(again, id);
+  if (restored.state === "pending") assert.equal(restored.nextAttemptAt, job.nextAttemptAt);
+  await (await second.workers(again)).stop();
+  await until("the delivery", async () => (await w.server.sink()).length === 1);
+  await w.becomes(again, id, "delivered");
+  const [arrival] = await arrived();
+  assert.ok(arrival.atMs >= job.nextAttemptAt - 50, "not before its time");
 });
 
-test("a page plans by the status it was given when it connected, should no worker ever say another word", async () => {
+test("a page plans by the status it was given when it connected, even if no worker ever sends another message", async () => {
   const config = wait(6_000);
   const { page } = await stranded({ autoSyncInterval: 0 }, { config });
-  const deaf = await w.chromium.browser.newPage();
-  await deaf.goto(w.server.origin);
-  await deaf.waitForFunction("window.ready");
+  const deaf = await w.visit();
   await page.close();
   await record(deaf);
-  await deaf.evaluate(async (worker) => {
-    Object.defineProperty(BroadcastChannel.prototype, "onmessage", { set() {} });
-    window.client = await connect({ worker, syncOnMount: false, autoSyncInterval: 0 });
-  }, script(config, "&sync=silent"));
+  await deaf.evaluate(
+    async (worker) => {
+      Object.defineProperty(BroadcastChannel.prototype, "onmessage", { set() {} });
+      window.client = await connect({ worker, syncOnMount: false, autoSyncInterval: 0 });
+    },
+    script(config, "&sync=silent"),
+  );
   await until("a wake", () => deaf.evaluate(() => posted.some((op) => op.wake === "due" || op.wake === "watchdog")));
 });
 
@@ -182,8 +184,8 @@ test("the next sync that the snapshot shows is that of what is stored: after syn
   await shows(nextAttemptAt);
   assert.equal(await page.evaluate(() => client.discard(crypto.randomUUID())), false);
   assert.equal((await w.snapshot(page)).nextSyncAt, nextAttemptAt);
-  // A worker that has told nobody anything yet.
-  await (await w.chromium.workers(page)).stop();
+  // A worker that has not sent any message yet.
+  await (await w.browser.workers(page)).stop();
   assert.equal(await page.evaluate(() => client.discard(crypto.randomUUID())), false);
   assert.equal((await w.snapshot(page)).nextSyncAt, nextAttemptAt);
   await page.evaluate(() => client.clear());
@@ -193,7 +195,12 @@ test("the next sync that the snapshot shows is that of what is stored: after syn
 const burst = async (page) => {
   await page.evaluate(async () => {
     for (let at = 0; at < 34; at += 1) {
-      for (const [target, event] of [[window, "online"], [window, "focus"], [document, "visibilitychange"]]) target.dispatchEvent(new Event(event));
+      for (const [target, event] of [
+        [window, "online"],
+        [window, "focus"],
+        [document, "visibilitychange"],
+      ])
+        target.dispatchEvent(new Event(event));
     }
     // Answered after those before it.
     await client.list();
@@ -227,7 +234,7 @@ test("a hundred wakes while a server has asked to wait change nothing, and send 
   assert.ok(after.readwrite - before.readwrite <= 3, `${after.readwrite - before.readwrite} transactions to write in`);
 });
 
-test("a hundred wakes while nobody answers are no hundred tries", async () => {
+test("a hundred wakes without a response are not a hundred attempts", async () => {
   const { page, id } = await stranded({}, { more: "&sync=silent&count" });
   await w.server.down(true);
   const { refused } = await w.server.stats();
@@ -240,26 +247,37 @@ test("a hundred wakes while nobody answers are no hundred tries", async () => {
   assert.equal((await arrived()).length, 1);
 });
 
-test("periodicsync sends what found nobody before, and calls the app's handler", async () => {
+test("periodicsync sends what got no response before, and calls the app's handler", async () => {
   const { page, id } = await stranded();
   const cdp = await page.createCDPSession();
   const registrations = [];
   cdp.on("ServiceWorker.workerRegistrationUpdated", (updated) => registrations.push(...updated.registrations));
   await cdp.send("ServiceWorker.enable");
-  const { registrationId } = await until("the registration", () => registrations.find((one) => one.scopeURL === `${w.server.origin}/`));
+  const { registrationId } = await until("the registration", () =>
+    registrations.find((one) => one.scopeURL === `${w.server.origin}/`),
+  );
   assert.equal((await arrived()).length, 0);
   await cdp.send("ServiceWorker.dispatchPeriodicSyncEvent", { origin: w.server.origin, registrationId, tag: "daily-sync" });
   await w.becomes(page, id, "delivered");
   await until("the app's handler", () => page.evaluate(() => heard.sync.some((event) => event.periodic === "daily-sync")));
 });
 
-test("registerPeriodic answers what the browser says", async () => {
+test("registerPeriodic returns what the browser says", async () => {
   const page = await w.open();
   assert.equal(await page.evaluate(() => client.capabilities.periodicSync), true);
   const cdp = await page.createCDPSession();
-  for (const [setting, answer] of [["denied", "denied"], ["granted", "registered"]]) {
-    await cdp.send("Browser.setPermission", { permission: { name: "periodic-background-sync" }, setting, origin: w.server.origin });
+  for (const [setting, answer] of [
+    ["denied", "denied"],
+    ["granted", "registered"],
+  ]) {
+    await cdp.send("Browser.setPermission", {
+      permission: { name: "periodic-background-sync" },
+      setting,
+      origin: w.server.origin,
+    });
     assert.equal(await page.evaluate(() => client.registerPeriodic("daily-sync", 86_400_000)), answer);
   }
-  assert.deepEqual(await page.evaluate(async () => (await navigator.serviceWorker.ready).periodicSync.getTags()), ["daily-sync"]);
+  assert.deepEqual(await page.evaluate(async () => (await navigator.serviceWorker.ready).periodicSync.getTags()), [
+    "daily-sync",
+  ]);
 });

@@ -14,7 +14,8 @@ import { root, startServer } from "./harness/server.mjs";
 import { until } from "./harness/wait.mjs";
 
 const page = '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/page.mjs"></script>';
-const script = 'import { connect } from "/shearwater/page.js"; window.heard = []; new BroadcastChannel("log").onmessage = ({ data }) => heard.push(data); Object.assign(window, { connect, ready: true });';
+const script =
+  'import { connect } from "/shearwater/page.js"; window.heard = []; new BroadcastChannel("log").onmessage = ({ data }) => heard.push(data); Object.assign(window, { connect, ready: true });';
 /** A worker that tells pages what it writes to the console, and takes over when it is told to. */
 const worker = (config) => `
   const log = new BroadcastChannel("log");
@@ -44,7 +45,11 @@ async function site(config, { dist = "dist" } = {}) {
   put(config);
   const server = await startServer({ site: folder, dist });
   const proxy = await startProxy(server.origin);
-  opened.push(() => rmSync(folder, { recursive: true }), () => server.stop(), () => proxy.stop());
+  opened.push(
+    () => rmSync(folder, { recursive: true }),
+    () => server.stop(),
+    () => proxy.stop(),
+  );
   return { server, proxy, put };
 }
 
@@ -52,14 +57,33 @@ async function visit({ proxy }, options = {}) {
   const page = await chromium.browser.newPage();
   await page.goto(proxy.origin);
   await page.waitForFunction("window.ready");
-  const refused = await page.evaluate((options) => connect(options).then((client) => void (window.client = client), ({ code, message }) => ({ code, message })), options);
+  const refused = await page.evaluate(
+    (options) =>
+      connect(options).then(
+        (client) => {
+          window.client = client;
+        },
+        ({ code, message }) => ({ code, message }),
+      ),
+    options,
+  );
   return { page, refused };
 }
 
-const enqueue = (page, path, options) => page.evaluate((url, options) => client.enqueue({ url, body: "x" }, options), `/api/sink/${path}`, options);
+const enqueue = (page, path, options) =>
+  page.evaluate((url, options) => client.enqueue({ url, body: "x" }, options), `/api/sink/${path}`, options);
 const asked = ({ proxy }) => [...new Set(proxy.seen.filter((path) => /worker.*wasm$/.test(path)))];
 const log = (page) => page.evaluate(() => heard);
-const caches = (page) => page.evaluate(async () => (await Promise.all((await window.caches.keys()).map(async (name) => (await (await window.caches.open(name)).keys()).map(({ url }) => new URL(url).pathname)))).flat());
+const caches = (page) =>
+  page.evaluate(async () =>
+    (
+      await Promise.all(
+        (
+          await window.caches.keys()
+        ).map(async (name) => (await (await window.caches.open(name)).keys()).map(({ url }) => new URL(url).pathname)),
+      )
+    ).flat(),
+  );
 const copies = (page) =>
   page.evaluate(
     () =>
@@ -67,7 +91,10 @@ const copies = (page) =>
         const opening = indexedDB.open("shearwater:wasm");
         opening.onsuccess = () => {
           const reading = opening.result.transaction("copies").objectStore("copies").getAllKeys();
-          reading.onsuccess = () => (opening.result.close(), resolve(reading.result));
+          reading.onsuccess = () => {
+            opening.result.close();
+            resolve(reading.result);
+          };
         };
       }),
   );
@@ -85,20 +112,34 @@ async function once({ server }, ids) {
 async function update({ put }, page, config) {
   put(config);
   await page.evaluate(async () => (await navigator.serviceWorker.getRegistration()).update());
-  await until("it to wait", () => page.evaluate(async () => (await navigator.serviceWorker.getRegistration()).waiting?.state === "installed"));
+  await until("it to wait", () =>
+    page.evaluate(async () => (await navigator.serviceWorker.getRegistration()).waiting?.state === "installed"),
+  );
 }
 
 /** Takes the network from a worker, as far as its wasm goes, and stops it. */
 async function stop({ proxy }, page) {
-  for (const name of ["worker.wasm", "worker-full.wasm", "debug/worker.wasm", "debug/worker-full.wasm"]) proxy.rule(`/shearwater/${name}`, { drop: true });
+  for (const name of ["worker.wasm", "worker-full.wasm", "debug/worker.wasm", "debug/worker-full.wasm"])
+    proxy.rule(`/shearwater/${name}`, { drop: true });
   const workers = await chromium.workers(page);
   await workers.stop();
   await workers.cdp.send("Network.clearBrowserCache");
 }
 
 test("the choice: by what only the full build knows, unless the build is named", () => {
-  for (const config of [undefined, null, 7, "x", {}, { queues: {} }, { collections: undefined }, { build: "queue", uploads: {} }]) assert.equal(wasmFor(config), "worker.wasm");
-  for (const config of [{ collections: {} }, { uploads: {} }, { cacheUploads: {} }, { build: "full" }]) assert.equal(wasmFor(config), "worker-full.wasm");
+  for (const config of [
+    undefined,
+    null,
+    7,
+    "x",
+    {},
+    { queues: {} },
+    { collections: undefined },
+    { build: "queue", uploads: {} },
+  ])
+    assert.equal(wasmFor(config), "worker.wasm");
+  for (const config of [{ collections: {} }, { uploads: {} }, { cacheUploads: {} }, { build: "full" }])
+    assert.equal(wasmFor(config), "worker-full.wasm");
   for (const build of ["", "Full", 1, {}]) assert.throws(() => wasmFor({ build }), { code: "invalid-config" });
 });
 
@@ -107,7 +148,10 @@ test("a configuration of queues loads worker.wasm, and nothing asks for the full
   const { page } = await visit(world);
   await once(world, [await enqueue(page, "a", { queue: "notes" })]);
   assert.deepEqual(asked(world), ["/shearwater/worker.wasm"]);
-  assert.ok((await log(page)).some(({ text }) => text.includes("started: worker.wasm")), JSON.stringify(await log(page)));
+  assert.ok(
+    (await log(page)).some(({ text }) => text.includes("started: worker.wasm")),
+    JSON.stringify(await log(page)),
+  );
 });
 
 test("the full build, where it is asked for, is a queue from end to end, and starts again without network", async () => {
@@ -116,7 +160,10 @@ test("the full build, where it is asked for, is a queue from end to end, and sta
   const ids = [await enqueue(page, "a", { key: "k" }), await enqueue(page, "b", { key: "k" })];
   await once(world, ids);
   assert.deepEqual(asked(world), ["/shearwater/worker-full.wasm"]);
-  assert.ok((await log(page)).some(({ text }) => text.includes("started: worker-full.wasm")), JSON.stringify(await log(page)));
+  assert.ok(
+    (await log(page)).some(({ text }) => text.includes("started: worker-full.wasm")),
+    JSON.stringify(await log(page)),
+  );
   await stop(world, page);
   await once(world, [...ids, await enqueue(page, "c")]);
 });
@@ -140,7 +187,10 @@ test("a build that there is not is refused, by worker and page", async () => {
   }
 });
 
-for (const [from, to] of [["queue", "full"], ["full", "queue"]]) {
+for (const [from, to] of [
+  ["queue", "full"],
+  ["full", "queue"],
+]) {
   test(`an update from ${from} to ${to} keeps the jobs, and each is delivered once, also without network for the wasm`, async () => {
     const file = { queue: "/shearwater/worker.wasm", full: "/shearwater/worker-full.wasm" };
     const config = (build) => ({ build, queues: { default: { backoff: { base: 10, max: 50 }, maxAttempts: 100 } } });
@@ -159,10 +209,15 @@ for (const [from, to] of [["queue", "full"], ["full", "queue"]]) {
     assert.ok(both.includes(file[from]) && both.includes(file[to]), both.join());
     await first.evaluate(async () => (await navigator.serviceWorker.getRegistration()).waiting.postMessage("take over"));
     await world.server.release();
-    await until("the new worker", () => first.evaluate(async () => (await navigator.serviceWorker.getRegistration()).waiting === null));
+    await until("the new worker", () =>
+      first.evaluate(async () => (await navigator.serviceWorker.getRegistration()).waiting === null),
+    );
     await first.close();
     const second = (await visit(world, { build: to })).page;
-    await until("the old copies to be gone", async () => !(await caches(second)).includes(file[from]) && (await copies(second)).length === 1);
+    await until(
+      "the old copies to be gone",
+      async () => !(await caches(second)).includes(file[from]) && (await copies(second)).length === 1,
+    );
     await stop(world, second);
     ids.push(await enqueue(second, "after"));
     await once(world, ids);
@@ -194,9 +249,14 @@ test("a debug build writes message, place and named stack of a panic to the cons
   const world = await site({ logLevel: "debug" }, { dist: "dist-test" });
   const { page } = await visit(world);
   assert.equal((await panic(page)).error.code, "internal");
-  assert.deepEqual(asked(world).filter((path) => path.includes("debug")), ["/shearwater/debug/worker.wasm"]);
-  const told = await until("the panic", async () => (await log(page)).find(({ level, text }) => level === "error" && text.includes("panicked at")));
-  assert.match(told.text, /panicked at crates\/worker\/src\/\w+\.rs:\d+:\d+:\s+asked to/);
+  assert.deepEqual(
+    asked(world).filter((path) => path.includes("debug")),
+    ["/shearwater/debug/worker.wasm"],
+  );
+  const told = await until("the panic", async () =>
+    (await log(page)).find(({ level, text }) => level === "error" && text.includes("panicked at")),
+  );
+  assert.match(told.text, /panicked at worker\/[\w/]+\.rs:\d+:\d+:\s+asked to/);
   assert.match(told.text, /shearwater_worker::/);
   await once(world, [await enqueue(page, "after")]);
 });
@@ -205,7 +265,9 @@ test("what is not a debug build names no function, and has none of what prints t
   const world = await site({ logLevel: "info" }, { dist: "dist-test" });
   const { page } = await visit(world);
   await panic(page);
-  const told = await until("the panic", async () => (await log(page)).find(({ level, text }) => level === "error" && text.includes("asked to")));
+  const told = await until("the panic", async () =>
+    (await log(page)).find(({ level, text }) => level === "error" && text.includes("asked to")),
+  );
   assert.doesNotMatch(told.text, /Stack|shearwater_worker::/);
   assert.deepEqual(asked(world), ["/shearwater/worker.wasm"]);
   const has = (file, text) => readFileSync(join(root, "dist", file)).includes(text);
@@ -217,7 +279,8 @@ test("what is not a debug build names no function, and has none of what prints t
 
 test("where debug/ is not deployed, the usual build is loaded, with a line on the console; no later start asks for it", async () => {
   const world = await site({ logLevel: "debug" });
-  for (const name of ["worker.wasm", "worker-full.wasm"]) world.proxy.rule(`/shearwater/debug/${name}`, { status: 404, body: "" });
+  for (const name of ["worker.wasm", "worker-full.wasm"])
+    world.proxy.rule(`/shearwater/debug/${name}`, { status: 404, body: "" });
   const { page } = await visit(world);
   await once(world, [await enqueue(page, "a")]);
   const lines = (await log(page)).filter(({ text }) => text.includes("debug/"));
@@ -235,5 +298,8 @@ test("a debug build that was kept starts again without network", async () => {
   const { page } = await visit(world, { build: "full" });
   await stop(world, page);
   await enqueue(page, "a");
-  await until("the second start", async () => (await log(page)).filter(({ text }) => text.includes("started: debug/worker-full.wasm")).length === 2);
+  await until(
+    "the second start",
+    async () => (await log(page)).filter(({ text }) => text.includes("started: debug/worker-full.wasm")).length === 2,
+  );
 });

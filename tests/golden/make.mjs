@@ -13,28 +13,53 @@ const server = await startServer({ listen: "127.0.0.1:47831" });
 const chromium = await startChromium();
 try {
   const page = await chromium.open(server.origin, { config: { queues: { photos: { onFailure: "continue" } } } });
-  await server.faults([{ path: "/api/sink/refused", action: { status: 422 } }, { path: "/api/sink/conflict", action: { status: 409 } }, { path: "/api/sink/secret", action: { status: 401 } }]);
+  await server.faults([
+    { path: "/api/sink/refused", action: { status: 422 } },
+    { path: "/api/sink/conflict", action: { status: 409 } },
+    { path: "/api/sink/secret", action: { status: 401 } },
+  ]);
   const ended = await page.evaluate(() =>
-    Promise.all(["delivered", "refused", "conflict", "secret"].map((name) => window.client.enqueue({ url: `/api/sink/${name}`, body: name }))),
+    Promise.all(
+      ["delivered", "refused", "conflict", "secret"].map((name) =>
+        window.client.enqueue({ url: `/api/sink/${name}`, body: name }),
+      ),
+    ),
   );
   await until("four that ended", async () =>
-    (await page.evaluate((ids) => Promise.all(ids.map((id) => window.client.get(id))), ended)).every(({ state }) => !["pending", "syncing"].includes(state)),
+    (await page.evaluate((ids) => Promise.all(ids.map((id) => window.client.get(id))), ended)).every(
+      ({ state }) => !["pending", "syncing"].includes(state),
+    ),
   );
   await server.down(true);
   await page.evaluate(async () => {
     // Years from now they are still to be delivered.
     const maxAge = 315_360_000_000;
-    await window.client.enqueue({ url: "/api/sink/json", body: { a: [1, null] } }, { key: "line", metadata: { note: 1 }, priority: "high", maxAge });
+    await window.client.enqueue(
+      { url: "/api/sink/json", body: { a: [1, null] } },
+      { key: "line", metadata: { note: 1 }, priority: "high", maxAge },
+    );
     await window.client.enqueue({ url: "/api/sink/second", body: "second" }, { key: "line", maxAge });
-    await window.client.enqueue({ url: "/api/sink/photo", method: "PUT", body: new Blob([new Uint8Array([0, 1, 255])], { type: "image/png" }) }, { queue: "photos", maxAge });
+    await window.client.enqueue(
+      { url: "/api/sink/photo", method: "PUT", body: new Blob([new Uint8Array([0, 1, 255])], { type: "image/png" }) },
+      { queue: "photos", maxAge },
+    );
     await window.client.enqueue({ url: "/api/sink/get" }, { notBefore: 1_000, maxAge });
-    await window.client.enqueueAll(["a", "bb", "ccc"].map((body) => ({ url: `/api/sink/pack/${body}`, body })), { maxAge });
+    await window.client.enqueueAll(
+      ["a", "bb", "ccc"].map((body) => ({ url: `/api/sink/pack/${body}`, body })),
+      { maxAge },
+    );
     await window.client.pause("photos");
   });
-  await until("tries that found nobody", async () => (await page.evaluate(() => window.client.list({ state: "pending" }))).some((job) => job.unreachable > 0));
+  await until("tries that found nobody", async () =>
+    (await page.evaluate(() => window.client.list({ state: "pending" }))).some((job) => job.unreachable > 0),
+  );
   await until("rest", async () => !(await page.evaluate(() => window.client.getSnapshot())).isRunning);
   const dump = await page.evaluate(async () => {
-    const request = (asked) => new Promise((resolve, reject) => ((asked.onsuccess = () => resolve(asked.result)), (asked.onerror = () => reject(asked.error))));
+    const request = (asked) =>
+      new Promise((resolve, reject) => {
+        asked.onsuccess = () => resolve(asked.result);
+        asked.onerror = () => reject(asked.error);
+      });
     const database = await request(indexedDB.open("shearwater"));
     const base64 = async (body) => btoa(String.fromCharCode(...new Uint8Array(await new Response(body).arrayBuffer())));
     const stores = {};

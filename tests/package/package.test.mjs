@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import test from "node:test";
@@ -37,7 +37,20 @@ test("a classic sw.ts has the global by one reference, a module one by its impor
   const { folder } = install();
   const check = (name, text, lib) => {
     writeFileSync(join(folder, name), text);
-    const options = ["--noEmit", "--strict", "--skipLibCheck", "false", "--target", "es2022", "--module", "es2022", "--moduleResolution", "bundler", "--lib", lib];
+    const options = [
+      "--noEmit",
+      "--strict",
+      "--skipLibCheck",
+      "false",
+      "--target",
+      "es2022",
+      "--module",
+      "es2022",
+      "--moduleResolution",
+      "bundler",
+      "--lib",
+      lib,
+    ];
     execFileSync(join(root, "node_modules/.bin/tsc"), [...options, name], { cwd: folder, stdio: "pipe", encoding: "utf8" });
   };
   check(
@@ -49,22 +62,45 @@ test("a classic sw.ts has the global by one reference, a module one by its impor
      self.addEventListener("push", (event) => (event as ExtendableEvent).waitUntil(shearwater.enqueue({ url: "/seen", method: "POST" })));`,
     "es2022,webworker",
   );
-  check("module.ts", 'import * as shearwater from "shearwater/worker"; shearwater.start(); export const id = shearwater.enqueue(new Request("/x"));', "es2022,webworker");
-  check("page.ts", 'import { connect, ShearwaterError } from "shearwater"; export const client = connect({ worker: "/sw.js" }); export const is = (e: unknown) => e instanceof ShearwaterError && e.code;', "es2022,dom,dom.iterable");
+  check(
+    "module.ts",
+    'import * as shearwater from "shearwater/worker"; shearwater.start(); export const id = shearwater.enqueue(new Request("/x"));',
+    "es2022,webworker",
+  );
+  check(
+    "page.ts",
+    'import { connect, ShearwaterError } from "shearwater"; export const client = connect({ worker: "/sw.js" }); export const is = (e: unknown) => e instanceof ShearwaterError && e.code;',
+    "es2022,dom,dom.iterable",
+  );
 });
 
 test("worker and page through a bundler, the worker as a module, deliver a job", async () => {
   const { folder, target } = install();
   const site = join(folder, "site");
   mkdirSync(site);
-  writeFileSync(join(folder, "page.js"), 'import { connect } from "shearwater"; window.connect = connect; window.ready = true;');
-  writeFileSync(join(folder, "sw.js"), 'import * as shearwater from "shearwater/worker"; shearwater.start({ strict: true, queues: { bundled: {} } });');
+  writeFileSync(
+    join(folder, "page.js"),
+    'import { connect } from "shearwater"; window.connect = connect; window.ready = true;',
+  );
+  writeFileSync(
+    join(folder, "sw.js"),
+    'import * as shearwater from "shearwater/worker"; shearwater.start({ strict: true, queues: { bundled: {} } });',
+  );
   for (const entry of ["page.js", "sw.js"]) {
-    execFileSync(join(root, "node_modules/.bin/esbuild"), [join(folder, entry), "--bundle", "--format=esm", `--outfile=${join(site, entry)}`, "--log-level=error"]);
+    execFileSync(join(root, "node_modules/.bin/esbuild"), [
+      join(folder, entry),
+      "--bundle",
+      "--format=esm",
+      `--outfile=${join(site, entry)}`,
+      "--log-level=error",
+    ]);
   }
   // esbuild leaves `new URL("./x.wasm", import.meta.url)` as it is: the files lie beside the bundle.
   for (const name of ["page.wasm", "worker.wasm"]) cpSync(join(target, name), join(site, name));
-  writeFileSync(join(site, "index.html"), '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/page.js"></script>');
+  writeFileSync(
+    join(site, "index.html"),
+    '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/page.js"></script>',
+  );
   await delivers(site, { worker: "/sw.js", type: "module" }, { queue: "bundled" });
 });
 
@@ -73,8 +109,14 @@ test("the classic worker served under a deep path, as static files", async () =>
   const site = join(folder, "site");
   cpSync(target, join(site, "static/vendor/sw 1.0"), { recursive: true });
   writeFileSync(join(site, "sw.js"), 'importScripts("/static/vendor/sw%201.0/worker.js"); shearwater.start();');
-  writeFileSync(join(site, "page.js"), 'import { connect } from "/static/vendor/sw%201.0/page.js"; window.connect = connect; window.ready = true;');
-  writeFileSync(join(site, "index.html"), '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/page.js"></script>');
+  writeFileSync(
+    join(site, "page.js"),
+    'import { connect } from "/static/vendor/sw%201.0/page.js"; window.connect = connect; window.ready = true;',
+  );
+  writeFileSync(
+    join(site, "index.html"),
+    '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/page.js"></script>',
+  );
   await delivers(site, { worker: "/sw.js" }, {});
 });
 

@@ -34,7 +34,12 @@ async function script(entry, shell) {
     write: false,
     format: "iife",
     alias: { "shearwater-glue": join(root, "tests/shells/site/glue.js") },
-    define: { __VERSION__: '"test"', __WORKER_SHA256__: JSON.stringify({ "worker.wasm": sha256 }), __PAGE_SHA256__: '"none"', __PAGE_CACHE__: '"shearwater page.wasm"' },
+    define: {
+      __VERSION__: '"test"',
+      __WORKER_SHA256__: JSON.stringify({ "worker.wasm": sha256 }),
+      __PAGE_SHA256__: '"none"',
+      __PAGE_CACHE__: '"shearwater page.wasm"',
+    },
   });
   const glue = readFileSync(join(built, `${shell}.js`), "utf8");
   return `self.createGlue = ({ fetch, setTimeout, clearTimeout }) => {\n${glue}\nreturn wasm_bindgen;\n};\n${outputFiles[0].text}`;
@@ -45,7 +50,10 @@ async function serve() {
     ["/", ["text/html", readFileSync(join(root, "tests/shells/site/index.html"))]],
     ["/page.js", ["text/javascript", await script("page.js", "page")]],
     ["/service.js", ["text/javascript", await script("service.js", "worker")]],
-    ...["v1", "v2", "v3"].map((version) => [`/golden/${version}.json`, ["application/json", readFileSync(join(root, `tests/golden/${version}.json`))]]),
+    ...["v1", "v2", "v3"].map((version) => [
+      `/golden/${version}.json`,
+      ["application/json", readFileSync(join(root, `tests/golden/${version}.json`))],
+    ]),
     ...SHELLS.map(({ shell }) => [`/${shell}_bg.wasm`, ["application/wasm", wasm(shell)]]),
   ]);
   const server = createServer((request, response) => {
@@ -70,7 +78,12 @@ async function open(origin) {
 const brief = (output) =>
   output
     .split("\n")
-    .filter((line) => !/^\s+at .*(__rust|\bstd\[|\bcore\[|\balloc\[|wasm_bindgen|\.js:\d+)|^(running|failures:|test result:|Invoking test:|Stack:|Error$)/.test(line))
+    .filter(
+      (line) =>
+        !/^\s+at .*(__rust|\bstd\[|\bcore\[|\balloc\[|wasm_bindgen|\.js:\d+)|^(running|failures:|test result:|Invoking test:|Stack:|Error$)/.test(
+          line,
+        ),
+    )
     .map((line) => line.replace(/\bshearwater_\w+-[0-9a-f]+\.wasm\./, "").replace(/ \(wasm:.*\)$/, ""))
     .join("\n")
     .replace(/\n\s*\n+/g, "\n")
@@ -87,7 +100,10 @@ const failures = [];
 async function runTest(run, name) {
   let timer;
   const late = new Promise((resolve) => {
-    timer = setTimeout(() => resolve({ ok: false, late: true, output: `it did not end within ${PATIENCE / 1000} s` }), PATIENCE);
+    timer = setTimeout(
+      () => resolve({ ok: false, late: true, output: `it did not end within ${PATIENCE / 1000} s` }),
+      PATIENCE,
+    );
   });
   const result = browser.page.evaluate((run, name) => window[run](name), run, name);
   try {
@@ -113,7 +129,7 @@ try {
       if (!ok) failures.push([`${shell}::${readable(name)}`, output]);
       if (late) {
         // Whatever it is doing, the next one gets a browser without it.
-        browser.close();
+        void browser.close();
         browser = await open(origin);
       }
     }

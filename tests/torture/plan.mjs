@@ -4,8 +4,16 @@ import { dice } from "./dice.mjs";
 
 /** Points at which the worker itself stops; see crates/worker/src/failpoints.rs. */
 const STOPPING = [
-  "enqueue-before", "enqueue-after", "claim-before", "claim-after", "send-before", "reply-after",
-  "outcome-before", "outcome-after", "status-before", "status-after",
+  "enqueue-before",
+  "enqueue-after",
+  "claim-before",
+  "claim-after",
+  "send-before",
+  "reply-after",
+  "outcome-before",
+  "outcome-after",
+  "status-before",
+  "status-after",
 ];
 
 /** Points of a job's life, in their order; `arrived` and `handled` are of the server's making. */
@@ -64,7 +72,8 @@ export function plan(point, way, seed) {
 
 function job(roll, path, large) {
   const refused = roll.chance(0.03);
-  if (large && roll.chance(0.6)) return { path, refused, kind: "bytes", seed: roll.from(1, 1e9), size: roll.from(1_000, 60_000) };
+  if (large && roll.chance(0.6))
+    return { path, refused, kind: "bytes", seed: roll.from(1, 1e9), size: roll.from(1_000, 60_000) };
   if (roll.chance(0.7)) return { path, refused, kind: "text", text: `${path} ${"x".repeat(roll.from(0, 200))}` };
   return { path, refused, kind: "blob", seed: roll.from(1, 1e9), size: roll.pick([0, 1, 1_000, 40_000, 200_000]) };
 }
@@ -94,7 +103,8 @@ function rules(roll, phases, total, random) {
     .filter((job) => job.refused)
     .map((job) => ({ path: job.path, action: { status: 422, body: "refused for good" } }));
   const some = (action, most) => {
-    for (let left = roll.from(0, most); left > 0; left -= 1) rules.push({ path: JOBS, skip: roll.from(0, total), times: 1, action });
+    for (let left = roll.from(0, most); left > 0; left -= 1)
+      rules.push({ path: JOBS, skip: roll.from(0, total), times: 1, action });
   };
   some({ status: 503 }, random ? 6 : 3);
   some({ drop: "after" }, random ? 4 : 2);

@@ -24,7 +24,9 @@ const { values: options } = parseArgs({
 
 const rig = await startRig(options.engine);
 const ways = (options.way ?? ["stop", "kill"]).filter((way) => way === "kill" || rig.canStop);
-const rows = (options.point ?? [...POINTS, "random"]).flatMap((point) => ways.map((way) => ({ point, way, trials: 0, kills: 0, missed: 0, found: {} })));
+const rows = (options.point ?? [...POINTS, "random"]).flatMap((point) =>
+  ways.map((way) => ({ point, way, trials: 0, kills: 0, missed: 0, found: {} })),
+);
 const wanted = Number(options.kills);
 const started = Date.now();
 let kills = 0;
@@ -68,17 +70,30 @@ function print() {
   const sum = (row, kinds) => kinds.reduce((total, kind) => total + (row.found[kind] ?? 0), 0);
   const other = ["half", "leased", "resent", "altered", "unrecorded", "stray", "stuck"];
   const columns = [
-    ["point", (row) => row.point], ["killed", (row) => (row.way === "stop" ? "worker" : "browser")], ["trials", (row) => row.trials], ["kills", (row) => row.kills],
-    ["missed", (row) => row.missed], ["lost", (row) => sum(row, ["lost"])], ["doubled", (row) => sum(row, ["doubled"])],
-    ["out of order", (row) => sum(row, ["disordered"])], ["counters wrong", (row) => sum(row, ["miscounted"])], ["other", (row) => sum(row, other)],
+    ["point", (row) => row.point],
+    ["killed", (row) => (row.way === "stop" ? "worker" : "browser")],
+    ["trials", (row) => row.trials],
+    ["kills", (row) => row.kills],
+    ["missed", (row) => row.missed],
+    ["lost", (row) => sum(row, ["lost"])],
+    ["doubled", (row) => sum(row, ["doubled"])],
+    ["out of order", (row) => sum(row, ["disordered"])],
+    ["counters wrong", (row) => sum(row, ["miscounted"])],
+    ["other", (row) => sum(row, other)],
   ];
   const total = { point: "total", way: "", trials: 0, kills: 0, missed: 0, found: {} };
   for (const row of rows) {
     for (const name of ["trials", "kills", "missed"]) total[name] += row[name];
     for (const [kind, count] of Object.entries(row.found)) total.found[kind] = (total.found[kind] ?? 0) + count;
   }
-  const lines = [columns.map(([title]) => title), ...[...rows, total].map((row) => columns.map(([, value]) => String(row === total && value === columns[1][1] ? "" : value(row))))];
+  const lines = [
+    columns.map(([title]) => title),
+    ...[...rows, total].map((row) =>
+      columns.map(([, value]) => String(row === total && value === columns[1][1] ? "" : value(row))),
+    ),
+  ];
   const widths = columns.map((_, at) => Math.max(...lines.map((line) => line[at].length)));
-  for (const line of lines) console.log(line.map((cell, at) => (at < 2 ? cell.padEnd(widths[at]) : cell.padStart(widths[at]))).join("  "));
+  for (const line of lines)
+    console.log(line.map((cell, at) => (at < 2 ? cell.padEnd(widths[at]) : cell.padStart(widths[at]))).join("  "));
   console.log(`${Math.round((Date.now() - started) / 1000)} s`);
 }

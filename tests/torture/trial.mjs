@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 
 import { root, startServer } from "../e2e/harness/server.mjs";
 import { until } from "../e2e/harness/wait.mjs";
-import { CONFIG, JOBS, isStopping } from "./plan.mjs";
+import { CONFIG, isStopping, JOBS } from "./plan.mjs";
 import { judge } from "./verdict.mjs";
 
 const ACKS = "/api/sink/ack/";
@@ -22,7 +22,7 @@ export async function trialOn(rig, plan) {
   return new Trial(rig, plan, await startServer({ dist: "dist-test", args }));
 }
 
-/** Runs a plan; answers its findings, and how many deaths there were. `missed`: the point was never reached. */
+/** Runs a plan; returns its findings, and how many deaths there were. `missed`: the point was never reached. */
 export async function runTrial(rig, plan) {
   const trial = await trialOn(rig, plan);
   let findings;
@@ -40,13 +40,16 @@ export async function runTrial(rig, plan) {
   return { findings, evidence, deaths: trial.deaths.length, missed: trial.missed };
 }
 
-/** Writes down all there is to know about a trial that went wrong; answers where. */
+/** Writes down all there is to know about a failed trial; returns where. */
 function keep({ rig, plan, server }, findings, story) {
   const folder = join(tmpdir(), "shearwater-torture");
   mkdirSync(folder, { recursive: true });
   const evidence = join(folder, `${rig.engine}-${plan.point}-${plan.way}-${plan.seed}.json`.replaceAll(/[^\w.-]/g, "_"));
   const acks = story.acks && Object.fromEntries(story.acks);
-  writeFileSync(evidence, JSON.stringify({ findings, plan, profile: rig.profile, db: server.db, origin: server.origin, ...story, acks }, null, 1));
+  writeFileSync(
+    evidence,
+    JSON.stringify({ findings, plan, profile: rig.profile, db: server.db, origin: server.origin, ...story, acks }, null, 1),
+  );
   return evidence;
 }
 
@@ -123,13 +126,17 @@ class Trial {
       await new Promise((resolve) => setTimeout(resolve, death.after));
     } else {
       let quiet = 0;
-      await until(`a request held at ${plan.point}`, async () => {
-        const { held } = await server.stats();
-        if (held > 0) return true;
-        // Seen twice: the request may be under way.
-        quiet = (await this.ask("look")).quiet ? quiet + 1 : 0;
-        return quiet > 1;
-      }, PATIENCE);
+      await until(
+        `a request held at ${plan.point}`,
+        async () => {
+          const { held } = await server.stats();
+          if (held > 0) return true;
+          // Seen twice: the request may be under way.
+          quiet = (await this.ask("look")).quiet ? quiet + 1 : 0;
+          return quiet > 1;
+        },
+        PATIENCE,
+      );
       if ((await server.stats()).held === 0) {
         this.missed += 1;
         await server.faults(this.rules());
@@ -151,7 +158,11 @@ class Trial {
     if (killed) await this.open();
     else await this.wake(death.wake);
     if (death.late) {
-      await until("the next worker to send", async () => (await server.arrivals(JOBS)).length > before || (await this.ask("look")).quiet, PATIENCE);
+      await until(
+        "the next worker to send",
+        async () => (await server.arrivals(JOBS)).length > before || (await this.ask("look")).quiet,
+        PATIENCE,
+      );
       await this.letGo();
     }
   }
@@ -176,10 +187,14 @@ class Trial {
 
   /** Waits for the end, and gathers all that the verdict looks at. */
   async account() {
-    const end = await until("the end of all work", async () => {
-      const seen = await this.ask("look");
-      return seen.quiet && seen;
-    }, PATIENCE).catch((error) => {
+    const end = await until(
+      "the end of all work",
+      async () => {
+        const seen = await this.ask("look");
+        return seen.quiet && seen;
+      },
+      PATIENCE,
+    ).catch((error) => {
       this.findings.push({ what: "stuck", detail: error.message });
       return null;
     });
@@ -188,16 +203,24 @@ class Trial {
     // Counters are told a moment after the change they count.
     let [jobs, snapshot] = [end.jobs, end.snapshot];
     const count = (state) => jobs.filter((job) => job.state === state).length;
-    await until("the counters to be those of the list", async () => {
-      ({ jobs, snapshot } = await this.ask("look"));
-      return snapshot.pending === count("pending") && snapshot.failed === count("failed") && snapshot.syncing === count("syncing");
-    }, 10_000).catch(() => {});
+    await until(
+      "the counters to be those of the list",
+      async () => {
+        ({ jobs, snapshot } = await this.ask("look"));
+        return (
+          snapshot.pending === count("pending") && snapshot.failed === count("failed") && snapshot.syncing === count("syncing")
+        );
+      },
+      10_000,
+    ).catch(() => {});
     return { ...story, jobs, snapshot };
   }
 
   async remains() {
     const { server } = this;
-    const acks = new Map((await server.sink(ACKS)).map((entry) => [Number(entry.path.slice(ACKS.length)), JSON.parse(entry.body)]));
+    const acks = new Map(
+      (await server.sink(ACKS)).map((entry) => [Number(entry.path.slice(ACKS.length)), JSON.parse(entry.body)]),
+    );
     const sink = await server.sink(JOBS);
     const arrivals = await server.arrivals(JOBS);
     const { jobs, snapshot, refused } = await this.ask("look");

@@ -1,11 +1,19 @@
 // How the public types are meant to be used; compiled by `make check`, never run.
 
-import { connect, ShearwaterError, type Client, type Job, type SyncStatus } from "shearwater";
+import { type Client, connect, type Job, ShearwaterError, type SyncStatus } from "shearwater";
 import * as worker from "shearwater/worker";
 
 worker.start({
   strict: true,
-  queues: { notes: { maxAttempts: 3, onFailure: "continue", statuses: { 404: "deliver" }, backoff: { jitter: "equal" }, idempotency: { header: "X-Key" } } },
+  queues: {
+    notes: {
+      maxAttempts: 3,
+      onFailure: "continue",
+      statuses: { 404: "deliver" },
+      backoff: { jitter: "equal" },
+      idempotency: { header: "X-Key" },
+    },
+  },
 });
 worker.on("auth", async ({ refresh, owner }) => (owner ? { authorization: refresh ? "new" : "old" } : undefined));
 worker.on("sync:daily", ({ lastChance }) => lastChance);
@@ -30,7 +38,10 @@ await connect({ build: "full" });
 await connect({ worker: new URL("/sw.js", location.href) });
 // @ts-expect-error that is no URL
 await connect({ worker: 7 });
-const id: string = await client.enqueue({ url: "/api", body: { a: [1, null] } }, { key: "k", priority: "high", metadata: { a: 1 } });
+const id: string = await client.enqueue(
+  { url: "/api", body: { a: [1, null] } },
+  { key: "k", priority: "high", metadata: { a: 1 } },
+);
 await client.enqueueAll([new Request("/api"), { url: new URL("https://example.org") }]);
 interface Note {
   title: string;
@@ -41,7 +52,13 @@ await client.enqueue({ url: "/api", body: note }, { metadata: note });
 await client.enqueue({ url: "/api", body: new FormData() });
 await client.enqueue({ url: "/api", body: 5 });
 // A call of fetch, copied.
-const init: RequestInit = { method: "POST", body: "x", keepalive: true, signal: AbortSignal.timeout(1_000), headers: { "Idempotency-Key": "a" } };
+const init: RequestInit = {
+  method: "POST",
+  body: "x",
+  keepalive: true,
+  signal: AbortSignal.timeout(1_000),
+  headers: { "Idempotency-Key": "a" },
+};
 await client.enqueue({ url: "/api", method: "POST", body: "x", keepalive: true, signal: init.signal });
 // @ts-expect-error there is no such priority
 await client.enqueue({ url: "/api" }, { priority: "urgent" });
@@ -55,13 +72,16 @@ const stop: () => void = client.subscribe(() => {
   const status: SyncStatus = client.getSnapshot();
   console.log(status.progress ?? 0);
 });
-client.on("delivered", (delivered) => console.log(delivered.status, delivered.response?.headers["location"]));
+client.on("delivered", (delivered) => console.log(delivered.status, delivered.response?.headers.location));
 const inTime: boolean = await client.cancel(id);
 console.log(inTime);
 await client.setOwner("ada", { purge: "bob" });
 // @ts-expect-error purge is a boolean or an owner
 await client.setOwner("ada", { purge: 1 });
-worker.start({ credentials: ["tenant-pin"], queues: { notes: { expect: { status: [200, 201], redirected: false }, response: { headers: ["location"] } } } });
+worker.start({
+  credentials: ["tenant-pin"],
+  queues: { notes: { expect: { status: [200, 201], redirected: false }, response: { headers: ["location"] } } },
+});
 client.on("sync-complete", ({ queue, remaining }) => console.log(queue, remaining));
 client.watch(id, (changed) => console.log(changed?.attempts));
 const { delivered } = await client.syncNow("notes");

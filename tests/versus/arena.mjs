@@ -35,7 +35,12 @@ export class Arena {
   /** Jobs by number; `more` is what differs from a plain POST. */
   job(at, more = {}) {
     const method = more.method ?? "POST";
-    return { method, url: `${this.server.origin}${PATH}${at}`, ...(method === "POST" && !more.bytes && { body: `job ${at}.` }), ...more };
+    return {
+      method,
+      url: `${this.server.origin}${PATH}${at}`,
+      ...(method === "POST" && !more.bytes && { body: `job ${at}.` }),
+      ...more,
+    };
   }
 
   some(from, to) {
@@ -44,11 +49,10 @@ export class Arena {
 
   /** Hands requests to the library. Only what it took counts as queued. */
   async queue(requests, options = {}) {
-    const outcomes = await this.page.evaluate(
-      (requests, options) => window.client.queue(requests, options),
-      requests,
-      { ...options, ...(this.row.ordered && { key: "one line" }) },
-    );
+    const outcomes = await this.page.evaluate((requests, options) => window.client.queue(requests, options), requests, {
+      ...options,
+      ...(this.row.ordered && { key: "one line" }),
+    });
     const taken = requests.filter((_, at) => outcomes[at] === null);
     this.jobs.push(...taken);
     return { taken: taken.length, refused: outcomes.filter(Boolean) };
@@ -74,7 +78,12 @@ export class Arena {
 
   /** The library's "send now", to its end. */
   syncNow() {
-    return this.page.evaluate(() => window.client.syncNow().then(() => {}, () => {}));
+    return this.page.evaluate(() =>
+      window.client.syncNow().then(
+        () => {},
+        () => {},
+      ),
+    );
   }
 
   remaining() {
@@ -101,7 +110,13 @@ export class Arena {
     while (Date.now() < end) {
       const looked = Date.now();
       const { refused, inFlight, held } = await this.server.stats();
-      const now = JSON.stringify([refused, inFlight, held, (await this.arrivals()).length, (await this.remaining()).map(({ url, state }) => url + state)]);
+      const now = JSON.stringify([
+        refused,
+        inFlight,
+        held,
+        (await this.arrivals()).length,
+        (await this.remaining()).map(({ url, state }) => url + state),
+      ]);
       if (now !== before || inFlight > held) since = Date.now();
       if (Date.now() - since >= STILL_MS) return;
       before = now;
@@ -128,7 +143,10 @@ export class Arena {
 
   /** Whether the browser itself will fire another `sync` event. */
   browserWillCome() {
-    return this.page.evaluate(async (tag) => (await (await navigator.serviceWorker.ready).sync.getTags()).includes(tag), this.contender.tag);
+    return this.page.evaluate(
+      async (tag) => (await (await navigator.serviceWorker.ready).sync.getTags()).includes(tag),
+      this.contender.tag,
+    );
   }
 
   /** Waits until the browser has made up its mind: the same for a while. */
@@ -161,7 +179,8 @@ export class Arena {
     await this.still();
     await this.nudge();
     await this.still();
-    const waiting = async () => (await this.remaining()).filter(({ state }) => state !== "failed" && state !== "conflict").length;
+    const waiting = async () =>
+      (await this.remaining()).filter(({ state }) => state !== "failed" && state !== "conflict").length;
     for (let idle = 0, left = await waiting(); left > 0 && idle < 3; ) {
       await this.nudge();
       await this.still();

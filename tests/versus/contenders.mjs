@@ -14,9 +14,31 @@ const here = fileURLToPath(new URL("site", import.meta.url));
 const nodePaths = (process.env.NODE_PATH ?? "").split(delimiter).filter(Boolean);
 
 export const contenders = [
-  { id: "workbox", short: "W", name: "Workbox, its defaults", page: "workbox", worker: "/workbox.js", tag: "workbox-background-sync:jobs" },
-  { id: "careful", short: "W+", name: "Workbox, a careful app", page: "workbox", worker: "/workbox.js", tag: "workbox-background-sync:jobs", careful: true },
-  { id: "shearwater", short: "S", name: "Shearwater, its defaults", page: "shearwater", worker: "/shearwater.js", tag: "default" },
+  {
+    id: "workbox",
+    short: "W",
+    name: "Workbox, its defaults",
+    page: "workbox",
+    worker: "/workbox.js",
+    tag: "workbox-background-sync:jobs",
+  },
+  {
+    id: "careful",
+    short: "W+",
+    name: "Workbox, a careful app",
+    page: "workbox",
+    worker: "/workbox.js",
+    tag: "workbox-background-sync:jobs",
+    careful: true,
+  },
+  {
+    id: "shearwater",
+    short: "S",
+    name: "Shearwater, its defaults",
+    page: "shearwater",
+    worker: "/shearwater.js",
+    tag: "default",
+  },
 ];
 
 export const control = { id: "control", short: "C", name: "the control", page: "flawed" };
@@ -42,6 +64,8 @@ const versionIn = (path) => JSON.parse(readFileSync(path, "utf8")).version;
 
 /** Of what is compared, as installed and as built. */
 export const versions = () => ({
-  workbox: versionIn(createRequire(import.meta.url).resolve("workbox-background-sync/package.json", { paths: [here, ...nodePaths] })),
+  workbox: versionIn(
+    createRequire(import.meta.url).resolve("workbox-background-sync/package.json", { paths: [here, ...nodePaths] }),
+  ),
   shearwater: versionIn(join(resolve(root, process.env.SHEARWATER_DIST ?? ""), "dist/package.json")),
 });

@@ -23,7 +23,8 @@ export function count({ jobs, accepted, arrivals, remaining, ordered }) {
     accepted: jobs.length - absent.length,
     lost: absent.filter((job) => !shown.has(known(job))).length,
     listed: absent.filter((job) => ["failed", "conflict"].includes(shown.get(known(job))?.state)).length,
-    waiting: absent.filter((job) => shown.has(known(job)) && !["failed", "conflict"].includes(shown.get(known(job)).state)).length,
+    waiting: absent.filter((job) => shown.has(known(job)) && !["failed", "conflict"].includes(shown.get(known(job)).state))
+      .length,
     // Delivered, and shown as if it were not.
     stale: jobs.filter((job) => first.has(known(job)) && shown.has(known(job))).length,
     doubled: jobs.filter((job) => times.get(known(job)) > 1).length,

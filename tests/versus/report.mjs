@@ -2,7 +2,12 @@
 
 const COUNTS = ["lost", "doubled", "disordered"];
 const HEADINGS = { lost: "lost", doubled: "doubled", disordered: "out of order" };
-const BESIDES = { arrivals: "arrivals", listed: "listed as failed", waiting: "kept, but never sent with the server well", stale: "delivered, but still shown" };
+const BESIDES = {
+  arrivals: "arrivals",
+  listed: "listed as failed",
+  waiting: "kept, but never sent with the server well",
+  stale: "delivered, but still shown",
+};
 
 /** `2`, or `0–2` where the runs differ: the best and the worst. */
 export function spread(values) {
@@ -23,14 +28,22 @@ export function defects(results) {
     (runs.shearwater ?? []).flatMap((run, at) => {
       const of = (what) => `${row.title}, run ${at + 1}: ${what}`;
       if (run.error) return [of(run.error)];
-      const counts = [...COUNTS, "waiting", "stale"].filter((name) => run[name] > 0).map((name) => `${run[name]} ${HEADINGS[name] ?? BESIDES[name]}`);
+      const counts = [...COUNTS, "waiting", "stale"]
+        .filter((name) => run[name] > 0)
+        .map((name) => `${run[name]} ${HEADINGS[name] ?? BESIDES[name]}`);
       return [...counts, row.broken?.(run.notes)].filter(Boolean).map(of);
     }),
   );
 }
 
 function table(results, contenders) {
-  const heading = ["", "scenario", "jobs", "runs", ...COUNTS.flatMap((name) => contenders.map(({ short }) => `${HEADINGS[name]} ${short}`))];
+  const heading = [
+    "",
+    "scenario",
+    "jobs",
+    "runs",
+    ...COUNTS.flatMap((name) => contenders.map(({ short }) => `${HEADINGS[name]} ${short}`)),
+  ];
   const lines = results.map((result, at) => [
     String(at + 1),
     result.row.title,
@@ -44,7 +57,14 @@ function table(results, contenders) {
 export function print(results, contenders) {
   const lines = table(results, contenders);
   const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
-  return lines.map((line) => line.map((text, column) => (column === 1 ? text.padEnd(widths[column]) : text.padStart(widths[column]))).join("  ").trimEnd()).join("\n");
+  return lines
+    .map((line) =>
+      line
+        .map((text, column) => (column === 1 ? text.padEnd(widths[column]) : text.padStart(widths[column])))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
 }
 
 /** What was found besides the table's counts, per contender. */
@@ -58,11 +78,15 @@ function findings(result, contenders) {
     }
   }
   for (const note of notes) {
-    lines.push(`${note}: ${each((runs) => {
-      const values = runs.map((run) => run.notes?.[note]);
-      if (values.every((value) => typeof value === "number")) return spread(values);
-      return [...new Set(values.map((value) => (value === true ? "yes" : value === false ? "no" : String(value || "–"))))].join(" or ");
-    })}`);
+    lines.push(
+      `${note}: ${each((runs) => {
+        const values = runs.map((run) => run.notes?.[note]);
+        if (values.every((value) => typeof value === "number")) return spread(values);
+        return [
+          ...new Set(values.map((value) => (value === true ? "yes" : value === false ? "no" : String(value || "–")))),
+        ].join(" or ");
+      })}`,
+    );
   }
   return lines.join("; ");
 }

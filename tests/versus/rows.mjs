@@ -23,7 +23,8 @@ const failingHead = (action) => async (t) => {
 };
 
 /** What Shearwater promises besides the counts. */
-const othersPass = ({ [OTHERS]: others }) => others < 9 && `${9 - others} of 9 independent jobs were held up by the failing one`;
+const othersPass = ({ [OTHERS]: others }) =>
+  others < 9 && `${9 - others} of 9 independent jobs were held up by the failing one`;
 
 /** The server is well again when the jobs are too old. */
 async function tooLate(t) {
@@ -109,7 +110,7 @@ export const rows = [
     title: "two replays at once",
     ordered: true,
     racy: true,
-    did: "A `sync` event and the app's own \"send now\" together, each answer taking 40 ms.",
+    did: 'A `sync` event and the app\'s own "send now" together, each answer taking 40 ms.',
     why: "reading the first entry and deleting it are two transactions, and nothing keeps two replays apart (workbox #600)",
     async run(t) {
       await t.store(t.some(0, 20), always({ delayMs: 40 }));
@@ -174,7 +175,8 @@ export const rows = [
     did: "The handler of the first `sync` event throws a string, in W+ an Error. Workbox's is `onSync`, which replays; Shearwater's is the `sync` hook, beside the replay.",
     async run(t) {
       await t.queue(t.some(0, 1));
-      const thrown = (timeout) => until("the handler to throw", () => t.page.evaluate(() => window.told.includes("thrown")), timeout);
+      const thrown = (timeout) =>
+        until("the handler to throw", () => t.page.evaluate(() => window.told.includes("thrown")), timeout);
       const own = await thrown(15_000).catch(() => false);
       // Seen once in many runs on a busy machine: the browser does not fire, although the tag was registered.
       if (!own) await t.sync().then(() => thrown());
@@ -220,7 +222,7 @@ export const rows = [
     ordered: true,
     racy: true,
     runs: 2,
-    did: "1,000 jobs to a server that is well, with a `sync` event in between and one \"send now\" more.",
+    did: '1,000 jobs to a server that is well, with a `sync` event in between and one "send now" more.',
     why: "as with two replays at once",
     async run(t) {
       await t.queue(t.some(0, 500));
@@ -236,7 +238,10 @@ export const rows = [
     did: "For each of the first 3 jobs, the server handles the request and cuts the connection before it answers; 3 `sync` events.",
     why: "the repeat carries nothing to know it by, unless the app sets an Idempotency-Key itself",
     async run(t) {
-      await t.store(t.some(0, 10), [0, 1, 2].map((at) => ({ path: PATH, bodyContains: `job ${at}.`, action: { drop: "after" }, times: 1 })));
+      await t.store(
+        t.some(0, 10),
+        [0, 1, 2].map((at) => ({ path: PATH, bodyContains: `job ${at}.`, action: { drop: "after" }, times: 1 })),
+      );
       for (let round = 0; round < 3; round += 1) {
         await t.sync();
         await t.still();
@@ -250,8 +255,11 @@ export const rows = [
     why: "an entry that was taken out to be sent does not fit in again",
     async run(t) {
       await t.server.down(true);
-      const { taken, refused } = await t.queue(Array.from({ length: 40 }, (_, at) => t.job(at, { bytes: at < 12 ? 400_000 : 40_000 })), { oneByOne: true });
-      t.notes["taken"] = taken;
+      const { taken, refused } = await t.queue(
+        Array.from({ length: 40 }, (_, at) => t.job(at, { bytes: at < 12 ? 400_000 : 40_000 })),
+        { oneByOne: true },
+      );
+      t.notes.taken = taken;
       t.notes["refused with"] = [...new Set(refused)].join(", ");
       await t.server.faults(always(DROPPED));
       for (let round = 0; round < 2; round += 1) {
@@ -289,7 +297,9 @@ export const rows = [
       const since = Date.now();
       const limit = 15_000;
       const all = await until("all", async () => (await t.server.sink(PATH)).length >= 5, limit).catch(() => false);
-      t.notes["delivered by itself"] = all ? `within ${Math.ceil((Date.now() - since) / 1_000)} s` : `not within ${limit / 1_000} s`;
+      t.notes["delivered by itself"] = all
+        ? `within ${Math.ceil((Date.now() - since) / 1_000)} s`
+        : `not within ${limit / 1_000} s`;
     },
   },
 ];

@@ -12,11 +12,13 @@ import { parseArgs } from "node:util";
 import { startChromium } from "../e2e/harness/chromium.mjs";
 import { root } from "../e2e/harness/server.mjs";
 import { Arena } from "./arena.mjs";
-import { buildSite, contenders as all, control, versions } from "./contenders.mjs";
+import { contenders as all, buildSite, control, versions } from "./contenders.mjs";
 import { defects, findingsOf, page, print } from "./report.mjs";
 import { controlRow, rows } from "./rows.mjs";
 
-const { values: options } = parseArgs({ options: { quick: { type: "boolean" }, only: { type: "string" }, runs: { type: "string" }, who: { type: "string" } } });
+const { values: options } = parseArgs({
+  options: { quick: { type: "boolean" }, only: { type: "string" }, runs: { type: "string" }, who: { type: "string" } },
+});
 const contenders = all.filter(({ id }) => id === (options.who ?? id));
 const started = Date.now();
 const site = await buildSite();
@@ -32,7 +34,11 @@ async function once(row, contender, chromium) {
     return verdict;
   } catch (error) {
     if (process.env.VERBOSE) console.error(error);
-    return { error: String(error.message ?? error).split("\n")[0].slice(0, 300) };
+    return {
+      error: String(error.message ?? error)
+        .split("\n")[0]
+        .slice(0, 300),
+    };
   } finally {
     await arena?.close();
   }
@@ -42,7 +48,9 @@ async function once(row, contender, chromium) {
 async function mustNotice(chromium) {
   const { lost, doubled, disordered, error } = await once(controlRow, control, chromium);
   if (error || lost !== 1 || doubled !== 1 || disordered !== 1) {
-    throw new Error(`the control lost, doubled and swapped one each; counted were ${JSON.stringify({ lost, doubled, disordered, error })}`);
+    throw new Error(
+      `the control lost, doubled and swapped one each; counted were ${JSON.stringify({ lost, doubled, disordered, error })}`,
+    );
   }
 }
 
@@ -69,10 +77,20 @@ try {
   const found = defects(results);
   for (const line of found) console.log(`DEFECT of Shearwater: ${line}`);
   for (const { row, runs } of results) {
-    for (const { id } of contenders) for (const run of runs[id]) if (run.error) console.log(`${id}, ${row.title}: ${run.error}`);
+    for (const { id } of contenders)
+      for (const run of runs[id]) if (run.error) console.log(`${id}, ${row.title}: ${run.error}`);
   }
   if (!options.quick && !options.only && !options.who) {
-    writeFileSync(join(root, "docs/versus.md"), page({ results, contenders, versions: versions(), chromium: product.replace(/.*\//, "Chromium "), command: "make versus" }));
+    writeFileSync(
+      join(root, "docs/versus.md"),
+      page({
+        results,
+        contenders,
+        versions: versions(),
+        chromium: product.replace(/.*\//, "Chromium "),
+        command: "make versus",
+      }),
+    );
     console.log("docs/versus.md is written.");
   }
   console.log(`${((Date.now() - started) / 1_000).toFixed(0)} s`);

@@ -3,7 +3,7 @@
 
 import { until } from "../../e2e/harness/wait.mjs";
 import { compete, once } from "../arena.mjs";
-import { median, Measure } from "../stats.mjs";
+import { Measure, median } from "../stats.mjs";
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -13,7 +13,7 @@ const peers = [
   { who: "plain worker", peer: "plain" },
 ];
 
-/** One job is stored and its worker stopped; answers when the `sync` was dispatched and when the job arrived. */
+/** One job is stored and its worker stopped; returns when the `sync` was dispatched and when the job arrived. */
 async function wakeWithWork({ server, page, tag, workers }) {
   await server.down(true);
   await page.evaluate(() => window.client.one(window.requests(0, 1)[0]));
@@ -54,19 +54,26 @@ export async function coldStart(bench) {
   const without = await compete(bench, peers, runs, wakeForNothing);
   const steps = [];
   for (let at = 0; at < (bench.quick ? 1 : 5); at += 1) {
-    steps.push(await once(bench, { ...peers[0], query: { steps: 1 } }, async (arena) => {
-      const before = await arena.page.evaluate(() => window.told.length);
-      const { dispatched, arrived } = await wakeWithWork(arena);
-      const told = await arena.page.evaluate(async (before) => {
-        while (!window.told.slice(before).some(({ steps }) => steps.some(([step]) => step === "compile begins"))) await new Promise((resolve) => setTimeout(resolve, 20));
-        return window.told.slice(before).find(({ steps }) => steps.some(([step]) => step === "compile begins" )).steps;
-      }, before);
-      return { dispatched, arrived, told };
-    }));
+    steps.push(
+      await once(bench, { ...peers[0], query: { steps: 1 } }, async (arena) => {
+        const before = await arena.page.evaluate(() => window.told.length);
+        const { dispatched, arrived } = await wakeWithWork(arena);
+        const told = await arena.page.evaluate(async (before) => {
+          while (!window.told.slice(before).some(({ steps }) => steps.some(([step]) => step === "compile begins")))
+            await new Promise((resolve) => setTimeout(resolve, 20));
+          return window.told.slice(before).find(({ steps }) => steps.some(([step]) => step === "compile begins")).steps;
+        }, before);
+        return { dispatched, arrived, told };
+      }),
+    );
   }
   return [
-    new Measure("F5", "cold start, until the job reaches the server", "ms", withWork).within("Shearwater", "Workbox", 1.5).within("Shearwater", "plain worker"),
-    new Measure("F5", "cold start for nothing, until the event is over", "ms", without).within("Shearwater", "Workbox", 1.5).within("Shearwater", "plain worker"),
+    new Measure("F5", "cold start, until the job reaches the server", "ms", withWork)
+      .within("Shearwater", "Workbox", 1.5)
+      .within("Shearwater", "plain worker"),
+    new Measure("F5", "cold start for nothing, until the event is over", "ms", without)
+      .within("Shearwater", "Workbox", 1.5)
+      .within("Shearwater", "plain worker"),
     new Measure("F5", "where the time goes (a run of its own, instrumented)", "ms since the dispatch", spelled(steps)),
   ];
 }

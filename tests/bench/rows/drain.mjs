@@ -17,7 +17,12 @@ async function measure(bench, { latency, jobs, runs, tls = false, parallel = 6, 
     return took;
   });
   const protocol = tls ? "HTTP/2" : "HTTP/1.1";
-  return new Measure(`F3${bench.mark}`, `drain of ${jobs}, ${latency} ms latency, ${protocol}, ${parallel} parallel`, "ms", results)
+  return new Measure(
+    `F3${bench.mark}`,
+    `drain of ${jobs}, ${latency} ms latency, ${protocol}, ${parallel} parallel`,
+    "ms",
+    results,
+  )
     .faster("Shearwater", "Workbox", aim)
     .within("Shearwater", "plain fetch", aim && 1.15);
 }
@@ -25,7 +30,11 @@ async function measure(bench, { latency, jobs, runs, tls = false, parallel = 6, 
 export async function drain(bench) {
   const jobs = bench.jobs;
   const few = Math.ceil(jobs / 5);
-  if (bench.mark) return [await measure(bench, { latency: 0, jobs, runs: bench.runs }), await measure(bench, { latency: 20, jobs: few, runs: bench.runs })];
+  if (bench.mark)
+    return [
+      await measure(bench, { latency: 0, jobs, runs: bench.runs }),
+      await measure(bench, { latency: 20, jobs: few, runs: bench.runs }),
+    ];
   const measures = [
     await measure(bench, { latency: 0, jobs, runs: bench.runs }),
     await measure(bench, { latency: 20, jobs, runs: bench.runs, aim: 5 }),

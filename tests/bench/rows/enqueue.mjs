@@ -28,7 +28,12 @@ export async function enqueueOne(bench) {
         .within("Shearwater", "plain IndexedDB", aims ? 1.3 : undefined)
         .within("Shearwater", "plain IndexedDB, our records")
         .faster("plain IndexedDB", "Workbox"),
-      new Measure(`F1${bench.mark}`, `enqueue, 30 ms between, ${durability}`, "ms", [...spaced].map(([who, samples]) => ({ who, samples })))
+      new Measure(
+        `F1${bench.mark}`,
+        `enqueue, 30 ms between, ${durability}`,
+        "ms",
+        [...spaced].map(([who, samples]) => ({ who, samples })),
+      )
         .faster("Shearwater", "Workbox")
         .within("Shearwater", "plain IndexedDB"),
     );

@@ -1,7 +1,7 @@
 // F6: what things cost by the length of the queue. One origin is filled further and further.
 
 import { once } from "../arena.mjs";
-import { median, Measure, show } from "../stats.mjs";
+import { Measure, median, show } from "../stats.mjs";
 
 const CHUNK = 1_000;
 const DAY = 86_400_000;
@@ -28,10 +28,32 @@ export async function growth(bench) {
     let stored = 0;
     for (const length of lengths) {
       if (!(await fill(page, stored, length))) break;
-      record("enqueue of one", length, await sampled(times * 3, () => page.evaluate(() => window.timed(() => window.client.one(window.requests(0, 1)[0])))));
-      record("for comparison: a strict put into a small database beside it", length, await sampled(times * 3, () => page.evaluate(() => window.putBeside())));
-      record("list, the first 100", length, await sampled(times, () => page.evaluate(() => window.timed(() => window.shearwater.list()))));
-      record("getSnapshot, 100,000 times", length, await sampled(times, () => page.evaluate(() => window.timed(() => { for (let at = 0; at < 100_000; at += 1) window.shearwater.getSnapshot(); }))));
+      record(
+        "enqueue of one",
+        length,
+        await sampled(times * 3, () => page.evaluate(() => window.timed(() => window.client.one(window.requests(0, 1)[0])))),
+      );
+      record(
+        "for comparison: a strict put into a small database beside it",
+        length,
+        await sampled(times * 3, () => page.evaluate(() => window.putBeside())),
+      );
+      record(
+        "list, the first 100",
+        length,
+        await sampled(times, () => page.evaluate(() => window.timed(() => window.shearwater.list()))),
+      );
+      record(
+        "getSnapshot, 100,000 times",
+        length,
+        await sampled(times, () =>
+          page.evaluate(() =>
+            window.timed(() => {
+              for (let at = 0; at < 100_000; at += 1) window.shearwater.getSnapshot();
+            }),
+          ),
+        ),
+      );
       record("delivery of one, in a drain", length, await sampled(times, () => page.evaluate(deliveries, 12, 48)));
       stored = await page.evaluate(() => window.shearwater.getSnapshot().pending);
     }
@@ -54,14 +76,26 @@ export async function growth(bench) {
       if (!filled) break;
       stored = length;
       record("wake with nothing due, by a sync event", length, await sampled(times, () => wake(tag)));
-      record("wake with nothing due, by a page, until it is answered", length, await sampled(times, () => page.evaluate(() => window.timed(() => window.woken("interval")))));
-      record("status, as a new page asks for it", length, await sampled(times, () => page.evaluate(() => window.timed(() => window.asked("status")))));
+      record(
+        "wake with nothing due, by a page, until it is answered",
+        length,
+        await sampled(times, () => page.evaluate(() => window.timed(() => window.woken("interval")))),
+      );
+      record(
+        "status, as a new page asks for it",
+        length,
+        await sampled(times, () => page.evaluate(() => window.timed(() => window.asked("status")))),
+      );
     }
   });
 
   return [...found].map(([what, peers]) => {
     const [first, last] = [peers[0], peers.at(-1)];
-    return new Measure("F6", what, "ms", peers).ratio(`${last.who} ÷ ${first.who}`, median(last.samples) / median(first.samples), { atMost: what.startsWith("for comparison") ? undefined : 1.3 });
+    return new Measure("F6", what, "ms", peers).ratio(
+      `${last.who} ÷ ${first.who}`,
+      median(last.samples) / median(first.samples),
+      { atMost: what.startsWith("for comparison") ? undefined : 1.3 },
+    );
   });
 }
 
@@ -75,7 +109,12 @@ async function fill(page, from, upto, options = () => ({}), chunk = CHUNK) {
       process.stderr.write(`  ${upto} jobs are left out: to fill the queue would take ${show(expected / 1_000)} s more\n`);
       return false;
     }
-    await page.evaluate((from, to, options) => window.shearwater.enqueueAll(window.requests(from, to), options).then(() => {}), at, Math.min(at + chunk, upto), options(at));
+    await page.evaluate(
+      (from, to, options) => window.shearwater.enqueueAll(window.requests(from, to), options).then(() => {}),
+      at,
+      Math.min(at + chunk, upto),
+      options(at),
+    );
   }
   // What the browser's store has to tidy up after so much at once is not what is measured.
   await new Promise((resolve) => setTimeout(resolve, (Date.now() - began) / 10));
@@ -96,7 +135,8 @@ function deliveries(skip, count) {
       const took = (performance.now() - began) / count;
       // Until nothing is in flight any more, so that the next one begins like this one.
       window.shearwater.pause().then(async () => {
-        while (window.shearwater.getSnapshot().syncing || window.shearwater.getSnapshot().isRunning) await new Promise((resolve) => setTimeout(resolve, 10));
+        while (window.shearwater.getSnapshot().syncing || window.shearwater.getSnapshot().isRunning)
+          await new Promise((resolve) => setTimeout(resolve, 10));
         const gone = seen;
         await window.shearwater.enqueueAll(window.requests(0, gone));
         resolve(took);

@@ -1,15 +1,17 @@
 // F7: the worker's memory while it drains large blobs, and after.
 
+import { until } from "../../e2e/harness/wait.mjs";
 import { once } from "../arena.mjs";
 import { Measure } from "../stats.mjs";
-import { until } from "../../e2e/harness/wait.mjs";
 
 const MB = 1_048_576;
 
 export async function memory(bench) {
   const { blobs, blobBytes, rounds } = bench.memory;
   return once(bench, { peer: "shearwater" }, async ({ page, server }) => {
-    const target = await bench.browser.browser.waitForTarget((target) => target.type() === "service_worker" && target.url().startsWith(server.origin));
+    const target = await bench.browser.browser.waitForTarget(
+      (target) => target.type() === "service_worker" && target.url().startsWith(server.origin),
+    );
     const cdp = await target.createCDPSession();
     const sample = async () => {
       const { usedSize, backingStorageSize = 0, embedderHeapUsedSize = 0 } = await cdp.send("Runtime.getHeapUsage");
@@ -20,16 +22,21 @@ export async function memory(bench) {
     for (let round = 0; round < rounds; round += 1) {
       const count = round === 0 ? blobs : Math.ceil(blobs / 5);
       for (let at = 0; at < count; at += 10) {
-        await page.evaluate(async (from, to, bytes) => {
-          const buffer = new Uint8Array(bytes);
-          for (let at = 0; at < bytes; at += 65_536) crypto.getRandomValues(buffer.subarray(at, at + 65_536));
-          const requests = Array.from({ length: to - from }, (_, at) => ({
-            method: "POST",
-            url: `/api/sink/blob-${from + at}`,
-            body: new Blob([String(Math.random()), buffer]),
-          }));
-          await window.shearwater.enqueueAll(requests);
-        }, at, Math.min(at + 10, count), blobBytes);
+        await page.evaluate(
+          async (from, to, bytes) => {
+            const buffer = new Uint8Array(bytes);
+            for (let at = 0; at < bytes; at += 65_536) crypto.getRandomValues(buffer.subarray(at, at + 65_536));
+            const requests = Array.from({ length: to - from }, (_, at) => ({
+              method: "POST",
+              url: `/api/sink/blob-${from + at}`,
+              body: new Blob([String(Math.random()), buffer]),
+            }));
+            await window.shearwater.enqueueAll(requests);
+          },
+          at,
+          Math.min(at + 10, count),
+          blobBytes,
+        );
       }
       let over = false;
       const drained = page.evaluate(() => window.client.drain()).finally(() => (over = true));
@@ -58,7 +65,9 @@ export async function memory(bench) {
       ])
         .ratio("heap, last round − second", after[last] - after[Math.min(1, last)], { atMost: 0.5, unit: " MB" })
         .ratio("wasm, last round − second", wasm[last] - wasm[Math.min(1, last)], { atMost: 0.07, unit: " MB" })
-        .ratio("peak above rest, in bodies of 5 MB", (Math.max(...peaks) - Math.min(...after)) / (blobBytes / MB), { unit: "" }),
+        .ratio("peak above rest, in bodies of 5 MB", (Math.max(...peaks) - Math.min(...after)) / (blobBytes / MB), {
+          unit: "",
+        }),
     ];
   });
 }

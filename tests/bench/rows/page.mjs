@@ -29,7 +29,10 @@ export async function pageCost(bench) {
       };
       await page.evaluate(() => {
         window.long = [];
-        new PerformanceObserver((list) => window.long.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: "longtask", buffered: true });
+        new PerformanceObserver((list) => window.long.push(...list.getEntries().map(({ duration }) => duration))).observe({
+          type: "longtask",
+          buffered: true,
+        });
       });
       connects.push(await busy(() => arena.connect()));
       await page.evaluate(() => window.oneByOne(20, 10));
@@ -37,21 +40,28 @@ export async function pageCost(bench) {
       enqueues.push((await busy(() => page.evaluate((times) => window.oneByOne(times, 0), times))) / times);
       const seconds = bench.quick ? 2 : 6;
       const spent = await busy(async () => {
-        const shown = await page.evaluate(async (perSecond, seconds) => {
-          const { active } = await navigator.serviceWorker.ready;
-          const { port1, port2 } = new MessageChannel();
-          const over = new Promise((resolve) => (port1.onmessage = resolve));
-          let shown = 0;
-          window.shearwater.subscribe(() => (shown += window.shearwater.getSnapshot() ? 1 : 0));
-          const message = await new Promise((resolve) => {
-            const channel = new BroadcastChannel("shearwater:shearwater");
-            channel.onmessage = ({ data }) => (channel.close(), resolve(data));
-            window.shearwater.enqueue({ url: "/api/sink/last", method: "POST", body: "x" });
-          });
-          active.postMessage({ storm: { message, status: message.status, perSecond, times: perSecond * seconds } }, [port2]);
-          await over;
-          return shown;
-        }, PER_SECOND, seconds);
+        const shown = await page.evaluate(
+          async (perSecond, seconds) => {
+            const { active } = await navigator.serviceWorker.ready;
+            const { port1, port2 } = new MessageChannel();
+            const over = new Promise((resolve) => (port1.onmessage = resolve));
+            let shown = 0;
+            window.shearwater.subscribe(() => (shown += window.shearwater.getSnapshot() ? 1 : 0));
+            const message = await new Promise((resolve) => {
+              const channel = new BroadcastChannel("shearwater:shearwater");
+              channel.onmessage = ({ data }) => {
+                channel.close();
+                resolve(data);
+              };
+              window.shearwater.enqueue({ url: "/api/sink/last", method: "POST", body: "x" });
+            });
+            active.postMessage({ storm: { message, status: message.status, perSecond, times: perSecond * seconds } }, [port2]);
+            await over;
+            return shown;
+          },
+          PER_SECOND,
+          seconds,
+        );
         if (shown < (PER_SECOND * seconds) / 4) throw new Error(`the page saw ${shown} changes only`);
       });
       storms.push((100 * spent) / (seconds * 1_000));
@@ -64,7 +74,9 @@ export async function pageCost(bench) {
       { who: "connect", samples: connects },
       { who: "an enqueue", samples: enqueues },
     ]),
-    new Measure("F8", "main thread with 10,000 status changes a minute", "% of one core", [{ who: "share of the thread", samples: storms }]),
+    new Measure("F8", "main thread with 10,000 status changes a minute", "% of one core", [
+      { who: "share of the thread", samples: storms },
+    ]),
     new Measure("F8", "longest task of all that", "ms, 0 for none over 50", [{ who: "longest task", samples: longest }]).ratio(
       "longest task",
       Math.max(...longest),
@@ -75,14 +87,19 @@ export async function pageCost(bench) {
 
 export function bytes(bench) {
   const size = (path) => brotliCompressSync(readFileSync(path)).length / 1_024;
-  const dist = (...names) => names.map((name) => size(join(resolve(root, process.env.SHEARWATER_DIST ?? ""), "dist", name))).reduce((a, b) => a + b);
+  const dist = (...names) =>
+    names.map((name) => size(join(resolve(root, process.env.SHEARWATER_DIST ?? ""), "dist", name))).reduce((a, b) => a + b);
   const [worker, page] = [dist("worker.js", "worker.wasm"), dist("page.js", "page.wasm")];
   // As the compiler left it: wasm-opt makes a tenth less of it, and takes the names away.
   const named = (part) => join(root, `target/xtask/release/shearwater_${part}_bg.wasm`);
-  const costs = ["worker", "page"].filter((part) => existsSync(named(part))).map((part) => {
-    const peers = crates(named(part)).slice(0, 10).map(([who, size]) => ({ who, samples: [size / 1_024] }));
-    return new Measure("F9", `code of the ${part}'s wasm by crate, before wasm-opt and brotli`, "KiB", peers);
-  });
+  const costs = ["worker", "page"]
+    .filter((part) => existsSync(named(part)))
+    .map((part) => {
+      const peers = crates(named(part))
+        .slice(0, 10)
+        .map(([who, size]) => ({ who, samples: [size / 1_024] }));
+      return new Measure("F9", `code of the ${part}'s wasm by crate, before wasm-opt and brotli`, "KiB", peers);
+    });
   return [
     ...costs,
     new Measure("F9", "bytes shipped, brotli", "KiB", [

@@ -1,4 +1,4 @@
-// The page of the benchmark. `connect` answers the same methods for each peer:
+// The page of the benchmark. `connect` returns the same methods for each peer:
 //   one(request)    resolves when it is stored
 //   many(requests)  resolves when all are stored
 //   drain()         sends what is stored; resolves when all of it was answered
@@ -16,7 +16,11 @@ new BroadcastChannel("bench").onmessage = ({ data }) => window.told.push(data);
 window.requests = (from, to, body = 250) =>
   Array.from({ length: to - from }, (_, at) => {
     const text = `job ${from + at}: `;
-    return { method: "POST", url: `${location.origin}/api/sink/${from + at}`, body: text.padEnd(body, "The quick brown fox jumps over the lazy dog. ") };
+    return {
+      method: "POST",
+      url: `${location.origin}/api/sink/${from + at}`,
+      body: text.padEnd(body, "The quick brown fox jumps over the lazy dog. "),
+    };
   });
 
 /** Milliseconds that each of `times` calls took on average, one after the other. */
@@ -69,7 +73,8 @@ async function shearwater({ worker, live, connectOptions }) {
     async drain() {
       const resumed = client.resume();
       const { remaining, failed, retried } = await client.syncNow();
-      if (remaining + failed + retried) throw new Error(`not all was delivered: ${JSON.stringify({ remaining, failed, retried })}`);
+      if (remaining + failed + retried)
+        throw new Error(`not all was delivered: ${JSON.stringify({ remaining, failed, retried })}`);
       await resumed;
     },
   };
@@ -122,7 +127,11 @@ window.woken = (reason) => window.asked({ wake: reason });
 
 /** Milliseconds of one strict put by the page itself. */
 window.putBeside = async () => {
-  const settled = (request, name) => new Promise((resolve, reject) => ((request[name] = resolve), (request.onerror = reject)));
+  const settled = (request, name) =>
+    new Promise((resolve, reject) => {
+      request[name] = resolve;
+      request.onerror = reject;
+    });
   if (!window.beside) {
     const opening = indexedDB.open("beside");
     opening.onupgradeneeded = () => opening.result.createObjectStore("jobs", { autoIncrement: true });

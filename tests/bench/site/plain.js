@@ -23,11 +23,32 @@ function row({ url, method, body }) {
   const [rank, expiresAt] = [now + 18_000_000, now + 604_800_000];
   seq += 1;
   return {
-    v: 2, id, seq, queue: "default", owner: "", origin: self.location.origin, priority: 5, rank,
-    request: { url, method, headers: [["content-type", "text/plain;charset=UTF-8"]] }, size: body.length, packed: { pack: id, at: 0 },
-    idempotencyKey: id, state: "pending", place: "ready", line: false, queuedAt: now, expiresAt, attempts: 0,
-    unreachable: 0, interruptions: 0, nextAttemptAt: now, holdUntil: 0, lastDelay: 0,
-    xReady: ["", "default", self.location.origin, rank, seq], xState: ["", "default", "pending", seq], xExpiry: ["", "default", expiresAt, seq],
+    v: 2,
+    id,
+    seq,
+    queue: "default",
+    owner: "",
+    origin: self.location.origin,
+    priority: 5,
+    rank,
+    request: { url, method, headers: [["content-type", "text/plain;charset=UTF-8"]] },
+    size: body.length,
+    packed: { pack: id, at: 0 },
+    idempotencyKey: id,
+    state: "pending",
+    place: "ready",
+    line: false,
+    queuedAt: now,
+    expiresAt,
+    attempts: 0,
+    unreachable: 0,
+    interruptions: 0,
+    nextAttemptAt: now,
+    holdUntil: 0,
+    lastDelay: 0,
+    xReady: ["", "default", self.location.origin, rank, seq],
+    xState: ["", "default", "pending", seq],
+    xExpiry: ["", "default", expiresAt, seq],
   };
 }
 

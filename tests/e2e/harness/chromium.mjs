@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import puppeteer from "puppeteer-core";
 
+import { openPage } from "./pages.mjs";
 import { until } from "./wait.mjs";
 
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
@@ -17,8 +18,14 @@ export async function startChromium({ profile = mkdtempSync(join(tmpdir(), "shea
     headless: true,
     protocolTimeout: 120_000,
     args: [
-      "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-      "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      "--disable-dev-shm-usage",
     ],
   });
   return {
@@ -26,18 +33,12 @@ export async function startChromium({ profile = mkdtempSync(join(tmpdir(), "shea
     profile,
 
     /** Opens the test page and connects a client as `window.client`. */
-    async open(origin, { config, options = {}, path = "/" } = {}) {
-      const page = await browser.newPage();
-      page.on("console", (message) => {
-        if (process.env.VERBOSE) console.log("  [page]", message.text());
-      });
-      await page.goto(origin + path);
-      await page.waitForFunction("window.ready");
-      const worker = config ? `/sw.js?config=${encodeURIComponent(JSON.stringify(config))}` : "/sw.js";
-      await page.evaluate(async (options) => {
-        window.client = await window.connect(options);
-      }, { worker, ...options });
-      return page;
+    open: (origin, more) => openPage(browser, origin, more),
+    newPage: () => browser.newPage(),
+
+    /** Closes all tabs but one, without which the browser would end. */
+    async closePages() {
+      for (const page of (await browser.pages()).slice(1)) await page.close().catch(() => {});
     },
 
     /** A devtools session in which the service workers of this browser can be driven. */
@@ -62,7 +63,10 @@ export async function startChromium({ profile = mkdtempSync(join(tmpdir(), "shea
         },
         async stop() {
           await cdp.send("ServiceWorker.stopAllWorkers");
-          await until("the worker to stop", () => ![...versions.values()].some((version) => version.runningStatus !== "stopped"));
+          await until(
+            "the worker to stop",
+            () => ![...versions.values()].some((version) => version.runningStatus !== "stopped"),
+          );
         },
         async fillQuota(origin, quotaSize) {
           await cdp.send("Storage.overrideQuotaForOrigin", { origin, quotaSize });
@@ -73,6 +77,7 @@ export async function startChromium({ profile = mkdtempSync(join(tmpdir(), "shea
     /** The hard crash: no page, worker or database gets a word in. */
     async kill() {
       const child = browser.process();
+      if (!child) throw new Error("puppeteer has not started this browser");
       if (child.exitCode !== null || child.signalCode !== null) return;
       const gone = new Promise((resolve) => child.once("exit", resolve));
       child.kill("SIGKILL");

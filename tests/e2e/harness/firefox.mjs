@@ -4,11 +4,15 @@
 // middle of the next start.
 
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import puppeteer from "puppeteer-core";
+
+import { openPage } from "./pages.mjs";
+import { processGroup } from "./processes.mjs";
+import { removeProfile } from "./profile.mjs";
 
 const executablePath = process.env.FIREFOX ?? "/usr/bin/firefox-esr";
 
@@ -23,29 +27,21 @@ const PREFS = {
 
 /** Starts Firefox; give `profile` to start it again where it was killed, and `prefs` as in about:config. */
 export async function startFirefox({ profile = mkdtempSync(join(tmpdir(), "shearwater-firefox-")), prefs = {} } = {}) {
-  const lines = Object.entries({ ...PREFS, ...prefs }).map(([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});\n`);
+  const lines = Object.entries({ ...PREFS, ...prefs }).map(
+    ([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});\n`,
+  );
   writeFileSync(join(profile, "user.js"), lines.join(""));
-  const child = spawn(executablePath, ["--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0", "about:blank"], {
-    // Of a process group of its own, with its content processes.
-    detached: true,
-    stdio: ["ignore", "ignore", "pipe"],
-    env: { ...process.env, HOME: profile, MOZ_CRASHREPORTER_DISABLE: "1" },
-  });
-  const gone = new Promise((resolve) => child.once("exit", resolve).once("error", resolve));
-  const killGroup = () => {
-    try {
-      process.kill(-child.pid, "SIGKILL");
-    } catch {
-      // Nothing is left of it.
-    }
-  };
-  process.once("exit", killGroup);
-  /** The hard crash: every process of the browser at once. */
-  const kill = async () => {
-    process.off("exit", killGroup);
-    killGroup();
-    await gone;
-  };
+  const child = spawn(
+    executablePath,
+    ["--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0", "about:blank"],
+    {
+      // Of a process group of its own, with its content processes.
+      detached: true,
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, HOME: profile, MOZ_CRASHREPORTER_DISABLE: "1" },
+    },
+  );
+  const { gone, kill } = processGroup(child);
 
   let browser;
   try {
@@ -57,7 +53,7 @@ export async function startFirefox({ profile = mkdtempSync(join(tmpdir(), "shear
         const [, url] = /WebDriver BiDi listening on (ws:\S+)/.exec(line) ?? [];
         if (url) resolve(`${url}/session`);
       });
-      gone.then((end) => reject(new Error(`Firefox ended as it began: ${end}\n${said.join("\n")}`)));
+      void gone.then((end) => reject(new Error(`Firefox ended as it began: ${end}\n${said.join("\n")}`)));
     });
     browser = await puppeteer.connect({ browserWSEndpoint: endpoint, protocol: "webDriverBiDi", protocolTimeout: 120_000 });
   } catch (error) {
@@ -69,26 +65,15 @@ export async function startFirefox({ profile = mkdtempSync(join(tmpdir(), "shear
     profile,
 
     /** Opens the test page and connects a client as `window.client`. */
-    async open(origin, { config, options = {}, path = "/" } = {}) {
-      const page = await browser.newPage();
-      page.on("console", (message) => {
-        if (process.env.VERBOSE) console.log("  [page]", message.text());
-      });
-      await page.goto(origin + path);
-      await page.waitForFunction("window.ready");
-      const worker = config ? `/sw.js?config=${encodeURIComponent(JSON.stringify(config))}` : "/sw.js";
-      await page.evaluate(async (options) => {
-        window.client = await window.connect(options);
-      }, { worker, ...options });
-      return page;
-    },
+    open: (origin, more) => openPage(browser, origin, more),
+    newPage: () => browser.newPage(),
 
     kill,
 
     /** Ends it and removes its profile. */
     async close() {
       await kill();
-      rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+      removeProfile(profile);
     },
   };
 }

@@ -14,9 +14,11 @@ const read = (pid, file) => {
 /** The pid and those of all its descendants. */
 function tree(root) {
   const children = new Map();
-  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number)) {
+  for (const pid of readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)) {
     // pid (name) state ppid …; the name may have spaces.
-    const parent = Number(read(pid, "stat").split(") ").at(-1).split(" ")[1]);
+    const parent = Number(read(pid, "stat").split(") ").at(-1)?.split(" ")[1]);
     children.set(parent, [...(children.get(parent) ?? []), pid]);
   }
   const all = [root];

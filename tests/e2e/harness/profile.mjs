@@ -3,10 +3,14 @@
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
-import { until } from "./wait.mjs";
-
-/** Removes a killed browser's profile; its other processes may still be writing their last. */
-export const forget = (chromium) => until("an empty profile", () => (rmSync(chromium.profile, { recursive: true, force: true }), true), 10_000).catch(() => {});
+/** Removes the profile of a killed browser. */
+export function removeProfile(profile) {
+  try {
+    rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  } catch {
+    // A killed browser's last process may still write into it. It lies where temporary files do.
+  }
+}
 
 /** Whether any part of `secret`, ten characters long, is in the bytes; as it is or in UTF-16. */
 export function traces(bytes, secret) {
@@ -31,7 +35,8 @@ export function siteData(profile) {
   for (const name of ["IndexedDB", "Service Worker", "Local Storage", "Session Storage", "WebStorage", "blob_storage"]) {
     try {
       walk(join(profile, "Default", name));
-    } catch (error) {
+    } catch (thrown) {
+      const error = /** @type {NodeJS.ErrnoException} */ (thrown);
       if (error.code !== "ENOENT") throw error;
     }
   }

@@ -1,6 +1,7 @@
-// What stands between a browser and the server: answers that never come, others than the server's, and a slow line.
+// A proxy between browser and server: responses that never come, responses other than the server's, and a slow line.
 
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { createServer, request } from "node:http";
 import { brotliCompressSync, constants } from "node:zlib";
 
@@ -19,7 +20,9 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
  */
 export async function startProxy(target, { latency = 0, bytesPerSecond = Infinity, files = false } = {}) {
   const rules = new Map();
+  /** @type {string[]} */
   const seen = [];
+  const connected = new WeakSet();
   let free = 0;
 
   /** One after the other over one line. */
@@ -32,28 +35,37 @@ export async function startProxy(target, { latency = 0, bytesPerSecond = Infinit
 
   const fetched = (from) =>
     new Promise((resolve, reject) => {
-      const asked = request(new URL(from.url, target), { method: from.method, headers: { ...from.headers, "accept-encoding": "identity" } }, (response) => {
-        const parts = [];
-        response.on("data", (part) => parts.push(part));
-        response.on("end", () => resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(parts) }));
-        response.on("error", reject);
-      });
+      const asked = request(
+        new URL(from.url, target),
+        { method: from.method, headers: { ...from.headers, "accept-encoding": "identity" } },
+        (response) => {
+          const parts = [];
+          response.on("data", (part) => parts.push(part));
+          response.on("end", () =>
+            resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(parts) }),
+          );
+          response.on("error", reject);
+        },
+      );
       asked.on("error", reject);
       from.pipe(asked);
     });
 
   const server = createServer(async (from, to) => {
-    const path = from.url.split("?")[0];
+    const path = String(from.url).split("?")[0];
     seen.push(path);
     const rule = rules.get(path);
-    if (latency) await pause(latency + (from.socket.used ? 0 : latency));
-    from.socket.used = true;
+    if (latency) await pause(latency + (connected.has(from.socket) ? 0 : latency));
+    connected.add(from.socket);
     await rule?.until;
     if (rule?.hang) return;
     if (rule?.drop) return void from.socket.destroy();
     let answer;
     try {
-      answer = rule?.body !== undefined || rule?.status ? { status: rule.status ?? 200, headers: {}, body: Buffer.from(rule.body ?? "") } : await fetched(from);
+      answer =
+        rule?.body !== undefined || rule?.status
+          ? { status: rule.status ?? 200, headers: {}, body: Buffer.from(rule.body ?? "") }
+          : await fetched(from);
     } catch {
       return void from.socket.destroy();
     }
@@ -69,7 +81,8 @@ export async function startProxy(target, { latency = 0, bytesPerSecond = Infinit
       }
     }
     if (files && body.length > 200 && /br/.test(from.headers["accept-encoding"] ?? "")) {
-      if (!compressed.has(hash)) compressed.set(hash, brotliCompressSync(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }));
+      if (!compressed.has(hash))
+        compressed.set(hash, brotliCompressSync(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }));
       body = compressed.get(hash);
       headers["content-encoding"] = "br";
     }
@@ -83,9 +96,9 @@ export async function startProxy(target, { latency = 0, bytesPerSecond = Infinit
     }
     to.end();
   });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await once(server.listen(0, "127.0.0.1"), "listening");
   return {
-    origin: `http://localhost:${server.address().port}`,
+    origin: `http://localhost:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}`,
     /** Paths that were asked for. */
     seen,
     /** From now on: {hang}, {drop}, {status, body, headers}, {until: a promise}; undefined for the server's own. */

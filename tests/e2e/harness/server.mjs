@@ -1,6 +1,7 @@
 // The real back end, one process a test file, and its control surface.
 
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -10,19 +11,30 @@ import { fileURLToPath } from "node:url";
 export const root = fileURLToPath(new URL("../../..", import.meta.url));
 
 /** Queries a server's control listener; both arguments are from the server's start line. */
-export const askOf = ({ control, controlToken }) => async (method, where, body) => {
-  const response = await fetch(control + where, {
-    method,
-    headers: { authorization: `Bearer ${controlToken}`, ...(body !== undefined && { "content-type": "application/json" }) },
-    body: body === undefined ? undefined : JSON.stringify(body),
-  });
-  if (!response.ok) throw new Error(`${method} ${where}: ${response.status} ${await response.text()}`);
-  return response.json();
-};
+export const askOf =
+  ({ control, controlToken }) =>
+  async (method, where, body) => {
+    const response = await fetch(control + where, {
+      method,
+      headers: { authorization: `Bearer ${controlToken}`, ...(body !== undefined && { "content-type": "application/json" }) },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    if (!response.ok) throw new Error(`${method} ${where}: ${response.status} ${await response.text()}`);
+    return response.json();
+  };
 
 /**
  * Starts the server on free ports; `dist` is served at /shearwater, `site` at /. `SHEARWATER_DIST` names a
  * folder that holds `dist` and `dist-test`, to test a build other than the one in this tree.
+ *
+ * @typedef {object} ServerOptions
+ * @property {string} [dist]
+ * @property {string} [site]
+ * @property {string} [db]  the file of its database
+ * @property {string[]} [args]
+ * @property {string} [listen]
+ *
+ * @param {ServerOptions} [options]
  */
 export async function startServer({ dist = "dist", site = "tests/e2e/site", db, args = [], listen = "127.0.0.1:0" } = {}) {
   const path = db ?? join(mkdtempSync(join(tmpdir(), "shearwater-db-")), "server.db");
@@ -30,9 +42,20 @@ export async function startServer({ dist = "dist", site = "tests/e2e/site", db, 
   const child = spawn(
     join(target, "debug/shearwater-server"),
     [
-      "--listen", listen, "--control", "127.0.0.1:0", "--db", path, "--fast", "--no-keep-alive",
-      "--static", resolve(root, site), "--static-mount", `/shearwater=${resolve(root, process.env.SHEARWATER_DIST ?? "", dist)}`,
-      "--csp", "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' blob: data:; connect-src 'self' http://127.0.0.1:*",
+      "--listen",
+      listen,
+      "--control",
+      "127.0.0.1:0",
+      "--db",
+      path,
+      "--fast",
+      "--no-keep-alive",
+      "--static",
+      resolve(root, site),
+      "--static-mount",
+      `/shearwater=${resolve(root, process.env.SHEARWATER_DIST ?? "", dist)}`,
+      "--csp",
+      "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' blob: data:; connect-src 'self' http://127.0.0.1:*",
       ...args,
     ],
     { stdio: ["ignore", "pipe", "inherit"] },
@@ -61,7 +84,7 @@ export async function startServer({ dist = "dist", site = "tests/e2e/site", db, 
     reset: () => ask("POST", "/reset"),
     async stop() {
       child.kill("SIGKILL");
-      await new Promise((resolve) => (child.exitCode === null && child.signalCode === null ? child.once("exit", resolve) : resolve()));
+      if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
     },
   };
 }

@@ -7,12 +7,16 @@
 // what a test holds up; or, where the CSP has no script but 'self', from the folder.
 
 import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
+import { workerUrl } from "./pages.mjs";
+import { processGroup } from "./processes.mjs";
+import { removeProfile } from "./profile.mjs";
 import { until } from "./wait.mjs";
 
 const MOUNT = "/drive";
@@ -21,7 +25,8 @@ const MOUNT = "/drive";
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
 
 /** The tests' own policy, and scripts from this process. */
-const CSP = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' http://127.0.0.1:*; img-src 'self' blob: data:; connect-src 'self' http://127.0.0.1:*";
+const CSP =
+  "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' http://127.0.0.1:*; img-src 'self' blob: data:; connect-src 'self' http://127.0.0.1:*";
 
 const PAGE = `<!doctype html>
 <html lang="en">
@@ -72,7 +77,9 @@ let display;
 /** One X server for all browsers of this process; it ends with the process. */
 function xDisplay() {
   display ??= new Promise((resolve, reject) => {
-    const xvfb = spawn("Xvfb", ["-displayfd", "3", "-screen", "0", "800x600x24", "-nolisten", "tcp"], { stdio: ["ignore", "ignore", "ignore", "pipe"] });
+    const xvfb = spawn("Xvfb", ["-displayfd", "3", "-screen", "0", "800x600x24", "-nolisten", "tcp"], {
+      stdio: ["ignore", "ignore", "ignore", "pipe"],
+    });
     const killX = () => xvfb.kill("SIGKILL");
     process.once("exit", killX);
     xvfb.once("error", reject);
@@ -82,8 +89,9 @@ function xDisplay() {
       reject(new Error(`Xvfb ended with ${code}`));
     });
     // The whole line: closing the pipe before its end is the end of Xvfb.
-    createInterface(xvfb.stdio[3]).once("line", (number) => {
-      xvfb.stdio[3].unref();
+    const displays = /** @type {import("node:net").Socket} */ (xvfb.stdio[3]);
+    createInterface(displays).once("line", (number) => {
+      displays.unref();
       xvfb.unref();
       resolve(`:${number}`);
     });
@@ -126,7 +134,7 @@ function startControl() {
       const chunks = [];
       for await (const chunk of request) chunks.push(chunk);
       response.end();
-      const { step, value, error } = JSON.parse(Buffer.concat(chunks));
+      const { step, value, error } = JSON.parse(String(Buffer.concat(chunks)));
       const { resolve, reject } = answers.get(step) ?? {};
       answers.delete(step);
       if (error) reject?.(Object.assign(new Error(error.message), { name: error.name, code: error.code, cause: error.stack }));
@@ -140,8 +148,8 @@ function startControl() {
     async address() {
       const server = createServer(handle);
       servers.push(server);
-      await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-      return `http://127.0.0.1:${server.address().port}`;
+      await once(server.listen(0, "127.0.0.1"), "listening");
+      return `http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}`;
     },
     ready: (name) => until(`the tab "${name}"`, () => streams.get(name)),
     send: (name, data) => streams.get(name)?.write(`data: ${data}\n\n`),
@@ -166,7 +174,11 @@ export async function startWebKit({ profile = mkdtempSync(join(tmpdir(), "shearw
   for (const name of ["data", "cache", "config", "run"]) mkdirSync(join(profile, name), { recursive: true, mode: 0o700 });
   const child = spawn(
     miniBrowser(),
-    ["--javascript-can-open-windows-automatically=true", "--enable-write-console-messages-to-stdout=true", await control.address()],
+    [
+      "--javascript-can-open-windows-automatically=true",
+      "--enable-write-console-messages-to-stdout=true",
+      await control.address(),
+    ],
     {
       // Of a process group of its own, with its network and web processes.
       detached: true,
@@ -187,26 +199,17 @@ export async function startWebKit({ profile = mkdtempSync(join(tmpdir(), "shearw
       },
     },
   );
-  const gone = new Promise((resolve) => child.once("exit", resolve).once("error", resolve));
-  const killGroup = () => {
-    try {
-      process.kill(-child.pid, "SIGKILL");
-    } catch {
-      // Nothing is left of it.
-    }
-  };
-  process.once("exit", killGroup);
-  /** The hard crash: every process of the browser at once. */
+  const group = processGroup(child);
   const kill = async () => {
-    process.off("exit", killGroup);
-    killGroup();
-    await gone;
+    await group.kill();
     control.stop();
   };
   try {
     await Promise.race([
       control.ready("launcher"),
-      gone.then((end) => Promise.reject(new Error(`MiniBrowser ended as it began: ${end}; VERBOSE=1 shows what it says`))),
+      group.gone.then((end) =>
+        Promise.reject(new Error(`MiniBrowser ended as it began: ${end}; VERBOSE=1 shows what it says`)),
+      ),
     ]);
   } catch (error) {
     await kill();
@@ -216,14 +219,21 @@ export async function startWebKit({ profile = mkdtempSync(join(tmpdir(), "shearw
   return {
     profile,
 
-    /** Opens the test page and connects a client as `window.client`. */
+    /**
+     * Opens the test page and connects a client as `window.client`.
+     *
+     * @param {string} origin
+     * @param {import("./pages.mjs").PageOptions} [more]
+     */
     async open(origin, { config, options = {} } = {}) {
-      const tab = `tab-${(count += 1)}`;
+      count += 1;
+      const tab = `tab-${count}`;
       control.send("launcher", `${origin}${MOUNT}/?${new URLSearchParams({ control: await control.address(), tab })}`);
       await control.ready(tab);
       const page = {
         async evaluate(run, ...args) {
-          const step = `step-${(count += 1)}.mjs`;
+          count += 1;
+          const step = `step-${count}.mjs`;
           const given = args.map((arg) => (arg === undefined ? "undefined" : JSON.stringify(arg)));
           writeFileSync(join(folder, step), `export default () => (${run})(${given.join(", ")});`);
           const answer = control.answer(step);
@@ -235,11 +245,13 @@ export async function startWebKit({ profile = mkdtempSync(join(tmpdir(), "shearw
           await control.closed(tab);
         },
       };
-      const worker = config ? `/sw.js?config=${encodeURIComponent(JSON.stringify(config))}` : "/sw.js";
-      await page.evaluate(async (options) => {
-        while (!window.ready) await new Promise((resolve) => setTimeout(resolve, 10));
-        window.client = await window.connect(options);
-      }, { worker, ...options });
+      await page.evaluate(
+        async (options) => {
+          while (!window.ready) await new Promise((resolve) => setTimeout(resolve, 10));
+          window.client = await window.connect(options);
+        },
+        { worker: workerUrl(config), ...options },
+      );
       return page;
     },
 
@@ -248,7 +260,7 @@ export async function startWebKit({ profile = mkdtempSync(join(tmpdir(), "shearw
     /** Ends it and removes its profile. */
     async close() {
       await kill();
-      rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+      removeProfile(profile);
     },
   };
 }

@@ -3,7 +3,7 @@ import { connect } from "/shearwater/page.js";
 
 window.connect = connect;
 
-/** Tells the worker of the tests something (see sw.js), which wakes it; answers what it says. */
+/** Tells the worker of the tests something (see sw.js), which wakes it; returns the response. */
 window.tell = async (test) => {
   const { active } = await navigator.serviceWorker.ready;
   const { port1, port2 } = new MessageChannel();
@@ -20,8 +20,9 @@ for (const [name, list] of Object.entries(window.heard)) {
 
 /** Sets this page's own clock. */
 window.setClock = (offset) => {
-  const RealDate = (window.RealDate ??= Date);
-  window.Date = class Date extends RealDate {
+  window.RealDate ??= Date;
+  const { RealDate } = window;
+  window.Date = class extends RealDate {
     constructor(...given) {
       super(...(given.length ? given : [RealDate.now() + offset]));
     }
@@ -34,9 +35,13 @@ window.setClock = (offset) => {
 /** The name of the worker's database. */
 window.database = "shearwater";
 
-/** One transaction on the worker's database, behind its back; `act` gets the store and answers a request. */
+/** One transaction on the worker's database, behind its back; `act` gets the store and returns a request. */
 window.onStore = async (name, mode, act) => {
-  const ask = (request) => new Promise((resolve, reject) => ((request.onsuccess = () => resolve(request.result)), (request.onerror = () => reject(request.error))));
+  const ask = (request) =>
+    new Promise((resolve, reject) => {
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+    });
   const database = await ask(indexedDB.open(window.database));
   try {
     const transaction = database.transaction(name, mode);

@@ -10,7 +10,7 @@ if (query.get("sync") === "none") delete ServiceWorkerRegistration.prototype.syn
 let offset = Number(query.get("clock"));
 if (query.has("clock")) {
   const RealDate = Date;
-  self.Date = class Date extends RealDate {
+  self.Date = class extends RealDate {
     constructor(...given) {
       super(...(given.length ? given : [RealDate.now() + offset]));
     }
@@ -20,7 +20,7 @@ if (query.has("clock")) {
   };
 }
 
-// ?count: `tell({})` answers how many transactions of each mode were begun.
+// ?count: `tell({})` returns how many transactions of each mode were begun.
 const begun = { readonly: 0, readwrite: 0 };
 if (query.has("count")) {
   const { transaction } = IDBDatabase.prototype;
@@ -56,21 +56,31 @@ const auth = { tokens: {}, header: "authorization", hold: false, throws: undefin
 const origins = query.has("origins") ? { origins: JSON.parse(query.get("origins")) } : undefined;
 const asked = new BroadcastChannel("test:auth");
 const held = [];
-shearwater.on("auth", ({ id, url, owner, refresh }) => {
-  if (query.has("auth")) {
-    asked.postMessage({ id, owner, refresh });
-    if (auth.throws) throw { text: "a text", number: 7, undefined, null: null, object: { a: 1 }, error: new Error("no token") }[auth.throws];
-    if (refresh && auth.fresh) auth.tokens = { ...auth.tokens, ...auth.fresh };
-    // As it was when it was asked.
-    const plain = auth.tokens[owner ?? ""] && { [auth.header]: `Bearer ${auth.tokens[owner ?? ""]}` };
-    const as = { headers: (plain) => new Headers(plain), map: (plain) => new Map(Object.entries(plain)), pairs: Object.entries, nonsense: () => [1] };
-    const answer = auth.as && plain ? as[auth.as](plain) : plain;
-    return auth.hold ? new Promise((resolve) => held.push(() => resolve(answer))) : answer;
-  }
-  if (!url.includes("/auth/")) return undefined;
-  if (refresh) token = "fresh";
-  return { authorization: `Bearer ${token}` };
-}, origins);
+shearwater.on(
+  "auth",
+  ({ id, url, owner, refresh }) => {
+    if (query.has("auth")) {
+      asked.postMessage({ id, owner, refresh });
+      if (auth.throws)
+        throw { text: "a text", number: 7, undefined, null: null, object: { a: 1 }, error: new Error("no token") }[auth.throws];
+      if (refresh && auth.fresh) auth.tokens = { ...auth.tokens, ...auth.fresh };
+      // As it was when it was asked.
+      const plain = auth.tokens[owner ?? ""] && { [auth.header]: `Bearer ${auth.tokens[owner ?? ""]}` };
+      const as = {
+        headers: (plain) => new Headers(plain),
+        map: (plain) => new Map(Object.entries(plain)),
+        pairs: Object.entries,
+        nonsense: () => [1],
+      };
+      const answer = auth.as && plain ? as[auth.as](plain) : plain;
+      return auth.hold ? new Promise((resolve) => held.push(() => resolve(answer))) : answer;
+    }
+    if (!url.includes("/auth/")) return undefined;
+    if (refresh) token = "fresh";
+    return { authorization: `Bearer ${token}` };
+  },
+  origins,
+);
 
 self.addEventListener("message", ({ data, ports }) => {
   if (typeof data?.test !== "object") return;
@@ -84,6 +94,7 @@ const told = new BroadcastChannel("test:sync");
 // The platform's own event, heard beside Shearwater's listener.
 self.addEventListener("sync", ({ tag, lastChance }) => told.postMessage({ tag, lastChance }));
 shearwater.on("sync", ({ tag }) => {
+  // biome-ignore lint/style/useThrowOnlyError: an app may throw anything; the worker must make an Error of it.
   if (tag === "throws-a-string") throw "not an Error";
 });
 shearwater.on("periodicsync", ({ tag }) => told.postMessage({ periodic: tag }));

@@ -16,4 +16,7 @@ window.runWorkerTest = async (name) => {
   return result;
 };
 
-window.ready = navigator.serviceWorker.register("service.js").then(() => navigator.serviceWorker.ready).then(() => true);
+window.ready = navigator.serviceWorker
+  .register("service.js")
+  .then(() => navigator.serviceWorker.ready)
+  .then(() => true);

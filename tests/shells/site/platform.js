@@ -75,8 +75,10 @@ async function inDatabase(name, act) {
 self.onDisk = {
   get: (name, store, key) => inDatabase(name, (database) => done(database.transaction(store).objectStore(store).get(key))),
   all: (name, store) => inDatabase(name, (database) => done(database.transaction(store).objectStore(store).getAll())),
-  put: (name, store, value, key) => inDatabase(name, (database) => done(database.transaction(store, "readwrite").objectStore(store).put(value, key))),
-  remove: (name, store, key) => inDatabase(name, (database) => done(database.transaction(store, "readwrite").objectStore(store).delete(key))),
+  put: (name, store, value, key) =>
+    inDatabase(name, (database) => done(database.transaction(store, "readwrite").objectStore(store).put(value, key))),
+  remove: (name, store, key) =>
+    inDatabase(name, (database) => done(database.transaction(store, "readwrite").objectStore(store).delete(key))),
   stores: (name) => inDatabase(name, async (database) => [...database.objectStoreNames]),
   version: (name) => inDatabase(name, async (database) => database.version),
   exists: async (name) => (await indexedDB.databases()).some((database) => database.name === name),
@@ -101,7 +103,10 @@ self.onDisk = {
         transaction.objectStore(store).put(bytes, ...(keyPath === null ? [key] : []));
       }
     }
-    await new Promise((resolve, reject) => ((transaction.oncomplete = resolve), (transaction.onabort = () => reject(transaction.error))));
+    await new Promise((resolve, reject) => {
+      transaction.oncomplete = resolve;
+      transaction.onabort = () => reject(transaction.error);
+    });
     database.close();
   },
 };

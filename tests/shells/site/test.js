@@ -20,7 +20,10 @@ export async function listTests(url) {
 
 function compile(url) {
   if (!compiled.has(url.href)) {
-    compiled.set(url.href, fetch(url).then(async (response) => WebAssembly.compile(await response.arrayBuffer())));
+    compiled.set(
+      url.href,
+      fetch(url).then(async (response) => WebAssembly.compile(await response.arrayBuffer())),
+    );
   }
   return compiled.get(url.href);
 }
@@ -114,6 +117,9 @@ function captureLines() {
 function captureConsole(output) {
   const names = ["debug", "log", "info", "warn", "error"];
   const kept = names.map((name) => console[name]);
-  for (const name of names) console[name] = (...parts) => output.push(parts.map((part) => part?.stack ?? String(part)).join(" "));
-  return () => names.forEach((name, at) => (console[name] = kept[at]));
+  for (const name of names)
+    console[name] = (...parts) => output.push(parts.map((part) => part?.stack ?? String(part)).join(" "));
+  return () => {
+    for (const [at, name] of names.entries()) console[name] = kept[at];
+  };
 }

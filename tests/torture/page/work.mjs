@@ -21,9 +21,15 @@ export function handOver(calls) {
   const store = async ({ n, key, jobs }) => {
     const options = key ? { key } : {};
     try {
-      const ids = jobs.length === 1 ? [await client.enqueue(request(jobs[0]), options)] : await client.enqueueAll(jobs.map(request), options);
+      const ids =
+        jobs.length === 1
+          ? [await client.enqueue(request(jobs[0]), options)]
+          : await client.enqueueAll(jobs.map(request), options);
       work.untold += 1;
-      fetch(`${acks}/${n}`, { method: "POST", mode: "no-cors", body: JSON.stringify(ids) }).finally(() => (work.untold -= 1));
+      // Not waited for: `untold` says whether it is still on its way.
+      void fetch(`${acks}/${n}`, { method: "POST", mode: "no-cors", body: JSON.stringify(ids) }).finally(() => {
+        work.untold -= 1;
+      });
     } catch (error) {
       work.refused.push(`call ${n}: ${error.code}: ${error.message}`);
     }

@@ -1,4 +1,4 @@
-// The page of the comparison. `connect` answers the same four methods for each contender:
+// The page of the comparison. `connect` returns the same four methods for each contender:
 //   queue(requests, options)  stores them; one entry each: null, or why it was refused
 //   syncNow()                 the library's own "send now", as an app's button would call it
 //   remaining()               what the library still has: [{ url, method, state, reason }]
@@ -10,7 +10,11 @@ window.connect = async ({ contender, worker, careful }) => {
   const client = await contenders[contender](worker);
   return {
     ...client,
-    queue: (requests, options = {}) => client.queue(requests.map((request) => dress(request, careful)), options),
+    queue: (requests, options = {}) =>
+      client.queue(
+        requests.map((request) => dress(request, careful)),
+        options,
+      ),
     update: (next) => navigator.serviceWorker.register(next).then(() => {}),
   };
 };
@@ -38,14 +42,22 @@ async function shearwater(worker) {
       const groups = oneByOne ? requests.map((request) => [request]) : [requests];
       const outcomes = [];
       for (const group of groups) {
-        const outcome = await client.enqueueAll(group, options).then(() => null, ({ code, message }) => code ?? message);
+        const outcome = await client.enqueueAll(group, options).then(
+          () => null,
+          ({ code, message }) => code ?? message,
+        );
         outcomes.push(...group.map(() => outcome));
       }
       return outcomes;
     },
     syncNow: () => client.syncNow(),
     remaining: async () =>
-      (await client.list({ limit: 1_000 })).map(({ url, method, state, error }) => ({ url, method, state, reason: error?.kind })),
+      (await client.list({ limit: 1_000 })).map(({ url, method, state, error }) => ({
+        url,
+        method,
+        state,
+        reason: error?.kind,
+      })),
   };
 }
 
@@ -73,10 +85,11 @@ async function workbox(worker) {
 /** What lies in Workbox's store, read beside it: its own `getAll` deletes what is too old. */
 async function stored() {
   if (!(await indexedDB.databases()).some(({ name }) => name === "workbox-background-sync")) return [];
-  const settled = (request) => new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
+  const settled = (request) =>
+    new Promise((resolve, reject) => {
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+    });
   const database = await settled(indexedDB.open("workbox-background-sync"));
   try {
     const entries = await settled(database.transaction("requests").objectStore("requests").getAll());
@@ -90,7 +103,7 @@ async function stored() {
 async function flawed() {
   return {
     async queue(requests) {
-      const [first, dropped, second, doubled, early, late, ...others] = requests;
+      const [first, _dropped, second, doubled, early, late, ...others] = requests;
       for (const { url, ...init } of [first, second, doubled, doubled, late, early, ...others]) await fetch(url, init);
       return requests.map(() => null);
     },

@@ -8,11 +8,11 @@ const { careful, throwOnce, ...options } = JSON.parse(new URL(self.location.href
 self.addEventListener("install", () => self.skipWaiting());
 
 async function replayCarefully(queue) {
-  let entry;
-  while ((entry = await queue.shiftRequest())) {
+  for (let entry = await queue.shiftRequest(); entry; entry = await queue.shiftRequest()) {
     try {
       const response = await fetch(entry.request.clone());
-      if (response.status >= 500 || response.status === 429 || response.status === 408) throw new Error(`the server answered ${response.status}`);
+      if (response.status >= 500 || response.status === 429 || response.status === 408)
+        throw new Error(`the server answered ${response.status}`);
     } catch (error) {
       await queue.unshiftRequest(entry);
       throw error;
@@ -27,6 +27,7 @@ function throwThenReplay() {
   if (thrown) return replay();
   thrown = true;
   new BroadcastChannel("versus").postMessage("thrown");
+  // biome-ignore lint/style/useThrowOnlyError: what an app throws is what the row is about.
   throw careful ? new Error("no token yet") : "no token yet";
 }
 
@@ -39,7 +40,12 @@ self.addEventListener("message", (event) => {
       const { push } = event.data;
       const outcomes = [];
       for (const { url, ...init } of push ?? []) {
-        outcomes.push(await queue.pushRequest({ request: new Request(url, init) }).then(() => null, ({ name }) => name));
+        outcomes.push(
+          await queue.pushRequest({ request: new Request(url, init) }).then(
+            () => null,
+            ({ name }) => name,
+          ),
+        );
       }
       if (event.data.replay) await replay().catch(() => {});
       event.ports[0].postMessage(outcomes);

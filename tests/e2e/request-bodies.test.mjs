@@ -10,7 +10,7 @@ import { world } from "./harness/world.mjs";
 const w = world();
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
-/** Enqueues what `make` makes in the page, waits for delivery, and answers the server's arrival. */
+/** Enqueues what `make` makes in the page, waits for delivery, and returns the server's arrival. */
 async function arrival(make, ...args) {
   const page = await w.open();
   const handle = await page.evaluateHandle(make, ...args);
@@ -28,7 +28,16 @@ test("no body: GET, HEAD, DELETE and POST", async () => {
     await w.becomes(page, id, "delivered");
   }
   const arrivals = await w.server.arrivals("/api/sink/none");
-  assert.deepEqual(arrivals.map(({ method, bodySize }) => [method, bodySize]), [["GET", 0], ["HEAD", 0], ["DELETE", 0], ["POST", 0], ["PROPFIND", 0]]);
+  assert.deepEqual(
+    arrivals.map(({ method, bodySize }) => [method, bodySize]),
+    [
+      ["GET", 0],
+      ["HEAD", 0],
+      ["DELETE", 0],
+      ["POST", 0],
+      ["PROPFIND", 0],
+    ],
+  );
 });
 
 test("text, with its charset", async () => {
@@ -38,27 +47,42 @@ test("text, with its charset", async () => {
 });
 
 test("a plain object, as JSON", async () => {
-  const { bodyPreview, contentType, method } = await arrival(() => ({ url: "/api/sink/json", body: { a: [1, "é", null], b: { c: true } } }));
+  const { bodyPreview, contentType, method } = await arrival(() => ({
+    url: "/api/sink/json",
+    body: { a: [1, "é", null], b: { c: true } },
+  }));
   assert.equal(bodyPreview, '{"a":[1,"é",null],"b":{"c":true}}');
   assert.equal(contentType, "application/json");
   assert.equal(method, "POST");
 });
 
 test("URLSearchParams", async () => {
-  const { bodyPreview, contentType } = await arrival(() => ({ url: "/api/sink/form", body: new URLSearchParams([["a", "1 2"], ["b", "ä&="]]) }));
+  const { bodyPreview, contentType } = await arrival(() => ({
+    url: "/api/sink/form",
+    body: new URLSearchParams([
+      ["a", "1 2"],
+      ["b", "ä&="],
+    ]),
+  }));
   assert.equal(bodyPreview, "a=1+2&b=%C3%A4%26%3D");
   assert.equal(contentType, "application/x-www-form-urlencoded;charset=UTF-8");
 });
 
 test("an ArrayBuffer", async () => {
   const bytes = Buffer.from(Array.from({ length: 256 }, (_, at) => at));
-  const whole = await arrival(() => ({ url: "/api/sink/buffer", body: Uint8Array.from({ length: 256 }, (_, at) => at).buffer }));
+  const whole = await arrival(() => ({
+    url: "/api/sink/buffer",
+    body: Uint8Array.from({ length: 256 }, (_, at) => at).buffer,
+  }));
   assert.equal(whole.bodySha256, sha256(bytes));
   assert.equal(whole.contentType ?? null, null);
 });
 
 test("a typed array's own part of its buffer", async () => {
-  const { bodySha256, bodySize } = await arrival(() => ({ url: "/api/sink/view", body: Uint8Array.from({ length: 256 }, (_, at) => at).subarray(10, 20) }));
+  const { bodySha256, bodySize } = await arrival(() => ({
+    url: "/api/sink/view",
+    body: Uint8Array.from({ length: 256 }, (_, at) => at).subarray(10, 20),
+  }));
   assert.equal(bodySize, 10);
   assert.equal(bodySha256, sha256(Buffer.from([10, 11, 12, 13, 14, 15, 16, 17, 18, 19])));
 });
@@ -66,21 +90,32 @@ test("a typed array's own part of its buffer", async () => {
 test("a Blob keeps its type, and an explicit content-type outranks it", async () => {
   const page = await w.open();
   const ids = await page.evaluate(() =>
-    window.client.enqueueAll([
-      { url: "/api/sink/blob/1", body: new Blob(["abc"], { type: "application/x-thing" }) },
-      { url: "/api/sink/blob/2", body: new Blob(["abc"], { type: "application/x-thing" }), headers: { "Content-Type": "application/other" } },
-    ], { key: "in-order" }));
+    window.client.enqueueAll(
+      [
+        { url: "/api/sink/blob/1", body: new Blob(["abc"], { type: "application/x-thing" }) },
+        {
+          url: "/api/sink/blob/2",
+          body: new Blob(["abc"], { type: "application/x-thing" }),
+          headers: { "Content-Type": "application/other" },
+        },
+      ],
+      { key: "in-order" },
+    ),
+  );
   for (const id of ids) await w.becomes(page, id, "delivered");
   const arrivals = await w.server.arrivals("/api/sink/blob");
-  assert.deepEqual(arrivals.map((arrival) => arrival.contentType), ["application/x-thing", "application/other"]);
+  assert.deepEqual(
+    arrivals.map((arrival) => arrival.contentType),
+    ["application/x-thing", "application/other"],
+  );
 });
 
 test("FormData with fields and files, parsed by the server", async () => {
   const page = await w.open();
   const id = await page.evaluate(() => {
     const form = new FormData();
-    form.append("text", "Grüße\r\n\"quoted\"");
-    form.append("a", new File([new Uint8Array(200_000).fill(7)], "ä \"b\".bin", { type: "application/octet-stream" }));
+    form.append("text", 'Grüße\r\n"quoted"');
+    form.append("a", new File([new Uint8Array(200_000).fill(7)], 'ä "b".bin', { type: "application/octet-stream" }));
     form.append("b", new File(["zwei"], "b.txt", { type: "text/plain" }));
     return window.client.enqueue({ url: "/api/notes", method: "POST", body: form });
   });
@@ -89,14 +124,23 @@ test("FormData with fields and files, parsed by the server", async () => {
   assert.equal(note.text, 'Grüße\r\n"quoted"');
   assert.deepEqual(
     note.attachments.map(({ size, sha256 }) => [size, sha256]),
-    [[200_000, sha256(Buffer.alloc(200_000, 7))], [4, sha256("zwei")]],
+    [
+      [200_000, sha256(Buffer.alloc(200_000, 7))],
+      [4, sha256("zwei")],
+    ],
   );
 });
 
 test("a Request with its headers and options; the caller's own copy stays readable", async () => {
   const page = await w.open();
   const { id, text } = await page.evaluate(async () => {
-    const request = new Request("/api/sink/request?q=1#fragment", { method: "PUT", body: "payload", headers: { "X-Thing": "a, b" }, cache: "no-store", redirect: "error" });
+    const request = new Request("/api/sink/request?q=1#fragment", {
+      method: "PUT",
+      body: "payload",
+      headers: { "X-Thing": "a, b" },
+      cache: "no-store",
+      redirect: "error",
+    });
     return { id: await window.client.enqueue(request), text: await request.text() };
   });
   assert.equal(text, "payload");
@@ -116,7 +160,10 @@ test("50 MB in a Blob, and 50 MB in a form, each by its SHA-256", async () => {
     const form = new FormData();
     form.append("text", "large");
     form.append("file", new File([bytes], "large.bin"));
-    return window.client.enqueueAll([{ url: "/api/uploads?name=large", body: new Blob([bytes]) }, { url: "/api/notes", method: "POST", body: form }]);
+    return window.client.enqueueAll([
+      { url: "/api/uploads?name=large", body: new Blob([bytes]) },
+      { url: "/api/notes", method: "POST", body: form },
+    ]);
   }, size);
   for (const id of ids) await w.becomes(page, id, "delivered");
   const bytes = Buffer.alloc(size);
@@ -137,7 +184,14 @@ test("an empty string is a body of nothing", async () => {
 test("the idempotency key is a quoted UUID, and another origin does not get it unasked", async () => {
   const page = await w.open();
   const other = w.server.origin.replace("localhost", "127.0.0.1");
-  const ids = await page.evaluate((other) => window.client.enqueueAll([{ url: "/api/sink/own", body: "x" }, { url: `${other}/api/sink/other`, body: "x" }]), other);
+  const ids = await page.evaluate(
+    (other) =>
+      window.client.enqueueAll([
+        { url: "/api/sink/own", body: "x" },
+        { url: `${other}/api/sink/other`, body: "x" },
+      ]),
+    other,
+  );
   for (const id of ids) await w.becomes(page, id, "delivered");
   const posts = (await w.server.arrivals()).filter((arrival) => arrival.method === "POST");
   const own = posts.find((arrival) => arrival.path.endsWith("own"));
@@ -168,8 +222,14 @@ test("what is queued is what was there when enqueue was called, whatever the cal
   const arrivals = await w.server.arrivals("/api/sink");
   const of = (at) => arrivals.find(({ path }) => path === `/api/sink/${at}`);
   const ones = (length) => sha256(Buffer.alloc(length, 1));
-  assert.deepEqual([0, 1, 2].map((at) => of(at).bodySha256), [ones(100), ones(100), ones(100_000)]);
-  assert.deepEqual([3, 4].map((at) => of(at).bodyPreview), ['{"a":1}', "a=1"]);
+  assert.deepEqual(
+    [0, 1, 2].map((at) => of(at).bodySha256),
+    [ones(100), ones(100), ones(100_000)],
+  );
+  assert.deepEqual(
+    [3, 4].map((at) => of(at).bodyPreview),
+    ['{"a":1}', "a=1"],
+  );
   assert.match(of(5).bodyPreview, /\r\n\r\n1\r\n/);
 });
 
@@ -186,7 +246,10 @@ test("jobs of one key that are not awaited keep the order of the calls, whatever
   });
   for (const id of ids) await w.becomes(page, id, "delivered");
   const arrivals = await w.server.arrivals("/api/sink");
-  assert.deepEqual(arrivals.map(({ path }) => Number(path.at(-1))), [0, 1, 2, 3, 4, 5, 6]);
+  assert.deepEqual(
+    arrivals.map(({ path }) => Number(path.at(-1))),
+    [0, 1, 2, 3, 4, 5, 6],
+  );
 });
 
 test("what a frame made is as good as the page's own", async () => {
@@ -199,8 +262,14 @@ test("what a frame made is as good as the page's own", async () => {
     const form = new of.FormData();
     form.append("a", "1");
     const bodies = {
-      object, array: of.Array.of(1, { b: 2 }), date: new of.Date(0), blob: new of.Blob(["abc"], { type: "a/b" }), params: new of.URLSearchParams("a=1"),
-      buffer: new of.Uint8Array([1, 2]).buffer, view: new of.Uint8Array([1, 2, 3]).subarray(1), form,
+      object,
+      array: of.Array.of(1, { b: 2 }),
+      date: new of.Date(0),
+      blob: new of.Blob(["abc"], { type: "a/b" }),
+      params: new of.URLSearchParams("a=1"),
+      buffer: new of.Uint8Array([1, 2]).buffer,
+      view: new of.Uint8Array([1, 2, 3]).subarray(1),
+      form,
     };
     const requests = Object.entries(bodies).map(([name, body]) => ({ url: `/api/sink/${name}`, method: "POST", body }));
     const request = new of.Request(new URL("/api/sink/request", location.href), { method: "PUT", body: "payload" });
@@ -215,7 +284,10 @@ test("what a frame made is as good as the page's own", async () => {
   assert.deepEqual(seen("date"), ['"1970-01-01T00:00:00.000Z"', "application/json"]);
   assert.deepEqual(seen("blob"), ["abc", "a/b"]);
   assert.deepEqual(seen("params"), ["a=1", "application/x-www-form-urlencoded;charset=UTF-8"]);
-  assert.deepEqual([of("buffer").bodySha256, of("view").bodySha256], [sha256(Buffer.from([1, 2])), sha256(Buffer.from([2, 3]))]);
+  assert.deepEqual(
+    [of("buffer").bodySha256, of("view").bodySha256],
+    [sha256(Buffer.from([1, 2])), sha256(Buffer.from([2, 3]))],
+  );
   assert.match(of("form").contentType, /^multipart\/form-data; boundary=/);
   assert.deepEqual([of("request").method, ...seen("request")], ["PUT", "payload", "text/plain;charset=UTF-8"]);
 });
@@ -229,7 +301,16 @@ test("what is data, or says by toJSON what it is as data, goes as JSON; primitiv
         return { total: this.#total };
       }
     }
-    const bodies = [Object.assign(Object.create(null), { a: 1 }), new Invoice(), new Date(0), [undefined, () => {}], new Proxy({ a: 1 }, {}), 5, false, 10n];
+    const bodies = [
+      Object.assign(Object.create(null), { a: 1 }),
+      new Invoice(),
+      new Date(0),
+      [undefined, () => {}],
+      new Proxy({ a: 1 }, {}),
+      5,
+      false,
+      10n,
+    ];
     return client.enqueueAll(bodies.map((body, at) => ({ url: `/api/sink/${at}`, body })));
   });
   for (const id of ids) await w.becomes(page, id, "delivered");
@@ -237,7 +318,11 @@ test("what is data, or says by toJSON what it is as data, goes as JSON; primitiv
   assert.deepEqual(
     arrivals.map(({ method, bodyPreview, contentType }) => [method, bodyPreview, contentType.split(";")[0]]),
     [
-      ...['{"a":1}', '{"total":7}', '"1970-01-01T00:00:00.000Z"', "[null,null]", '{"a":1}'].map((text) => ["POST", text, "application/json"]),
+      ...['{"a":1}', '{"total":7}', '"1970-01-01T00:00:00.000Z"', "[null,null]", '{"a":1}'].map((text) => [
+        "POST",
+        text,
+        "application/json",
+      ]),
       ...["5", "false", "10"].map((text) => ["POST", text, "text/plain"]),
     ],
   );
@@ -263,7 +348,12 @@ test("Blobs that are parts of others, or made of such parts, and a stream arrive
   const whole = Buffer.from(Uint8Array.from({ length: 300_000 }, (_, at) => at & 255));
   assert.equal(of("slice").bodySha256, sha256(whole.subarray(1_000, 1_010)));
   assert.equal(of("long").bodySha256, sha256(whole.subarray(1_000, 201_000)));
-  assert.equal(of("made").bodySha256, sha256(Buffer.concat([Buffer.from("<"), whole.subarray(5, 100_005), Buffer.from("|"), whole.subarray(0, 3), Buffer.from(">")])));
+  assert.equal(
+    of("made").bodySha256,
+    sha256(
+      Buffer.concat([Buffer.from("<"), whole.subarray(5, 100_005), Buffer.from("|"), whole.subarray(0, 3), Buffer.from(">")]),
+    ),
+  );
   assert.equal(of("stream").bodySha256, sha256(whole.subarray(0, 70_000)));
   assert.ok(of("form").bodySize > 200_000);
 });
@@ -280,7 +370,10 @@ test("a body of at most 64 KiB is stored as an ArrayBuffer, however it came", as
     await client.enqueue(new Request("/api/sink/x", { method: "POST", body: "text" }));
     return (await window.rows("bodies")).map((body) => `${body.constructor.name} ${body.size ?? body.byteLength}`).sort();
   });
-  assert.deepEqual(kinds.map((kind) => kind.split(" ")[0]), ["ArrayBuffer", "ArrayBuffer", "ArrayBuffer", "Blob", "Blob"]);
+  assert.deepEqual(
+    kinds.map((kind) => kind.split(" ")[0]),
+    ["ArrayBuffer", "ArrayBuffer", "ArrayBuffer", "Blob", "Blob"],
+  );
 });
 
 test("the app's own Idempotency-Key is the job's, until an edit makes another request of it", async () => {
@@ -308,9 +401,18 @@ test("the app's own Idempotency-Key is the job's, until an edit makes another re
   assert.equal(edited[2], "order 7");
   await page.evaluate(() => client.resume());
   for (const id of ids) await w.becomes(page, id, "delivered");
-  const sent = Object.fromEntries((await w.server.arrivals("/api/sink")).filter(({ method }) => method === "POST").map(({ path, headers }) => [path.split("/").at(-1), headers["idempotency-key"]]));
+  const sent = Object.fromEntries(
+    (await w.server.arrivals("/api/sink"))
+      .filter(({ method }) => method === "POST")
+      .map(({ path, headers }) => [path.split("/").at(-1), headers["idempotency-key"]]),
+  );
   assert.deepEqual(sent, {
-    quoted: '"order 1"', bare: '"order-2"', other: '"order 3"', edited: `"${edited[0]}"`, "edited-other": `"${edited[1]}"`, "given-anew": '"order 7"',
+    quoted: '"order 1"',
+    bare: '"order-2"',
+    other: '"order 3"',
+    edited: `"${edited[0]}"`,
+    "edited-other": `"${edited[1]}"`,
+    "given-anew": '"order 7"',
   });
 });
 
@@ -319,7 +421,15 @@ test("a copied call of fetch is queued: what means nothing to a queue is ignored
   const said = [];
   page.on("console", (message) => said.push(`${message.type()} ${message.text()}`));
   const id = await page.evaluate(async () => {
-    const init = { method: "POST", body: "x", keepalive: true, duplex: "half", priority: "high", window: null, signal: new AbortController().signal };
+    const init = {
+      method: "POST",
+      body: "x",
+      keepalive: true,
+      duplex: "half",
+      priority: "high",
+      window: null,
+      signal: new AbortController().signal,
+    };
     await client.enqueue({ url: "/api/sink/first", ...init });
     return client.enqueue({ url: "/api/sink/second", ...init });
   });
@@ -327,7 +437,11 @@ test("a copied call of fetch is queued: what means nothing to a queue is ignored
   assert.equal((await w.server.arrivals("/api/sink")).length, 2);
   const told = said.filter((text) => text.includes("[shearwater]"));
   for (const name of ["keepalive", "duplex", "priority", "window"]) {
-    assert.equal(told.filter((text) => text.startsWith("info") && text.includes(`"${name}"`)).length, 1, `${name}: ${told.join("\n")}`);
+    assert.equal(
+      told.filter((text) => text.startsWith("info") && text.includes(`"${name}"`)).length,
+      1,
+      `${name}: ${told.join("\n")}`,
+    );
   }
   assert.equal(told.length, 4);
 });
@@ -336,7 +450,11 @@ test("a signal that is aborted takes the request back: before it is posted, and 
   const page = await w.open();
   await page.evaluate(() => client.pause());
   const outcomes = await page.evaluate(async () => {
-    const outcome = (promise) => promise.then((id) => typeof id, (reason) => reason?.message ?? reason);
+    const outcome = (promise) =>
+      promise.then(
+        (id) => typeof id,
+        (reason) => reason?.message ?? reason,
+      );
     let posts = 0;
     const { postMessage } = ServiceWorker.prototype;
     ServiceWorker.prototype.postMessage = function (message, ...rest) {
@@ -345,16 +463,22 @@ test("a signal that is aborted takes the request back: before it is posted, and 
     };
     const before = [
       await outcome(client.enqueue({ url: "/api/sink/1", body: "x", signal: AbortSignal.abort("no more") })),
-      await outcome(client.enqueue(new Request("/api/sink/2", { method: "POST", body: "x", signal: AbortSignal.abort(new Error("gone")) }))),
+      await outcome(
+        client.enqueue(new Request("/api/sink/2", { method: "POST", body: "x", signal: AbortSignal.abort(new Error("gone")) })),
+      ),
       await outcome(client.enqueueAll([{ url: "/api/sink/3" }, { url: "/api/sink/4", signal: AbortSignal.abort("no more") }])),
       posts,
     ];
     const controller = new AbortController();
-    const [first, second, third] = ["5", "6", "7"].map((name) => client.enqueue({ url: `/api/sink/${name}`, body: name, signal: controller.signal }, { key: "line" }));
+    const [first, second, third] = ["5", "6", "7"].map((name) =>
+      client.enqueue({ url: `/api/sink/${name}`, body: name, signal: controller.signal }, { key: "line" }),
+    );
     const waiting = [outcome(first), outcome(second), outcome(third)];
     const kept = client.enqueue({ url: "/api/sink/8", body: "8" }, { key: "line" });
     // The first is posted, the others wait for their turn.
-    await Promise.resolve().then(() => {}).then(() => {});
+    await Promise.resolve()
+      .then(() => {})
+      .then(() => {});
     controller.abort("changed my mind");
     const during = await Promise.all(waiting);
     const stored = new AbortController();

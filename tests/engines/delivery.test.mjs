@@ -4,11 +4,11 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import test from "node:test";
 
-import { chromium, onEngines, others } from "../e2e/harness/engines.mjs";
+import { chromium, others } from "../e2e/harness/engines.mjs";
 import { until } from "../e2e/harness/wait.mjs";
+import { numbered, onEngines } from "../e2e/harness/world.mjs";
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
-const numbered = (count, path = "/api/sink") => Array.from({ length: count }, (_, at) => ({ url: `${path}/${at}`, body: `${at}` }));
 
 onEngines(others, (w) => {
   const name = (text) => `${w.engine}: ${text}`;
@@ -22,7 +22,11 @@ onEngines(others, (w) => {
     await w.serve({ strict: true });
     const page = await w.open();
     const { policies, refused } = await page.evaluate(async () => {
-      const policies = await Promise.all([location.href, "/sw.js", "/shearwater/worker.js"].map(async (url) => (await fetch(url)).headers.get("content-security-policy")));
+      const policies = await Promise.all(
+        [location.href, "/sw.js", "/shearwater/worker.js"].map(async (url) =>
+          (await fetch(url)).headers.get("content-security-policy"),
+        ),
+      );
       let refused;
       try {
         refused = new Function("return 'not refused'")();
@@ -40,12 +44,15 @@ onEngines(others, (w) => {
   test(name("a configuration with a misspelt option fails the install, and connect() says why"), async () => {
     const page = await w.open();
     const worker = `/sw.js?config=${encodeURIComponent(JSON.stringify({ queues: { notes: { maxAtempts: 3 } } }))}`;
-    const { code, message } = await page.evaluate((worker) => window.connect({ worker, scope: "/elsewhere/" }).catch(({ code, message }) => ({ code, message })), worker);
+    const { code, message } = await page.evaluate(
+      (worker) => window.connect({ worker, scope: "/elsewhere/" }).catch(({ code, message }) => ({ code, message })),
+      worker,
+    );
     assert.equal(code, "invalid-config", message);
     assert.match(message, /queues\.notes\.maxAtempts/);
   });
 
-  test(name("queued while the server is down, the tab left open: delivered when it is back, by nobody's doing"), async () => {
+  test(name("queued while the server is down, the tab left open: delivered when it is back, without any call"), async () => {
     const page = await w.open();
     await w.server.down(true);
     const ids = await w.enqueueAll(page, numbered(3));
@@ -83,7 +90,10 @@ onEngines(others, (w) => {
     await w.server.down(false);
     const again = await w.open();
     const sink = await w.acceptedOnce(ids, again);
-    assert.deepEqual(sink.map(({ body }) => body), ["0", "1", "2", "3", "4"]);
+    assert.deepEqual(
+      sink.map(({ body }) => body),
+      ["0", "1", "2", "3", "4"],
+    );
     await w.idle(again);
     assert.equal((await w.server.arrivals("/api/sink")).length, 5, "each was sent once");
     assert.deepEqual(await w.list(again), []);
@@ -104,7 +114,13 @@ onEngines(others, (w) => {
       return window.client.enqueueAll([
         { url: "/api/sink/text", body: "Grüße, 世界 \u{1F30A}\r\n" },
         { url: "/api/sink/json", body: { a: [1, "é", null], b: { c: true } } },
-        { url: "/api/sink/params", body: new URLSearchParams([["a", "1 2"], ["b", "ä&="]]) },
+        {
+          url: "/api/sink/params",
+          body: new URLSearchParams([
+            ["a", "1 2"],
+            ["b", "ä&="],
+          ]),
+        },
         { url: "/api/sink/buffer", body: bytes.buffer },
         { url: "/api/sink/view", body: bytes.subarray(10, 20) },
         { url: "/api/sink/blob", body: new Blob(["abc"], { type: "application/x-thing" }) },
@@ -143,7 +159,13 @@ onEngines(others, (w) => {
     assert.deepEqual([upload.size, upload.sha256], [size, sha256(large)]);
     const [note] = await w.server.notes();
     assert.equal(note.text, 'Grüße\r\n"quoted"');
-    assert.deepEqual(note.attachments.map(({ size, sha256 }) => [size, sha256]), [[200_000, sha256(Buffer.alloc(200_000, 7))], [4, sha256("zwei")]]);
+    assert.deepEqual(
+      note.attachments.map(({ size, sha256 }) => [size, sha256]),
+      [
+        [200_000, sha256(Buffer.alloc(200_000, 7))],
+        [4, sha256("zwei")],
+      ],
+    );
   });
 
   test(name("jobs of a key keep their order while its head fails for a time; other keys go on"), async () => {
@@ -155,14 +177,22 @@ onEngines(others, (w) => {
     }
     const sink = await w.acceptedOnce(ids, page);
     for (const key of ["a", "b"]) {
-      assert.deepEqual(sink.filter(({ path }) => path.startsWith(`/api/sink/${key}/`)).map(({ body }) => body), ["0", "1", "2", "3", "4"], key);
+      assert.deepEqual(
+        sink.filter(({ path }) => path.startsWith(`/api/sink/${key}/`)).map(({ body }) => body),
+        ["0", "1", "2", "3", "4"],
+        key,
+      );
     }
     const firstOfA = sink.findIndex(({ path }) => path.startsWith("/api/sink/a/"));
     const lastOfB = sink.findLastIndex(({ path }) => path.startsWith("/api/sink/b/"));
     assert.ok(lastOfB < firstOfA, "b did not wait for a");
     const tries = await w.server.arrivals("/api/sink/a/0");
-    assert.deepEqual(tries.map(({ status }) => status), [503, 503, 200]);
-    for (const [at, arrival] of tries.slice(1).entries()) assert.ok(arrival.atMs - tries[at].atMs >= 1_000, "Retry-After is a minimum");
+    assert.deepEqual(
+      tries.map(({ status }) => status),
+      [503, 503, 200],
+    );
+    for (const [at, arrival] of tries.slice(1).entries())
+      assert.ok(arrival.atMs - tries[at].atMs >= 1_000, "Retry-After is a minimum");
   });
 
   test(name("three tabs call syncNow at once with 60 jobs queued and a slow server: 60 arrivals"), async () => {
@@ -191,7 +221,10 @@ onEngines(others, (w) => {
       assert.deepEqual([error.kind, error.status], ["http", 422]);
       assert.match(error.message, /the date is missing/);
     }
-    assert.deepEqual((await w.list(page, { state: "failed" })).map(({ id }) => id), [retried, discarded]);
+    assert.deepEqual(
+      (await w.list(page, { state: "failed" })).map(({ id }) => id),
+      [retried, discarded],
+    );
     assert.equal((await w.snapshot(page)).failed, 2);
     await w.server.faults([]);
     assert.equal(await page.evaluate((id) => window.client.discard(id), discarded), true);
@@ -199,7 +232,10 @@ onEngines(others, (w) => {
     await w.becomes(page, retried, "delivered");
     assert.equal(await w.get(page, discarded), null);
     await w.idle(page);
-    assert.deepEqual((await w.server.sink()).map(({ idempotencyKey }) => idempotencyKey), [retried]);
+    assert.deepEqual(
+      (await w.server.sink()).map(({ idempotencyKey }) => idempotencyKey),
+      [retried],
+    );
     assert.equal((await w.server.arrivals("/api/sink")).length, 3);
   });
 
@@ -217,7 +253,10 @@ onEngines(others, (w) => {
     await same("two pending, paused", ({ pending, state }) => pending === 2 && state === "paused");
     assert.equal((await w.server.arrivals("/api/sink")).length, 0, "paused means that nothing is sent");
     await tabs[2].evaluate(() => window.client.resume());
-    await same("one failed", ({ pending, failed, state, isRunning }) => pending === 0 && failed === 1 && state === "error" && !isRunning);
+    await same(
+      "one failed",
+      ({ pending, failed, state, isRunning }) => pending === 0 && failed === 1 && state === "error" && !isRunning,
+    );
     assert.equal((await w.server.sink()).length, 1);
   });
 });
@@ -230,7 +269,7 @@ onEngines([...others, chromium], (w) => {
     const id = await page.evaluate(async () => {
       const form = new FormData();
       form.append("", "");
-      form.append("a \"b\"\r\nc\nd\re%22;", "1\n2\r3\r\n4 \u{1F30A}\ud800");
+      form.append('a "b"\r\nc\nd\re%22;', "1\n2\r3\r\n4 \u{1F30A}\ud800");
       form.append("same", "1");
       form.append("same", "2");
       form.append("file", new File(["x\ny\rz"], 'ä "b"\r\nc\nd\re%0A.txt', { type: "Text/Plain;charset=utf-8" }));
@@ -255,8 +294,18 @@ onEngines([...others, chromium], (w) => {
       window.addEventListener("pagehide", () => {
         const form = new FormData();
         form.append("file", new File([new Uint8Array(200_000).fill(7)], "a.bin"));
-        const bodies = { text: "Grüße", json: { a: 1 }, params: new URLSearchParams("a=1"), blob: new Blob(["abc"]), large: new Blob([new Uint8Array(1_000_000)]), form };
-        for (const [name, body] of Object.entries(bodies)) window.client.enqueue({ url: `/api/sink/${name}`, method: "POST", body, headers: { "x-thing": "a" } }).catch(() => {});
+        const bodies = {
+          text: "Grüße",
+          json: { a: 1 },
+          params: new URLSearchParams("a=1"),
+          blob: new Blob(["abc"]),
+          large: new Blob([new Uint8Array(1_000_000)]),
+          form,
+        };
+        for (const [name, body] of Object.entries(bodies))
+          window.client
+            .enqueue({ url: `/api/sink/${name}`, method: "POST", body, headers: { "x-thing": "a" } })
+            .catch(() => {});
       });
     });
     // Of a tab that is closed by its driver, Firefox cancels the scripts, mostly in the middle of this listener.
@@ -265,13 +314,20 @@ onEngines([...others, chromium], (w) => {
     const arrived = async () => (await w.server.arrivals("/api/sink")).filter(({ bodySize }) => typeof bodySize === "number");
     // Where there is no Background Sync, a worker may rest before it has sent all: the next page wakes it.
     const next = await w.open();
-    await until("all of them", async () => {
-      const names = (await arrived()).map(({ path }) => path.split("/").at(-1));
-      return names.length === 6 || Promise.reject(new Error(`only ${names}; listed: ${JSON.stringify(await w.list(next))}`));
-    }, 20_000);
+    await until(
+      "all of them",
+      async () => {
+        const names = (await arrived()).map(({ path }) => path.split("/").at(-1));
+        return names.length === 6 || Promise.reject(new Error(`only ${names}; listed: ${JSON.stringify(await w.list(next))}`));
+      },
+      20_000,
+    );
     const sizes = Object.fromEntries((await arrived()).map(({ path, bodySize }) => [path.split("/").at(-1), bodySize]));
     assert.ok(sizes.form > 200_000);
-    assert.deepEqual((await arrived()).map(({ headers }) => headers["x-thing"]), Array(6).fill("a"));
+    assert.deepEqual(
+      (await arrived()).map(({ headers }) => headers["x-thing"]),
+      Array(6).fill("a"),
+    );
     assert.deepEqual({ ...sizes, form: 0 }, { text: 7, json: 7, params: 3, blob: 3, large: 1_000_000, form: 0 });
   });
 
@@ -280,7 +336,9 @@ onEngines([...others, chromium], (w) => {
     const outcome = await page.evaluate(async () => {
       const form = new FormData();
       form.append("file", new File([new Uint8Array(100_000).fill(7)], "a.bin"));
-      return window.client.enqueue(new Request("/api/sink/request", { method: "POST", body: form })).catch(({ code, message }) => ({ code, message }));
+      return window.client
+        .enqueue(new Request("/api/sink/request", { method: "POST", body: form }))
+        .catch(({ code, message }) => ({ code, message }));
     });
     if (w.engine === "WebKitGTK") {
       assert.equal(outcome.code, "invalid-request");
@@ -304,11 +362,15 @@ onEngines([...others, chromium], (w) => {
       const bodies = [object, new of.Blob(["abc"]), new of.URLSearchParams("a=1"), new of.Uint8Array([1, 2, 3]), form];
       const ids = await window.client.enqueueAll(bodies.map((body, at) => ({ url: `/api/sink/${at}`, body })));
       const refused = [new Map(), () => {}, Promise.resolve(), new (class {})()];
-      const codes = await Promise.all(refused.map((body) => window.client.enqueue({ url: "/api/sink/x", body }).catch(({ code }) => code)));
+      const codes = await Promise.all(
+        refused.map((body) => window.client.enqueue({ url: "/api/sink/x", body }).catch(({ code }) => code)),
+      );
       return { ids, codes };
     });
     for (const id of ids) await w.becomes(page, id, "delivered");
-    const sizes = Object.fromEntries((await w.server.arrivals("/api/sink")).map(({ path, bodySize }) => [path.at(-1), bodySize]));
+    const sizes = Object.fromEntries(
+      (await w.server.arrivals("/api/sink")).map(({ path, bodySize }) => [path.at(-1), bodySize]),
+    );
     assert.deepEqual({ ...sizes, 4: 0 }, { 0: 7, 1: 3, 2: 3, 3: 3, 4: 0 });
     assert.ok(sizes[4] > 100);
     assert.deepEqual(codes, Array(4).fill("invalid-request"));
@@ -319,20 +381,26 @@ onEngines([...others, chromium], (w) => {
   const registration = (page) =>
     page.evaluate(async () => {
       const { active, waiting } = await navigator.serviceWorker.getRegistration();
-      return { active: active?.scriptURL, waiting: waiting?.scriptURL, controlled: navigator.serviceWorker.controller !== null };
+      return {
+        active: active?.scriptURL,
+        waiting: waiting?.scriptURL,
+        controlled: navigator.serviceWorker.controller !== null,
+      };
     });
 
-  /** Has `script` come in while three of twenty jobs are in flight, and queues ten more; answers all ids. */
+  /** Has `script` come in while three of twenty jobs are in flight, and queues ten more; returns all ids. */
   async function update(page, script) {
     await w.server.faults([{ path: "/api/sink", action: { hold: true }, times: 3 }]);
     const early = await w.enqueueAll(page, numbered(20, "/api/sink/early"));
-    await until("three held", async () => (await w.server.stats()).held === 3);
+    await w.held(3);
     const late = await page.evaluate(async (worker) => {
       window.newer = await window.connect({ worker, scope: "/" });
       const requests = Array.from({ length: 10 }, (_, at) => ({ url: `/api/sink/late/${at}`, body: `${at}` }));
       return [...(await window.client.enqueueAll(requests.slice(5))), ...(await window.newer.enqueueAll(requests.slice(0, 5)))];
     }, script);
-    await until("the new version to wait for what the old one has in hand", async () => (await registration(page)).waiting?.endsWith(script));
+    await until("the new version to wait for what the old one has in hand", async () =>
+      (await registration(page)).waiting?.endsWith(script),
+    );
     return [...early, ...late];
   }
 
@@ -354,15 +422,15 @@ onEngines([...others, chromium], (w) => {
     await afterUpdate(page, ids, script);
   });
 
-  test(name("nor does one that takes over two open tabs as soon as it can"), async () => {
+  test(name("one that takes over two open tabs at once loses nothing and sends nothing twice either"), async () => {
     await w.closeTab(await w.open({ config: narrow }));
     const [page, other] = [await w.open({ config: narrow }), await w.open({ config: narrow })];
     assert.ok((await registration(page)).controlled);
-    const ids = await update(page, "/engines/skips-waiting.js");
+    const ids = await update(page, "/skips-waiting.js");
     const asked = other.evaluate(() => window.client.syncNow());
     await w.server.release();
     await asked;
-    await afterUpdate(page, ids, "/engines/skips-waiting.js");
+    await afterUpdate(page, ids, "/skips-waiting.js");
     await w.idle(other);
   });
 });

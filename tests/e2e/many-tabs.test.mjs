@@ -40,16 +40,28 @@ let n = 0;
 /** A call of so many jobs. */
 function call(size, key = null) {
   n += 1;
-  return { n, key, jobs: Array.from({ length: size }, (_, at) => ({ path: `${JOBS}${n}/${at}/`, kind: "text", text: `${n}/${at}` })) };
+  return {
+    n,
+    key,
+    jobs: Array.from({ length: size }, (_, at) => ({ path: `${JOBS}${n}/${at}/`, kind: "text", text: `${n}/${at}` })),
+  };
 }
 
 /** Waits for the end of all work as this page sees it, and judges all that happened. */
 async function verdict(page, calls) {
   await until("the end of all work", async () => (await ask(page, "look")).quiet);
-  const acks = new Map((await w.server.sink("/api/sink/ack/")).map((entry) => [Number(entry.path.split("/").at(-1)), JSON.parse(entry.body)]));
+  const acks = new Map(
+    (await w.server.sink("/api/sink/ack/")).map((entry) => [Number(entry.path.split("/").at(-1)), JSON.parse(entry.body)]),
+  );
   const { jobs, snapshot } = await ask(page, "look");
   const story = {
-    calls, acks, jobs, snapshot, kills: [], sink: await w.server.sink(JOBS), arrivals: await w.server.arrivals(JOBS),
+    calls,
+    acks,
+    jobs,
+    snapshot,
+    kills: [],
+    sink: await w.server.sink(JOBS),
+    arrivals: await w.server.arrivals(JOBS),
     states: await ask(page, "states", [...acks.values()].flat()),
   };
   return { story, findings: judge(story) };
@@ -58,11 +70,16 @@ async function verdict(page, calls) {
 test("ten tabs, sync events, syncNow and online from each at once, and a new worker in the middle: 400 jobs, 400 arrivals, each key in order", async () => {
   const tabs = [];
   for (let at = 0; at < 10; at += 1) tabs.push(await w.open());
-  const workers = await w.chromium.workers(tabs[0]);
+  const workers = await w.browser.workers(tabs[0]);
   await w.server.faults([{ path: JOBS, action: { delayMs: 20 } }]);
 
   // Each tab has a key of its own, and hands over others without a key beside it.
-  const calls = tabs.map((_, at) => [call(5, `key-${at}`), call(15), call(5, `key-${at}`), ...Array.from({ length: 15 }, () => call(1))]);
+  const calls = tabs.map((_, at) => [
+    call(5, `key-${at}`),
+    call(15),
+    call(5, `key-${at}`),
+    ...Array.from({ length: 15 }, () => call(1)),
+  ]);
   await Promise.all(tabs.map((tab, at) => ask(tab, "handOver", calls[at])));
 
   const everywhere = (run) => Promise.all(tabs.map((tab) => tab.evaluate(run)));
@@ -73,9 +90,10 @@ test("ten tabs, sync events, syncNow and online from each at once, and a new wor
     () => workers.cdp.send("ServiceWorker.dispatchPeriodicSyncEvent", { ...scope, tag: "daily-sync" }),
     () => everywhere(() => void client.syncNow()),
     () => everywhere(() => void client.syncNow("default")),
-    () => everywhere(() => {
-      for (let at = 0; at < 5; at += 1) window.dispatchEvent(new Event("online"));
-    }),
+    () =>
+      everywhere(() => {
+        for (let at = 0; at < 5; at += 1) window.dispatchEvent(new Event("online"));
+      }),
   ];
   const arrived = async () => (await w.server.arrivals(JOBS)).length;
   let rounds = 0;
@@ -91,7 +109,9 @@ test("ten tabs, sync events, syncNow and online from each at once, and a new wor
   await stormUntil(130);
   // In the middle of it: an update that takes over as soon as it may, while the old worker still drains.
   await tabs[3].evaluate(() => void navigator.serviceWorker.register("/sw.js?update"));
-  await until("the update to be installed", () => tabs[3].evaluate(async () => Boolean((await navigator.serviceWorker.ready).waiting)));
+  await until("the update to be installed", () =>
+    tabs[3].evaluate(async () => Boolean((await navigator.serviceWorker.ready).waiting)),
+  );
   await workers.cdp.send("ServiceWorker.skipWaiting", { scopeURL: `${w.server.origin}/` });
   await stormUntil(400);
 
@@ -100,7 +120,9 @@ test("ten tabs, sync events, syncNow and online from each at once, and a new wor
   assert.equal(story.acks.size, calls.flat().length, "every call resolved");
   assert.equal(story.arrivals.length, 400);
   assert.ok(rounds > 10, `${rounds} rounds are no storm`);
-  await until("the new worker", () => tabs[0].evaluate(async () => (await navigator.serviceWorker.ready).active.scriptURL.endsWith("?update")));
+  await until("the new worker", () =>
+    tabs[0].evaluate(async () => (await navigator.serviceWorker.ready).active.scriptURL.endsWith("?update")),
+  );
   assert.deepEqual(await w.snapshot(tabs[0]), await w.snapshot(tabs[9]), "every tab shows the same");
 });
 

@@ -1,18 +1,26 @@
-// What differs most between engines in a start: how a worker's death, refusal and traps reach anybody.
+// What differs most between engines in a start: how a worker's death, refusal and traps are reported.
 
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { onEngines, others } from "../e2e/harness/engines.mjs";
+import { others } from "../e2e/harness/engines.mjs";
+import { onEngines } from "../e2e/harness/world.mjs";
 
-onEngines(others, (world) => {
+onEngines(others, (w) => {
   test("a worker that refuses its configuration, never comes, or has another name is explained", async () => {
-    const page = await world.open();
+    const page = await w.open();
     const outcomes = await page.evaluate(async () => {
-      const outcome = (options) => window.connect(options).then(() => null, (error) => ({ code: error.code, message: error.message }));
+      const outcome = (options) =>
+        window.connect(options).then(
+          () => null,
+          (error) => ({ code: error.code, message: error.message }),
+        );
       return {
-        config: await outcome({ worker: `/sw.js?config=${encodeURIComponent('{"queues":{"notes":{"maxAtempts":3}}}')}`, scope: "/config/" }),
-        absent: await outcome({ worker: "/not-there.js" , scope: "/absent/" }),
+        config: await outcome({
+          worker: `/sw.js?config=${encodeURIComponent('{"queues":{"notes":{"maxAtempts":3}}}')}`,
+          scope: "/config/",
+        }),
+        absent: await outcome({ worker: "/not-there.js", scope: "/absent/" }),
         name: await outcome({ worker: "/sw.js", name: "beta" }),
       };
     });
@@ -25,31 +33,28 @@ onEngines(others, (world) => {
   });
 
   for (const op of ["trap at once", "trap later", "overflow at once", "overflow later"]) {
-    test(`"${op}" is answered with a typed error, and the next call works`, async () => {
-      await world.serve({ dist: "dist-test" });
-      const page = await world.open();
-      const answer = await page.evaluate(async (op) => {
-        const { active } = await navigator.serviceWorker.ready;
-        const { port1, port2 } = new MessageChannel();
-        const answer = new Promise((resolve) => (port1.onmessage = ({ data }) => resolve(data)));
-        active.postMessage({ shearwater: 1, re: crypto.randomUUID(), op }, [port2]);
-        return answer;
-      }, op);
+    test(`"${op}" is reported as a typed error, and the next call works`, async () => {
+      await w.serve({ dist: "dist-test" });
+      const page = await w.open();
+      const answer = await w.post(page, op);
       assert.equal(answer.error?.code, "internal", JSON.stringify(answer));
-      const id = await world.enqueue(page, { url: "/api/sink/after", body: "x" });
-      await world.acceptedOnce([id], page);
+      const id = await w.enqueue(page, { url: "/api/sink/after", body: "x" });
+      await w.acceptedOnce([id], page);
     });
   }
 
   test("the worker finds its wasm again when the app deletes all caches", async () => {
-    const page = await world.open();
+    const page = await w.open();
     const copies = await page.evaluate(async () => {
       await Promise.all((await caches.keys()).map((name) => caches.delete(name)));
       return new Promise((resolve, reject) => {
         const opening = indexedDB.open("shearwater:wasm");
         opening.onsuccess = () => {
           const counting = opening.result.transaction("copies").objectStore("copies").count();
-          counting.onsuccess = () => (opening.result.close(), resolve(counting.result));
+          counting.onsuccess = () => {
+            opening.result.close();
+            resolve(counting.result);
+          };
         };
         opening.onerror = () => reject(opening.error);
       });

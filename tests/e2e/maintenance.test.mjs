@@ -1,28 +1,25 @@
-// What a person can see of the queue and put right in it (M1–M3, Q11).
+// Metrics, repair, compaction, export, the log and edits (M1–M3, Q11).
 
 import assert from "node:assert/strict";
 import test from "node:test";
 
 import { until } from "./harness/wait.mjs";
-import { world } from "./harness/world.mjs";
+import { numbered, world } from "./harness/world.mjs";
 
 const w = world();
 
-const HOUR = 3_600_000;
 const wait = (base) => ({ queues: { default: { backoff: { base, max: base, jitter: "equal" } } } });
 const metrics = (page) => page.evaluate(() => client.metrics());
-const many = (page, count, path, options) =>
-  page.evaluate((count, path, options) => client.enqueueAll(Array.from({ length: count }, (_, at) => ({ url: `/api/sink/${path}/${at}`, body: `${at}` })), options), count, path, options);
-const rest = (page) => until("rest", async () => !(await w.snapshot(page)).isRunning);
+const many = (page, count, path, options) => w.enqueueAll(page, numbered(count, `/api/sink/${path}`), options);
 
-test("of a queue that was never used there are no figures", async () => {
+test("a queue that was never used has no figures", async () => {
   const page = await w.open();
   const { storage, ...figures } = await metrics(page);
   assert.deepEqual(figures, { queues: [], delivered: 0, syncCount: 0, origins: [], quarantine: [] });
   assert.ok(storage.quota > 0 && storage.usage >= 0 && typeof storage.persisted === "boolean");
 });
 
-test("the figures are those of what was done", async () => {
+test("the figures match what was done", async () => {
   const page = await w.open();
   await w.server.faults([
     { path: "/api/sink/failed", action: { status: 422 } },
@@ -40,11 +37,13 @@ test("the figures are those of what was done", async () => {
   for (const id of await many(page, 1, "blocked")) await w.becomes(page, id, "blocked");
   const [waiting] = await many(page, 1, "waiting");
   await until("an attempt", async () => (await w.get(page, waiting)).attempts === 1);
-  await rest(page);
+  await w.resting(page);
   const after = Date.now();
 
   const figures = await metrics(page);
-  assert.deepEqual(figures.queues, [{ queue: "default", counts: { pending: 1, syncing: 0, failed: 3, conflict: 1, blocked: 1 } }]);
+  assert.deepEqual(figures.queues, [
+    { queue: "default", counts: { pending: 1, syncing: 0, failed: 3, conflict: 1, blocked: 1 } },
+  ]);
   assert.equal(figures.delivered, 12);
   assert.equal(figures.successRate, 12 / 16);
   const history = await page.evaluate(() => rows("history"));
@@ -56,7 +55,10 @@ test("the figures are those of what was done", async () => {
   assert.deepEqual([figures.lastSyncAt, figures.nextSyncAt, figures.syncCount], [lastSyncAt, nextSyncAt, syncCount]);
   assert.ok(figures.lastSyncAt >= before && figures.lastSyncAt <= after);
   assert.equal(figures.nextSyncAt, (await w.get(page, waiting)).nextAttemptAt);
-  assert.deepEqual([figures.origins.length, figures.origins[0].origin, figures.origins[0].closures, figures.quarantine], [1, w.server.origin, 0, []]);
+  assert.deepEqual(
+    [figures.origins.length, figures.origins[0].origin, figures.origins[0].closures, figures.quarantine],
+    [1, w.server.origin, 0, []],
+  );
 });
 
 test("while the server is down, the origin is in trouble and says when it is tried; then it is forgotten", async () => {
@@ -75,7 +77,7 @@ test("while the server is down, the origin is in trouble and says when it is tri
   await until("a well origin", async () => (await metrics(page)).origins.length === 0);
 });
 
-test("repair puts garbage aside, counts anew, says so, and the rest is delivered", async () => {
+test("repair quarantines garbage, recounts, reports both, and the rest is delivered", async () => {
   const page = await w.open();
   await page.evaluate(() => client.pause());
   const ids = await many(page, 6, "x", { key: "line" });
@@ -92,7 +94,10 @@ test("repair puts garbage aside, counts anew, says so, and the rest is delivered
   });
   const report = await page.evaluate(() => client.repair());
   assert.deepEqual([report.jobs, report.quarantined, report.recounted], [4, 3, true]);
-  assert.deepEqual(report.quarantine.map(({ store, id }) => [store, id]).sort(), [...broken, "not-an-id"].map((id) => ["jobs", id]).sort());
+  assert.deepEqual(
+    report.quarantine.map(({ store, id }) => [store, id]).sort(),
+    [...broken, "not-an-id"].map((id) => ["jobs", id]).sort(),
+  );
   for (const { reason, at } of report.quarantine) assert.ok(reason.length > 5 && Math.abs(at - Date.now()) < 60_000);
   assert.deepEqual((await metrics(page)).quarantine, report.quarantine);
   assert.equal((await w.snapshot(page)).pending, 4);
@@ -101,21 +106,37 @@ test("repair puts garbage aside, counts anew, says so, and the rest is delivered
   await page.evaluate(() => client.resume());
   await w.settled(page);
   const left = ids.filter((id) => !broken.includes(id));
-  assert.deepEqual((await w.server.sink()).map((entry) => entry.idempotencyKey), left, "in the order of the key");
+  assert.deepEqual(
+    (await w.server.sink()).map((entry) => entry.idempotencyKey),
+    left,
+    "in the order of the key",
+  );
 });
 
-test("repair frees a job that a broken row left in no place, and one that nobody holds", async () => {
+test("repair frees a job that a broken row left without a place, and one whose lease has no holder", async () => {
   const page = await w.open();
   await page.evaluate(() => client.pause());
   const [lost, held] = await many(page, 2, "x");
-  await page.evaluate(async (lost, held) => {
-    for (const row of await rows("jobs")) {
-      const { xReady, xDue, ...rest } = row;
-      if (row.id === lost) await put("jobs", { ...rest, place: "out" });
-      const state = row.xState.with(2, "syncing");
-      if (row.id === held) await put("jobs", { ...rest, state: "syncing", place: "out", xState: state, lease: { holder: "nobody", until: Date.now() + 3_600_000 }, lastTriedAt: Date.now() });
-    }
-  }, lost, held);
+  await page.evaluate(
+    async (lost, held) => {
+      for (const row of await rows("jobs")) {
+        const { xReady, xDue, ...rest } = row;
+        if (row.id === lost) await put("jobs", { ...rest, place: "out" });
+        const state = row.xState.with(2, "syncing");
+        if (row.id === held)
+          await put("jobs", {
+            ...rest,
+            state: "syncing",
+            place: "out",
+            xState: state,
+            lease: { holder: "nobody", until: Date.now() + 3_600_000 },
+            lastTriedAt: Date.now(),
+          });
+      }
+    },
+    lost,
+    held,
+  );
   const report = await page.evaluate(() => client.repair());
   assert.deepEqual([report.jobs, report.quarantined, report.recounted], [2, 0, true]);
   await page.evaluate(() => client.resume());
@@ -125,13 +146,16 @@ test("repair frees a job that a broken row left in no place, and one that nobody
 
 test("compact forgets failed jobs that are old enough, and the history beyond its bounds; nothing else", async () => {
   const page = await w.open({ config: { history: { max: 3 } } });
-  await w.server.faults([{ path: "/api/sink/failed", action: { status: 422 } }, { path: "/api/sink/conflict", action: { status: 409 } }]);
+  await w.server.faults([
+    { path: "/api/sink/failed", action: { status: 422 } },
+    { path: "/api/sink/conflict", action: { status: 409 } },
+  ]);
   const old = await many(page, 2, "failed/old");
   for (const id of old) await w.becomes(page, id, "failed");
   const [conflict] = await many(page, 1, "conflict");
   await w.becomes(page, conflict, "conflict");
   for (const id of await many(page, 5, "good")) await w.becomes(page, id, "delivered");
-  await rest(page);
+  await w.resting(page);
   assert.deepEqual(await page.evaluate(() => client.compact({ failed: 3_600_000 })), { history: 2, failed: 0 });
   const { lastTriedAt } = await w.get(page, old[1]);
   await until("some age", () => Date.now() > lastTriedAt + 300);
@@ -148,12 +172,21 @@ test("compact forgets failed jobs that are old enough, and the history beyond it
 
 test("exportFailed is JSON of failed, conflicting and blocked jobs, with headers and bodies as text or base64", async () => {
   const page = await w.open();
-  await w.server.faults([[422, "text"], [409, "bytes"], [401, "none"], [422, "large"], [422, "form"]].map(([status, name]) => ({ path: `/api/sink/${name}`, action: { status } })));
+  await w.server.faults(
+    [
+      [422, "text"],
+      [409, "bytes"],
+      [401, "none"],
+      [422, "large"],
+      [422, "form"],
+    ].map(([status, name]) => ({ path: `/api/sink/${name}`, action: { status } })),
+  );
   const ids = await page.evaluate(async () => {
     const form = new FormData();
     form.append("field", "valué");
     form.append("file", new File([new Uint8Array([0xff, 0xfe])], "two.bin"));
-    const add = (name, body, more) => client.enqueue({ url: `/api/sink/${name}`, method: "POST", headers: { "X-Kept": "käpt" }, body }, more);
+    const add = (name, body, more) =>
+      client.enqueue({ url: `/api/sink/${name}`, method: "POST", headers: { "X-Kept": "käpt" }, body }, more);
     return {
       text: await add("text", "tëxt \u{1f426}", { metadata: { draft: 7 }, key: "k" }),
       bytes: await add("bytes", new Uint8Array([0, 255, 128, 10])),
@@ -162,14 +195,27 @@ test("exportFailed is JSON of failed, conflicting and blocked jobs, with headers
       form: await add("form", form),
     };
   });
-  for (const [name, state] of [["text", "failed"], ["bytes", "conflict"], ["none", "blocked"], ["large", "failed"], ["form", "failed"]]) await w.becomes(page, ids[name], state);
+  for (const [name, state] of [
+    ["text", "failed"],
+    ["bytes", "conflict"],
+    ["none", "blocked"],
+    ["large", "failed"],
+    ["form", "failed"],
+  ])
+    await w.becomes(page, ids[name], state);
   await w.becomes(page, await w.enqueue(page, { url: "/api/sink/good", body: "x" }), "delivered");
   const text = await page.evaluate(() => client.exportFailed());
   const jobs = Object.fromEntries(JSON.parse(text).map((job) => [job.id, job]));
   assert.deepEqual(Object.keys(jobs).sort(), Object.values(ids).sort());
   const of = (name) => jobs[ids[name]];
-  assert.deepEqual([of("text").body, of("text").bodyEncoding, of("text").error.status, of("text").key], ["tëxt \u{1f426}", undefined, 422, "k"]);
-  assert.deepEqual([of("bytes").body, of("bytes").bodyEncoding, of("bytes").state], [Buffer.from([0, 255, 128, 10]).toString("base64"), "base64", "conflict"]);
+  assert.deepEqual(
+    [of("text").body, of("text").bodyEncoding, of("text").error.status, of("text").key],
+    ["tëxt \u{1f426}", undefined, 422, "k"],
+  );
+  assert.deepEqual(
+    [of("bytes").body, of("bytes").bodyEncoding, of("bytes").state],
+    [Buffer.from([0, 255, 128, 10]).toString("base64"), "base64", "conflict"],
+  );
   assert.deepEqual([of("none").body ?? null, of("none").state], [null, "blocked"]);
   assert.equal(of("large").body, "ä".repeat(100_000));
   assert.equal(of("form").bodyEncoding, "base64");
@@ -177,12 +223,18 @@ test("exportFailed is JSON of failed, conflicting and blocked jobs, with headers
   assert.deepEqual(of("text").metadata, { draft: 7 }, "the app's own data, as get() and list() show it");
   assert.equal(Object.fromEntries(of("text").headers)["x-kept"], "käpt");
   const conflicts = JSON.parse(await page.evaluate(() => client.exportFailed({ state: "conflict" })));
-  assert.deepEqual(conflicts.map((job) => job.id), [ids.bytes]);
-  assert.equal(JSON.parse(await page.evaluate(() => client.exportFailed({ limit: 1 }))).filter((job) => job.state === "failed").length, 1);
+  assert.deepEqual(
+    conflicts.map((job) => job.id),
+    [ids.bytes],
+  );
+  assert.equal(
+    JSON.parse(await page.evaluate(() => client.exportFailed({ limit: 1 }))).filter((job) => job.state === "failed").length,
+    1,
+  );
   assert.deepEqual(JSON.parse(await page.evaluate(() => client.exportFailed({ queue: "other" }))), []);
 });
 
-/** A day's work, of which each part is somebody's secret; answers what was logged. */
+/** A day's work that is full of personal data; returns what was logged. */
 async function logged(logLevel) {
   const config = { logLevel, queues: { default: { backoff: { base: 5, max: 10 } } } };
   const page = await w.open({ options: { worker: `/sw.js?config=${encodeURIComponent(JSON.stringify(config))}&log&auth` } });
@@ -196,14 +248,21 @@ async function logged(logLevel) {
   for (const name of ["good", "retried", "failed"]) {
     ids[name] = await w.enqueue(
       page,
-      { url: `/api/sink/private/${name}?email=jane@private.example`, body: "private body", headers: { Authorization: "private-header", "X-Name": "private-name" } },
+      {
+        url: `/api/sink/private/${name}?email=jane@private.example`,
+        body: "private body",
+        headers: { Authorization: "private-header", "X-Name": "private-name" },
+      },
       { metadata: { of: "private metadata" }, key: `private-key-${name}` },
     );
     await w.becomes(page, ids[name], name === "failed" ? "failed" : "delivered");
   }
-  await page.evaluate(async (id) => put("jobs", { ...(await rows("jobs")).find((row) => row.id === id), state: "private state" }), ids.failed);
+  await page.evaluate(
+    async (id) => put("jobs", { ...(await rows("jobs")).find((row) => row.id === id), state: "private state" }),
+    ids.failed,
+  );
   await page.evaluate(() => client.repair());
-  await rest(page);
+  await w.resting(page);
   await until("the log's end", () => page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 100, true))));
   const lines = (await page.evaluate(() => heard.log)).filter((line) => line.text.includes("[shearwater]"));
   await page.close();
@@ -215,8 +274,7 @@ test("the log: by level, with job ids, and nothing personal at any", async () =>
   for (const level of ["off", "error", "info", "debug"]) {
     levels[level] = await logged(level);
     for (const line of levels[level].lines) assert.ok(!/private|jane/i.test(line.text), `${level}: ${line.text}`);
-    await w.server.stop();
-    Object.assign(w, { server: await (await import("./harness/server.mjs")).startServer() });
+    await w.serve();
   }
   const errors = ({ lines }) => lines.filter((line) => line.level === "error").map((line) => line.text);
   assert.deepEqual(levels.off.lines, []);
@@ -224,18 +282,33 @@ test("the log: by level, with job ids, and nothing personal at any", async () =>
   assert.equal(levels.error.lines.length, 1);
   assert.ok(levels.info.lines.length > levels.error.lines.length);
   assert.ok(levels.debug.lines.length > levels.info.lines.length);
-  for (const id of Object.values(levels.debug.ids)) assert.ok(levels.debug.lines.some((line) => line.text.includes(id)), `${id} is not in the log`);
+  for (const id of Object.values(levels.debug.ids))
+    assert.ok(
+      levels.debug.lines.some((line) => line.text.includes(id)),
+      `${id} is not in the log`,
+    );
 });
 
 test("edit changes what it names and keeps the rest; a new body brings its content type, a new key goes with it", async () => {
   const page = await w.open();
   await w.server.faults([{ path: "/api/sink", action: { status: 422 }, times: 4 }]);
   const failed = async (path) => {
-    const id = await w.enqueue(page, { url: `/api/sink/${path}`, method: "PUT", headers: { "x-thing": "kept" }, body: "text", credentials: "include" });
+    const id = await w.enqueue(page, {
+      url: `/api/sink/${path}`,
+      method: "PUT",
+      headers: { "x-thing": "kept" },
+      body: "text",
+      credentials: "include",
+    });
     await w.becomes(page, id, "failed");
     return id;
   };
-  const jobs = { headers: await failed("headers"), url: await failed("url"), body: await failed("body"), none: await failed("none") };
+  const jobs = {
+    headers: await failed("headers"),
+    url: await failed("url"),
+    body: await failed("body"),
+    none: await failed("none"),
+  };
   const edit = (id, change) => page.evaluate((id, change) => client.edit(id, change), id, change);
   assert.equal(await edit(jobs.headers, { headers: { "x-thing": "new" } }), true);
   assert.equal(await edit(jobs.url, { url: "/api/sink/elsewhere" }), true);

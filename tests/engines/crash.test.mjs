@@ -4,12 +4,11 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import test from "node:test";
 
-import { firefox, onEngines, others } from "../e2e/harness/engines.mjs";
+import { firefox, others } from "../e2e/harness/engines.mjs";
 import { until } from "../e2e/harness/wait.mjs";
+import { numbered, onEngines } from "../e2e/harness/world.mjs";
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
-const numbered = (count, path = "/api/sink") => Array.from({ length: count }, (_, at) => ({ url: `${path}/${at}`, body: `${at}` }));
-const held = (w, count) => until(`${count} held`, async () => (await w.server.stats()).held >= count);
 
 /** Nothing was sent again but what was in flight when its sender died. */
 async function assertSentAgain(w, jobs, atMost, atLeast = 0) {
@@ -28,7 +27,7 @@ onEngines(others, (w) => {
       ...(await w.enqueueAll(page, numbered(10, "/api/sink/line"), { key: "line" })),
       ...(await w.enqueueAll(page, numbered(20, "/api/sink/free"))),
     ];
-    await held(w, 6);
+    await w.held(6);
     await first.kill();
     await w.server.release();
     assert.equal((await w.server.sink()).length, 0);
@@ -38,7 +37,10 @@ onEngines(others, (w) => {
     const sink = await w.acceptedOnce(ids, again);
     await w.idle(again);
     assert.deepEqual(await w.list(again), []);
-    assert.deepEqual(sink.filter(({ path }) => path.startsWith("/api/sink/line/")).map(({ body }) => Number(body)), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assert.deepEqual(
+      sink.filter(({ path }) => path.startsWith("/api/sink/line/")).map(({ body }) => Number(body)),
+      [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+    );
     await assertSentAgain(w, ids.length, 6, 6);
   });
 
@@ -47,9 +49,9 @@ onEngines(others, (w) => {
     const page = await first.open(w.server.origin);
     await w.server.faults([{ path: "/api/sink", action: { hold: true }, times: 6 }]);
     const ids = await w.enqueueAll(page, numbered(20));
-    await held(w, 6);
+    await w.held(6);
     await first.kill();
-    // They are handled, and answered to nobody.
+    // They are handled, and their responses reach no one.
     await w.server.release();
     await until("six effects", async () => (await w.server.sink()).length === 6);
 
@@ -69,7 +71,10 @@ onEngines(others, (w) => {
     const ids = await page.evaluate((size) => {
       const form = new FormData();
       form.append("text", "with a photo");
-      form.append("photo", new File([Uint8Array.from({ length: size }, (_, at) => (at * 7919) % 251)], "sea.jpg", { type: "image/jpeg" }));
+      form.append(
+        "photo",
+        new File([Uint8Array.from({ length: size }, (_, at) => (at * 7919) % 251)], "sea.jpg", { type: "image/jpeg" }),
+      );
       const requests = Array.from({ length: 5 }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` }));
       return window.client.enqueueAll([...requests, { url: "/api/notes", method: "POST", body: form }]);
     }, photo.length);
@@ -82,8 +87,15 @@ onEngines(others, (w) => {
     await w.idle(again);
     const [note, ...more] = await w.server.notes();
     assert.equal(more.length, 0);
-    assert.deepEqual(note.attachments.map(({ name, size, sha256 }) => [name, size, sha256]), [["sea.jpg", photo.length, sha256(photo)]]);
-    assert.deepEqual((await w.server.arrivals()).map(({ idempotencyKey }) => idempotencyKey).sort(), [...ids].sort(), "each was sent once");
+    assert.deepEqual(
+      note.attachments.map(({ name, size, sha256 }) => [name, size, sha256]),
+      [["sea.jpg", photo.length, sha256(photo)]],
+    );
+    assert.deepEqual(
+      (await w.server.arrivals()).map(({ idempotencyKey }) => idempotencyKey).sort(),
+      [...ids].sort(),
+      "each was sent once",
+    );
   });
 
   test(name("parts of files, and a form with one, are those parts still after a kill"), async () => {
@@ -121,7 +133,10 @@ onEngines(others, (w) => {
       assert.deepEqual([arrival.bodySize, arrival.bodySha256], [body.length, sha256(body)], name);
     }
     const [note] = await w.server.notes();
-    assert.deepEqual(note.attachments.map(({ name, size, sha256 }) => [name, size, sha256]), [["part.bin", 100_000, sha256(bytes.subarray(1_000, 101_000))]]);
+    assert.deepEqual(
+      note.attachments.map(({ name, size, sha256 }) => [name, size, sha256]),
+      [["part.bin", 100_000, sha256(bytes.subarray(1_000, 101_000))]],
+    );
   });
 
   test(name("the last tab is closed with requests in flight, and opened again: each is counted once"), async () => {
@@ -130,7 +145,7 @@ onEngines(others, (w) => {
     const page = await w.open({ config });
     await w.server.faults([{ path: "/api/sink", action: { hold: true }, times: 3 }]);
     const ids = await w.enqueueAll(page, numbered(20));
-    await held(w, 3);
+    await w.held(3);
     await w.closeTab(page);
     await w.server.release();
     const again = await w.open({ config });
@@ -156,7 +171,11 @@ onEngines(others, (w) => {
     await w.idle(page);
     for (let key = 0; key < 4; key += 1) {
       const order = (await w.server.sink(`/api/sink/${key}/`)).map(({ body }) => Number(body));
-      assert.deepEqual(order, [...order].sort((a, b) => a - b), `key ${key}`);
+      assert.deepEqual(
+        order,
+        [...order].sort((a, b) => a - b),
+        `key ${key}`,
+      );
     }
     // Four keys, so four in flight at each kill.
     await assertSentAgain(w, ids.length, 16);
@@ -167,16 +186,24 @@ onEngines([firefox], (w) => {
   test(`${w.engine}: a worker that the browser ends in mid-drain is woken by the tab; nothing is lost or counted twice`, async () => {
     // Firefox ends a worker so many ms after its last event, whatever that event still waits for. Of the two times
     // the second is for the last drain: 0.3 s, or on a busy machine more than one.
-    const browser = await w.start({ prefs: { "dom.serviceWorkers.idle_timeout": 200, "dom.serviceWorkers.idle_extended_timeout": 3_000 } });
+    const browser = await w.start({
+      prefs: { "dom.serviceWorkers.idle_timeout": 200, "dom.serviceWorkers.idle_extended_timeout": 3_000 },
+    });
     const page = await browser.open(w.server.origin);
     await w.server.faults([{ path: "/api/sink", action: { hold: true, drop: "before" }, times: 2 }]);
     const ids = await w.enqueueAll(page, numbered(20), { key: "line" });
     // The end of the worker ends its request; the next worker's is held too, and ended with it.
     const sink = await w.acceptedOnce(ids, page);
-    assert.deepEqual(sink.map(({ body }) => Number(body)), ids.map((_, at) => at));
+    assert.deepEqual(
+      sink.map(({ body }) => Number(body)),
+      ids.map((_, at) => at),
+    );
     await w.idle(page);
     await assertSentAgain(w, ids.length, 2, 2);
     const unanswered = (await w.server.arrivals("/api/sink")).filter(({ status }) => status === null);
-    assert.deepEqual(unanswered.map(({ path }) => path), ["/api/sink/0", "/api/sink/0"]);
+    assert.deepEqual(
+      unanswered.map(({ path }) => path),
+      ["/api/sink/0", "/api/sink/0"],
+    );
   });
 });

@@ -14,7 +14,11 @@ const w = world();
 /** The error of a call that is built in the page. */
 const thrown = (page, call) =>
   page.evaluate(
-    (source) => window.calls[source]().then((resolved) => ({ resolved }), ({ name, code, message }) => ({ name, code, message })),
+    (source) =>
+      window.calls[source]().then(
+        (resolved) => ({ resolved }),
+        ({ name, code, message }) => ({ name, code, message }),
+      ),
     call,
   );
 
@@ -41,11 +45,11 @@ test("what cannot be queued is refused with the name of what is wrong, and store
       },
       "a request is a Request": () => client.enqueue("/api/sink/x"),
       "takes an array": () => client.enqueueAll({ url }),
-      "priority": () => client.enqueue({ url }, { priority: 11 }),
-      "keey": () => client.enqueue({ url }, { keey: "a" }),
+      priority: () => client.enqueue({ url }, { priority: 11 }),
+      keey: () => client.enqueue({ url }, { keey: "a" }),
       "key is 1 to 256": () => client.enqueue({ url }, { key: "" }),
       "maxAttempts is at least 1": () => client.enqueue({ url }, { maxAttempts: 0 }),
-      "metadata": () => client.enqueue({ url }, { metadata: "x".repeat(20_000) }),
+      metadata: () => client.enqueue({ url }, { metadata: "x".repeat(20_000) }),
       "maxAge, maxAttempts": () => client.enqueue({ url }, { keey: "a" }),
       "priority, metadata": () => client.enqueue({ url }, { keey: "a" }),
       "second argument": () => client.enqueue({ url, metadata: { a: 1 } }),
@@ -65,8 +69,16 @@ test("what cannot be queued is refused with the name of what is wrong, and store
         cycle.cycle = cycle;
         return client.enqueue({ url, body: cycle });
       },
-      "BigInt": () => client.enqueue({ url, body: { a: 10n } }),
-      "toJSON threw": () => client.enqueue({ url, body: { toJSON: () => { throw new Error("toJSON threw"); } } }),
+      BigInt: () => client.enqueue({ url, body: { a: 10n } }),
+      "toJSON threw": () =>
+        client.enqueue({
+          url,
+          body: {
+            toJSON: () => {
+              throw new Error("toJSON threw");
+            },
+          },
+        }),
       "metadata: a value of type Map": () => client.enqueue({ url }, { metadata: new Map() }),
       "Idempotency-Key is": () => client.enqueue({ url, headers: { "Idempotency-Key": 'a"b' } }),
       "no-cors allows only GET": () => client.enqueue({ url, method: "PUT", mode: "no-cors" }),
@@ -79,10 +91,10 @@ test("what cannot be queued is refused with the name of what is wrong, and store
       "blocks port 25": () => client.enqueue({ url: "http://localhost:25/x" }),
       "more than 64 KiB": () => client.enqueue({ url: `${url}?${"x".repeat(70_000)}` }),
       "cache is not a string": () => client.enqueue({ url, cache: 5 }),
-      "UUID": () => client.get("1"),
-      "after": () => client.list({ after: crypto.randomUUID() }),
-      "lmit": () => client.list({ lmit: 1 }),
-      "owner": () => client.setOwner(""),
+      UUID: () => client.get("1"),
+      after: () => client.list({ after: crypto.randomUUID() }),
+      lmit: () => client.list({ lmit: 1 }),
+      owner: () => client.setOwner(""),
     };
   });
   for (const name of await page.evaluate(() => Object.keys(window.calls))) {
@@ -107,7 +119,11 @@ test("what cannot be queued is refused with the name of what is wrong, and store
 
 test("enqueueAll stores all or none", async () => {
   const page = await w.open();
-  const error = await w.refused(page, "enqueueAll", [{ url: "/api/sink/1" }, { url: "/api/sink/2", method: "TRACE" }, { url: "/api/sink/3" }]);
+  const error = await w.refused(page, "enqueueAll", [
+    { url: "/api/sink/1" },
+    { url: "/api/sink/2", method: "TRACE" },
+    { url: "/api/sink/3" },
+  ]);
   assert.equal(error.code, "invalid-request");
   assert.deepEqual(await w.list(page), []);
   await w.settled(page);
@@ -119,7 +135,12 @@ test("an edit is refused when what it would make of the request is nothing that 
   await page.evaluate(() => client.pause());
   const id = await w.enqueue(page, { url: "/api/sink/kept", method: "POST", body: "x", mode: "same-origin" });
   const other = `${w.server.origin.replace("localhost", "127.0.0.1")}/api/sink/other`;
-  for (const change of [{ url: other }, { cache: "only-if-cached" }, { mode: "no-cors", method: "PUT" }, { url: "http://localhost:25/" }]) {
+  for (const change of [
+    { url: other },
+    { cache: "only-if-cached" },
+    { mode: "no-cors", method: "PUT" },
+    { url: "http://localhost:25/" },
+  ]) {
     assert.equal((await w.refused(page, "edit", id, change)).code, "invalid-request", JSON.stringify(change));
   }
   assert.equal(await page.evaluate((id, url) => client.edit(id, { url, mode: "cors" }), id, other), true);
@@ -133,11 +154,13 @@ for (const [what, config, name] of [
   ["an option of the wrong type", { history: { max: "many" } }, "history.max"],
 ]) {
   test(`a configuration with ${what} fails the install, and connect() says why`, async () => {
-    const page = await w.chromium.browser.newPage();
-    await page.goto(w.server.origin);
-    await page.waitForFunction("window.ready");
+    const page = await w.visit();
     const error = await page.evaluate(
-      (worker) => window.connect({ worker }).then(() => null, ({ name, code, message }) => ({ name, code, message })),
+      (worker) =>
+        window.connect({ worker }).then(
+          () => null,
+          ({ name, code, message }) => ({ name, code, message }),
+        ),
       `/sw.js?config=${encodeURIComponent(JSON.stringify(config))}`,
     );
     assert.equal(error?.code, "invalid-config", JSON.stringify(error));
@@ -146,10 +169,16 @@ for (const [what, config, name] of [
 }
 
 test("connect() without a worker, or with a misspelt option, says so", async () => {
-  const page = await w.chromium.browser.newPage();
-  await page.goto(w.server.origin);
-  await page.waitForFunction("window.ready");
-  const connect = (options) => page.evaluate((options) => window.connect(options).then(() => null, ({ code, message }) => ({ code, message })), options);
+  const page = await w.visit();
+  const connect = (options) =>
+    page.evaluate(
+      (options) =>
+        window.connect(options).then(
+          () => null,
+          ({ code, message }) => ({ code, message }),
+        ),
+      options,
+    );
   assert.equal((await connect({ worker: "/not-there.js" })).code, "worker-unavailable");
   const misspelt = await connect({ wroker: "/sw.js" });
   assert.equal(misspelt.code, "invalid-config");
@@ -180,19 +209,57 @@ test("messages of the wrong shape or version get a typed error and change nothin
       ask({ shearwater: 1, re: "g", op: { enqueue: { jobs: [job, job] } } }),
       ask({ shearwater: "x", re: "h", op: "status" }),
       ...[
-        [{ size: 5 }], [{ byteLength: 3 }], ["text"], [new Date()], [new Uint8Array(3)], [[1]], [[{ size: 5 }]], [[["a"]]], [new Map()], [true],
-        [undefined, "beyond the jobs"], new Array(10_000_000),
+        [{ size: 5 }],
+        [{ byteLength: 3 }],
+        ["text"],
+        [new Date()],
+        [new Uint8Array(3)],
+        [[1]],
+        [[{ size: 5 }]],
+        [[["a"]]],
+        [new Map()],
+        [true],
+        [undefined, "beyond the jobs"],
+        new Array(10_000_000),
       ].map((bodies, at) => ask({ shearwater: 1, re: `body ${at}`, op: { enqueue: { jobs: [job] } }, bodies })),
-      ask({ shearwater: 1, re: "i", op: { edit: { id, request: { url: "", method: "" }, body: true } }, bodies: [{ size: 5 }] }),
-      ask({ shearwater: 1, re: "j", op: { edit: { id, request: { url: "https://example.org/", method: "", mode: "same-origin" } } } }),
-      ask({ shearwater: 1, re: "k", op: { enqueue: { jobs: [{ ...job, request: { ...job.request, mode: "same-origin" } }] } } }),
+      ask({
+        shearwater: 1,
+        re: "i",
+        op: { edit: { id, request: { url: "", method: "" }, body: true } },
+        bodies: [{ size: 5 }],
+      }),
+      ask({
+        shearwater: 1,
+        re: "j",
+        op: { edit: { id, request: { url: "https://example.org/", method: "", mode: "same-origin" } } },
+      }),
+      ask({
+        shearwater: 1,
+        re: "k",
+        op: { enqueue: { jobs: [{ ...job, request: { ...job.request, mode: "same-origin" } }] } },
+      }),
     ]);
   }, id);
-  assert.deepEqual(answers.map((answer) => answer.error?.code), [
-    "invalid-message", "invalid-message", "invalid-message", "invalid-message", "invalid-message", "invalid-message", "invalid-request", "invalid-message",
-    ...Array(13).fill("invalid-message"), "invalid-request", "invalid-request",
-  ]);
-  assert.deepEqual((await w.list(page)).map((job) => job.id), [id]);
+  assert.deepEqual(
+    answers.map((answer) => answer.error?.code),
+    [
+      "invalid-message",
+      "invalid-message",
+      "invalid-message",
+      "invalid-message",
+      "invalid-message",
+      "invalid-message",
+      "invalid-request",
+      "invalid-message",
+      ...Array(13).fill("invalid-message"),
+      "invalid-request",
+      "invalid-request",
+    ],
+  );
+  assert.deepEqual(
+    (await w.list(page)).map((job) => job.id),
+    [id],
+  );
   assert.deepEqual((await page.evaluate(() => window.rows("bodies"))).length, 1);
 });
 
@@ -211,10 +278,15 @@ test("the app's own messages are left to the app", async () => {
   assert.equal(answer, false);
 });
 
-test("a stored record that does not parse is put aside; the rest of the queue goes on", async () => {
+test("a stored record that does not parse is quarantined; the rest of the queue goes on", async () => {
   const page = await w.open();
   await page.evaluate(() => client.pause());
-  const ids = await page.evaluate(() => client.enqueueAll([0, 1, 2, 3].map((at) => ({ url: `/api/sink/${at}`, body: `${at}` })), { key: "line" }));
+  const ids = await page.evaluate(() =>
+    client.enqueueAll(
+      [0, 1, 2, 3].map((at) => ({ url: `/api/sink/${at}`, body: `${at}` })),
+      { key: "line" },
+    ),
+  );
   await page.evaluate(async (id) => {
     const database = await new Promise((resolve) => {
       const opening = indexedDB.open("shearwater");
@@ -233,7 +305,11 @@ test("a stored record that does not parse is put aside; the rest of the queue go
   }, ids[0]);
   await page.evaluate(() => client.resume());
   for (const id of ids.slice(1)) await w.becomes(page, id, "delivered");
-  assert.deepEqual((await w.server.sink()).map((entry) => entry.body), ["1", "2", "3"], "its successors were freed, in order");
+  assert.deepEqual(
+    (await w.server.sink()).map((entry) => entry.body),
+    ["1", "2", "3"],
+    "its successors were freed, in order",
+  );
   const { pending, quarantined } = await w.snapshot(page);
   assert.deepEqual([pending, quarantined], [0, 1]);
   const aside = await page.evaluate(async () => {
@@ -249,14 +325,18 @@ test("a stored record that does not parse is put aside; the rest of the queue go
   assert.deepEqual(aside, [["jobs", ids[0], "confused"]]);
 });
 
-test("a ledger that does not parse is counted anew from the rows", async () => {
+test("a ledger that does not parse is recounted from the rows", async () => {
   const page = await w.open();
   await page.evaluate(() => client.pause());
   await page.evaluate(() => client.enqueueAll([0, 1, 2].map((at) => ({ url: `/api/sink/${at}`, body: `${at}` }))));
   await page.evaluate(() => put("meta", { v: "garbage" }, "ledger"));
   await page.evaluate(() => client.syncNow());
   const { pending, state } = await w.snapshot(page);
-  assert.deepEqual([pending, state, await w.server.arrivals("/api/sink")], [3, "paused", []], "a pause is kept apart from the counts");
+  assert.deepEqual(
+    [pending, state, await w.server.arrivals("/api/sink")],
+    [3, "paused", []],
+    "a pause is kept apart from the counts",
+  );
   await page.evaluate(() => client.resume());
   await until("delivery", async () => (await w.server.sink()).length === 3);
   const fourth = await w.enqueue(page, { url: "/api/sink/3", body: "3" });
@@ -272,7 +352,11 @@ test("a closed client settles what was asked, refuses what comes after, and wake
       posts += 1;
       return postMessage.apply(this, args);
     };
-    const code = (promise) => promise.then(() => "resolved", (error) => error.code);
+    const code = (promise) =>
+      promise.then(
+        () => "resolved",
+        (error) => error.code,
+      );
     const asked = [code(client.enqueue({ url: "/api/sink/1", body: "x" })), code(client.syncNow()), code(client.list())];
     client.close();
     asked.push(code(client.enqueue({ url: "/api/sink/2", body: "x" })));
@@ -281,7 +365,10 @@ test("a closed client settles what was asked, refuses what comes after, and wake
     await new Promise((resolve) => setTimeout(resolve, 6_000));
     return { codes, more: posts - before };
   });
-  assert.deepEqual(codes, { codes: ["worker-unavailable", "worker-unavailable", "worker-unavailable", "worker-unavailable"], more: 0 });
+  assert.deepEqual(codes, {
+    codes: ["worker-unavailable", "worker-unavailable", "worker-unavailable", "worker-unavailable"],
+    more: 0,
+  });
   assert.equal((await w.server.arrivals("/api/sink/2")).length, 0);
 });
 
@@ -295,11 +382,17 @@ test("a file that was removed before it is queued is refused, and so is a form t
       const input = await page.evaluateHandle(() => Object.assign(document.createElement("input"), { type: "file" }));
       await input.uploadFile(path);
       rmSync(path);
-      const error = await page.evaluate((input, alone) => {
-        const form = new FormData();
-        form.append("photo", input.files[0]);
-        return client.enqueue({ url: "/api/sink/x", method: "POST", body: alone ? input.files[0] : form }).catch(({ code, message }) => ({ code, message }));
-      }, input, alone);
+      const error = await page.evaluate(
+        (input, alone) => {
+          const form = new FormData();
+          form.append("photo", input.files[0]);
+          return client
+            .enqueue({ url: "/api/sink/x", method: "POST", body: alone ? input.files[0] : form })
+            .catch(({ code, message }) => ({ code, message }));
+        },
+        input,
+        alone,
+      );
       assert.equal(error.code, "invalid-request", JSON.stringify(error));
       assert.match(error.message, /the body cannot be read/);
     }

@@ -10,10 +10,14 @@ const w = world();
 
 test("two tabs, sync events and syncNow from each at once: 300 jobs, 300 arrivals", async () => {
   const [one, two] = [await w.open(), await w.open()];
-  const workers = await w.chromium.workers(one);
+  const workers = await w.browser.workers(one);
   await w.server.faults([{ path: "/api/sink", action: { delayMs: 3 } }]);
   const fill = (page, name) =>
-    page.evaluate((name) => window.client.enqueueAll(Array.from({ length: 150 }, (_, at) => ({ url: `/api/sink/${name}/${at}`, body: `${at}` }))), name);
+    page.evaluate(
+      (name) =>
+        window.client.enqueueAll(Array.from({ length: 150 }, (_, at) => ({ url: `/api/sink/${name}/${at}`, body: `${at}` }))),
+      name,
+    );
   const filled = Promise.all([fill(one, "one"), fill(two, "two")]);
   const noise = (async () => {
     for (let round = 0; round < 5; round += 1) {
@@ -59,8 +63,18 @@ test("both tabs see the same status, from what is stored", async () => {
 test("no more than six at a time by default, and as many as the queue says", async () => {
   const page = await w.open({ config: { queues: { narrow: { concurrency: 2 } } } });
   await w.server.faults([{ path: "/api/sink", action: { hold: true } }]);
-  for (const [queue, width] of [["wide", 6], ["narrow", 2]]) {
-    await page.evaluate((queue) => window.client.enqueueAll(Array.from({ length: 12 }, () => ({ url: "/api/sink/x", body: "x" })), { queue }), queue);
+  for (const [queue, width] of [
+    ["wide", 6],
+    ["narrow", 2],
+  ]) {
+    await page.evaluate(
+      (queue) =>
+        window.client.enqueueAll(
+          Array.from({ length: 12 }, () => ({ url: "/api/sink/x", body: "x" })),
+          { queue },
+        ),
+      queue,
+    );
     await until(`${width} held`, async () => (await w.server.stats()).held === width);
     await w.server.faults([]);
     await w.server.release();

@@ -1,22 +1,16 @@
-// A server in trouble is spared (Q5, Q6): it rests when it asks to, is probed when it fails, and nothing is lost.
+// The circuit breaker (Q5, Q6): a failing server is probed, one that asks for a pause gets it, and nothing is lost.
 
 import assert from "node:assert/strict";
-import { rmSync } from "node:fs";
 import test from "node:test";
 
-import { startChromium } from "./harness/chromium.mjs";
 import { startServer } from "./harness/server.mjs";
 import { until } from "./harness/wait.mjs";
-import { world } from "./harness/world.mjs";
+import { numbered, world } from "./harness/world.mjs";
 
 const w = world();
 
-/** Removes a killed browser's profile; its other processes may still be writing their last. */
-const forget = (chromium) => until("an empty profile", () => (rmSync(chromium.profile, { recursive: true, force: true }), true), 10_000).catch(() => {});
-
 const backoff = (base, max = base) => ({ queues: { default: { backoff: { base, max, jitter: "equal" } } } });
-const many = (page, count, path = "/api/sink") =>
-  page.evaluate((count, path) => client.enqueueAll(Array.from({ length: count }, (_, at) => ({ url: `${path}/${at}`, body: `${at}` }))), count, path);
+const many = (page, count, path) => w.enqueueAll(page, numbered(count, path));
 const arrived = (path = "/api/sink") => w.server.arrivals(path);
 const troubled = async (page) => (await page.evaluate(() => client.metrics())).origins;
 /** Each job was accepted once. */
@@ -44,7 +38,10 @@ test("RateLimit with nothing left pauses the origin for its t, whatever wakes th
     // From the reply on, which was after the arrival.
     for (const arrival of after) assert.ok(arrival.atMs - asked.atMs >= 2_000, `${arrival.atMs - asked.atMs} ms`);
     const [one] = await other.arrivals("/api/sink");
-    assert.ok(one.atMs - asked.atMs < 2_000 || after.every((arrival) => arrival.atMs > one.atMs), "another origin does not wait");
+    assert.ok(
+      one.atMs - asked.atMs < 2_000 || after.every((arrival) => arrival.atMs > one.atMs),
+      "another origin does not wait",
+    );
   } finally {
     await other.stop();
   }
@@ -52,15 +49,28 @@ test("RateLimit with nothing left pauses the origin for its t, whatever wakes th
 
 test("something left in RateLimit, or nonsense, pauses nothing", async () => {
   const page = await w.open();
-  for (const [at, value] of ['"default";r=1;t=600', '"default";r=0', "r=zero;t=600", ";;=,", "limit=1, remaining=5, reset=600"].entries()) {
+  for (const [at, value] of [
+    '"default";r=1;t=600',
+    '"default";r=0',
+    "r=zero;t=600",
+    ";;=,",
+    "limit=1, remaining=5, reset=600",
+  ].entries()) {
     await w.server.faults([{ path: "/api/sink", action: { headers: { ratelimit: value } } }]);
-    for (const part of ["a", "b"]) await w.becomes(page, await w.enqueue(page, { url: `/api/sink/${at}/${part}`, body: "x" }), "delivered");
+    for (const part of ["a", "b"])
+      await w.becomes(page, await w.enqueue(page, { url: `/api/sink/${at}/${part}`, body: "x" }), "delivered");
   }
 });
 
 test("Retry-After outranks RateLimit: the job waits for its own, the origin does not for the other", async () => {
   const page = await w.open({ config: backoff(5, 20) });
-  await w.server.faults([{ path: "/api/sink/first", action: { status: 429, headers: { "retry-after": "1", ratelimit: '"default";r=0;t=3600' } }, times: 1 }]);
+  await w.server.faults([
+    {
+      path: "/api/sink/first",
+      action: { status: 429, headers: { "retry-after": "1", ratelimit: '"default";r=0;t=3600' } },
+      times: 1,
+    },
+  ]);
   const first = await w.enqueue(page, { url: "/api/sink/first", body: "x" });
   const job = await until("an attempt", async () => {
     const job = await w.get(page, first);
@@ -78,7 +88,7 @@ test("Retry-After outranks RateLimit: the job waits for its own, the origin does
 });
 
 for (const concurrency of [1, 6]) {
-  test(`five different jobs met by 503 close the origin, ${concurrency} at a time: few are tried, then one probe at a time; all are delivered when it is well`, async () => {
+  test(`five different jobs that get 503 open the breaker, ${concurrency} at a time: few are tried, then one probe at a time; all are delivered when it recovers`, async () => {
     const { queues } = backoff(500);
     const page = await w.open({ config: { queues: { default: { ...queues.default, concurrency } } } });
     await w.server.faults([{ path: "/api/sink", action: { status: 503 } }]);
@@ -96,8 +106,15 @@ for (const concurrency of [1, 6]) {
       assert.ok(burst >= 5 && burst <= (concurrency === 1 ? 7 : 18), `${burst} before it was closed: ${gaps}`);
       const probes = seen.slice(burst);
       assert.ok(probes.length >= 2 && probes.length <= 6, `${probes.length} probes: ${gaps}`);
-      assert.equal(new Set(probes.map((probe) => probe.idempotencyKey)).size, probes.length, "the probes are of different jobs");
-      assert.deepEqual((await troubled(page)).map((origin) => origin.origin), [w.server.origin]);
+      assert.equal(
+        new Set(probes.map((probe) => probe.idempotencyKey)).size,
+        probes.length,
+        "the probes are of different jobs",
+      );
+      assert.deepEqual(
+        (await troubled(page)).map((origin) => origin.origin),
+        [w.server.origin],
+      );
       await w.server.faults([]);
       await acceptedOnce(ids);
       await until("a well origin", async () => (await troubled(page)).every((origin) => origin.closures === 0));
@@ -108,13 +125,16 @@ for (const concurrency of [1, 6]) {
   });
 }
 
-test("while one probe is held, no other goes, for any wake", async () => {
+test("while one probe is in flight, no other is sent, on any wake", async () => {
   const page = await w.open({ config: backoff(50) });
   await w.server.faults([{ path: "/api/sink", action: { status: 503 } }]);
   const ids = await many(page, 20);
-  await until("a closed origin", async () => (await troubled(page)).some((origin) => origin.closures > 0) && (await w.server.stats()).inFlight === 0);
+  await until(
+    "a closed origin",
+    async () => (await troubled(page)).some((origin) => origin.closures > 0) && (await w.server.stats()).inFlight === 0,
+  );
   await w.server.faults([{ path: "/api/sink", action: { hold: true } }]);
-  await until("a held probe", async () => (await w.server.stats()).held === 1);
+  await w.held(1);
   const before = (await arrived()).length;
   ids.push(await w.enqueue(page, { url: "/api/sink/late", body: "x" }));
   for (let round = 0; round < 5; round += 1) {
@@ -129,57 +149,62 @@ test("while one probe is held, no other goes, for any wake", async () => {
   await acceptedOnce(ids);
 });
 
-test("an outage uses up nobody's attempts: thirty jobs of three attempts outlive it", async () => {
+test("an outage uses up no attempts: thirty jobs of three attempts outlive it", async () => {
   const page = await w.open({ config: backoff(10, 20) });
   await w.server.faults([{ path: "/api/sink", action: { status: 503 } }]);
-  const ids = await page.evaluate(() => client.enqueueAll(Array.from({ length: 30 }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` })), { maxAttempts: 3 }));
+  const ids = await page.evaluate(() =>
+    client.enqueueAll(
+      Array.from({ length: 30 }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` })),
+      { maxAttempts: 3 },
+    ),
+  );
   await until("twenty arrivals", async () => (await arrived()).length >= 20);
   await w.server.faults([]);
   await acceptedOnce(ids);
   assert.equal((await w.snapshot(page)).failed, 0);
 });
 
-test("a closed origin is closed still after the browser was killed, and opens by itself", async () => {
-  const first = await startChromium();
-  let second;
-  try {
-    const config = backoff(3_600_000);
-    const page = await first.open(w.server.origin, { config });
-    await w.server.faults([{ path: "/api/sink", action: { status: 503 } }]);
-    const ids = await many(page, 20);
-    const before = await until("a closed origin", async () => {
-      const [origin] = await troubled(page);
-      return origin?.closures > 0 && (await w.server.stats()).inFlight === 0 && !(await w.snapshot(page)).isRunning && origin;
-    });
-    const tried = (await arrived()).length;
-    await first.kill();
-    await w.server.faults([]);
-    second = await startChromium({ profile: first.profile });
-    const again = await second.open(w.server.origin, { config, options: { syncOnMount: false } });
-    const [after] = await troubled(again);
-    assert.deepEqual(after, before);
-    const late = await again.evaluate(() => client.enqueue({ url: "/api/sink/late", body: "x" }));
-    assert.equal((await w.get(again, late)).nextAttemptAt, before.opensAt);
-    await again.evaluate(() => client.list());
-    assert.equal((await arrived()).length, tried, "not even for a new job");
-    await again.evaluate(() => client.syncNow());
-    await acceptedOnce([...ids, late]);
-  } finally {
-    await first.kill();
-    await second?.kill();
-    await forget(first);
-  }
+test("an open breaker is still open after the browser was killed, and closes by itself", async () => {
+  const first = await w.start();
+  const config = backoff(3_600_000);
+  const page = await first.open(w.server.origin, { config });
+  await w.server.faults([{ path: "/api/sink", action: { status: 503 } }]);
+  const ids = await many(page, 20);
+  const before = await until("a closed origin", async () => {
+    const [origin] = await troubled(page);
+    return origin?.closures > 0 && (await w.server.stats()).inFlight === 0 && !(await w.snapshot(page)).isRunning && origin;
+  });
+  const tried = (await arrived()).length;
+  await first.kill();
+  await w.server.faults([]);
+  const second = await w.start({ profile: first.profile });
+  const again = await second.open(w.server.origin, { config, options: { syncOnMount: false } });
+  const [after] = await troubled(again);
+  assert.deepEqual(after, before);
+  const late = await again.evaluate(() => client.enqueue({ url: "/api/sink/late", body: "x" }));
+  assert.equal((await w.get(again, late)).nextAttemptAt, before.opensAt);
+  await again.evaluate(() => client.list());
+  assert.equal((await arrived()).length, tried, "not even for a new job");
+  await again.evaluate(() => client.syncNow());
+  await acceptedOnce([...ids, late]);
 });
 
-test("what fails time and again is sent no oftener than the budget of retries has; it is put off, not dropped", async () => {
+test("what keeps failing is sent no more often than the retry budget allows; it is deferred, not dropped", async () => {
   const page = await w.open({ config: { ...backoff(5, 10), retryBudget: { burst: 3, interval: 600_000, ratio: 0 } } });
   // Four: too few to close the origin.
   await w.server.faults([{ path: "/api/sink/bad", action: { status: 503 } }]);
-  const bad = await page.evaluate(() => client.enqueueAll([0, 1, 2, 3].map((at) => ({ url: `/api/sink/bad/${at}`, body: `${at}` }))));
+  const bad = await page.evaluate(() =>
+    client.enqueueAll([0, 1, 2, 3].map((at) => ({ url: `/api/sink/bad/${at}`, body: `${at}` }))),
+  );
   await until("three retries", async () => (await arrived("/api/sink/bad")).length === 7);
   const good = await many(page, 20, "/api/sink/good");
   for (const id of good) await w.becomes(page, id, "delivered");
-  await until("all of them put off", async () => (await w.list(page)).every((job) => job.state === "pending" && job.nextAttemptAt > job.queuedAt + 60_000));
-  assert.deepEqual((await w.list(page)).map((job) => job.id), bad);
+  await until("all of them put off", async () =>
+    (await w.list(page)).every((job) => job.state === "pending" && job.nextAttemptAt > job.queuedAt + 60_000),
+  );
+  assert.deepEqual(
+    (await w.list(page)).map((job) => job.id),
+    bad,
+  );
   assert.equal((await arrived("/api/sink/bad")).length, 7);
 });

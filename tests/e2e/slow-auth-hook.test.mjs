@@ -1,4 +1,4 @@
-// What is taken back while the `auth` hook takes its time is not sent when the hook has answered.
+// A job that is withdrawn while the `auth` hook runs is not sent when the hook has returned.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -9,14 +9,19 @@ import { world } from "./harness/world.mjs";
 const w = world();
 
 const tell = (page, test) => page.evaluate((test) => window.tell(test), test);
-const asked = (page, count) => until(`${count} calls of the hook`, () => page.evaluate((count) => heard.auth.length >= count, count));
+const asked = (page, count) =>
+  until(`${count} calls of the hook`, () => page.evaluate((count) => heard.auth.length >= count, count));
 
 for (const [what, takeBack] of [
   ["cancelled", (page, id) => page.evaluate((id) => client.cancel(id), id)],
-  ["purged, its owner signed in again", (page) => page.evaluate(async () => {
-    await client.setOwner(null, { purge: true });
-    await client.setOwner("A");
-  })],
+  [
+    "purged, its owner signed in again",
+    (page) =>
+      page.evaluate(async () => {
+        await client.setOwner(null, { purge: true });
+        await client.setOwner("A");
+      }),
+  ],
 ]) {
   test(`a job that is ${what} while the auth hook is asked is not sent`, async () => {
     const page = await w.open({ options: { worker: "/sw.js?auth" } });

@@ -1,4 +1,4 @@
-// What replies mean, when a job is tried again, and what its key's other jobs do meanwhile (Q3–Q5).
+// What responses mean, when a job is retried, and what the other jobs of its key do meanwhile (Q3–Q5).
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -21,11 +21,16 @@ const table = [
 test("final statuses, each told by its status and not by its text", async () => {
   const page = await w.open();
   const statuses = table.flatMap(([state, statuses]) => statuses.map((status) => [status, state]));
-  await w.server.faults(statuses.map(([status]) => ({
-    path: `/api/sink/${status}`,
-    action: { status, ...(status !== 204 && { body: "error 503, please retry: 200 OK" }) },
-  })));
-  const ids = await page.evaluate((statuses) => window.client.enqueueAll(statuses.map(([status]) => ({ url: `/api/sink/${status}`, body: "x" }))), statuses);
+  await w.server.faults(
+    statuses.map(([status]) => ({
+      path: `/api/sink/${status}`,
+      action: { status, ...(status !== 204 && { body: "error 503, please retry: 200 OK" }) },
+    })),
+  );
+  const ids = await page.evaluate(
+    (statuses) => window.client.enqueueAll(statuses.map(([status]) => ({ url: `/api/sink/${status}`, body: "x" }))),
+    statuses,
+  );
   for (const [at, [status, state]] of statuses.entries()) {
     const job = await w.becomes(page, ids[at], state);
     assert.equal(job.attempts, 1, `${status}`);
@@ -41,7 +46,10 @@ test("statuses that pass are tried again, five times by default, with one idempo
   const page = await w.open({ config: quick });
   const statuses = [425, 429, 500, 502, 503, 504];
   await w.server.faults(statuses.map((status) => ({ path: `/api/sink/${status}`, action: { status } })));
-  const ids = await page.evaluate((statuses) => window.client.enqueueAll(statuses.map((status) => ({ url: `/api/sink/${status}`, body: "x" }))), statuses);
+  const ids = await page.evaluate(
+    (statuses) => window.client.enqueueAll(statuses.map((status) => ({ url: `/api/sink/${status}`, body: "x" }))),
+    statuses,
+  );
   for (const id of ids) {
     const job = await w.becomes(page, id, "failed");
     assert.equal(job.attempts, 5);
@@ -63,7 +71,10 @@ test("a status that passes once is delivered at the second attempt", async () =>
 
 test("a DELETE of what is gone is delivered", async () => {
   const page = await w.open();
-  await w.server.faults([{ path: "/api/sink/404", action: { status: 404 } }, { path: "/api/sink/410", action: { status: 410 } }]);
+  await w.server.faults([
+    { path: "/api/sink/404", action: { status: 404 } },
+    { path: "/api/sink/410", action: { status: 410 } },
+  ]);
   for (const status of [404, 410]) {
     const id = await w.enqueue(page, { url: `/api/sink/${status}`, method: "DELETE" });
     await w.becomes(page, id, "delivered");
@@ -81,9 +92,13 @@ test("Retry-After in seconds and as a date is a minimum; nonsense is ignored", a
     words: ["soon", 0],
     huge: ["99999999999999999999", 86_400_000],
   };
-  await w.server.faults(Object.entries(values).map(([name, [value]]) => ({
-    path: `/api/sink/${name}`, action: { status: 503, headers: { "retry-after": value } }, times: 1,
-  })));
+  await w.server.faults(
+    Object.entries(values).map(([name, [value]]) => ({
+      path: `/api/sink/${name}`,
+      action: { status: 503, headers: { "retry-after": value } },
+      times: 1,
+    })),
+  );
   for (const [name, [, least]] of Object.entries(values)) {
     const id = await w.enqueue(page, { url: `/api/sink/${name}`, body: "x" });
     const job = await until(`an attempt of ${name}`, async () => {
@@ -103,7 +118,7 @@ test("Retry-After in seconds and as a date is a minimum; nonsense is ignored", a
   }
 });
 
-test("no reply at all burns no attempt; one job that never gets one holds up nobody", async () => {
+test("no response at all burns no attempt; a job that never gets one delays no other", async () => {
   const page = await w.open({ config: quick });
   await w.server.faults([{ path: "/api/sink/cut", action: { drop: "before" } }]);
   const cut = await w.enqueue(page, { url: "/api/sink/cut", body: "x" }, { maxAttempts: 1 });
@@ -116,7 +131,7 @@ test("no reply at all burns no attempt; one job that never gets one holds up nob
   await w.becomes(page, cut, "delivered");
 });
 
-test("a server that does not answer in time is tried again", async () => {
+test("a server that does not respond in time is tried again", async () => {
   const page = await w.open({ config: { queues: { default: { timeout: 300, backoff: { base: 5, max: 20 } } } } });
   await w.server.faults([{ path: "/api/sink", action: { hold: true, drop: "before" }, times: 1 }]);
   const id = await w.enqueue(page, { url: "/api/sink/slow", body: "x" });
@@ -136,7 +151,10 @@ test("jobs of a key keep their order while its head fails for a time; other keys
   for (const id of ids) await w.becomes(page, id, "delivered");
   const sink = await w.server.sink();
   for (const key of ["a", "b"]) {
-    assert.deepEqual(sink.filter((entry) => entry.path.startsWith(`/api/sink/${key}/`)).map((entry) => entry.body), ["0", "1", "2", "3", "4"]);
+    assert.deepEqual(
+      sink.filter((entry) => entry.path.startsWith(`/api/sink/${key}/`)).map((entry) => entry.body),
+      ["0", "1", "2", "3", "4"],
+    );
   }
   const firstOfA = sink.findIndex((entry) => entry.path.startsWith("/api/sink/a/"));
   const lastOfB = sink.findLastIndex((entry) => entry.path.startsWith("/api/sink/b/"));
@@ -146,20 +164,33 @@ test("jobs of a key keep their order while its head fails for a time; other keys
 test("a dead letter blocks its key, and says whom it holds up; retried, the rest follows in order", async () => {
   const page = await w.open();
   await w.server.faults([{ path: "/api/sink/0", action: { status: 422 }, times: 1 }]);
-  const ids = await page.evaluate(() => window.client.enqueueAll([0, 1, 2].map((at) => ({ url: `/api/sink/${at}`, body: `${at}` })), { key: "k" }));
+  const ids = await page.evaluate(() =>
+    window.client.enqueueAll(
+      [0, 1, 2].map((at) => ({ url: `/api/sink/${at}`, body: `${at}` })),
+      { key: "k" },
+    ),
+  );
   await w.becomes(page, ids[0], "failed");
   const waiting = await w.get(page, ids[1]);
   assert.deepEqual([waiting.state, waiting.waitingFor], ["pending", ids[0]]);
   assert.equal((await w.server.sink()).length, 0);
   assert.equal(await page.evaluate((id) => window.client.retry(id), ids[0]), true);
   for (const id of ids) await w.becomes(page, id, "delivered");
-  assert.deepEqual((await w.server.sink()).map((entry) => entry.body), ["0", "1", "2"]);
+  assert.deepEqual(
+    (await w.server.sink()).map((entry) => entry.body),
+    ["0", "1", "2"],
+  );
 });
 
 test('with onFailure "continue" the successors of a dead letter go on', async () => {
   const page = await w.open({ config: { queues: { default: { onFailure: "continue" } } } });
   await w.server.faults([{ path: "/api/sink/0", action: { status: 422 } }]);
-  const ids = await page.evaluate(() => window.client.enqueueAll([0, 1, 2].map((at) => ({ url: `/api/sink/${at}`, body: `${at}` })), { key: "k" }));
+  const ids = await page.evaluate(() =>
+    window.client.enqueueAll(
+      [0, 1, 2].map((at) => ({ url: `/api/sink/${at}`, body: `${at}` })),
+      { key: "k" },
+    ),
+  );
   await w.becomes(page, ids[0], "failed");
   for (const id of ids.slice(1)) await w.becomes(page, id, "delivered");
 });
@@ -167,12 +198,22 @@ test('with onFailure "continue" the successors of a dead letter go on', async ()
 test("more urgent jobs go first, then in the order of queueing", async () => {
   const page = await w.open({ config: { queues: { default: { concurrency: 1 } } } });
   await page.evaluate(() => window.client.pause());
-  for (const [name, priority] of [["low", "low"], ["normal-1", "normal"], ["critical", "critical"], ["normal-2", 5], ["cleanup", "cleanup"], ["high", "high"]]) {
+  for (const [name, priority] of [
+    ["low", "low"],
+    ["normal-1", "normal"],
+    ["critical", "critical"],
+    ["normal-2", 5],
+    ["cleanup", "cleanup"],
+    ["high", "high"],
+  ]) {
     await w.enqueue(page, { url: `/api/sink/${name}`, body: name }, { priority });
   }
   await page.evaluate(() => window.client.resume());
   await w.settled(page);
-  assert.deepEqual((await w.server.sink()).map((entry) => entry.body), ["critical", "high", "normal-1", "normal-2", "low", "cleanup"]);
+  assert.deepEqual(
+    (await w.server.sink()).map((entry) => entry.body),
+    ["critical", "high", "normal-1", "normal-2", "low", "cleanup"],
+  );
 });
 
 test("a queue's own meaning of single statuses", async () => {
@@ -213,9 +254,16 @@ test("a job older than its maxAge is failed as expired; zero means at once", asy
 test("credentials are never stored; the auth hook supplies them, and refreshes them after a 401", async () => {
   const page = await w.open();
   await w.server.faults([{ path: "/api/sink/auth/", action: { status: 401 }, times: 1 }]);
-  const id = await w.enqueue(page, { url: "/api/sink/auth/x", body: "x", headers: { Authorization: "Bearer secret-of-the-page", "X-Kept": "1" } });
+  const id = await w.enqueue(page, {
+    url: "/api/sink/auth/x",
+    body: "x",
+    headers: { Authorization: "Bearer secret-of-the-page", "X-Kept": "1" },
+  });
   await w.becomes(page, id, "delivered");
   const arrivals = await w.server.arrivals("/api/sink/auth");
-  assert.deepEqual(arrivals.map((arrival) => arrival.headers.authorization), ["Bearer stale", "Bearer fresh"]);
+  assert.deepEqual(
+    arrivals.map((arrival) => arrival.headers.authorization),
+    ["Bearer stale", "Bearer fresh"],
+  );
   assert.equal(arrivals[0].headers["x-kept"], "1");
 });

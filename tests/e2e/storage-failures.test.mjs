@@ -1,16 +1,15 @@
-// The database taken away, replaced, filled or garbled under a running worker (Q15): a typed error or a clean
-// start, never a hang, and nothing lost that can be kept.
+// The database is deleted, replaced, filled or garbled under a running worker (Q15): a typed error or a clean
+// start, never a hang, and nothing is lost that can be kept.
 
 import assert from "node:assert/strict";
 import test from "node:test";
 
 import { until } from "./harness/wait.mjs";
-import { world } from "./harness/world.mjs";
+import { numbered, world } from "./harness/world.mjs";
 
 const w = world();
 
-const many = (page, count, options) =>
-  page.evaluate((count, options) => client.enqueueAll(Array.from({ length: count }, (_, at) => ({ url: `/api/sink/${at}`, body: `${at}` })), options), count, options);
+const many = (page, count, options) => w.enqueueAll(page, numbered(count), options);
 const accepted = async () => (await w.server.sink()).map((entry) => entry.idempotencyKey).sort();
 const works = async (page, path = "later") => {
   const id = await w.enqueue(page, { url: `/api/sink/${path}`, body: "x" });
@@ -45,11 +44,14 @@ test("the database is deleted while jobs are being sent: each is sent once, the 
   const page = await w.open();
   await w.server.faults([{ path: "/api/sink", action: { hold: true }, times: 6 }]);
   const ids = await many(page, 20);
-  await until("six held", async () => (await w.server.stats()).held === 6);
+  await w.held(6);
   await page.evaluate(deleteDatabase);
   await w.server.release();
   const id = await works(page);
-  await until("the end of all sends", async () => (await w.server.stats()).inFlight === 0 && !(await w.snapshot(page)).isRunning);
+  await until(
+    "the end of all sends",
+    async () => (await w.server.stats()).inFlight === 0 && !(await w.snapshot(page)).isRunning,
+  );
   const arrivals = (await w.server.arrivals("/api/sink")).map((arrival) => arrival.idempotencyKey);
   assert.equal(new Set(arrivals).size, arrivals.length, "none twice");
   assert.ok(arrivals.every((key) => [...ids, id].includes(key)));
@@ -73,7 +75,19 @@ test("a later version of the database: this worker refuses with a typed error, h
         opening.onblocked = () => reject(new Error("blocked"));
       }),
   );
-  for (const [method, ...args] of [["enqueue", { url: "/api/sink/x", body: "x" }], ["enqueueAll", [{ url: "/api/sink/x" }]], ["list"], ["get", ids[0]], ["resume"], ["metrics"], ["repair"], ["compact"], ["setOwner", "A"], ["exportFailed"], ["discard", ids[0]]]) {
+  for (const [method, ...args] of [
+    ["enqueue", { url: "/api/sink/x", body: "x" }],
+    ["enqueueAll", [{ url: "/api/sink/x" }]],
+    ["list"],
+    ["get", ids[0]],
+    ["resume"],
+    ["metrics"],
+    ["repair"],
+    ["compact"],
+    ["setOwner", "A"],
+    ["exportFailed"],
+    ["discard", ids[0]],
+  ]) {
     const { code, message, resolved } = await w.refused(page, method, ...args);
     assert.equal(code, "storage-unavailable", `${method}: ${JSON.stringify(resolved)}`);
     assert.ok(message.length > 20);
@@ -83,10 +97,16 @@ test("a later version of the database: this worker refuses with a typed error, h
   const sync = await w.refused(page, "syncNow");
   assert.ok(sync.code === "storage-unavailable" || sync.resolved, JSON.stringify(sync));
   // A tab that is opened now hears of it as well.
-  const other = await w.chromium.browser.newPage();
-  await other.goto(w.server.origin);
-  await other.waitForFunction("window.ready");
-  assert.equal(await other.evaluate(() => connect({ timeout: 20_000 }).then(() => "connected", ({ code }) => code)), "storage-unavailable");
+  const other = await w.visit();
+  assert.equal(
+    await other.evaluate(() =>
+      connect({ timeout: 20_000 }).then(
+        () => "connected",
+        ({ code }) => code,
+      ),
+    ),
+    "storage-unavailable",
+  );
   const stored = await page.evaluate(() => keys("jobs"));
   assert.deepEqual(stored.sort(), [...ids].sort());
   assert.equal((await w.server.arrivals("/api/sink")).length, 0);
@@ -96,7 +116,7 @@ test("an upgrade by another while jobs are being sent does not wait for us; thei
   const page = await w.open();
   await w.server.faults([{ path: "/api/sink", action: { hold: true }, times: 2 }]);
   const ids = await many(page, 2);
-  await until("two held", async () => (await w.server.stats()).held === 2);
+  await w.held(2);
   await page.evaluate(
     () =>
       new Promise((resolve, reject) => {
@@ -111,7 +131,10 @@ test("an upgrade by another while jobs are being sent does not wait for us; thei
   assert.equal(code, "storage-unavailable");
   // A worker of that version would find them as they were: leased, to be sent again under their keys.
   const rows = await page.evaluate(() => window.rows("jobs"));
-  assert.deepEqual(rows.map(({ id, state, idempotencyKey }) => [id, state, idempotencyKey]).sort(), ids.map((id) => [id, "syncing", id]).sort());
+  assert.deepEqual(
+    rows.map(({ id, state, idempotencyKey }) => [id, state, idempotencyKey]).sort(),
+    ids.map((id) => [id, "syncing", id]).sort(),
+  );
 });
 
 test("all site data is cleared under an open page: no hang, a typed error or a clean start, and after a reload it works", async () => {
@@ -126,15 +149,17 @@ test("all site data is cleared under an open page: no hang, a typed error or a c
   }
   await page.reload();
   await page.waitForFunction("window.ready");
-  await page.evaluate(async () => void (window.client = await connect()));
+  await page.evaluate(async () => {
+    window.client = await connect();
+  });
   await works(page);
   const { pending, failed } = await w.snapshot(page);
   assert.deepEqual([pending, failed], [0, 0]);
 });
 
 test("quota exceeded in the middle of enqueueAll: none of it is stored, and a smaller one is, at once", async () => {
-  const first = await w.chromium.browser.newPage();
-  await (await w.chromium.workers(first)).fillQuota(w.server.origin, 3_000_000);
+  const first = await w.browser.newPage();
+  await (await w.browser.workers(first)).fillQuota(w.server.origin, 3_000_000);
   const page = await w.open();
   await page.evaluate(() => client.pause());
   const [before] = await many(page, 1);
@@ -144,16 +169,33 @@ test("quota exceeded in the middle of enqueueAll: none of it is stored, and a sm
       for (let from = 0; from < bytes.length; from += 60_000) crypto.getRandomValues(bytes.subarray(from, from + 60_000));
       return new Blob([bytes]);
     };
-    const answer = (promise) => promise.then((ids) => ({ ids }), ({ name, code }) => ({ name, code }));
+    const answer = (promise) =>
+      promise.then(
+        (ids) => ({ ids }),
+        ({ name, code }) => ({ name, code }),
+      );
     return [
-      await answer(client.enqueueAll(Array.from({ length: 12 }, (_, at) => ({ url: `/api/sink/large/${at}`, body: bytes() })), { key: "line" })),
-      await answer(client.enqueueAll(Array.from({ length: 3 }, (_, at) => ({ url: `/api/sink/small/${at}`, body: "x" })), { key: "line" })),
+      await answer(
+        client.enqueueAll(
+          Array.from({ length: 12 }, (_, at) => ({ url: `/api/sink/large/${at}`, body: bytes() })),
+          { key: "line" },
+        ),
+      ),
+      await answer(
+        client.enqueueAll(
+          Array.from({ length: 3 }, (_, at) => ({ url: `/api/sink/small/${at}`, body: "x" })),
+          { key: "line" },
+        ),
+      ),
     ];
   });
   assert.deepEqual(answers[0], { name: "ShearwaterError", code: "quota-exceeded" });
   assert.equal(answers[1].ids?.length, 3, JSON.stringify(answers[1]));
   const ids = [before, ...answers[1].ids];
-  assert.deepEqual((await w.list(page)).map((job) => job.id), ids);
+  assert.deepEqual(
+    (await w.list(page)).map((job) => job.id),
+    ids,
+  );
   // The three share a record.
   assert.deepEqual((await page.evaluate(() => keys("bodies"))).sort(), [before, `left ${ids[1]}`, `pack ${ids[1]}`].sort());
   assert.equal((await w.snapshot(page)).pending, 4);
@@ -184,7 +226,11 @@ for (const [store, garble] of [
     await works(page);
     const report = await page.evaluate(() => client.repair());
     const { quarantine } = await page.evaluate(() => client.metrics());
-    if (store === "jobs" || store === "meta") assert.deepEqual(quarantine.map((row) => row.store), [store]);
+    if (store === "jobs" || store === "meta")
+      assert.deepEqual(
+        quarantine.map((row) => row.store),
+        [store],
+      );
     if (store === "jobs") assert.equal(await w.get(page, ids[0]), null);
     if (store === "bodies") {
       // What is not the body is not sent as the body: the job is kept for a person.

@@ -7,8 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
 
-import { firefox, onEngines, webkit } from "../e2e/harness/engines.mjs";
+import { firefox, webkit } from "../e2e/harness/engines.mjs";
 import { until } from "../e2e/harness/wait.mjs";
+import { onEngines } from "../e2e/harness/world.mjs";
 
 /**
  * Queues files of random bytes (zeros would be compressed), ever smaller ones, until each is refused. Returns what
@@ -25,7 +26,10 @@ const fill = (page) =>
         const bytes = new Uint8Array(size);
         for (let from = 0; from < size; from += 50_000) crypto.getRandomValues(bytes.subarray(from, from + 50_000));
         const sha256 = hex(await crypto.subtle.digest("SHA-256", bytes));
-        const outcome = await client.enqueue({ url: `/api/sink/${size}/${at}`, body: new Blob([bytes]) }).then((id) => ({ id, sha256 }), ({ code, message }) => ({ code, message }));
+        const outcome = await client.enqueue({ url: `/api/sink/${size}/${at}`, body: new Blob([bytes]) }).then(
+          (id) => ({ id, sha256 }),
+          ({ code, message }) => ({ code, message }),
+        );
         if (outcome.code) {
           refused.push(outcome);
           break;
@@ -42,7 +46,11 @@ async function arriveWhole(w, page, acknowledged) {
   const sink = await w.acceptedOnce(ids, page);
   const hashes = new Map(sink.map(({ idempotencyKey, bodySha256 }) => [idempotencyKey, bodySha256]));
   const damaged = acknowledged.filter(({ id, sha256 }) => hashes.get(id) !== sha256);
-  assert.deepEqual(damaged.map(({ id }) => sink.find((entry) => entry.idempotencyKey === id).bodySize), [], "bodies that are not what was queued, by their size");
+  assert.deepEqual(
+    damaged.map(({ id }) => sink.find((entry) => entry.idempotencyKey === id).bodySize),
+    [],
+    "bodies that are not what was queued, by their size",
+  );
 }
 
 onEngines([firefox], (w) => {
@@ -53,7 +61,8 @@ onEngines([firefox], (w) => {
     const { acknowledged, refused } = await fill(page);
     assert.equal(refused[0]?.code, "quota-exceeded", refused[0]?.message);
     // Once it is full to the last page, Firefox also closes the connection.
-    for (const { code, message } of refused) assert.ok(["quota-exceeded", "storage-unavailable"].includes(code), `${code}: ${message}`);
+    for (const { code, message } of refused)
+      assert.ok(["quota-exceeded", "storage-unavailable"].includes(code), `${code}: ${message}`);
     assert.ok(acknowledged.length > 3 && acknowledged.length < 100, `${acknowledged.length} were taken`);
     assert.equal((await w.snapshot(page)).pending, acknowledged.length);
     const [discarded, ...rest] = acknowledged;
@@ -102,19 +111,35 @@ onEngines([webkit], (w) => {
       const page = await browser.open(w.server.origin);
       const { acknowledged, refused } = await fill(page);
       // WebKit aborts the transaction and gives no reason.
-      assert.ok(refused.length > 0 && refused.every(({ code }) => ["quota-exceeded", "storage-unavailable"].includes(code)), JSON.stringify(refused));
+      assert.ok(
+        refused.length > 0 && refused.every(({ code }) => ["quota-exceeded", "storage-unavailable"].includes(code)),
+        JSON.stringify(refused),
+      );
       assert.ok(acknowledged.length > 3, `${acknowledged.length} were taken`);
       disk.grow("400m");
       await page.evaluate(() => client.resume());
       await until("an end of each", async () => {
         const { pending, syncing, isRunning, error } = await w.snapshot(page);
-        return (pending + syncing === 0 && !isRunning) || Promise.reject(new Error(JSON.stringify({ pending, syncing, error })));
+        return (
+          (pending + syncing === 0 && !isRunning) || Promise.reject(new Error(JSON.stringify({ pending, syncing, error })))
+        );
       });
       const hashes = new Map((await w.server.sink()).map(({ idempotencyKey, bodySha256 }) => [idempotencyKey, bodySha256]));
       const listed = new Map((await w.list(page, { state: "failed", limit: 1_000 })).map((job) => [job.id, job.error]));
-      const outcome = ({ id, sha256 }) => (hashes.get(id) === sha256 ? "whole" : hashes.has(id) ? "damaged, and called delivered" : listed.has(id) ? `listed: ${listed.get(id).kind}` : "lost");
+      const outcome = ({ id, sha256 }) =>
+        hashes.get(id) === sha256
+          ? "whole"
+          : hashes.has(id)
+            ? "damaged, and called delivered"
+            : listed.has(id)
+              ? `listed: ${listed.get(id).kind}`
+              : "lost";
       const outcomes = new Set(acknowledged.map(outcome));
-      for (const bad of ["damaged, and called delivered", "lost"]) assert.ok(!outcomes.has(bad), `${acknowledged.filter((job) => outcome(job) === bad).length} of ${acknowledged.length} ${bad}`);
+      for (const bad of ["damaged, and called delivered", "lost"])
+        assert.ok(
+          !outcomes.has(bad),
+          `${acknowledged.filter((job) => outcome(job) === bad).length} of ${acknowledged.length} ${bad}`,
+        );
     } finally {
       // The mount goes when the browser lets go of it.
       disk.unmount();

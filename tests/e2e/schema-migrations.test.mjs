@@ -1,20 +1,17 @@
 // Databases as earlier releases left them, one for each version of the schema: opened, read, delivered.
 
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import test, { after } from "node:test";
+import test from "node:test";
 
-import { startChromium } from "./harness/chromium.mjs";
-import { root, startServer } from "./harness/server.mjs";
+import { root } from "./harness/server.mjs";
 import { until } from "./harness/wait.mjs";
+import { world } from "./harness/world.mjs";
 
 const folder = join(root, "tests/golden");
 const goldens = readdirSync(folder).filter((name) => name.endsWith(".json"));
-const close = [];
-after(async () => {
-  for (const end of close.splice(0)) await end();
-});
+const w = world();
 
 /** Makes the database in the page's origin, row for row as it was written down. */
 const restore = (page, dump) =>
@@ -26,7 +23,10 @@ const restore = (page, dump) =>
         for (const index of indexes) store.createIndex(index.name, index.keyPath);
       }
     };
-    await new Promise((resolve, reject) => ((opening.onsuccess = resolve), (opening.onerror = () => reject(opening.error))));
+    await new Promise((resolve, reject) => {
+      opening.onsuccess = resolve;
+      opening.onerror = () => reject(opening.error);
+    });
     const database = opening.result;
     const transaction = database.transaction(Object.keys(stores), "readwrite");
     for (const [name, { keyPath, rows }] of Object.entries(stores)) {
@@ -35,21 +35,18 @@ const restore = (page, dump) =>
         transaction.objectStore(name).put(bytes, ...(keyPath === null ? [key] : []));
       }
     }
-    await new Promise((resolve, reject) => ((transaction.oncomplete = resolve), (transaction.onabort = () => reject(transaction.error))));
+    await new Promise((resolve, reject) => {
+      transaction.oncomplete = resolve;
+      transaction.onabort = () => reject(transaction.error);
+    });
     database.close();
   }, dump);
 
 for (const name of goldens) {
   test(`a database of ${name}: what waited is delivered, what ended is listed`, async () => {
-    const server = await startServer();
     // Rows carry whole URLs; the server is where it finds a free port.
-    const dump = JSON.parse(readFileSync(join(folder, name), "utf8").replaceAll("http://localhost:47831", server.origin));
-    close.push(() => server.stop());
-    const chromium = await startChromium();
-    close.push(() => chromium.kill());
-    const page = await chromium.browser.newPage();
-    await page.goto(server.origin);
-    await page.waitForFunction("window.ready");
+    const dump = JSON.parse(readFileSync(join(folder, name), "utf8").replaceAll("http://localhost:47831", w.server.origin));
+    const page = await w.visit();
     await restore(page, dump);
     const config = encodeURIComponent(JSON.stringify({ queues: { photos: { onFailure: "continue" } } }));
     const before = await page.evaluate(async (worker) => {
@@ -58,18 +55,24 @@ for (const name of goldens) {
     }, `/sw.js?config=${config}`);
     assert.deepEqual([before.failed, before.conflicts, before.blocked, before.pausedQueues], [1, 1, 1, ["photos"]]);
     await page.evaluate(() => window.client.syncNow());
-    assert.equal((await server.sink("/api/sink/photo")).length, 0, "a pause survives");
+    assert.equal((await w.server.sink("/api/sink/photo")).length, 0, "a pause survives");
     await page.evaluate(() => window.client.resume());
     const waited = dump.stores.jobs.rows.map(({ value }) => value).filter(({ state }) => state === "pending");
     const sink = await until("what waited", async () => {
-      const sink = await server.sink();
+      const sink = await w.server.sink();
       return sink.length >= waited.length && sink;
     });
-    assert.deepEqual(sink.map(({ idempotencyKey }) => idempotencyKey).sort(), waited.map(({ idempotencyKey }) => idempotencyKey).sort());
+    assert.deepEqual(
+      sink.map(({ idempotencyKey }) => idempotencyKey).sort(),
+      waited.map(({ idempotencyKey }) => idempotencyKey).sort(),
+    );
     const bodies = Object.fromEntries(sink.map(({ path, body }) => [path.split("/").at(-1), body]));
     assert.deepEqual([bodies.json, bodies.second], ['{"a":[1,null]}', "second"]);
     for (const { path, body } of sink.filter(({ path }) => path.includes("/pack/"))) assert.equal(body, path.split("/").at(-1));
-    assert.ok(sink.findIndex(({ path }) => path.endsWith("json")) < sink.findIndex(({ path }) => path.endsWith("second")), "the order of their key");
+    assert.ok(
+      sink.findIndex(({ path }) => path.endsWith("json")) < sink.findIndex(({ path }) => path.endsWith("second")),
+      "the order of their key",
+    );
     const left = await until("their outcomes", async () => {
       const left = await page.evaluate(() => window.client.list());
       return left.length <= 3 && left;

@@ -15,13 +15,18 @@ const stored = async (page) => {
   const of = (word) => keys.filter((key) => key.startsWith(`${word} `)).map((key) => key.slice(5));
   return { packs: of("pack"), counted: of("left"), own: keys.filter((key) => !key.includes(" ")) };
 };
-const left = (page, pack) => page.evaluate(async (key) => (await window.rows("bodies"))[(await window.keys("bodies")).indexOf(key)], `left ${pack}`);
+const left = (page, pack) =>
+  page.evaluate(async (key) => (await window.rows("bodies"))[(await window.keys("bodies")).indexOf(key)], `left ${pack}`);
 
-/** Enqueues texts in one call while the queue is paused; answers their ids. */
+/** Enqueues texts in one call while the queue is paused; returns their ids. */
 async function together(page, texts, options) {
   await page.evaluate(() => client.pause());
   return page.evaluate(
-    (texts, options) => client.enqueueAll(texts.map((body, at) => ({ url: `/api/sink/${at}`, method: "POST", body })), options),
+    (texts, options) =>
+      client.enqueueAll(
+        texts.map((body, at) => ({ url: `/api/sink/${at}`, method: "POST", body })),
+        options,
+      ),
     texts,
     options,
   );
@@ -30,7 +35,9 @@ async function together(page, texts, options) {
 test("bodies of every size and kind in one call arrive as they are", async () => {
   const page = await w.open();
   await page.evaluate(() => client.pause());
-  const sizes = [0, 1, 250, 4_095, 4_096, 4_097, 65_535, 65_536, 65_537, 3, 4_096, 4_096, 4_096, 4_096, 4_096, 4_096, 4_096, 4_096, 7];
+  const sizes = [
+    0, 1, 250, 4_095, 4_096, 4_097, 65_535, 65_536, 65_537, 3, 4_096, 4_096, 4_096, 4_096, 4_096, 4_096, 4_096, 4_096, 7,
+  ];
   const ids = await page.evaluate(
     (sizes) =>
       client.enqueueAll([
@@ -69,7 +76,10 @@ test("bodies of every size and kind in one call arrive as they are", async () =>
 test("a pack goes with its last job, whether that is delivered, discarded, edited or cleared", async () => {
   const page = await w.open();
   const ids = await together(page, ["zero", "one", "two", "three", "four"]);
-  const { packs: [pack], own } = await stored(page);
+  const {
+    packs: [pack],
+    own,
+  } = await stored(page);
   assert.deepEqual([pack, own, await left(page, pack)], [ids[0], [], 5]);
 
   assert.equal(await page.evaluate((id) => client.discard(id), ids[0]), true);
@@ -82,7 +92,11 @@ test("a pack goes with its last job, whether that is delivered, discarded, edite
   await w.becomes(page, ids[3], "failed");
   await w.settled(page);
   const bodies = (await w.server.sink()).map(({ path, body }) => [path, body]).sort();
-  assert.deepEqual(bodies, [["/api/sink/1", "edited"], ["/api/sink/4", "four"], ["/api/sink/moved", "two"]]);
+  assert.deepEqual(bodies, [
+    ["/api/sink/1", "edited"],
+    ["/api/sink/4", "four"],
+    ["/api/sink/moved", "two"],
+  ]);
   assert.equal(await left(page, pack), 1);
   const [exported] = JSON.parse(await page.evaluate(() => client.exportFailed()));
   assert.equal(exported.body, "three");
@@ -118,12 +132,15 @@ test("a pack that is gone or garbled fails its jobs alone, with a reason, and se
     }
     const sent = (await w.server.arrivals()).slice(before).map(({ path }) => path);
     // Of four bytes that are there the first job's "zero" is made, as garbled as they are.
-    assert.deepEqual(sent.filter((path) => /[12]$/.test(path)), []);
+    assert.deepEqual(
+      sent.filter((path) => /[12]$/.test(path)),
+      [],
+    );
     await page.evaluate(() => client.clear());
   }
 });
 
-test("a lost count keeps the pack, until a repair counts anew", async () => {
+test("a lost count keeps the pack, until a repair recounts", async () => {
   const page = await w.open();
   const ids = await together(page, ["zero", "one"]);
   await page.evaluate((pack) => window.onStore("bodies", "readwrite", (bodies) => bodies.delete(`left ${pack}`)), ids[0]);
@@ -135,10 +152,13 @@ test("a lost count keeps the pack, until a repair counts anew", async () => {
   const needed = await together(page, ["a", "b", "c"]);
   await page.evaluate((pack) => window.put("bodies", 7, `left ${pack}`), needed[0]);
   await page.evaluate(() => client.repair());
-  assert.deepEqual([await stored(page), await left(page, needed[0])], [{ packs: [needed[0]], counted: [needed[0]], own: [] }, 3]);
+  assert.deepEqual(
+    [await stored(page), await left(page, needed[0])],
+    [{ packs: [needed[0]], counted: [needed[0]], own: [] }, 3],
+  );
 });
 
-test("a purge leaves no bytes of its owner's, where a count is lost, or a row does not parse and nobody has noticed", async () => {
+test("a purge leaves no bytes of its owner's, where a count is lost, or a row does not parse and has not been noticed", async () => {
   const page = await w.open();
   await page.evaluate(() => client.setOwner("B"));
   const ofB = await together(page, ["of B, zero", "of B, one"]);
@@ -163,22 +183,34 @@ test("a purge leaves no bytes of its owner's, where a count is lost, or a row do
   assert.deepEqual((await w.server.sink()).map(({ body }) => body).sort(), ["of B, one", "of B, zero"]);
 });
 
-test("a purge leaves the body of a job that was put aside and queued again when another was signed in", async () => {
+test("a purge leaves the body of a job that was quarantined and queued again when another was signed in", async () => {
   const page = await w.open();
   await page.evaluate(() => client.setOwner("A"));
   await page.evaluate(() => client.pause());
-  const job = { request: { url: `${w.server.origin}/api/sink/again`, method: "POST" }, id: "00000000-0000-4000-8000-000000000001" };
+  const job = {
+    request: { url: `${w.server.origin}/api/sink/again`, method: "POST" },
+    id: "00000000-0000-4000-8000-000000000001",
+  };
   const ask = (repeat) =>
-    page.evaluate(async (job, repeat) => {
-      const { active } = await navigator.serviceWorker.ready;
-      const { port1, port2 } = new MessageChannel();
-      const answer = new Promise((resolve) => (port1.onmessage = ({ data }) => resolve(data)));
-      const bodies = [new TextEncoder().encode("again").buffer];
-      active.postMessage({ shearwater: 1, re: crypto.randomUUID(), op: { enqueue: { jobs: [job], repeat } }, bodies }, [port2]);
-      return answer;
-    }, job, repeat);
+    page.evaluate(
+      async (job, repeat) => {
+        const { active } = await navigator.serviceWorker.ready;
+        const { port1, port2 } = new MessageChannel();
+        const answer = new Promise((resolve) => (port1.onmessage = ({ data }) => resolve(data)));
+        const bodies = [new TextEncoder().encode("again").buffer];
+        active.postMessage({ shearwater: 1, re: crypto.randomUUID(), op: { enqueue: { jobs: [job], repeat } }, bodies }, [
+          port2,
+        ]);
+        return answer;
+      },
+      job,
+      repeat,
+    );
   assert.deepEqual((await ask(false)).ok, [job.id]);
-  await page.evaluate(async (id) => window.put("jobs", { ...(await window.rows("jobs")).find((row) => row.id === id), state: "confused" }), job.id);
+  await page.evaluate(
+    async (id) => window.put("jobs", { ...(await window.rows("jobs")).find((row) => row.id === id), state: "confused" }),
+    job.id,
+  );
   assert.equal((await page.evaluate(() => client.repair())).quarantined, 1);
   await page.evaluate(() => client.setOwner("B"));
   await page.evaluate(() => client.pause());
@@ -187,14 +219,20 @@ test("a purge leaves the body of a job that was put aside and queued again when 
   await page.evaluate(() => client.setOwner("B", { purge: true }));
   await page.evaluate(() => client.resume());
   await w.becomes(page, job.id, "delivered");
-  assert.deepEqual((await w.server.sink()).map(({ body }) => body), ["again"]);
+  assert.deepEqual(
+    (await w.server.sink()).map(({ body }) => body),
+    ["again"],
+  );
 });
 
-test("a row of a pack that is put aside keeps its bytes, until its owner is purged", async () => {
+test("a row of a pack that is quarantined keeps its bytes, until its owner is purged", async () => {
   const page = await w.open();
   await page.evaluate(() => client.setOwner("A"));
   const ids = await together(page, ["of A, zero", "of A, one"]);
-  await page.evaluate(async (id) => window.put("jobs", { ...(await window.rows("jobs")).find((row) => row.id === id), state: "confused" }), ids[1]);
+  await page.evaluate(
+    async (id) => window.put("jobs", { ...(await window.rows("jobs")).find((row) => row.id === id), state: "confused" }),
+    ids[1],
+  );
   assert.equal((await page.evaluate(() => client.repair())).quarantined, 1);
   await page.evaluate((id) => client.discard(id), ids[0]);
   assert.deepEqual([(await stored(page)).packs, await left(page, ids[0])], [[ids[0]], 1]);

@@ -1,0 +1,3 @@
+// The worker of the tests, but for not waiting to be the active one.
+importScripts("/sw.js");
+self.addEventListener("install", () => self.skipWaiting());
