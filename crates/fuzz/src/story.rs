@@ -345,7 +345,9 @@ impl World {
             self.honest = false;
             let _ = self.write(async |tx| {
                 // The simulated indexes know no names with control characters.
-                if let Some(job) = row.filter(|job| [&job.queue, &job.origin].iter().all(|name| check_name("", name).is_ok())) {
+                if let Some(job) =
+                    row.filter(|job| [&job.queue, &job.work.request().origin].iter().all(|name| check_name("", name).is_ok()))
+                {
                     tx.put_job(&job)?;
                 }
                 ledger.map_or(Ok(()), |ledger| tx.put_ledger(&ledger))
@@ -500,7 +502,7 @@ impl World {
             *counts.entry((&job.queue, &job.owner)).or_default().of(job.state) += 1;
             assert_eq!(job.state == State::Pending, job.place != Place::Out, "{job:?}");
             assert_eq!(job.state == State::Syncing, job.lease.is_some(), "{job:?}");
-            if let Some(key) = job.key.as_deref().filter(|_| job.is_live() && job.place != Place::Behind) {
+            if let Some(key) = job.order.key.as_deref().filter(|_| job.is_live() && job.place != Place::Behind) {
                 let moving = moving.entry((&job.owner, &job.queue, key)).or_default();
                 *moving += 1;
                 assert!(*moving == 1, "two of one line move at once: {job:?}");

@@ -242,7 +242,7 @@ fn an_edited_job_is_not_taken_for_delivered_by_a_late_reply_to_what_it_said_befo
     bench.claim("slow drain", 1);
     bench.now = bench.now.after(HOUR);
     bench.first_turn("drain without locks", false, 0);
-    let request = RequestHead { url: format!("{ORIGIN}/items/other"), ..bench.job(&id).request };
+    let request = RequestHead { url: format!("{ORIGIN}/items/other"), ..bench.job(&id).work.request().head.clone() };
     let change = Edit { request, headers: true, origin: None, body: Body::None, idempotency_key: "other".to_owned() };
     bench.write(async |tx| manage::edit(tx, bench.now, &id, change, &bench.config).await).unwrap();
     bench.settle("slow drain", &id, 200);
@@ -420,11 +420,11 @@ fn a_server_that_is_back_and_refuses_is_waited_for_as_patiently_as_before() {
         assert_eq!(bench.claim("drain", 1).len(), 1);
         let settlement = Settlement { id: id.clone(), key: id.as_str().to_owned(), result: reply, at: bench.now, roll: 0.5 };
         bench.cycle(&Cycle { settle: vec![settlement], ..later_cycle("drain", 0) });
-        bench.now = bench.job(&id).next_attempt_at;
+        bench.now = bench.job(&id).schedule.next_attempt_at;
     }
     let job = bench.job(&id);
-    assert_eq!(job.attempts, 1);
-    assert!(job.last_delay >= 2 * MINUTE, "{} ms, as if nothing had happened before", job.last_delay);
+    assert_eq!(job.attempts.made, 1);
+    assert!(job.attempts.last_delay >= 2 * MINUTE, "{} ms, as if nothing had happened before", job.attempts.last_delay);
 }
 
 #[test]
@@ -584,7 +584,7 @@ fn what_is_at_hand_for_an_origin_found_in_trouble_is_given_back_unsent() {
     }
     // Five in trouble close it; meanwhile each that was answered had a successor.
     assert!(troubled <= 11, "{troubled} were sent");
-    let untouched = ids.iter().filter(|id| bench.job(id).attempts == 0);
+    let untouched = ids.iter().filter(|id| bench.job(id).attempts.made == 0);
     assert!(untouched.clone().all(|id| bench.job(id).state == State::Pending && bench.job(id).lease.is_none()));
     assert!(untouched.count() >= 19);
 }

@@ -130,5 +130,5 @@ impl Wire {
 
 /// The line that a job stands in.
 pub(crate) fn line_of(job: &Job) -> Option<LineName> {
-    Some((job.owner.clone(), job.queue.clone(), job.key.clone()?))
+    Some((job.owner.clone(), job.queue.clone(), job.order.key.clone()?))
 }

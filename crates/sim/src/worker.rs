@@ -259,9 +259,9 @@ impl World {
             job.idempotency_key.clone()
         };
         let body = self.runs.get_mut(&number).and_then(|run| run.bodies.remove(&job.id));
-        self.note(|| format!("drain {number} sends #{} {}", job.seq, job.id));
+        self.note(|| format!("drain {number} sends #{} {}", job.order.seq, job.id));
         let Some(context) = self.runs.get(&number).map(|run| run.context) else { return Ok(()) };
-        let login = self.login(context, &job.origin);
+        let login = self.login(context, job.origin());
         let since = self.clock.device();
         let sending =
             Sending { run: number, key, body, since, left: false, status: Status::InTheAir, login, settled: false, job };
@@ -318,7 +318,7 @@ impl Run {
 }
 
 fn told(number: RunNo, cycle: &Cycle, committed: &CycleOutcome) -> String {
-    let claimed: Vec<u64> = committed.claimed.iter().map(|job| job.seq).collect();
+    let claimed: Vec<u64> = committed.claimed.iter().map(|job| job.order.seq).collect();
     let settled: Vec<_> = cycle.settle.iter().map(|settlement| (settlement.id.as_str().get(..4), &settlement.result)).collect();
     format!(
         "turn of drain {number} ({}{}, {:?}, seen {}): settles {settled:?}, releases {}, claims {claimed:?} of {}, next {:?}",

@@ -179,14 +179,14 @@ pub async fn explain_rejection(engine: &Rc<Engine>, job: &Job) -> AttemptResult 
     if !engine.is_online() {
         return AttemptResult::Unreachable;
     }
-    if job.origin != engine.origin {
+    if job.origin() != engine.origin {
         // By a method that changes nothing (RFC 9110 §9.2.1).
-        if !probe(engine, job.request.url.clone(), "no-cors").await {
+        if !probe(engine, job.work.request().head.url.clone(), "no-cors").await {
             return AttemptResult::Unreachable;
         }
         return AttemptResult::Hidden(
             [
-                job.origin.as_str(),
+                job.origin(),
                 " can be reached, but its response is hidden from this page: does it answer with \
                  Access-Control-Allow-Origin (CORS), also to the preflight and on errors? It may have acted on the request",
             ]
@@ -197,7 +197,7 @@ pub async fn explain_rejection(engine: &Rc<Engine>, job: &Job) -> AttemptResult 
     if !probe(engine, own, "same-origin").await {
         return AttemptResult::Unreachable;
     }
-    if job.request.integrity.as_deref().is_some_and(|integrity| !integrity.is_empty()) {
+    if job.work.request().head.integrity.as_deref().is_some_and(|integrity| !integrity.is_empty()) {
         return AttemptResult::Hidden(
             "the response does not match the request's integrity; the server may have acted on it".to_owned(),
         );

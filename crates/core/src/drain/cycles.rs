@@ -73,7 +73,7 @@ impl Drain {
     /// Gives back what is at hand for an origin that has been found in trouble, or asked for rest, since it was
     /// claimed.
     pub(super) fn spare(&mut self, now: Millis, ledger: &Ledger) {
-        let rests = |job: &Job| ledger.origin(&job.origin).and_then(OriginHealth::opens_at).is_some_and(|at| now < at);
+        let rests = |job: &Job| ledger.origin(job.origin()).and_then(OriginHealth::opens_at).is_some_and(|at| now < at);
         let (spared, kept) = std::mem::take(&mut self.claimed).into_iter().partition(rests);
         self.claimed = kept;
         self.release.extend(Vec::<Job>::into_iter(spared).map(|job| job.id));
@@ -139,11 +139,11 @@ impl Drain {
             return false;
         }
         let mut in_flight: Vec<(String, usize)> = Vec::new();
-        let held = self.in_flight.iter().map(|flight| &flight.origin).chain(self.claimed.iter().map(|job| &job.origin));
+        let held = self.in_flight.iter().map(|flight| flight.origin.as_str()).chain(self.claimed.iter().map(|job| job.origin()));
         for origin in held {
             match in_flight.iter_mut().find(|(name, _)| name == origin) {
                 Some((_, count)) => *count += 1,
-                None => in_flight.push((origin.clone(), 1)),
+                None => in_flight.push((origin.to_owned(), 1)),
             }
         }
         let cycle = Cycle {

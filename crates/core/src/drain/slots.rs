@@ -48,7 +48,7 @@ impl Drain {
             self.in_flight.push(Flight {
                 id: job.id.clone(),
                 key: job.idempotency_key.clone(),
-                origin: job.origin.clone(),
+                origin: job.origin().to_owned(),
                 since: now,
             });
             self.out.push(Command::Send(Box::new(job)));
@@ -63,18 +63,18 @@ impl Drain {
     /// Whether the slots of its origin allow a claimed job to be sent.
     pub(super) fn may_go(&self, job: &Job, now: Millis) -> bool {
         let concurrency = self.plan.concurrency;
-        let most = if self.has_company(&job.origin) { fair_share(concurrency) } else { concurrency } as usize;
-        self.in_flight_to(&job.origin) < most
+        let most = if self.has_company(job.origin()) { fair_share(concurrency) } else { concurrency } as usize;
+        self.in_flight_to(job.origin()) < most
             && self.in_flight.len() < MOST_STALLED * concurrency as usize
-            && !self.is_suspect(&job.origin, now)
+            && !self.is_suspect(job.origin(), now)
             && !self.in_flight.iter().any(|flight| flight.id == job.id)
     }
 
     /// Whether nothing more goes to an origin before what was sent to it is settled: it has met trouble since the last
     /// cycle, or had met some and leaves others without a reply.
-    pub(super) fn is_suspect(&self, origin: &String, now: Millis) -> bool {
+    pub(super) fn is_suspect(&self, origin: &str, now: Millis) -> bool {
         self.suspects.iter().any(|(_, suspect)| suspect == origin)
-            || (self.troubled.contains(origin) && self.has_stalled(origin, now))
+            || (self.troubled.iter().any(|troubled| troubled == origin) && self.has_stalled(origin, now))
     }
 
     pub(super) fn has_stalled(&self, origin: &str, now: Millis) -> bool {
@@ -83,14 +83,14 @@ impl Drain {
 
     /// Whether a claimed job does not go before its origin has responded, however many slots are free.
     pub(super) fn is_stuck(&self, job: &Job, now: Millis) -> bool {
-        self.is_suspect(&job.origin, now)
-            || self.has_stalled(&job.origin, now)
-            || (self.has_company(&job.origin) && self.in_flight_to(&job.origin) >= fair_share(self.plan.concurrency) as usize)
+        self.is_suspect(job.origin(), now)
+            || self.has_stalled(job.origin(), now)
+            || (self.has_company(job.origin()) && self.in_flight_to(job.origin()) >= fair_share(self.plan.concurrency) as usize)
     }
 
     /// Whether there is something to send to another origin, or in flight to it.
     pub(super) fn has_company(&self, origin: &str) -> bool {
-        self.in_flight.iter().any(|flight| flight.origin != origin) || self.claimed.iter().any(|job| job.origin != origin)
+        self.in_flight.iter().any(|flight| flight.origin != origin) || self.claimed.iter().any(|job| job.origin() != origin)
     }
 
     pub(super) fn in_flight_to(&self, origin: &str) -> usize {

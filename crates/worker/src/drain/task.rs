@@ -269,7 +269,7 @@ impl DrainTask {
             .store
             .run(Mode::Relaxed, async |db| {
                 let committed = cycle(db, clock::now(), request, settings).await?;
-                let with_body: Vec<_> = committed.claimed.iter().filter(|job| job.size.is_some()).collect();
+                let with_body: Vec<_> = committed.claimed.iter().filter(|job| job.size().is_some()).collect();
                 let found = db.bodies(&with_body).await?.into_iter();
                 let bodies: Vec<_> =
                     with_body.iter().map(|job| job.id.clone()).zip(found).filter(|(_, body)| !body.is_undefined()).collect();
