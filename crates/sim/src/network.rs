@@ -57,7 +57,7 @@ impl World {
     /// A send is over, and its drain hears of it.
     pub(crate) fn finish(&mut self, number: SendNo, result: AttemptResult) -> Checked {
         let Some(sending) = self.wire.sending(number) else { return Ok(()) };
-        let (run, id) = (sending.run, sending.job.id.clone());
+        let (run, dispatch) = (sending.run, sending.dispatch.clone());
         let queue = self.config_of_run(run).queue_or_default(&sending.job.queue);
         let status = match &result {
             AttemptResult::TimedOut => Status::TimedOut,
@@ -66,8 +66,12 @@ impl World {
         if !self.wire.end(number, status) {
             return Ok(());
         }
+        // The last job's result is the dispatch's.
+        if self.wire.in_the_air().any(|(_, other)| other.run == run && other.dispatch == dispatch) {
+            return Ok(());
+        }
         let roll = self.rng.roll();
-        self.feed(run, Input::Attempted { id, result, roll })
+        self.feed(run, Input::Attempted { dispatch, result, roll })
     }
 
     /// The sends of this job are aborted: a person cancelled it. What has left may arrive.

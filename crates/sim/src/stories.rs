@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use futures::FutureExt;
 use shearwater_core::{
     Error, JobId, Millis,
-    drain::{Budget, Command, Drain, Input, Plan, STALLED_AFTER, Summary},
+    drain::{Budget, Command, Dispatch, Drain, Input, Plan, STALLED_AFTER, Summary},
     health::clock::Time,
     http::reply::{AttemptResult, Response},
     queue::{
@@ -179,7 +179,7 @@ fn answer(status: u16) -> AttemptResult {
 }
 
 fn replied(id: &JobId, reply: AttemptResult) -> Input {
-    Input::Attempted { id: id.clone(), result: reply, roll: 0.5 }
+    Input::Attempted { dispatch: id.clone().into(), result: reply, roll: 0.5 }
 }
 
 fn going_on() -> QueueConfig {
@@ -187,7 +187,9 @@ fn going_on() -> QueueConfig {
 }
 
 fn sent(commands: &[Command]) -> Vec<JobId> {
-    commands.iter().filter_map(|command| if let Command::Send(job) = command { Some(job.id.clone()) } else { None }).collect()
+    let jobs =
+        commands.iter().filter_map(|command| if let Command::Send(dispatch) = command { Some(&dispatch.jobs) } else { None });
+    jobs.flatten().map(|job| job.id.clone()).collect()
 }
 
 fn summary(commands: Vec<Command>) -> Option<Summary> {
@@ -569,15 +571,12 @@ fn a_lease_that_may_end_before_the_reply_is_given_back_unsent() {
 fn what_is_at_hand_for_an_origin_found_in_trouble_is_given_back_unsent() {
     let mut bench = Bench::new(QueueConfig::default());
     let ids: Vec<_> = (0..30).map(|_| bench.put(None)).collect();
-    let sent = |commands: &[Command]| -> Vec<JobId> {
-        commands.iter().filter_map(|command| if let Command::Send(job) = command { Some(job.id.clone()) } else { None }).collect()
-    };
     let (mut drain, commands) = bench.drain(6);
     let mut in_flight = sent(&commands);
     let mut troubled = 0;
     while !in_flight.is_empty() {
         let id = in_flight.remove(0);
-        let more = sent(&bench.feed(&mut drain, Input::Attempted { id, result: answer(503), roll: 0.5 }));
+        let more = sent(&bench.feed(&mut drain, replied(&id, answer(503))));
         troubled += 1;
         assert!(troubled <= 5 || more.is_empty(), "sent to an origin that is closed: {more:?}");
         in_flight.extend(more);
@@ -695,7 +694,10 @@ fn a_drain_of_an_owner_who_signs_out_claims_and_tells_nothing_more() {
             Command::Cycle(cycle) => drain.handle(bench.now, Input::CycleCommitted(bench.cycle(&cycle))),
             Command::Tell(_) => told += 1,
             // The shell looks who is signed in before a request leaves.
-            Command::Send(job) => drain.handle(bench.now, replied(&job.id, AttemptResult::Withheld("signed out".to_owned()))),
+            Command::Send(Dispatch { id: dispatch, .. }) => {
+                let result = AttemptResult::Withheld("signed out".to_owned());
+                drain.handle(bench.now, Input::Attempted { dispatch, result, roll: 0.5 });
+            }
             Command::Done(summary) => end = Some(summary),
             _ => {}
         }

@@ -86,7 +86,8 @@ fn alone(world: &World, sending: &Sending) -> Checked {
     let (run, most) = (sending.run, world.runs.get(&sending.run).map_or(0, |run| run.plan.concurrency as usize));
     // Of those that stalled only their own origin's slots are taken.
     let now = world.clock.device();
-    let own = || world.wire.in_the_air().filter(|(_, other)| other.run == run).map(|(_, other)| other);
+    let apart = |other: &Sending| other.run == run && other.dispatch != sending.dispatch;
+    let own = || world.wire.in_the_air().map(|(_, other)| other).filter(|other| apart(other));
     let live = own().filter(|other| now.since(other.since) < STALLED_AFTER).count() + 1;
     let of_origin = own().filter(|other| other.job.origin() == sending.job.origin()).count() + 1;
     ensure(live.max(of_origin) <= most, Promise::Patient, || {

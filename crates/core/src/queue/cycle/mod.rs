@@ -71,7 +71,7 @@ pub struct Cycle {
     pub most: u32,
     /// The same, as long as another origin has jobs too.
     pub share: u32,
-    /// Jobs in flight per origin, the claimed and not yet sent included.
+    /// Dispatches in flight per origin, the claimed and not yet sent included.
     pub in_flight: Vec<(String, usize)>,
 }
 
