@@ -13,8 +13,9 @@ use std::rc::Rc;
 use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Millis,
-    http::reply::{AttemptResult, KeptResponse, Response},
+    http::reply::{AttemptResult, Response},
     queue::{
+        capture::Capture,
         config::{KeepResponse, QueueConfig},
         job::Job,
     },
@@ -91,14 +92,14 @@ pub async fn read(response: js::Response, sending: &Rc<Sending>, queue: &QueueCo
         redirected: response.redirected(),
         content_type: kind.clone(),
         excerpt: None,
-        kept: None,
+        capture: None,
     };
     let body = Body::of(&response);
     let is_text = ["application/json", "application/problem+json", "text/plain"];
     let is_text = kind.is_some_and(|kind| is_text.iter().any(|text| kind.starts_with(text)));
     let keep = queue.response.as_ref().filter(|_| (200..300).contains(&status));
     if let Some(keep) = keep {
-        reply.kept = Some(kept(keep, status, &headers, &body, sending).await);
+        reply.capture = Some(capture(keep, status, &headers, &body, sending).await);
     } else if status >= 400 && is_text {
         reply.excerpt = excerpt(&body, sending).await;
     }
@@ -106,11 +107,11 @@ pub async fn read(response: js::Response, sending: &Rc<Sending>, queue: &QueueCo
     AttemptResult::Status(reply)
 }
 
-async fn kept(keep: &KeepResponse, status: u16, headers: &js::Headers, body: &Body, sending: &Rc<Sending>) -> KeptResponse {
+async fn capture(keep: &KeepResponse, status: u16, headers: &js::Headers, body: &Body, sending: &Rc<Sending>) -> Capture {
     let named = keep.headers.iter().filter_map(|name| Some((name.to_ascii_lowercase(), headers.get(name)?)));
     let headers = named.collect();
     let body = if keep.body { Some(body.beginning(MOST_BYTES, sending).await) } else { None };
-    KeptResponse { status, headers, body }
+    Capture { status, headers, body }
 }
 
 /// The beginning of an error reply. That it cannot be read changes nothing about the outcome.

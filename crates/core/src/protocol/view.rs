@@ -1,9 +1,9 @@
 //! What the page gets to see: a job, the status, a drain's result, events.
 
 use crate::{
-    http::reply::KeptResponse,
     id::JobId,
     queue::{
+        capture::Capture,
         config::WorkerConfig,
         history::Outcome,
         job::{Job, RequestWork, State, Work},
@@ -88,7 +88,7 @@ pub struct JobView {
     /// When it was delivered.
     pub delivered_at: Option<Millis>,
     /// What the queue asked to keep of the response to a delivered job.
-    pub response: Option<KeptResponse>,
+    pub response: Option<Capture>,
 }
 
 impl JobView {
@@ -151,7 +151,7 @@ impl JobView {
             error: None,
             status: outcome.status,
             delivered_at: Some(outcome.delivered_at),
-            response: outcome.response,
+            response: outcome.capture,
         }
     }
 }

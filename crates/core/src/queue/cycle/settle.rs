@@ -104,8 +104,8 @@ impl<T: Tx> CycleRun<'_, T> {
             attempts: job.attempts.made,
             queued_at: job.schedule.queued_at,
             delivered_at: settlement.at.min(self.now),
-            response: match &settlement.result {
-                AttemptResult::Status(response) => response.kept.clone(),
+            capture: match &settlement.result {
+                AttemptResult::Status(response) => response.capture.clone(),
                 _ => None,
             },
         };
