@@ -7,7 +7,7 @@ use crate::{
     store::{
         Tx,
         ledger::{Counts, Ledger},
-        read_ledger,
+        oldest_outcomes, read_ledger,
     },
     time::Millis,
 };
@@ -98,7 +98,7 @@ impl Metrics {
 /// What the transaction returns.
 pub async fn read<T: Tx>(tx: &T, now: Millis) -> Result<Metrics, Error> {
     let ledger = read_ledger(tx).await?;
-    let history = tx.oldest_outcomes(u32::MAX).await?;
+    let history = oldest_outcomes(tx, u32::MAX).await?;
     let next = next_wake::next_wake(tx, &ledger, now).await?;
     Ok(Metrics::of(&ledger, &history, next, now))
 }

@@ -44,7 +44,7 @@ use shearwater_core::{
     schedule::next_wake,
     schedule::wakes::SkipBackoff,
     store::{
-        Caller, Tx,
+        Caller, Scope, Tx,
         ledger::{Counts, Ledger},
         read, read_ledger, repair,
     },
@@ -348,9 +348,9 @@ impl World {
                 if let Some(job) =
                     row.filter(|job| [&job.queue, &job.work.request().origin].iter().all(|name| check_name("", name).is_ok()))
                 {
-                    tx.put_job(&job)?;
+                    tx.put(&job)?;
                 }
-                ledger.map_or(Ok(()), |ledger| tx.put_ledger(&ledger))
+                ledger.map_or(Ok(()), |ledger| tx.put(&ledger))
             });
         }
     }
@@ -463,14 +463,14 @@ impl World {
     }
 
     fn read<R>(&self, work: impl AsyncFnOnce(&SimTx<'_>) -> Result<R, Error>) -> Result<R, Error> {
-        let tx = SimTx::begin(&self.db, Mode::Read, None, None);
+        let tx = SimTx::begin(&self.db, Mode::Read, Scope::VIEW, None, None);
         let answer = finish(work(&tx));
         tx.abort();
         answer
     }
 
     fn write<R>(&mut self, work: impl AsyncFnOnce(&SimTx<'_>) -> Result<R, Error>) -> Result<R, Error> {
-        let tx = SimTx::begin(&self.db, Mode::Write, self.fails.take(), None);
+        let tx = SimTx::begin(&self.db, Mode::Write, Scope::ALL, self.fails.take(), None);
         let answer = finish(work(&tx));
         match answer {
             Ok(_) => {

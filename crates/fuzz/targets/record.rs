@@ -12,7 +12,7 @@ use shearwater_core::{
         job::{Job, Lease, State, rank},
         last_error::{ErrorKind, LastError},
     },
-    store::{Index, ledger::Ledger},
+    store::{Index, RowIndex, ledger::Ledger},
 };
 
 const NOW: Millis = Millis(1_790_000_000_000);

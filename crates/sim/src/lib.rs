@@ -31,6 +31,8 @@
 mod auth;
 mod check;
 mod clock;
+#[cfg(test)]
+mod conformance;
 mod faults;
 mod flaw;
 pub mod fleet;

@@ -12,6 +12,7 @@ use shearwater_core::{
     },
     schedule::wakes::SkipBackoff,
     store::{
+        Scope,
         read::{self, Filter},
         receipts::{Answer, Caller, once},
         repair,
@@ -147,7 +148,9 @@ impl World {
             }
         }
         let (mut stored, mut stopped) = (Vec::new(), None);
-        let carried_out = self.transact(async |tx| {
+        // What signs in or pauses writes the session, too.
+        let scope = if matches!(call.ask, Ask::SetOwner { .. } | Ask::Pause { .. }) { Scope::ALL } else { Scope::WORK };
+        let carried_out = self.transact(scope, async |tx| {
             let work = Box::pin(async {
                 Ok(match &call.ask {
                     Ask::Enqueue(_) => {

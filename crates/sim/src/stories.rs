@@ -19,7 +19,7 @@ use shearwater_core::{
     },
     schedule::{next_wake, wakes::SkipBackoff},
     store::{
-        self, Caller,
+        self, Caller, Scope,
         read::{self, Filter},
     },
     time::unit::{DAY, HOUR, MINUTE, SECOND},
@@ -46,14 +46,14 @@ impl Bench {
     }
 
     fn write<R>(&self, work: impl AsyncFnOnce(&SimTx<'_>) -> Result<R, Error>) -> R {
-        let tx = SimTx::begin(&self.db, Mode::Write, None, None);
+        let tx = SimTx::begin(&self.db, Mode::Write, Scope::ALL, None, None);
         let answer = work(&tx).now_or_never().unwrap().unwrap();
         tx.commit();
         answer
     }
 
     fn read<R>(&self, work: impl AsyncFnOnce(&SimTx<'_>) -> Result<R, Error>) -> R {
-        let tx = SimTx::begin(&self.db, Mode::Read, None, None);
+        let tx = SimTx::begin(&self.db, Mode::Read, Scope::VIEW, None, None);
         work(&tx).now_or_never().unwrap().unwrap()
     }
 

@@ -16,6 +16,7 @@ use shearwater_core::{
         job::Job,
     },
     schedule::wakes::SkipBackoff,
+    store::Scope,
     time::unit::MINUTE,
 };
 
@@ -212,7 +213,7 @@ impl World {
         let queue = config.queue_or_default(&wanted.queue);
         let settings = Settings::new(&config, &queue);
         self.tally.cycles += 1;
-        let heard = match self.transact(async |tx| cycle(tx, now, &wanted, settings).await)? {
+        let heard = match self.transact(Scope::WORK, async |tx| cycle(tx, now, &wanted, settings).await)? {
             Ok((committed, changes)) => {
                 self.note(|| told(number, &wanted, &committed));
                 for settlement in &wanted.settle {

@@ -11,6 +11,7 @@ use shearwater_core::{
         cycle::{Cycle, CycleOutcome},
     },
     schedule::wakes::SkipBackoff,
+    store::Scope,
     time::unit::{DAY, HOUR, MINUTE},
 };
 
@@ -196,32 +197,37 @@ impl World {
     /// Runs one transaction that writes.
     pub(crate) fn transact<R>(
         &mut self,
+        scope: Scope,
         work: impl AsyncFnOnce(&SimTx<'_>) -> Result<R, Error>,
     ) -> Checked<Result<(R, Changes), Error>> {
-        self.attempt(Mode::Write, work)
+        self.attempt(Mode::Write, scope, work)
     }
 
     /// Runs one transaction that only reads.
     pub(crate) fn read<R>(&mut self, work: impl AsyncFnOnce(&SimTx<'_>) -> Result<R, Error>) -> Checked<Result<R, Error>> {
-        Ok(self.attempt(Mode::Read, work)?.map(|(answer, _)| answer))
+        Ok(self.attempt(Mode::Read, Scope::VIEW, work)?.map(|(answer, _)| answer))
     }
 
     /// Runs one transaction, which commits when `work` returns `Ok`, unless a fault is injected.
     fn attempt<R>(
         &mut self,
         mode: Mode,
+        scope: Scope,
         work: impl AsyncFnOnce(&SimTx<'_>) -> Result<R, Error>,
     ) -> Checked<Result<(R, Changes), Error>> {
         let store = Rc::clone(&self.store);
         let breaks = self.rng.happens(self.faults.breaks).then(|| self.rng.below(20));
         let full = mode == Mode::Write && self.rng.happens(self.faults.commit_fails);
-        let mut tx = SimTx::begin(&store, mode, breaks, self.flaw);
+        let mut tx = SimTx::begin(&store, mode, scope, breaks, self.flaw);
         if self.flaw == Some(Flaw::IgnoresOwners) {
             tx.mistake_owner(Some(self.rng.pick(crate::page::OWNERS).to_owned()));
         }
         let Some(result) = work(&tx).now_or_never() else {
             return Err(Violation::new(Promise::Live, "a transaction waits for something else than the store"));
         };
+        if let Some(store) = tx.strayed() {
+            return Err(Violation::new(Promise::Live, format!("a transaction touches {store:?}, which it has not named")));
+        }
         Ok(match result {
             Ok(value) if !full => Ok((value, tx.commit())),
             Ok(value) => {

@@ -19,7 +19,7 @@ use shearwater_core::{
         next_wake,
         wakes::{SkipBackoff, WakeReason},
     },
-    store::{Session, ledger::Ledger},
+    store::{Scope, Session, ledger::Ledger},
     wire::text::Text,
 };
 use wasm_bindgen::prelude::*;
@@ -29,12 +29,11 @@ use crate::{
     clock::{self, Timer},
     drain::{auth::Auth, fetch::Sends, locks::Asked, task::DrainTask},
     host::Host,
-    idb::Mode,
     intake::Intake,
     js::{self, BroadcastChannel},
     latch::Latch,
     reply::Probe,
-    store::Store,
+    store::{Mode, Store},
 };
 
 /// Milliseconds within which all pages hear of what one of them has stored.
@@ -284,7 +283,7 @@ impl Engine {
         }
         let (queues, ledger) = self
             .store
-            .run(Mode::Read, async |db| {
+            .run(Mode::Read.on(Scope::VIEW), async |db| {
                 let ledger = shearwater_core::store::read_ledger(db).await?;
                 Ok((next_wake::due(db, &ledger, now, skip).await?, ledger))
             })
@@ -323,7 +322,8 @@ impl Engine {
     /// # Errors
     /// What the store answers.
     pub async fn ledger(&self) -> Result<Ledger, Error> {
-        let ledger = self.store.run(Mode::Read, async |db| shearwater_core::store::read_ledger(db).await).await?;
+        let ledger =
+            self.store.run(Mode::Read.on(Scope::STATUS), async |db| shearwater_core::store::read_ledger(db).await).await?;
         self.saw(&ledger);
         Ok(ledger)
     }
@@ -334,7 +334,7 @@ impl Engine {
     /// What the store answers.
     pub async fn ledger_and_next_wake(&self) -> Result<(Ledger, Option<Millis>), Error> {
         self.store
-            .run(Mode::Read, async |db| {
+            .run(Mode::Read.on(Scope::VIEW), async |db| {
                 let ledger = shearwater_core::store::read_ledger(db).await?;
                 let next = next_wake::next_wake(db, &ledger, clock::now()).await?;
                 Ok((ledger, next))

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use shearwater_core::{Error, queue::manage, schedule::wakes::SkipBackoff, store::Caller};
 
-use crate::{clock, drain::task::DrainTask, engine::Engine, idb::Mode};
+use crate::{clock, drain::task::DrainTask, engine::Engine, store::Mode};
 
 /// A `sync` event: drains the queue of that name. Answers whether retryable work is left, so that the
 /// event can be rejected and the browser comes again; at its last chance the tag is registered anew.

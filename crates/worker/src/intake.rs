@@ -18,7 +18,7 @@ use shearwater_core::{
 };
 use wasm_bindgen::JsValue;
 
-use crate::{clock, engine::Engine, idb::Mode, latch::Latch};
+use crate::{clock, engine::Engine, latch::Latch, store::Mode};
 
 /// Calls that share a transaction at most.
 const MOST_CALLS: usize = 256;

@@ -19,19 +19,16 @@
 
 mod body;
 mod clock;
-mod codec;
 mod drain;
 mod engine;
 mod events;
 mod failpoints;
 mod fault;
 mod host;
-mod idb;
 mod intake;
 mod js;
 mod latch;
 mod messages;
-mod migrations;
 mod reply;
 mod store;
 mod tell;

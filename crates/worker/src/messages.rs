@@ -16,7 +16,7 @@ use shearwater_core::{
     queue::{
         config::check_name,
         enqueue::{self, NewJob},
-        job::State,
+        job::{Job, State},
         manage::{self, Body, Cancelled, Edit},
         request::RequestHead,
     },
@@ -32,7 +32,15 @@ use shearwater_core::{
 };
 use wasm_bindgen::prelude::*;
 
-use crate::{body, clock, engine::Engine, failpoints, idb::Mode, intake::Arrival, js, latch::Latch, store::Db};
+use crate::{
+    body, clock,
+    engine::Engine,
+    failpoints,
+    intake::Arrival,
+    js,
+    latch::Latch,
+    store::{Db, Mode},
+};
 
 /// An answer, and what remains to be done after it.
 struct Done {
@@ -466,7 +474,7 @@ async fn export(engine: &Rc<Engine>, filter: Filter) -> Result<Done, Error> {
             .run(Mode::Read, async |db| {
                 let page = Array::new();
                 for view in read::list(db, &filter, &engine.config).await? {
-                    let Some(job) = db.job(&view.id).await? else { continue };
+                    let Some(job) = db.get::<Job>(&view.id).await? else { continue };
                     let entry = encode(&view);
                     js::set(&entry, "headers", &encode(&job.work.request().head.headers));
                     js::set(&entry, "body", &db.bodies(&[&job]).await?.pop().unwrap_or_default());
@@ -510,7 +518,7 @@ async fn edit(
                 Some(Some(bytes)) => Body::Replace(bytes.clone(), size.unwrap_or_default()),
             };
             let (mut request, mut key) = (request.clone(), new_key.clone());
-            if let Some(job) = db.job(&id).await? {
+            if let Some(job) = db.get::<Job>(&id).await? {
                 if let Some(header) = engine.config.queue_or_default(&job.queue).idempotency.header() {
                     match request.given_key(header)? {
                         Some(given) => key = given,

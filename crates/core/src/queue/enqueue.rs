@@ -5,12 +5,13 @@ use crate::{
     id::JobId,
     queue::{
         config::{WorkerConfig, check_name},
+        history::Outcome,
         job::{Attempts, Job, Order, Place, RECORD_VERSION, RequestWork, Schedule, State, Work, rank},
         key_order,
         request::{RequestHead, takes_body},
         sort,
     },
-    store::{Caller, Tx, bodies, load, save},
+    store::{Caller, Tombstone, Tx, bodies, load, row::Body, save},
     time::Millis,
     wire::text::Text,
 };
@@ -162,7 +163,11 @@ pub async fn enqueue<T: Tx>(
     let mut occupied: Vec<(String, String)> = Vec::new();
     for ((admitted, body), packed) in jobs.into_iter().zip(places) {
         let Admitted { new, origin, size, queue, priority, max_age, aging, given_key, .. } = admitted;
-        if repeat && (tx.job(&new.id).await?.is_some() || tx.outcome(&new.id).await?.is_some() || tx.is_removed(&new.id).await?) {
+        if repeat
+            && (tx.get::<Job>(&new.id).await?.is_some()
+                || tx.get::<Outcome>(&new.id).await?.is_some()
+                || tx.get::<Tombstone>(&new.id).await?.is_some())
+        {
             ids.push((new.id, false));
             continue;
         }
@@ -217,10 +222,10 @@ pub async fn enqueue<T: Tx>(
         match &body {
             Some(body) if job.work.request().packed.is_none() => tx.put_body(&job.id, body)?,
             // A row of this id that went to quarantine may have left one.
-            None if repeat => tx.delete_body(&job.id)?,
+            None if repeat => tx.delete::<Body>(&job.id)?,
             _ => {}
         }
-        tx.add_job(&job)?;
+        tx.add(&job)?;
         ids.push((job.id, true));
     }
     save(tx, &mut ledger).await?;

@@ -44,7 +44,7 @@ pub(crate) async fn promote_next<T: Tx>(tx: &T, gone: &Job, moved: bool, now: Mi
         && (moved || !another_is_sent(tx, gone, key).await?)
     {
         next.place = open_place(&next, now);
-        tx.put_job(&next)?;
+        tx.put(&next)?;
     }
     Ok(())
 }
@@ -62,7 +62,7 @@ pub(crate) async fn enter<T: Tx>(tx: &T, job: &mut Job, now: Millis) -> Result<(
         Some(head) if head.order.seq < job.order.seq || head.state == State::Syncing => Place::Behind,
         Some(mut head) if head.state == State::Pending && head.place != Place::Behind => {
             head.place = Place::Behind;
-            tx.put_job(&head)?;
+            tx.put(&head)?;
             open
         }
         Some(_) if another_is_sent(tx, job, &key).await? => Place::Behind,
@@ -83,7 +83,7 @@ pub(crate) async fn yield_to_earlier<T: Tx>(tx: &T, job: &mut Job, now: Millis) 
         }
         if head.state == State::Pending && head.place == Place::Behind {
             head.place = open_place(&head, now);
-            tx.put_job(&head)?;
+            tx.put(&head)?;
         }
     }
     Ok(())

@@ -12,18 +12,20 @@ use crate::{
     id::JobId,
     queue::{
         config::{DEFAULT_QUEUE, OnFailure, WorkerConfig},
+        history::Outcome,
         job::{Job, Place, State},
         key_order,
         last_error::{ErrorKind, LastError},
         request::{RequestHead, takes_body},
     },
     store::{
-        Caller, Index, Scan, Session, Tx,
+        Caller, Index, Scan, Session, Tombstone, Tx,
         bodies::{self, Leaving},
         ledger::Ledger,
-        load,
+        load, oldest_outcomes, quarantine,
         read::Filter,
         receipts::KEPT_FOR,
+        row::Body as BodyRecord,
         save,
     },
     time::Millis,
@@ -56,7 +58,7 @@ pub async fn retry<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfig
     if ledger.origin(job.origin()).is_some() {
         ledger.change_origin(job.origin(), now, |health| health.allow_probe(now));
     }
-    tx.put_job(&job)?;
+    tx.put(&job)?;
     save(tx, &mut ledger).await?;
     Ok(Some(job))
 }
@@ -92,7 +94,7 @@ pub enum Cancelled {
 /// What the transaction returns.
 pub async fn cancel<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfig) -> Result<Cancelled, Error> {
     let mut ledger = load(tx).await?;
-    let job = tx.job(id).await?.filter(|job| job.owner == ledger.owner);
+    let job = tx.get::<Job>(id).await?.filter(|job| job.owner == ledger.owner);
     let Some(mut job) = job.filter(|job| job.state == State::Syncing) else {
         return Ok(discard(tx, now, id).await?.map_or(Cancelled::TooLate, Cancelled::Removed));
     };
@@ -106,7 +108,7 @@ pub async fn cancel<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfi
     // A dead letter that came back by hand may stand further ahead.
     key_order::yield_to_earlier(tx, &mut job, now).await?;
     ledger.shift(&job, State::Syncing);
-    tx.put_job(&job)?;
+    tx.put(&job)?;
     if on_failure == OnFailure::Continue {
         key_order::promote_next(tx, &job, true, now).await?;
     }
@@ -171,7 +173,7 @@ pub async fn edit<T: Tx>(
     key_order::enter(tx, &mut job, now).await?;
     ledger.shift(&job, from);
     ledger.add_origin(&job);
-    tx.put_job(&job)?;
+    tx.put(&job)?;
     save(tx, &mut ledger).await?;
     Ok(Some(job))
 }
@@ -262,7 +264,7 @@ pub async fn pause<T: Tx>(
             }
         }
     });
-    tx.put_session(&Session::of(&ledger))?;
+    tx.put(&Session::of(&ledger))?;
     save(tx, &mut ledger).await
 }
 
@@ -298,7 +300,7 @@ pub async fn set_owner<T: Tx>(tx: &T, now: Millis, owner: &str, purge: Option<&s
             ledger.forget_owner(purged);
         }
         ledger.sign_in(owner);
-        tx.put_session(&Session::of(&ledger))?;
+        tx.put(&Session::of(&ledger))?;
     }
     let queues: Vec<String> =
         ledger.own_queues().filter(|queue| queue.counts.blocked > 0).map(|queue| queue.queue.clone()).collect();
@@ -313,7 +315,7 @@ pub async fn set_owner<T: Tx>(tx: &T, now: Millis, owner: &str, purge: Option<&s
                 job.revive(now, max_age);
                 key_order::enter(tx, &mut job, now).await?;
                 ledger.shift(&job, State::Blocked);
-                tx.put_job(&job)?;
+                tx.put(&job)?;
             }
         }
     }
@@ -325,29 +327,29 @@ async fn remove_owner<T: Tx>(tx: &T, ledger: &mut Ledger, owner: &str, now: Mill
     let mut after = None;
     // All rows, by no index: one that does not parse may stand in none.
     loop {
-        let page = tx.all(after.as_ref(), PAGE).await?;
+        let page = tx.page::<Job>(after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.id.clone());
         for job in page.iter().filter(|job| job.owner == owner) {
-            tx.delete_job(&job.id)?;
-            tx.delete_body(&job.id)?;
+            tx.delete::<Job>(&job.id)?;
+            tx.delete::<BodyRecord>(&job.id)?;
             leave_tombstone(tx, job, now)?;
             ledger.leave(job, job.state);
         }
     }
     // What did not parse has been put aside by now.
-    let aside = tx.purge_quarantine(owner).await?;
+    let aside = quarantine::purge(tx, owner).await?;
     let ids: Vec<&JobId> = aside.iter().collect();
-    for (id, again) in aside.iter().zip(tx.jobs(&ids).await?) {
+    for (id, again) in aside.iter().zip(tx.get_each::<Job>(&ids).await?) {
         // The page may have asked for it again when another was signed in: then the body is theirs.
         if again.is_none() {
-            tx.delete_body(id)?;
+            tx.delete::<BodyRecord>(id)?;
         }
     }
     bodies::recount(tx).await?;
-    for outcome in tx.oldest_outcomes(u32::MAX).await? {
+    for outcome in oldest_outcomes(tx, u32::MAX).await? {
         if outcome.owner == owner {
-            tx.delete_outcome(&outcome.id)?;
+            tx.delete::<Outcome>(&outcome.id)?;
             ledger.history = ledger.history.saturating_sub(1);
         }
     }
@@ -377,9 +379,9 @@ pub async fn compact<T: Tx>(
 ) -> Result<Compacted, Error> {
     let mut ledger = load(tx).await?;
     let mut compacted = Compacted::default();
-    for outcome in tx.oldest_outcomes(u32::MAX).await? {
+    for outcome in oldest_outcomes(tx, u32::MAX).await? {
         if now.since(outcome.delivered_at) > config.history.max_age || ledger.history > u64::from(config.history.max) {
-            tx.delete_outcome(&outcome.id)?;
+            tx.delete::<Outcome>(&outcome.id)?;
             ledger.history = ledger.history.saturating_sub(1);
             compacted.history += 1;
         }
@@ -413,7 +415,7 @@ crate::record!(Compacted { history: "history", failed: "failed" });
 /// The current owner's job of this id, where it is not being sent; a row that had to go to quarantine
 /// instead is counted out.
 async fn idle_job<T: Tx>(tx: &T, ledger: &mut Ledger, id: &JobId) -> Result<Option<Job>, Error> {
-    let job = tx.job(id).await?.filter(|job| job.owner == ledger.owner && job.state != State::Syncing);
+    let job = tx.get::<Job>(id).await?.filter(|job| job.owner == ledger.owner && job.state != State::Syncing);
     if job.is_none() && tx.quarantined() > 0 {
         save(tx, ledger).await?;
     }
@@ -422,11 +424,11 @@ async fn idle_job<T: Tx>(tx: &T, ledger: &mut Ledger, id: &JobId) -> Result<Opti
 
 /// Remembers that a job was removed, where a message from before may still ask for it.
 fn leave_tombstone<T: Tx>(tx: &T, job: &Job, now: Millis) -> Result<(), Error> {
-    if now.0.abs_diff(job.schedule.queued_at.0) > KEPT_FOR { Ok(()) } else { tx.put_tombstone(&job.id, now) }
+    if now.0.abs_diff(job.schedule.queued_at.0) > KEPT_FOR { Ok(()) } else { tx.put(&Tombstone { id: job.id.clone(), at: now }) }
 }
 
 async fn remove<T: Tx>(tx: &T, ledger: &mut Ledger, leaving: &mut Leaving, job: &Job, now: Millis) -> Result<(), Error> {
-    tx.delete_job(&job.id)?;
+    tx.delete::<Job>(&job.id)?;
     leave_tombstone(tx, job, now)?;
     leaving.body(tx, job)?;
     ledger.leave(job, job.state);

@@ -17,7 +17,10 @@ use crate::{
         job::{Job, Packed},
         sort::by_number,
     },
-    store::Tx,
+    store::{
+        Tx,
+        row::{Body, Pack, PackKey, PackUse, PackUseKey},
+    },
 };
 
 /// The largest body that shares a record, in bytes.
@@ -52,6 +55,7 @@ pub(crate) fn pack<T: Tx>(tx: &T, jobs: &[(Admitted, Option<T::Body>)]) -> Resul
         if shared.len() > 1 {
             *place = Some(Packed { pack: pack.clone(), at: 0 });
             tx.add_pack(pack, &shared)?;
+            put_use(tx, pack, u32::try_from(shared.len()).unwrap_or(u32::MAX))?;
         }
     }
     Ok(places)
@@ -66,7 +70,7 @@ impl Leaving {
     pub(crate) fn body<T: Tx>(&mut self, tx: &T, job: &Job) -> Result<(), Error> {
         match &job.work.request().packed {
             Some(packed) => self.0.push(packed.pack.clone()),
-            None if job.size().is_some() => tx.delete_body(&job.id)?,
+            None if job.size().is_some() => tx.delete::<Body>(&job.id)?,
             None => {}
         }
         Ok(())
@@ -85,10 +89,10 @@ impl Leaving {
                 _ => packs.push((pack, 1)),
             }
         }
-        let ids: Vec<&JobId> = packs.iter().map(|(pack, _)| *pack).collect();
-        for ((pack, parts), left) in packs.iter().zip(tx.packs_left(&ids).await?) {
-            if let Some(left) = left {
-                tx.put_pack_left(pack, left.saturating_sub(*parts))?;
+        let keys: Vec<PackUseKey> = packs.iter().map(|(pack, _)| PackUseKey((*pack).clone())).collect();
+        for ((pack, parts), left) in packs.iter().zip(tx.get_each::<PackUse>(&keys.iter().collect::<Vec<_>>()).await?) {
+            if let Some(PackUse(left)) = left {
+                put_use(tx, pack, left.saturating_sub(*parts))?;
             }
         }
         Ok(())
@@ -100,27 +104,36 @@ impl Leaving {
 /// # Errors
 /// What the transaction returns.
 pub(crate) async fn recount<T: Tx>(tx: &T) -> Result<(), Error> {
-    let packs = tx.packs().await?;
+    let packs = tx.keys::<Pack>(None, u32::MAX).await?;
     if packs.is_empty() {
         return Ok(());
     }
     let mut left = vec![0_u32; packs.len()];
     let mut needed = |pack: &JobId| {
-        if let Some(left) = packs.binary_search(pack).ok().and_then(|at| left.get_mut(at)) {
+        if let Some(left) = packs.binary_search_by(|PackKey(other)| other.cmp(pack)).ok().and_then(|at| left.get_mut(at)) {
             *left += 1;
         }
     };
     let mut after = None;
     loop {
-        let page = tx.all(after.as_ref(), PAGE).await?;
+        let page = tx.page::<Job>(after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.id.clone());
         page.iter().filter_map(|job| job.work.request().packed.as_ref()).for_each(|packed| needed(&packed.pack));
     }
     // After those that were put aside just now.
-    tx.packs_aside().await?.iter().for_each(needed);
-    for (pack, left) in packs.iter().zip(left) {
-        tx.put_pack_left(pack, left)?;
+    tx.aside().await?.iter().filter_map(|aside| aside.pack.as_ref()).for_each(needed);
+    for (PackKey(pack), left) in packs.iter().zip(left) {
+        put_use(tx, pack, left)?;
     }
     Ok(())
+}
+
+/// Writes how many jobs need a pack; deletes it when there are none.
+fn put_use<T: Tx>(tx: &T, pack: &JobId, left: u32) -> Result<(), Error> {
+    if left > 0 {
+        return tx.put_at(&PackUseKey(pack.clone()), &PackUse(left));
+    }
+    tx.delete::<Pack>(&PackKey(pack.clone()))?;
+    tx.delete::<PackUse>(&PackUseKey(pack.clone()))
 }

@@ -1,17 +1,20 @@
 //! What each transaction on the store does, over any storage that can scan an index.
 //!
-//! A shell opens one read-write transaction, calls one of the functions of this module with it, and
+//! A shell opens one transaction on the stores of a [`Scope`], calls one of the functions of this module with it, and
 //! commits when it returns `Ok`, or aborts when it returns `Err`. Everything here is atomic by
 //! that; nothing here waits for anything but the transaction itself.
+//!
+//! Each type that is stored says in [`row`] which store it is in, what its key is and by which indexes it is found. A
+//! [`Tx`] knows no more than that.
 //!
 //! # Stores
 //!
 //! | store | key | what |
 //! |---|---|---|
-//! | `jobs` | `id` | one [`Job`] a row, with the entries of [`Index`] |
+//! | `jobs` | `id` | one [`Job`](crate::queue::job::Job) a row, with the entries of [`Index`] |
 //! | `bodies` | `id` | the body's bytes, loaded only to be sent |
 //! | `bodies` | `pack <id>`, `left <id>` | a *pack*: small bodies of one call behind one another, and how many jobs still need it |
-//! | `history` | `id` | one [`Outcome`] a delivered job, bounded |
+//! | `history` | `id` | one [`Outcome`](crate::queue::history::Outcome) a delivered job, bounded |
 //! | `meta` | name | the [`Ledger`] |
 //! | `session` | name | the [`Session`]: who is signed in, apart, so that a look at it waits for no drain |
 //! | `receipts` | instant, request | one [`Answer`] an operation: see [`receipts`] |
@@ -19,230 +22,113 @@
 //! | `quarantine` | auto | rows that did not parse, as they were |
 
 pub(crate) mod bodies;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod index;
 pub mod ledger;
+pub mod quarantine;
 pub mod read;
 pub mod receipts;
 pub mod repair;
+pub mod row;
+mod scope;
+mod session;
+mod tombstones;
 
 use crate::{
-    error::Error,
+    error::{Error, ErrorCode},
     id::JobId,
     queue::history::Outcome,
-    queue::job::{Job, Place, State},
-    store::ledger::{Ledger, OwnerState},
+    store::{
+        ledger::Ledger,
+        row::{LedgerKey, SessionKey},
+    },
     time::Millis,
 };
 
+pub use index::{ByDelivery, ByRemoval, Entry, HELD, Index, RowIndex, Scan};
+pub use quarantine::Aside;
 pub use receipts::{Answer, Caller};
+pub use row::{Key, Keyed, Record, Row};
+pub use scope::{Scope, Store};
+pub use session::Session;
+pub use tombstones::Tombstone;
 
-/// An index of the `jobs` store. An entry is an array of strings, then numbers, and sorts by them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Index {
-    /// `[owner, queue, origin] rank, seq`: pending jobs that may be claimed now.
-    Ready,
-    /// `[owner, queue] nextAttemptAt, seq`: pending jobs that wait for a backoff, which a wake may cut short.
-    /// `[owner, queue, "held"] nextAttemptAt, seq`: those that nobody may send before (`notBefore`). They stand apart,
-    /// so that a wake does not look at each of them in vain.
-    Due,
-    /// `[owner, queue, key] seq`: the line of each key.
-    Line,
-    /// `[owner, queue, state] seq`: all jobs, for listing and recovery.
-    State,
-    /// `[owner, queue] expiresAt, seq`: jobs that age.
-    Expiry,
-}
+/// Why a transaction finds no ledger and cannot make it anew.
+const LEDGER_LOST: &str = "the ledger is missing";
 
-impl Index {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Ready, Self::Due, Self::Line, Self::State, Self::Expiry];
-
-    /// The index's name, and that of the row's property that holds its entry.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "xReady",
-            Self::Due => "xDue",
-            Self::Line => "xLine",
-            Self::State => "xState",
-            Self::Expiry => "xExpiry",
-        }
-    }
-
-    /// The entry of `job` in this index, where it has one.
-    #[must_use]
-    pub fn entry(self, job: &Job) -> Option<(Vec<&str>, Vec<u64>)> {
-        let (owner, queue) = (job.owner.as_str(), job.queue.as_str());
-        match self {
-            Self::Ready => {
-                (job.place == Place::Ready).then(|| (vec![owner, queue, job.origin()], vec![job.order.rank, job.order.seq]))
-            }
-            Self::Due if job.place != Place::Due => None,
-            Self::Due if job.schedule.hold_until == job.schedule.next_attempt_at => {
-                Some((vec![owner, queue, HELD], vec![job.schedule.next_attempt_at.0, job.order.seq]))
-            }
-            Self::Due => Some((vec![owner, queue], vec![job.schedule.next_attempt_at.0, job.order.seq])),
-            Self::Line => {
-                let key = job.order.key.as_deref().filter(|_| job.order.line)?;
-                Some((vec![owner, queue, key], vec![job.order.seq]))
-            }
-            Self::State => Some((vec![owner, queue, job.state.as_str()], vec![job.order.seq])),
-            Self::Expiry => matches!(job.state, State::Pending | State::Blocked)
-                .then(|| (vec![owner, queue], vec![job.schedule.expires_at.0, job.order.seq])),
-        }
-    }
-}
-
-/// Tells the entries of [`Index::Due`] that no wake cuts short from the others.
-pub const HELD: &str = "held";
-
-/// A range of an index: entries with exactly these strings, whose first number is within the bounds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scan<'a> {
-    /// The index.
-    pub index: Index,
-    /// The strings.
-    pub texts: Vec<&'a str>,
-    /// The first number at least this.
-    pub from: u64,
-    /// The first number at most this.
-    pub upto: u64,
-    /// Rows at most.
-    pub limit: u32,
-}
-
-impl<'a> Scan<'a> {
-    /// Everything under these strings, at most `limit` rows.
-    #[must_use]
-    pub fn of(index: Index, texts: Vec<&'a str>, limit: u32) -> Self {
-        Self { index, texts, from: 0, upto: Millis::MAX.0, limit }
-    }
-
-    /// Only entries whose first number is at most `upto`.
-    #[must_use]
-    pub fn upto(mut self, upto: u64) -> Self {
-        self.upto = upto;
-        self
-    }
-
-    /// Only entries whose first number is at least `from`.
-    #[must_use]
-    pub fn from(mut self, from: u64) -> Self {
-        self.from = from;
-        self
-    }
-}
-
-/// Who is signed in and what they paused: what no row tells, should the ledger be lost.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Session {
-    /// As [`Ledger::owner`].
-    pub owner: String,
-    /// As [`Ledger::session`].
-    pub number: u64,
-    /// As [`Ledger::paused`].
-    pub paused: bool,
-    /// As [`Ledger::paused_queues`].
-    pub paused_queues: Vec<String>,
-    /// Of those who are not signed in.
-    pub others: Vec<OwnerState>,
-}
-
-impl Session {
-    /// Whether a job that was claimed under `lease` may still be sent: nobody has signed in or out since, on whose behalf it
-    /// may have been purged.
-    #[must_use]
-    pub fn covers(&self, job: &Job) -> bool {
-        self.owner == job.owner && job.lease.as_ref().is_some_and(|lease| lease.session == self.number)
-    }
-
-    /// The session that this ledger stands for.
-    #[must_use]
-    pub fn of(ledger: &Ledger) -> Self {
-        Self {
-            owner: ledger.owner.clone(),
-            number: ledger.session,
-            paused: ledger.paused,
-            paused_queues: ledger.paused_queues.clone(),
-            others: ledger.others.clone(),
-        }
-    }
-}
-
-/// One read-write transaction, as a shell provides it.
+/// One transaction, as a shell provides it.
 ///
 /// Writes are issued and not awaited: a write that fails makes the commit fail. Reads see the writes
-/// issued before them. A row that does not parse is moved to `quarantine` and counts as absent.
+/// issued before them. A row that does not parse counts as absent, and is moved to `quarantine` where its store is one of
+/// those ([`Store::is_quarantined`]) and the transaction may write. Stores that are not in its scope it refuses to touch.
 #[expect(async_fn_in_trait, reason = "both shells are single-threaded")]
 pub trait Tx {
     /// A body as the shell stores it.
     type Body;
 
-    /// The ledger; `None` when there is none yet or it does not parse.
-    async fn ledger(&self) -> Result<Option<Ledger>, Error>;
-    /// What the versions of a new ledger begin with: no ledger that this origin has had, in a database that is gone or in
-    /// this one, had a version as high. Pages and workers that are still open take a lower one for old news.
-    fn first_version(&self) -> u64;
-    /// Writes the ledger.
-    fn put_ledger(&self, ledger: &Ledger) -> Result<(), Error>;
-    /// The session; `None` while nobody has signed in or paused anything since version 3 of the schema.
-    async fn session(&self) -> Result<Option<Session>, Error>;
-    /// Writes the session.
-    fn put_session(&self, session: &Session) -> Result<(), Error>;
-    /// The answer to the operation that was asked for at `at` under the name `re`.
-    async fn receipt(&self, at: Millis, re: &str) -> Result<Option<Answer>, Error>;
-    /// Remembers an answer.
-    fn put_receipt(&self, at: Millis, re: &str, answer: &Answer) -> Result<(), Error>;
-    /// Forgets the answers to what was asked for before this instant, all but the latest `keep` answers.
-    async fn prune_receipts(&self, before: Millis, keep: u32) -> Result<(), Error>;
-    /// Whether a job of this id was removed lately.
-    async fn is_removed(&self, id: &JobId) -> Result<bool, Error>;
-    /// Remembers that a job was removed.
-    fn put_tombstone(&self, id: &JobId, at: Millis) -> Result<(), Error>;
-    /// Forgets removals of before this instant, all but the latest `keep`, some of them where there are many.
-    async fn prune_tombstones(&self, before: Millis, keep: u32) -> Result<(), Error>;
-    /// The job of this id.
-    async fn job(&self, id: &JobId) -> Result<Option<Job>, Error>;
-    /// The jobs of these ids, each where it is there.
-    async fn jobs(&self, ids: &[&JobId]) -> Result<Vec<Option<Job>>, Error>;
-    /// Jobs in a range of an index, in its order.
-    async fn scan(&self, scan: &Scan<'_>) -> Result<Vec<Job>, Error>;
-    /// A page of all jobs with an id greater than `after`, in the order of ids; for [`repair`] only.
-    async fn all(&self, after: Option<&JobId>, limit: u32) -> Result<Vec<Job>, Error>;
-    /// Writes a job with its index entries.
-    fn put_job(&self, job: &Job) -> Result<(), Error>;
-    /// Writes a job whose id is new; where it is not, here or at the commit, all fails with `invalid-request`.
-    fn add_job(&self, job: &Job) -> Result<(), Error>;
-    /// Deletes a job's row.
-    fn delete_job(&self, id: &JobId) -> Result<(), Error>;
+    /// The stores that the transaction has named.
+    fn scope(&self) -> Scope;
+
+    /// The row at this key.
+    async fn get<R: Row>(&self, key: &R::Key) -> Result<Option<R>, Error>;
+    /// The rows at these keys, each where it is there.
+    async fn get_each<R: Row>(&self, keys: &[&R::Key]) -> Result<Vec<Option<R>>, Error>;
+    /// Rows in a range of an index, in its order.
+    async fn scan<I: RowIndex>(&self, scan: &Scan<'_, I>) -> Result<Vec<I::Row>, Error>;
+    /// A page of all rows with a key greater than `after`, in the order of keys.
+    async fn page<R: Row>(&self, after: Option<&R::Key>, limit: u32) -> Result<Vec<R>, Error>;
+    /// The keys of this type up to this one, or all, in their order.
+    async fn keys<R: Record>(&self, upto: Option<&R::Key>, limit: u32) -> Result<Vec<R::Key>, Error>;
+    /// How many records there are in the store.
+    async fn count<R: Record>(&self) -> Result<u32, Error>;
+    /// Writes a row with its index entries.
+    fn put_at<R: Row>(&self, key: &R::Key, row: &R) -> Result<(), Error>;
+    /// Writes a row whose key is new; where it is not, here or at the commit, all fails with `invalid-request`.
+    fn add<R: Keyed>(&self, row: &R) -> Result<(), Error>;
+    /// Deletes what is at this key, if anything is.
+    fn delete<R: Record>(&self, key: &R::Key) -> Result<(), Error>;
+    /// Deletes all keys of this type up to this one, that one included.
+    fn delete_upto<R: Record>(&self, key: &R::Key) -> Result<(), Error>;
+
+    /// Writes a row that says its key.
+    fn put<R: Keyed>(&self, row: &R) -> Result<(), Error> {
+        self.put_at(&row.key(), row)
+    }
+
     /// Stores a body in a record of its own.
     fn put_body(&self, id: &JobId, body: &Self::Body) -> Result<(), Error>;
-    /// Stores bodies, each with the bytes before it, as a pack that so many jobs need; where one of its name is
-    /// there, here or at the commit, all fails with `invalid-request`.
+    /// Stores bodies, each with the bytes before it, as a pack; where one of its name is there, here or at the commit, all
+    /// fails with `invalid-request`.
     fn add_pack(&self, pack: &JobId, bodies: &[(u64, &Self::Body)]) -> Result<(), Error>;
     /// Whether a body, a small one, may share a record: its bytes are at hand, and all that is to be known of it.
     fn may_share(body: &Self::Body) -> bool;
-    /// How many jobs need each of these packs.
-    async fn packs_left(&self, packs: &[&JobId]) -> Result<Vec<Option<u32>>, Error>;
-    /// All packs, in the order of their ids.
-    async fn packs(&self) -> Result<Vec<JobId>, Error>;
-    /// The pack of each row in quarantine that names one.
-    async fn packs_aside(&self) -> Result<Vec<JobId>, Error>;
-    /// Writes how many jobs need a pack; deletes it when there are none.
-    fn put_pack_left(&self, pack: &JobId, left: u32) -> Result<(), Error>;
-    /// Deletes a body that has a record of its own.
-    fn delete_body(&self, id: &JobId) -> Result<(), Error>;
-    /// The history's entry for this job.
-    async fn outcome(&self, id: &JobId) -> Result<Option<Outcome>, Error>;
-    /// The history's oldest entries.
-    async fn oldest_outcomes(&self, limit: u32) -> Result<Vec<Outcome>, Error>;
-    /// Writes an entry of the history.
-    fn put_outcome(&self, outcome: &Outcome) -> Result<(), Error>;
-    /// Deletes an entry of the history.
-    fn delete_outcome(&self, id: &JobId) -> Result<(), Error>;
-    /// Deletes what lies in quarantine of this owner, or of nobody knows whom; returns whose rows they were.
-    async fn purge_quarantine(&self, owner: &str) -> Result<Vec<JobId>, Error>;
+
+    /// What lies in quarantine.
+    async fn aside(&self) -> Result<Vec<Aside>, Error>;
+    /// Deletes what lies in quarantine under this key.
+    fn delete_aside(&self, key: u64) -> Result<(), Error>;
     /// Rows moved to quarantine by this transaction so far.
     fn quarantined(&self) -> u32;
+
+    /// What the versions of a new ledger begin with: no ledger that this origin has had, in a database that is gone or in
+    /// this one, had a version as high. Pages and workers that are still open take a lower one for old news.
+    fn first_version(&self) -> u64;
+}
+
+/// The history's oldest entries.
+///
+/// # Errors
+/// What the transaction returns.
+pub(crate) async fn oldest_outcomes<T: Tx>(tx: &T, limit: u32) -> Result<Vec<Outcome>, Error> {
+    tx.scan(&Scan::of(ByDelivery, Vec::new(), limit)).await
+}
+
+/// Whether a transaction failed because its stores are too few to make a lost ledger anew: run it once more, with those of
+/// [`Scope::without_ledger`].
+#[must_use]
+pub fn is_ledger_lost(error: &Error) -> bool {
+    error.code == ErrorCode::Internal && error.message == LEDGER_LOST
 }
 
 /// The ledger as it stands.
@@ -250,7 +136,7 @@ pub trait Tx {
 /// # Errors
 /// What the transaction returns.
 pub async fn read_ledger<T: Tx>(tx: &T) -> Result<Ledger, Error> {
-    match tx.ledger().await? {
+    match tx.get::<Ledger>(&LedgerKey).await? {
         Some(ledger) => Ok(ledger),
         None => repair::count(tx, lost(tx).await?).await,
     }
@@ -258,7 +144,7 @@ pub async fn read_ledger<T: Tx>(tx: &T) -> Result<Ledger, Error> {
 
 /// Reads the ledger, or rebuilds it where there is none that can be read.
 pub(crate) async fn load<T: Tx>(tx: &T) -> Result<Ledger, Error> {
-    match tx.ledger().await? {
+    match tx.get::<Ledger>(&LedgerKey).await? {
         Some(ledger) => Ok(ledger),
         None => repair::rebuild(tx, lost(tx).await?).await,
     }
@@ -266,8 +152,12 @@ pub(crate) async fn load<T: Tx>(tx: &T) -> Result<Ledger, Error> {
 
 /// What takes the place of a ledger that cannot be read, before rows are counted.
 async fn lost<T: Tx>(tx: &T) -> Result<Ledger, Error> {
-    let history = tx.oldest_outcomes(u32::MAX).await?.len() as u64;
-    let Session { owner, number: session, paused, paused_queues, others } = tx.session().await?.unwrap_or_default();
+    if !tx.scope().covers(Scope::LEDGER) {
+        return Err(Error::internal(LEDGER_LOST));
+    }
+    let history = oldest_outcomes(tx, u32::MAX).await?.len() as u64;
+    let session = tx.get::<Session>(&SessionKey).await?;
+    let Session { owner, number: session, paused, paused_queues, others } = session.unwrap_or_default();
     // Whether the clock was set back since nobody knows: let the next cycle look.
     let version = tx.first_version();
     Ok(Ledger { version, history, device: Millis::MAX, owner, session, paused, paused_queues, others, ..Ledger::default() })
@@ -279,13 +169,5 @@ pub(crate) async fn save<T: Tx>(tx: &T, ledger: &mut Ledger) -> Result<(), Error
         *ledger = repair::rebuild(tx, std::mem::take(ledger)).await?;
     }
     ledger.version += 1;
-    tx.put_ledger(ledger)
+    tx.put(ledger)
 }
-
-crate::record!(Session {
-    owner: "owner",
-    number: "number" = 0,
-    paused: "paused" = false,
-    paused_queues: "pausedQueues" = Vec::new(),
-    others: "others" = Vec::new(),
-});

@@ -4,7 +4,13 @@ use crate::{
     error::Error,
     id::JobId,
     protocol::view::JobView,
-    queue::{config::WorkerConfig, job::State, key_order, sort::first_by},
+    queue::{
+        config::WorkerConfig,
+        history::Outcome,
+        job::{Job, State},
+        key_order,
+        sort::first_by,
+    },
     store::{Index, Scan, Tx, read_ledger},
 };
 
@@ -44,14 +50,14 @@ impl Filter {
 /// What the transaction returns.
 pub async fn get<T: Tx>(tx: &T, id: &JobId, config: &WorkerConfig) -> Result<Option<JobView>, Error> {
     let ledger = read_ledger(tx).await?;
-    if let Some(job) = tx.job(id).await? {
+    if let Some(job) = tx.get::<Job>(id).await? {
         if job.owner != ledger.owner {
             return Ok(None);
         }
         let waits_for = key_order::waits_for(tx, &job).await?;
         return Ok(Some(JobView::of(job, waits_for.map(|job| job.id), &ledger, config)));
     }
-    let outcome = tx.outcome(id).await?.filter(|outcome| outcome.owner == ledger.owner);
+    let outcome = tx.get::<Outcome>(id).await?.filter(|outcome| outcome.owner == ledger.owner);
     Ok(outcome.map(JobView::delivered))
 }
 
@@ -64,7 +70,7 @@ pub async fn list<T: Tx>(tx: &T, filter: &Filter, config: &WorkerConfig) -> Resu
     let limit = filter.limit.unwrap_or(100).min(LONGEST_PAGE);
     let from = match &filter.after {
         None => 0,
-        Some(id) => match tx.job(id).await? {
+        Some(id) => match tx.get::<Job>(id).await? {
             Some(job) => job.order.seq + 1,
             None => return Err(Error::invalid_request("list: `after` names no stored job; start again without it")),
         },

@@ -23,7 +23,7 @@ use std::pin::Pin;
 use crate::{
     error::{Error, ErrorCode},
     queue::manage::Compacted,
-    store::{Tx, ledger::Ledger, repair::Report},
+    store::{Tx, ledger::Ledger, repair::Report, row::ReceiptKey, tombstones},
     time::{Millis, unit},
     wire::{Mismatch, Value, Wire, json::Json, member},
 };
@@ -94,7 +94,8 @@ pub async fn once<T: Tx>(tx: &T, now: Millis, caller: &Caller, work: Work<'_>) -
         return Err(Error::new(ErrorCode::InvalidMessage, "re: longer than 64 bytes"));
     }
     let at = caller.at.unwrap_or_default();
-    if let Some(answer) = tx.receipt(at, &caller.re).await? {
+    let key = ReceiptKey { at, re: caller.re.clone() };
+    if let Some(answer) = tx.get::<Answer>(&key).await? {
         return Ok((answer, true));
     }
     if caller.at.is_some() && now.0.abs_diff(at.0) > KEPT_FOR {
@@ -104,7 +105,7 @@ pub async fn once<T: Tx>(tx: &T, now: Millis, caller: &Caller, work: Work<'_>) -
         ));
     }
     let answer = work.await?;
-    tx.put_receipt(at, &caller.re, &answer)?;
+    tx.put_at(&key, &answer)?;
     Ok((answer, false))
 }
 
@@ -115,9 +116,21 @@ pub async fn once<T: Tx>(tx: &T, now: Millis, caller: &Caller, work: Work<'_>) -
 pub(crate) async fn prune<T: Tx>(tx: &T, now: Millis, ledger: &mut Ledger) -> Result<(), Error> {
     if now.0.abs_diff(ledger.pruned_at.0) >= PRUNED_EVERY {
         let before = Millis(now.0.saturating_sub(KEPT_FOR));
-        tx.prune_receipts(before, KEPT_AT_LEAST).await?;
-        tx.prune_tombstones(before, KEPT_AT_LEAST).await?;
+        prune_answers(tx, before, KEPT_AT_LEAST).await?;
+        tombstones::prune(tx, before, KEPT_AT_LEAST).await?;
         ledger.pruned_at = now;
+    }
+    Ok(())
+}
+
+/// Forgets the answers to what was asked for before this instant, all but the latest `keep` answers.
+pub(crate) async fn prune_answers<T: Tx>(tx: &T, before: Millis, keep: u32) -> Result<(), Error> {
+    let excess = tx.count::<Answer>().await?.saturating_sub(keep);
+    if excess > 0 {
+        let before = ReceiptKey { at: before, re: String::new() };
+        if let Some(last) = tx.keys::<Answer>(Some(&before), excess).await?.last() {
+            tx.delete_upto::<Answer>(last)?;
+        }
     }
     Ok(())
 }

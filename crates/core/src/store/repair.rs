@@ -12,7 +12,7 @@ use crate::{
     store::{
         Tx, bodies,
         ledger::{Ledger, QueueLedger},
-        load, save,
+        load, oldest_outcomes, save,
     },
     time::Millis,
 };
@@ -70,7 +70,7 @@ pub async fn repair<T: Tx>(tx: &T) -> Result<Report, Error> {
         recounted: !agreed,
     };
     bodies::recount(tx).await?;
-    after.history = tx.oldest_outcomes(u32::MAX).await?.len() as u64;
+    after.history = oldest_outcomes(tx, u32::MAX).await?.len() as u64;
     save(tx, &mut after).await?;
     Ok(report)
 }
@@ -81,7 +81,7 @@ async fn look_at_all<T: Tx>(tx: &T, old: Ledger, free_lines: bool) -> Result<Led
     let mut ledger = Ledger { queues: Vec::<QueueLedger>::new(), ..old };
     let mut after = None;
     loop {
-        let page = tx.all(after.as_ref(), PAGE).await?;
+        let page = tx.page::<Job>(after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.id.clone());
         for job in page {
@@ -100,7 +100,7 @@ async fn look_at_all<T: Tx>(tx: &T, old: Ledger, free_lines: bool) -> Result<Led
 async fn free<T: Tx>(tx: &T, mut job: Job) -> Result<(), Error> {
     if job.place == Place::Out || (job.place == Place::Behind && key_order::is_free(tx, &job).await?) {
         job.place = key_order::open_place(&job, Millis(0));
-        tx.put_job(&job)?;
+        tx.put(&job)?;
     }
     Ok(())
 }

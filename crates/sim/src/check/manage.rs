@@ -13,13 +13,13 @@ use crate::{store::Changes, world::World};
 /// Whether an operation on this job now comes in time.
 pub(crate) fn in_time(world: &World, id: &JobId) -> bool {
     let store = world.store.borrow();
-    store.rows().get(id).is_some_and(|row| !row.corrupt && row.job.owner == world.oracle.owner && row.job.state != State::Syncing)
+    store.rows().get(id).is_some_and(|row| !row.corrupt && row.row.owner == world.oracle.owner && row.row.state != State::Syncing)
 }
 
 /// Whether a job is there to be cancelled now.
 pub(crate) fn is_there(world: &World, id: &JobId) -> bool {
     let store = world.store.borrow();
-    store.rows().get(id).is_some_and(|row| !row.corrupt && row.job.owner == world.oracle.owner)
+    store.rows().get(id).is_some_and(|row| !row.corrupt && row.row.owner == world.oracle.owner)
 }
 
 /// A message was carried out, for the first time or again: it takes effect once, and has one answer.
@@ -62,7 +62,7 @@ pub(crate) fn listed(world: &World, views: &[JobView], status: Option<Status>) -
     let store = world.store.borrow();
     let corrupt = store.rows().values().any(|row| row.corrupt);
     let mut own: Vec<_> =
-        store.rows().values().filter(|row| !row.corrupt && row.job.owner == world.oracle.owner).map(|row| &*row.job).collect();
+        store.rows().values().filter(|row| !row.corrupt && row.row.owner == world.oracle.owner).map(|row| &*row.row).collect();
     own.sort_unstable_by_key(|job| job.order.seq);
     ensure(own.iter().map(|job| &job.id).eq(views.iter().map(|view| &view.id)), Promise::Honest, || {
         format!("{} jobs are listed of {}", views.len(), own.len())

@@ -25,11 +25,9 @@ pub(super) fn check(world: &World) -> Checked {
     for packed in store.jobs().chain(store.quarantine()).filter_map(|job| job.work.request().packed.as_ref()) {
         *shares.entry(&packed.pack).or_default() += 1;
     }
-    ensure(
-        store.packs().iter().map(|(id, pack)| (id, pack.left)).eq(shares.iter().map(|(id, parts)| (*id, *parts))),
-        Promise::Durable,
-        || format!("packs are kept for {:?}, needed by {shares:?}", store.packs()),
-    )?;
+    ensure(store.packs().eq(shares.iter().map(|(id, parts)| (*id, *parts))), Promise::Durable, || {
+        format!("packs are kept for {:?}, needed by {shares:?}", store.packs().collect::<Vec<_>>())
+    })?;
     let mut counts: BTreeMap<(&str, &str), Counts> = BTreeMap::new();
     let mut lines: BTreeMap<(&str, &str, &str), Vec<&Job>> = BTreeMap::new();
     for job in store.jobs() {

@@ -19,7 +19,7 @@ use shearwater_core::{
     },
     schedule::next_wake,
     schedule::wakes::{Facts, SkipBackoff, plan},
-    store::{self, Caller},
+    store::{self, Caller, Scope},
     time::unit::SECOND,
 };
 
@@ -218,7 +218,7 @@ fn buried(input: &Input) -> impl Iterator<Item = Want> {
 
 /// Carries out one transaction; the simulated store without faults answers at once.
 fn transact<R>(db: &RefCell<Database>, mode: Mode, work: impl AsyncFnOnce(&SimTx<'_>) -> Result<R, Error>) -> Option<R> {
-    let tx = SimTx::begin(db, mode, None, None);
+    let tx = SimTx::begin(db, mode, Scope::WORK, None, None);
     let answer = work(&tx).now_or_never().and_then(Result::ok);
     debug_assert!(answer.is_some(), "a store without faults refuses nothing");
     tx.commit();

@@ -2,24 +2,30 @@
 //!
 //! What always holds: after [`SimTx::abort`] the database is as it was before the transaction began;
 //! reads see the transaction's own writes; a row that does not parse leaves the store and its
-//! indexes for the quarantine, or is passed over by a transaction that only reads.
+//! indexes for the quarantine, or is passed over by a transaction that only reads; a store that the transaction has not
+//! named is neither read nor written, and [`SimTx::strayed`] says that it was tried.
 
 use std::{
+    any::Any,
     cell::{Cell, RefCell},
     collections::BTreeMap,
     rc::Rc,
 };
 
 use shearwater_core::{
-    Error, ErrorCode, JobId, Millis,
+    Error, ErrorCode, JobId,
     queue::{
         history::Outcome,
         job::{Job, State},
     },
-    store::{Answer, Index, Scan, Session, Tx, ledger::Ledger},
+    store::{
+        Answer, Aside, Index, Key, Keyed, Record, Row, RowIndex, Scan, Scope, Session, Store, Tombstone, Tx,
+        ledger::Ledger,
+        row::{PackKey, PackUse, PackUseKey},
+    },
 };
 
-use super::{Database, Pack, Row};
+use super::{Database, table::Stored};
 use crate::flaw::Flaw;
 
 /// A job's row before a transaction and after it.
@@ -41,24 +47,18 @@ pub(crate) enum Mode {
     Write,
 }
 
-enum Undo {
-    Row(JobId, Option<Row>),
-    Body(JobId, Option<u64>),
-    Pack(JobId, Option<Pack>),
-    Outcome(JobId, Option<Outcome>),
-    Ledger(Box<Option<Ledger>>),
-    Session(Box<Option<Session>>),
-    Receipt((Millis, String), Option<Answer>),
-    Tombstone(JobId, Option<Millis>),
-    Quarantine(JobId),
-    Purge(Vec<Rc<Job>>),
-}
+/// Takes one write back.
+type Undo = Box<dyn FnOnce(&mut Database)>;
 
 /// One transaction.
 pub(crate) struct SimTx<'a> {
     db: &'a RefCell<Database>,
     mode: Mode,
+    scope: Scope,
+    strayed: Cell<Option<Store>>,
     log: RefCell<Vec<Undo>>,
+    /// As they will be noted at the commit, with the jobs as they were before.
+    changes: RefCell<Changes>,
     quarantined: Cell<u32>,
     /// Operations until the connection to the database is lost; `None` for never.
     breaks_after: Cell<Option<u64>>,
@@ -68,11 +68,23 @@ pub(crate) struct SimTx<'a> {
 }
 
 impl<'a> SimTx<'a> {
-    pub(crate) fn begin(db: &'a RefCell<Database>, mode: Mode, breaks_after: Option<u64>, flaw: Option<Flaw>) -> Self {
+    /// Begins a transaction on these stores. As a shell does, it takes those of the ledger in where that is missing: it runs
+    /// on them in the end.
+    pub(crate) fn begin(
+        db: &'a RefCell<Database>,
+        mode: Mode,
+        scope: Scope,
+        breaks_after: Option<u64>,
+        flaw: Option<Flaw>,
+    ) -> Self {
+        let scope = if db.borrow().ledger().is_none() { scope.without_ledger() } else { scope };
         Self {
             db,
             mode,
+            scope,
+            strayed: Cell::new(None),
             log: RefCell::default(),
+            changes: RefCell::default(),
             quarantined: Cell::new(0),
             breaks_after: Cell::new(breaks_after),
             flaw,
@@ -85,56 +97,42 @@ impl<'a> SimTx<'a> {
         self.wrong_owner = owner;
     }
 
+    /// A store that it was told to touch and had not named.
+    pub(crate) fn strayed(&self) -> Option<Store> {
+        self.strayed.get()
+    }
+
     /// Keeps everything, and says what changed.
     pub(crate) fn commit(self) -> Changes {
-        let mut changes = Changes::default();
+        let mut changes = self.changes.into_inner();
         let mut db = self.db.borrow_mut();
-        let log = self.log.into_inner();
-        db.commits += u64::from(!log.is_empty());
-        for undo in log {
-            match undo {
-                Undo::Row(id, before) => {
-                    let after = db.rows.get(&id).map(|row| Rc::clone(&row.job));
-                    changes.jobs.entry(id).or_insert_with(|| (before.map(|row| row.job), after));
-                }
-                Undo::Quarantine(id) => changes.quarantined.push(id),
-                Undo::Outcome(id, None) if db.history.contains_key(&id) => changes.outcomes.push(id),
-                Undo::Outcome(..)
-                | Undo::Body(..)
-                | Undo::Pack(..)
-                | Undo::Purge(_)
-                | Undo::Ledger(_)
-                | Undo::Session(_)
-                | Undo::Receipt(..)
-                | Undo::Tombstone(..) => {}
-            }
+        db.commits += u64::from(!self.log.borrow().is_empty());
+        for (id, (_, after)) in &mut changes.jobs {
+            *after = db.rows().get(id).map(|stored| Rc::clone(&stored.row));
         }
+        changes.outcomes.retain(|id| db.outcome(id).is_some());
         changes
     }
 
     /// Undoes everything.
     pub(crate) fn abort(self) {
         let mut db = self.db.borrow_mut();
-        for undo in self.log.into_inner().into_iter().rev() {
-            match undo {
-                Undo::Row(id, before) => db.set_row(&id, before),
-                Undo::Body(id, Some(before)) => drop(db.bodies.insert(id, before)),
-                Undo::Body(id, None) => drop(db.bodies.remove(&id)),
-                Undo::Outcome(id, before) => drop(db.set_outcome(&id, before)),
-                Undo::Ledger(before) => db.ledger = *before,
-                Undo::Session(before) => db.session = *before,
-                Undo::Receipt(key, Some(before)) => drop(db.receipts.insert(key, before)),
-                Undo::Receipt(key, None) => drop(db.receipts.remove(&key)),
-                Undo::Tombstone(id, Some(before)) => drop(db.tombstones.insert(id, before)),
-                Undo::Tombstone(id, None) => drop(db.tombstones.remove(&id)),
-                Undo::Pack(id, before) => drop(db.set_pack(&id, before)),
-                Undo::Purge(before) => db.quarantine = before,
-                Undo::Quarantine(_) => drop(db.quarantine.pop()),
-            }
-        }
+        self.log.into_inner().into_iter().rev().for_each(|undo| undo(&mut db));
     }
 
-    fn read(&self) -> Result<(), Error> {
+    fn touch(&self, store: Store) -> Result<(), Error> {
+        if !self.scope.has(store) {
+            self.strayed.set(Some(store));
+        }
+        self.scope.check(store)
+    }
+
+    fn read(&self, store: Store) -> Result<(), Error> {
+        self.touch(store)?;
+        // Whatever it reads may have to be put aside.
+        if self.mode == Mode::Write && store.is_quarantined() {
+            self.touch(Store::Quarantine)?;
+        }
         match self.breaks_after.get() {
             Some(0) => Err(Error::new(ErrorCode::StorageUnavailable, "the simulated connection was lost")),
             Some(left) => {
@@ -145,49 +143,153 @@ impl<'a> SimTx<'a> {
         }
     }
 
-    fn set_pack(&self, id: &JobId, pack: Option<Pack>) {
-        let before = self.db.borrow_mut().set_pack(id, pack);
-        self.note(Undo::Pack(id.clone(), before));
-    }
-
-    fn write(&self) -> Result<(), Error> {
+    fn write(&self, store: Store) -> Result<(), Error> {
+        self.touch(store)?;
         match self.mode {
             Mode::Write => Ok(()),
             Mode::Read => Err(Error::internal("a transaction that only reads was told to write")),
         }
     }
 
-    fn note(&self, undo: Undo) {
-        self.log.borrow_mut().push(undo);
+    fn note(&self, undo: impl FnOnce(&mut Database) + 'static) {
+        self.log.borrow_mut().push(Box::new(undo));
     }
 
-    /// Gives the row's job, or moves the row away where it does not parse.
-    fn parse(&self, id: &JobId) -> Option<Job> {
-        let row = self.db.borrow().rows.get(id).cloned()?;
-        if !row.corrupt {
-            return Some((*row.job).clone());
+    /// Writes or removes a row, and keeps what undoes it.
+    fn set<R: Row>(&self, key: &R::Key, row: Option<R>) {
+        let stored = row.map(|row| Stored { row: Rc::new(row), corrupt: false });
+        let before = self.db.borrow_mut().table_mut::<R>().and_then(|table| table.set(key, stored));
+        if let Some(id) = (key as &dyn Any).downcast_ref::<JobId>() {
+            let mut changes = self.changes.borrow_mut();
+            match R::STORE {
+                Store::Jobs if !changes.jobs.contains_key(id) => {
+                    let before = before.as_ref().and_then(|before| (Rc::clone(&before.row) as Rc<dyn Any>).downcast().ok());
+                    changes.jobs.insert(id.clone(), (before, None));
+                }
+                Store::History if before.is_none() && !changes.outcomes.contains(id) => changes.outcomes.push(id.clone()),
+                _ => {}
+            }
+        }
+        let key = key.clone();
+        self.note(move |db| drop(db.table_mut::<R>().and_then(|table| table.set(&key, before))));
+    }
+
+    fn remove<R: Row>(&self, key: &dyn Any) {
+        if let Some(key) = key.downcast_ref::<R::Key>()
+            && self.db.borrow().table::<R>().is_some_and(|table| table.row(key).is_some())
+        {
+            self.set::<R>(key, None);
+        }
+    }
+
+    fn remove_body(&self, id: &JobId) {
+        let before = self.db.borrow_mut().bodies.remove(id);
+        if let Some(before) = before {
+            let id = id.clone();
+            self.note(move |db| {
+                db.bodies.insert(id, before);
+            });
+        }
+    }
+
+    fn remove_pack(&self, pack: &JobId) {
+        let before = self.db.borrow_mut().packs.remove(pack);
+        if let Some(before) = before {
+            let pack = pack.clone();
+            self.note(move |db| drop(db.packs.insert(pack, before)));
+        }
+    }
+
+    /// The keys of a store that begin with `prefix`, as they would be on the disk.
+    fn texts(&self, store: Store, prefix: &str) -> Vec<String> {
+        fn all<R: Row>(db: &Database) -> Vec<String> {
+            db.table::<R>().into_iter().flat_map(|table| table.rows().keys().map(|key| key.text().into_owned())).collect()
+        }
+        let db = self.db.borrow();
+        let mut texts = match store {
+            Store::Jobs => all::<Job>(&db),
+            Store::History => all::<Outcome>(&db),
+            Store::Meta => all::<Ledger>(&db),
+            Store::Session => all::<Session>(&db),
+            Store::Receipts => all::<Answer>(&db),
+            Store::Tombstones => all::<Tombstone>(&db),
+            Store::Quarantine => db.quarantine.keys().map(u64::to_string).collect(),
+            Store::Bodies => {
+                let mut texts = all::<PackUse>(&db);
+                texts.extend(db.bodies.keys().map(|id| id.as_str().to_owned()));
+                texts.extend(db.packs.keys().map(|pack| PackKey(pack.clone()).text().into_owned()));
+                texts.sort_unstable();
+                texts
+            }
+        };
+        texts.retain(|text| text.starts_with(prefix));
+        texts
+    }
+
+    /// Gives the row, or moves it away where it does not parse.
+    fn parse<R: Row>(&self, key: &R::Key) -> Option<R> {
+        let stored = self.db.borrow().table::<R>()?.rows().get(key).cloned()?;
+        if !stored.corrupt {
+            return Some((*stored.row).clone());
         }
         self.quarantined.set(self.quarantined.get() + 1);
         if self.mode == Mode::Read {
             return None;
         }
-        let mut db = self.db.borrow_mut();
-        db.remove_row(id);
-        db.quarantine.push(Rc::clone(&row.job));
-        self.note(Undo::Row(id.clone(), Some(row)));
-        self.note(Undo::Quarantine(id.clone()));
+        self.set::<R>(key, None);
+        if let Ok(job) = (stored.row as Rc<dyn Any>).downcast::<Job>() {
+            self.changes.borrow_mut().quarantined.push(job.id.clone());
+            let mut db = self.db.borrow_mut();
+            let at = db.put_aside;
+            db.put_aside += 1;
+            db.quarantine.insert(at, job);
+            self.note(move |db| drop(db.quarantine.remove(&at)));
+        }
         None
     }
 
     /// A page of rows, as the worker's store reads it: corrupt rows make it shorter, but only the last
     /// page is empty.
-    fn page(&self, limit: u32, ids: impl Fn(&Database) -> Vec<JobId>) -> Vec<Job> {
+    fn rows<R: Row>(&self, limit: u32, keys: impl Fn(&Database) -> Vec<R::Key>) -> Vec<R> {
         loop {
-            let ids = ids(&self.db.borrow());
-            let jobs: Vec<Job> = ids.iter().filter_map(|id| self.parse(id)).collect();
-            if !jobs.is_empty() || ids.len() < limit as usize || self.mode == Mode::Read {
-                return jobs;
+            let keys = keys(&self.db.borrow());
+            let rows: Vec<R> = keys.iter().filter_map(|key| self.parse(key)).collect();
+            if !rows.is_empty() || keys.len() < limit as usize || self.mode == Mode::Read {
+                return rows;
             }
+        }
+    }
+
+    /// Whether a flaw has this row of a store lost.
+    fn loses<R: Row>(&self, row: &R) -> bool {
+        let row: &dyn Any = row;
+        match self.flaw {
+            Some(Flaw::DropsLedgers) => row.downcast_ref::<Ledger>().is_some_and(|ledger| ledger.version.is_multiple_of(16)),
+            Some(Flaw::ForgetsReceipts) => R::STORE == Store::Receipts,
+            Some(Flaw::DropsOutcomes) => R::STORE == Store::History,
+            _ => false,
+        }
+    }
+
+    /// Does with this row what a flaw does with it, in place of writing it; returns whether that was so.
+    fn spoils(&self, key: &dyn Any, row: &dyn Any) -> bool {
+        match (self.flaw, row.downcast_ref::<Job>(), row.downcast_ref::<PackUse>()) {
+            (Some(Flaw::DeletesBeforeSending), Some(job), _) if job.state == State::Syncing => {
+                self.set::<Job>(&job.id, None);
+                true
+            }
+            (Some(Flaw::MiscountsPacks), _, Some(PackUse(left))) => {
+                let Some(key) = key.downcast_ref::<PackUseKey>() else { return false };
+                if self.db.borrow().pack_uses.row(key).is_none() {
+                    return false;
+                }
+                self.set(key, (*left > 1).then(|| PackUse(left - 1)));
+                if *left <= 1 {
+                    self.remove_pack(&key.0);
+                }
+                true
+            }
+            _ => false,
         }
     }
 }
@@ -195,172 +297,152 @@ impl<'a> SimTx<'a> {
 impl Tx for SimTx<'_> {
     type Body = u64;
 
-    async fn ledger(&self) -> Result<Option<Ledger>, Error> {
-        self.read()?;
-        let mut ledger = self.db.borrow().ledger.clone();
-        if let (Some(ledger), Some(owner)) = (&mut ledger, &self.wrong_owner) {
+    fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    async fn get<R: Row>(&self, key: &R::Key) -> Result<Option<R>, Error> {
+        self.read(R::STORE)?;
+        let mut row = self.parse::<R>(key);
+        if let Some(owner) = &self.wrong_owner
+            && let Some(row) = &mut row
+            && let Some(ledger) = (row as &mut dyn Any).downcast_mut::<Ledger>()
+        {
             ledger.owner.clone_from(owner);
         }
-        Ok(ledger)
+        Ok(row)
     }
 
-    fn first_version(&self) -> u64 {
-        if self.flaw == Some(Flaw::RestartsVersions) { 0 } else { self.db.borrow().latest_version }
+    async fn get_each<R: Row>(&self, keys: &[&R::Key]) -> Result<Vec<Option<R>>, Error> {
+        keys.iter().map(|key| self.read(R::STORE).map(|()| self.parse::<R>(key))).collect()
     }
 
-    fn put_ledger(&self, ledger: &Ledger) -> Result<(), Error> {
-        self.write()?;
-        if self.flaw == Some(Flaw::DropsLedgers) && ledger.version.is_multiple_of(16) {
-            return Ok(());
-        }
-        let mut db = self.db.borrow_mut();
-        let mut ledger = ledger.clone();
-        if self.wrong_owner.is_some()
-            && let Some(before) = &db.ledger
-        {
-            ledger.owner.clone_from(&before.owner);
-        }
-        db.latest_version = db.latest_version.max(ledger.version);
-        let before = db.ledger.replace(ledger);
-        self.note(Undo::Ledger(Box::new(before)));
-        Ok(())
-    }
-
-    async fn session(&self) -> Result<Option<Session>, Error> {
-        self.read()?;
-        Ok(self.db.borrow().session.clone())
-    }
-
-    fn put_session(&self, session: &Session) -> Result<(), Error> {
-        self.write()?;
-        let before = self.db.borrow_mut().session.replace(session.clone());
-        self.note(Undo::Session(Box::new(before)));
-        Ok(())
-    }
-
-    async fn receipt(&self, at: Millis, re: &str) -> Result<Option<Answer>, Error> {
-        self.read()?;
-        Ok(self.db.borrow().receipts.get(&(at, re.to_owned())).cloned())
-    }
-
-    fn put_receipt(&self, at: Millis, re: &str, answer: &Answer) -> Result<(), Error> {
-        self.write()?;
-        if self.flaw == Some(Flaw::ForgetsReceipts) {
-            return Ok(());
-        }
-        let key = (at, re.to_owned());
-        let before = self.db.borrow_mut().receipts.insert(key.clone(), answer.clone());
-        self.note(Undo::Receipt(key, before));
-        Ok(())
-    }
-
-    async fn prune_receipts(&self, before: Millis, keep: u32) -> Result<(), Error> {
-        self.write()?;
-        let excess = self.db.borrow().receipts.len().saturating_sub(keep as usize);
-        let old: Vec<_> = self.db.borrow().receipts.keys().take(excess).filter(|(at, _)| *at < before).cloned().collect();
-        for key in old {
-            let answer = self.db.borrow_mut().receipts.remove(&key);
-            self.note(Undo::Receipt(key, answer));
-        }
-        Ok(())
-    }
-
-    async fn is_removed(&self, id: &JobId) -> Result<bool, Error> {
-        self.read()?;
-        Ok(self.db.borrow().tombstones.contains_key(id))
-    }
-
-    fn put_tombstone(&self, id: &JobId, at: Millis) -> Result<(), Error> {
-        self.write()?;
-        let before = self.db.borrow_mut().tombstones.insert(id.clone(), at);
-        self.note(Undo::Tombstone(id.clone(), before));
-        Ok(())
-    }
-
-    async fn prune_tombstones(&self, before: Millis, keep: u32) -> Result<(), Error> {
-        self.write()?;
-        let excess = self.db.borrow().tombstones.len().saturating_sub(keep as usize);
-        let mut old: Vec<_> = self.db.borrow().tombstones.iter().map(|(id, at)| (*at, id.clone())).collect();
-        old.sort_unstable();
-        for (_, id) in old.into_iter().take(excess).filter(|(at, _)| *at < before) {
-            let at = self.db.borrow_mut().tombstones.remove(&id);
-            self.note(Undo::Tombstone(id, at));
-        }
-        Ok(())
-    }
-
-    async fn job(&self, id: &JobId) -> Result<Option<Job>, Error> {
-        self.read()?;
-        Ok(self.parse(id))
-    }
-
-    async fn jobs(&self, ids: &[&JobId]) -> Result<Vec<Option<Job>>, Error> {
-        ids.iter().map(|id| self.read().map(|()| self.parse(id))).collect()
-    }
-
-    async fn scan(&self, scan: &Scan<'_>) -> Result<Vec<Job>, Error> {
-        self.read()?;
-        if self.flaw == Some(Flaw::LosesLines) && scan.index == Index::Line {
+    async fn scan<I: RowIndex>(&self, scan: &Scan<'_, I>) -> Result<Vec<I::Row>, Error> {
+        self.read(I::Row::STORE)?;
+        let index = scan.index.as_str();
+        if self.flaw == Some(Flaw::LosesLines) && index == Index::Line.as_str() {
             return Ok(Vec::new());
         }
         if self.flaw == Some(Flaw::StarvesOneLane)
-            && scan.index == Index::Ready
+            && index == Index::Ready.as_str()
             && scan.texts.last().is_some_and(|lane| lane.contains("b."))
         {
             return Ok(Vec::new());
         }
-        Ok(self.page(scan.limit, |db| db.range(scan).take(scan.limit as usize).cloned().collect()))
+        Ok(self.rows(scan.limit, |db| db.table::<I::Row>().map(|table| table.range(scan)).unwrap_or_default()))
     }
 
-    async fn all(&self, after: Option<&JobId>, limit: u32) -> Result<Vec<Job>, Error> {
-        self.read()?;
-        let beyond = |id: &&JobId| after.is_none_or(|after| *id > after);
-        Ok(self.page(limit, |db| db.rows.keys().filter(beyond).take(limit as usize).cloned().collect()))
+    async fn page<R: Row>(&self, after: Option<&R::Key>, limit: u32) -> Result<Vec<R>, Error> {
+        self.read(R::STORE)?;
+        let beyond = |key: &&R::Key| after.is_none_or(|after| *key > after);
+        Ok(self.rows(limit, |db| {
+            let keys = db.table::<R>().into_iter().flat_map(|table| table.rows().keys());
+            keys.filter(beyond).take(limit as usize).cloned().collect()
+        }))
     }
 
-    fn put_job(&self, job: &Job) -> Result<(), Error> {
-        self.write()?;
-        let mut db = self.db.borrow_mut();
-        let before = if self.flaw == Some(Flaw::DeletesBeforeSending) && job.state == State::Syncing {
-            db.remove_row(&job.id)
-        } else {
-            db.put_row(Row { job: Rc::new(job.clone()), corrupt: false })
+    async fn keys<R: Record>(&self, upto: Option<&R::Key>, limit: u32) -> Result<Vec<R::Key>, Error> {
+        self.read(R::STORE)?;
+        let texts = self.texts(R::STORE, R::Key::PREFIX).into_iter();
+        let within = texts.filter(|text| upto.is_none_or(|upto| **text <= *upto.text()));
+        Ok(within.take(limit as usize).filter_map(|text| R::Key::parse(&text)).collect())
+    }
+
+    async fn count<R: Record>(&self) -> Result<u32, Error> {
+        self.read(R::STORE)?;
+        let db = self.db.borrow();
+        let count = match R::STORE {
+            Store::Receipts => db.receipts.rows().len(),
+            Store::Tombstones => db.tombstones.rows().len(),
+            store => self.texts(store, "").len(),
         };
-        self.note(Undo::Row(job.id.clone(), before));
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    fn put_at<R: Row>(&self, key: &R::Key, row: &R) -> Result<(), Error> {
+        self.write(R::STORE)?;
+        if self.loses(row) || self.spoils(key, row) {
+            return Ok(());
+        }
+        let mut row = row.clone();
+        if let Some(ledger) = (&mut row as &mut dyn Any).downcast_mut::<Ledger>() {
+            let mut db = self.db.borrow_mut();
+            if self.wrong_owner.is_some()
+                && let Some(before) = db.ledger()
+            {
+                ledger.owner.clone_from(&before.owner);
+            }
+            db.latest_version = db.latest_version.max(ledger.version);
+        }
+        self.set(key, Some(row));
         Ok(())
     }
 
-    fn add_job(&self, job: &Job) -> Result<(), Error> {
-        if self.db.borrow().rows().contains_key(&job.id) {
+    fn add<R: Keyed>(&self, row: &R) -> Result<(), Error> {
+        self.write(R::STORE)?;
+        let key = row.key();
+        if self.db.borrow().table::<R>().is_some_and(|table| table.row(&key).is_some()) {
             return Err(Error::invalid_request("a job of this id is stored already"));
         }
-        self.put_job(job)
+        self.put_at(&key, row)
     }
 
-    fn delete_job(&self, id: &JobId) -> Result<(), Error> {
-        self.write()?;
-        let before = self.db.borrow_mut().remove_row(id);
-        self.note(Undo::Row(id.clone(), before));
+    fn delete<R: Record>(&self, key: &R::Key) -> Result<(), Error> {
+        self.write(R::STORE)?;
+        match R::STORE {
+            Store::Jobs => self.remove::<Job>(key),
+            Store::History => self.remove::<Outcome>(key),
+            Store::Meta => self.remove::<Ledger>(key),
+            Store::Session => self.remove::<Session>(key),
+            Store::Receipts => self.remove::<Answer>(key),
+            Store::Tombstones => self.remove::<Tombstone>(key),
+            Store::Quarantine => {}
+            Store::Bodies => {
+                self.remove::<PackUse>(key);
+                let key: &dyn Any = key;
+                key.downcast_ref().into_iter().for_each(|id| self.remove_body(id));
+                key.downcast_ref().into_iter().for_each(|PackKey(pack)| self.remove_pack(pack));
+            }
+        }
+        Ok(())
+    }
+
+    fn delete_upto<R: Record>(&self, key: &R::Key) -> Result<(), Error> {
+        self.write(R::STORE)?;
+        for text in self.texts(R::STORE, R::Key::PREFIX) {
+            if *text <= *key.text()
+                && let Some(key) = R::Key::parse(&text)
+            {
+                self.delete::<R>(&key)?;
+            }
+        }
         Ok(())
     }
 
     fn put_body(&self, id: &JobId, body: &u64) -> Result<(), Error> {
-        self.write()?;
+        self.write(Store::Bodies)?;
         if self.flaw == Some(Flaw::DropsBodies) {
             return Ok(());
         }
         let before = self.db.borrow_mut().bodies.insert(id.clone(), *body);
-        self.note(Undo::Body(id.clone(), before));
+        let id = id.clone();
+        self.note(move |db| {
+            match before {
+                Some(before) => db.bodies.insert(id, before),
+                None => db.bodies.remove(&id),
+            };
+        });
         Ok(())
     }
 
     fn add_pack(&self, pack: &JobId, bodies: &[(u64, &u64)]) -> Result<(), Error> {
-        self.write()?;
+        self.write(Store::Bodies)?;
         if self.db.borrow().packs.contains_key(pack) {
             return Err(Error::invalid_request("a pack of this name is stored already"));
         }
-        let left = u32::try_from(bodies.len()).unwrap_or(u32::MAX);
-        self.set_pack(pack, Some(Pack { bodies: bodies.iter().map(|(at, body)| (*at, **body)).collect(), left }));
+        self.db.borrow_mut().packs.insert(pack.clone(), bodies.iter().map(|(at, body)| (*at, **body)).collect());
+        let pack = pack.clone();
+        self.note(move |db| drop(db.packs.remove(&pack)));
         Ok(())
     }
 
@@ -368,78 +450,31 @@ impl Tx for SimTx<'_> {
         true
     }
 
-    async fn packs_left(&self, packs: &[&JobId]) -> Result<Vec<Option<u32>>, Error> {
-        self.read()?;
-        let db = self.db.borrow();
-        Ok(packs.iter().map(|pack| db.packs.get(*pack).map(|pack| pack.left)).collect())
+    async fn aside(&self) -> Result<Vec<Aside>, Error> {
+        self.read(Store::Quarantine)?;
+        let aside = |(key, job): (&u64, &Rc<Job>)| Aside {
+            key: *key,
+            owner: Some(job.owner.clone()),
+            id: Some(job.id.clone()),
+            pack: job.work.request().packed.as_ref().map(|packed| packed.pack.clone()),
+        };
+        Ok(self.db.borrow().quarantine.iter().map(aside).collect())
     }
 
-    async fn packs(&self) -> Result<Vec<JobId>, Error> {
-        self.read()?;
-        Ok(self.db.borrow().packs.keys().cloned().collect())
-    }
-
-    async fn packs_aside(&self) -> Result<Vec<JobId>, Error> {
-        self.read()?;
-        Ok(self.db.borrow().quarantine().filter_map(|job| Some(job.work.request().packed.as_ref()?.pack.clone())).collect())
-    }
-
-    async fn purge_quarantine(&self, owner: &str) -> Result<Vec<JobId>, Error> {
-        self.read()?;
-        self.write()?;
-        let before = self.db.borrow().quarantine.clone();
-        self.db.borrow_mut().quarantine.retain(|job| job.owner != owner);
-        let ids = before.iter().filter(|job| job.owner == owner).map(|job| job.id.clone()).collect();
-        self.note(Undo::Purge(before));
-        Ok(ids)
-    }
-
-    fn put_pack_left(&self, pack: &JobId, left: u32) -> Result<(), Error> {
-        self.write()?;
-        let left = if self.flaw == Some(Flaw::MiscountsPacks) { left.saturating_sub(1) } else { left };
-        let changed = self.db.borrow().packs.get(pack).filter(|_| left > 0).map(|pack| Pack { left, ..pack.clone() });
-        self.set_pack(pack, changed);
-        Ok(())
-    }
-
-    fn delete_body(&self, id: &JobId) -> Result<(), Error> {
-        self.write()?;
-        let before = self.db.borrow_mut().bodies.remove(id);
-        if before.is_some() {
-            self.note(Undo::Body(id.clone(), before));
+    fn delete_aside(&self, key: u64) -> Result<(), Error> {
+        self.write(Store::Quarantine)?;
+        let before = self.db.borrow_mut().quarantine.remove(&key);
+        if let Some(before) = before {
+            self.note(move |db| drop(db.quarantine.insert(key, before)));
         }
-        Ok(())
-    }
-
-    async fn outcome(&self, id: &JobId) -> Result<Option<Outcome>, Error> {
-        self.read()?;
-        Ok(self.db.borrow().history.get(id).cloned())
-    }
-
-    async fn oldest_outcomes(&self, limit: u32) -> Result<Vec<Outcome>, Error> {
-        self.read()?;
-        let db = self.db.borrow();
-        Ok(db.by_delivery.iter().take(limit as usize).filter_map(|(_, id)| db.history.get(id).cloned()).collect())
-    }
-
-    fn put_outcome(&self, outcome: &Outcome) -> Result<(), Error> {
-        self.write()?;
-        if self.flaw == Some(Flaw::DropsOutcomes) {
-            return Ok(());
-        }
-        let before = self.db.borrow_mut().set_outcome(&outcome.id, Some(outcome.clone()));
-        self.note(Undo::Outcome(outcome.id.clone(), before));
-        Ok(())
-    }
-
-    fn delete_outcome(&self, id: &JobId) -> Result<(), Error> {
-        self.write()?;
-        let before = self.db.borrow_mut().set_outcome(id, None);
-        self.note(Undo::Outcome(id.clone(), before));
         Ok(())
     }
 
     fn quarantined(&self) -> u32 {
         self.quarantined.get()
+    }
+
+    fn first_version(&self) -> u64 {
+        if self.flaw == Some(Flaw::RestartsVersions) { 0 } else { self.db.borrow().latest_version }
     }
 }

@@ -29,8 +29,8 @@ use crate::{
     drain::{fetch, locks},
     engine::Engine,
     failpoints,
-    idb::Mode,
     latch::Latch,
+    store::Mode,
 };
 
 /// A drain at work on one queue.

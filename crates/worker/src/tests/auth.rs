@@ -93,8 +93,8 @@ async fn credentials_go_to_the_origins_of_the_hook_alone() {
     server_takes("good");
     let engine = engine_with_auth("() => ({ Authorization: 'good' })");
     let mut job = job(&engine).await;
-    job.origin = "https://elsewhere.example".to_owned();
-    job.request.url = "https://elsewhere.example/note".to_owned();
+    job.work.request_mut().origin = "https://elsewhere.example".to_owned();
+    job.work.request_mut().head.url = "https://elsewhere.example/note".to_owned();
     assert_eq!(response(crate::drain::fetch::send(&engine, &job, None).await).status, 401);
     assert!(refreshes().is_empty());
 }
@@ -173,7 +173,7 @@ async fn nothing_is_sent_in_another_session_than_it_was_claimed_in() {
     let job = job(&engine).await;
     for (owner, number, is_sent) in [("", 0, true), ("ann", 1, false), ("", 2, false)] {
         let session = Session { owner: owner.to_owned(), number, ..Session::default() };
-        engine.store.run(crate::idb::Mode::Strict, async |db| db.put_session(&session)).await.unwrap();
+        engine.store.run(crate::store::Mode::Strict, async |db| db.put(&session)).await.unwrap();
         let result = crate::drain::fetch::send(&engine, &job, None).await;
         assert_eq!(matches!(result, AttemptResult::Status(_)), is_sent, "{result:?}");
         assert_eq!(matches!(result, AttemptResult::Withheld(_)), !is_sent, "{result:?}");

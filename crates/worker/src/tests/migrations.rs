@@ -8,10 +8,11 @@ use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::{all_on_disk, host, new_name, restore_on_disk, stores_on_disk, version_on_disk};
 use crate::{
-    idb::Mode,
     js,
-    migrations::{VERSION, stores},
-    store::Store,
+    store::{
+        Mode, Store,
+        schema::{self, VERSION},
+    },
 };
 
 /// Opens a golden database as this release does; returns its name, its jobs and its ledger.
@@ -19,7 +20,7 @@ async fn opened(golden: &str) -> (Store, String, Vec<Job>, Ledger) {
     let name = new_name();
     restore_on_disk(&name, &format!("golden/{golden}.json")).await.unwrap();
     let store = Store::new(&name, false, host());
-    let read = async |db: &crate::store::Db| Ok((db.all(None, 1_000).await?, read_ledger(db).await?));
+    let read = async |db: &crate::store::Db| Ok((db.page(None, 1_000).await?, read_ledger(db).await?));
     // Writable, so that a row that does not parse would be put aside and counted.
     let (jobs, ledger) = store.run(Mode::Relaxed, read).await.unwrap();
     (store, name, jobs, ledger)
@@ -28,7 +29,7 @@ async fn opened(golden: &str) -> (Store, String, Vec<Job>, Ledger) {
 async fn is_read_whole(golden: &str) {
     let (store, name, jobs, ledger) = opened(golden).await;
     assert_eq!(version_on_disk(&name).await.unwrap(), VERSION);
-    let rows: Array = all_on_disk(&name, stores::JOBS).await.unwrap().unchecked_into();
+    let rows: Array = all_on_disk(&name, schema::Store::Jobs.as_str()).await.unwrap().unchecked_into();
     assert_eq!((jobs.len() > 5, jobs.len()), (true, usize::try_from(rows.length()).unwrap()));
     assert_eq!(store.quarantined(), 0);
     for (state, count) in [(State::Failed, 1), (State::Conflict, 1), (State::Blocked, 1)] {
@@ -42,8 +43,8 @@ async fn is_read_whole(golden: &str) {
     for (job, body) in jobs.iter().zip(bodies) {
         let length = js::get(&body, "byteLength").as_f64().or_else(|| js::get(&body, "size").as_f64());
         #[expect(clippy::cast_precision_loss, reason = "some bytes")]
-        let expected = job.size.map(|size| size as f64);
-        assert_eq!(length, expected, "{}", job.request.url);
+        let expected = job.size().map(|size| size as f64);
+        assert_eq!(length, expected, "{}", job.work.request().head.url);
     }
 }
 
@@ -72,7 +73,7 @@ async fn an_upgraded_database_has_the_stores_of_a_new_one() {
         stores.iter().filter_map(|store| store.as_string()).collect()
     };
     assert_eq!(names(&name).await, names(&new_database).await);
-    let mut all = stores::ALL.map(str::to_owned);
+    let mut all = schema::Store::ALL.map(|store| store.as_str().to_owned());
     all.sort();
     assert_eq!(names(&name).await, all);
 }
@@ -90,7 +91,7 @@ async fn what_the_browser_threw_away_is_noted_in_the_quarantine_of_the_new_datab
     let host = super::script("{ death: new Promise(() => {}), opened: Promise.resolve({ loss: 'a wrong checksum' }) }");
     let store = Store::new(&name, false, crate::host::Host::new(host));
     super::stored(&store, 1).await;
-    let aside: Array = all_on_disk(&name, stores::QUARANTINE).await.unwrap().unchecked_into();
+    let aside: Array = all_on_disk(&name, schema::Store::Quarantine.as_str()).await.unwrap().unchecked_into();
     assert_eq!(aside.length(), 1);
     assert!(js::get(&aside.get(0), "reason").as_string().unwrap().contains("a wrong checksum"));
 }

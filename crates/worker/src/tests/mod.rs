@@ -6,6 +6,7 @@
 mod auth;
 mod body;
 mod clock;
+mod conformance;
 mod events;
 mod fault;
 mod idb;
@@ -30,7 +31,11 @@ use shearwater_core::{
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-use crate::{clock as our_clock, host::Host, idb::Mode, store::Store};
+use crate::{
+    clock as our_clock,
+    host::Host,
+    store::{Mode, Store},
+};
 
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_service_worker);
 

@@ -19,7 +19,7 @@ async fn a_job_is_settled_by_status_and_headers() {
     assert_eq!(response.date.as_deref(), Some("Wed, 25 Nov 2026 12:00:00 GMT"));
     assert_eq!(response.rate_limit.as_deref(), Some("r=0"));
     assert_eq!(response.content_type.as_deref(), Some("text/html"));
-    assert_eq!((response.excerpt, response.kept), (None, None));
+    assert_eq!((response.excerpt, response.capture), (None, None));
 }
 
 #[wasm_bindgen_test]
@@ -73,11 +73,11 @@ async fn of_a_body_that_pours_bytes_a_few_are_read_and_the_rest_is_dropped() {
 async fn of_a_delivery_the_queue_keeps_what_it_asks_for_up_to_64_kib() {
     let config = "{ queues: { default: { response: { headers: ['ETag', 'X-None'], body: true } } } }";
     fake_fetch(&script("(request) => new Response(flood(request), { status: 201, headers: { etag: '\"7\"', other: 'x' } })"));
-    let kept = response(send(&engine(config, NO_HOOKS)).await).kept.unwrap();
+    let kept = response(send(&engine(config, NO_HOOKS)).await).capture.unwrap();
     assert_eq!((kept.status, kept.headers), (201, vec![("etag".to_owned(), "\"7\"".to_owned())]));
     assert_eq!(kept.body, Some("x".repeat(64 * 1024)));
     fake_fetch(&script("() => new Response('no', { status: 422 })"));
-    assert_eq!(response(send(&engine(config, NO_HOOKS)).await).kept, None, "of a delivery alone");
+    assert_eq!(response(send(&engine(config, NO_HOOKS)).await).capture, None, "of a delivery alone");
 }
 
 #[wasm_bindgen_test]
@@ -161,8 +161,8 @@ async fn after_a_failure_of_the_apps_own_server_that_can_be_reached_a_redirect_i
     ));
     let engine = plain_engine();
     let mut job = job(&engine).await;
-    job.origin.clone_from(&engine.origin);
-    job.request.url = format!("{}/note", engine.origin);
+    job.work.request_mut().origin.clone_from(&engine.origin);
+    job.work.request_mut().head.url = format!("{}/note", engine.origin);
     assert_eq!(crate::drain::fetch::send(&engine, &job, None).await, AttemptResult::Unreachable);
     fake_fetch(&script("() => ({ type: 'opaqueredirect', status: 0 })"));
     let reply = crate::drain::fetch::send(&engine, &job, None).await;
@@ -175,7 +175,7 @@ async fn what_the_platform_refuses_to_send_is_not_taken_for_no_network() {
     fake_fetch(&script("() => new Response()"));
     let engine = plain_engine();
     let mut job = job(&engine).await;
-    job.request.method = "TRACE".to_owned();
+    job.work.request_mut().head.method = "TRACE".to_owned();
     assert!(matches!(crate::drain::fetch::send(&engine, &job, None).await, AttemptResult::Unsendable(_)));
     assert_eq!(fetches().length(), 0);
 }
@@ -185,7 +185,7 @@ async fn a_job_whose_body_is_gone_is_not_sent_without_it() {
     fake_fetch(&script("() => new Response()"));
     let engine = plain_engine();
     let mut job = job(&engine).await;
-    job.size = Some(4);
+    job.work.request_mut().size = Some(4);
     assert!(matches!(crate::drain::fetch::send(&engine, &job, None).await, AttemptResult::Unsendable(_)));
     let forged = crate::drain::fetch::send(&engine, &job, Some(&"text".into())).await;
     assert!(matches!(forged, AttemptResult::Unsendable(_)), "{forged:?}");

@@ -15,7 +15,7 @@ use shearwater_core::{
 use wasm_bindgen::prelude::*;
 
 use super::{new_job, new_name, script, settle};
-use crate::{clock, drain::fetch, engine::Engine, host::Host, idb::Mode};
+use crate::{clock, drain::fetch, engine::Engine, host::Host, store::Mode};
 
 /// A script side without hooks, whose instance lives for ever.
 pub const NO_HOOKS: &str = "{ death: new Promise(() => {}), hook: () => undefined }";
@@ -50,7 +50,7 @@ pub async fn job(engine: &Rc<Engine>) -> Job {
     let jobs = vec![(admit(new, "https://api.example".to_owned(), None, &engine.config).unwrap(), None)];
     let store = async |db: &crate::store::Db| {
         enqueue(db, clock::now(), jobs.clone(), false, &Caller::default()).await?;
-        db.job(&id).await
+        db.get::<Job>(&id).await
     };
     let mut job = engine.store.run(Mode::Intake, store).await.unwrap().unwrap();
     let now = clock::now();

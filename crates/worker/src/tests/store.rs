@@ -3,7 +3,8 @@ use std::cell::Cell;
 use js_sys::Array;
 use shearwater_core::{
     Error, ErrorCode,
-    store::{Answer, Caller, Session, Tx, read_ledger},
+    queue::job::Job,
+    store::{Answer, Caller, Scope, Session, Tx, read_ledger, row::SessionKey},
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -12,7 +13,12 @@ use super::{
     admitted, advance, all_on_disk, hold_on_disk, install_timers, new_name, new_store, on_disk, put_on_disk, remove_on_disk,
     resolved, script, stored,
 };
-use crate::{clock, host::Host, idb::Mode, js, store::Store};
+use crate::{
+    clock,
+    host::Host,
+    js,
+    store::{Mode, Store},
+};
 
 async fn pending(store: &Store, mode: Mode) -> u64 {
     let ledger = store.run(mode, async |db| read_ledger(db).await).await.unwrap();
@@ -33,7 +39,7 @@ async fn what_the_work_returns_is_returned_after_the_commit() {
     let (store, name) = new_store();
     let ids = stored(&store, 2).await;
     assert_eq!(all_on_disk(&name, "jobs").await.unwrap().unchecked_into::<Array>().length(), 2);
-    let job = store.run(Mode::Read, async |db| db.job(&ids[0]).await).await.unwrap();
+    let job = store.run(Mode::Read, async |db| db.get::<Job>(&ids[0]).await).await.unwrap();
     assert_eq!(job.unwrap().id, ids[0]);
 }
 
@@ -42,7 +48,7 @@ async fn work_that_fails_stores_nothing() {
     let (store, name) = new_store();
     let ids = stored(&store, 1).await;
     let fails = async |db: &crate::store::Db| -> Result<(), Error> {
-        db.delete_job(&ids[0])?;
+        db.delete::<Job>(&ids[0])?;
         Err(Error::invalid_request("on purpose"))
     };
     assert_eq!(store.run(Mode::Strict, fails).await.unwrap_err().message, "on purpose");
@@ -84,7 +90,7 @@ async fn a_database_that_was_deleted_meanwhile_is_made_anew() {
 #[wasm_bindgen_test]
 async fn the_first_job_lays_in_a_reserve_and_nothing_else_does() {
     let (store, name) = new_store();
-    store.run(Mode::Strict, async |db| db.put_session(&session_of("ann"))).await.unwrap();
+    store.run(Mode::Strict, async |db| db.put(&session_of("ann"))).await.unwrap();
     assert_eq!(reserve(&name).await, None);
     stored(&store, 1).await;
     assert_eq!(reserve(&name).await, Some(1024.0 * 1024.0));
@@ -163,9 +169,9 @@ async fn a_row_that_does_not_parse_goes_to_quarantine_as_it_is() {
     let ids = stored(&store, 2).await;
     let bad = script(&format!("{{ id: '{}', owner: '', strange: true }}", ids[0].as_str()));
     put_on_disk(&name, "jobs", &bad, &JsValue::UNDEFINED).await.unwrap();
-    let read = store.run(Mode::Read, async |db| db.job(&ids[0]).await).await.unwrap();
+    let read = store.run(Mode::Read, async |db| db.get::<Job>(&ids[0]).await).await.unwrap();
     assert_eq!((read, store.quarantined()), (None, 0), "what only reads moves nothing");
-    let written = store.run(Mode::Relaxed, async |db| db.jobs(&[&ids[0], &ids[1]]).await).await.unwrap();
+    let written = store.run(Mode::Relaxed, async |db| db.get_each::<Job>(&[&ids[0], &ids[1]]).await).await.unwrap();
     assert!(written[0].is_none() && written[1].is_some());
     assert_eq!(store.quarantined(), 1);
     assert!(on_disk(&name, "jobs", ids[0].as_str()).await.unwrap().is_undefined());
@@ -205,7 +211,7 @@ async fn a_new_ledger_is_of_a_later_version_than_the_one_that_was_lost() {
 async fn who_is_signed_in_is_known_without_the_stores_of_a_drain() {
     let (store, _) = new_store();
     assert_eq!(store.session().await.unwrap(), None);
-    store.run(Mode::Strict, async |db| db.put_session(&session_of("ann"))).await.unwrap();
+    store.run(Mode::Strict, async |db| db.put(&session_of("ann"))).await.unwrap();
     assert_eq!(store.session().await.unwrap(), Some(session_of("ann")));
 }
 
@@ -215,8 +221,9 @@ async fn once_its_ledger_is_known_a_drain_keeps_nobody_from_signing_in() {
     stored(&store, 1).await;
     script("(() => { self.named = []; const { transaction } = IDBDatabase.prototype; self.restore = () => { IDBDatabase.prototype.transaction = transaction; };
         IDBDatabase.prototype.transaction = function (stores, ...rest) { self.named.push(stores.includes('session')); return transaction.call(this, stores, ...rest); }; })()");
-    for mode in [Mode::Relaxed, Mode::Intake, Mode::Session, Mode::Strict] {
-        store.run(mode, async |_| Ok(())).await.unwrap();
+    let narrow = Mode::Read.on(Scope::SESSION);
+    for access in [Mode::Relaxed.into(), Mode::Intake.into(), narrow, Mode::Strict.into()] {
+        store.run(access, async |_| Ok(())).await.unwrap();
     }
     script("self.restore()");
     assert_eq!(js_sys::JSON::stringify(&js::global("named")).unwrap(), "[false,false,true,true]");
@@ -266,7 +273,7 @@ async fn small_bodies_of_one_call_share_a_record_and_are_read_back_each() {
     assert!(on_disk(&name, "bodies", ids[1].as_str()).await.unwrap().is_undefined());
     let bodies = store
         .run(Mode::Read, async |db| {
-            let jobs: Vec<_> = db.jobs(&[&ids[0], &ids[1]]).await?.into_iter().flatten().collect();
+            let jobs: Vec<_> = db.get_each::<Job>(&[&ids[0], &ids[1]]).await?.into_iter().flatten().collect();
             db.bodies(&jobs.iter().collect::<Vec<_>>()).await
         })
         .await
@@ -282,7 +289,7 @@ async fn nothing_is_written_before_the_browser_has_begun_a_fresh_log() {
     );
     let name = new_name();
     let store = std::rc::Rc::new(Store::new(&name, false, Host::new(host.clone())));
-    let read = store.run(Mode::Read, async |db| db.session().await).await.unwrap();
+    let read = store.run(Mode::Read.on(Scope::SESSION), async |db| db.get::<Session>(&SessionKey).await).await.unwrap();
     assert_eq!(read, None, "a read does not wait");
     let written = std::rc::Rc::new(Cell::new(false));
     shearwater_bridge::spawn_local({

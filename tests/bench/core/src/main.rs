@@ -26,7 +26,7 @@ use shearwater_core::{
         request::RequestHead,
     },
     schedule::wakes::SkipBackoff,
-    store::Caller,
+    store::{Caller, Scope},
 };
 use store::{Database, Mode, SimTx};
 
@@ -77,7 +77,7 @@ fn work(piece: &str) -> Result<Option<String>, Error> {
 
 fn store_jobs(database: &RefCell<Database>, numbers: std::ops::Range<u64>, config: &WorkerConfig) -> Result<(), Error> {
     let jobs = numbers.map(|at| Ok((job(at, config)?, Some(at)))).collect::<Result<Vec<_>, Error>>()?;
-    let tx = SimTx::begin(database, Mode::Write, None, None);
+    let tx = SimTx::begin(database, Mode::Write, Scope::WORK, None, None);
     at_once(enqueue::enqueue(&tx, NOW, jobs, false, &Caller::default()))?;
     tx.commit();
     Ok(())
@@ -125,7 +125,7 @@ fn drain(database: &RefCell<Database>, config: &WorkerConfig) -> Result<(Summary
             match command {
                 Command::Cycle(request) => {
                     cycles += 1;
-                    let tx = SimTx::begin(database, Mode::Write, None, None);
+                    let tx = SimTx::begin(database, Mode::Write, Scope::WORK, None, None);
                     let committed = at_once(cycle(&tx, NOW, &request, Settings::new(config, &queue)))?;
                     tx.commit();
                     inputs.push_back(Input::CycleCommitted(committed));

@@ -60,7 +60,7 @@ impl<T: Tx> CycleRun<'_, T> {
                 if wanted && job.schedule.hold_until <= now {
                     job.schedule.next_attempt_at = now;
                     job.place = Place::Ready;
-                    self.tx.put_job(&job)?;
+                    self.tx.put(&job)?;
                 }
             }
         }
@@ -80,7 +80,7 @@ impl<T: Tx> CycleRun<'_, T> {
                 if unreachable && job.origin() == origin && job.schedule.hold_until <= now {
                     job.schedule.next_attempt_at = now;
                     job.place = Place::Ready;
-                    self.tx.put_job(&job)?;
+                    self.tx.put(&job)?;
                 }
             }
         }
@@ -126,7 +126,7 @@ impl<T: Tx> CycleRun<'_, T> {
                     },
                 );
                 self.ledger.shift(&job, State::Pending);
-                self.tx.put_job(&job)?;
+                self.tx.put(&job)?;
                 claimed.push(job);
             }
         }
@@ -151,7 +151,7 @@ impl<T: Tx> CycleRun<'_, T> {
         job.attempts.last_delay = job.attempts.last_delay.max(1);
         job.error = error.or(job.error);
         self.first_due = self.first_due.map(|first| first.min(until));
-        self.tx.put_job(&job)
+        self.tx.put(&job)
     }
 
     /// Makes `ready` what was `due` and whose time has come. Where there was none such, returns the time of the first
@@ -167,7 +167,7 @@ impl<T: Tx> CycleRun<'_, T> {
                 let full = page.len() == PAGE as usize;
                 for mut job in page {
                     job.place = Place::Ready;
-                    self.tx.put_job(&job)?;
+                    self.tx.put(&job)?;
                 }
                 if !full {
                     break;

@@ -5,10 +5,11 @@ use crate::{
     error::Error,
     health::clock::{self, Time},
     queue::{
+        history::Outcome,
         job::State,
         last_error::{ErrorKind, LastError},
     },
-    store::{Index, Scan, Tx},
+    store::{Index, Scan, Tx, oldest_outcomes},
 };
 
 impl<T: Tx> CycleRun<'_, T> {
@@ -76,18 +77,18 @@ impl<T: Tx> CycleRun<'_, T> {
         let bounds = self.settings.history;
         if self.ledger.history <= u64::from(bounds.max) {
             // The oldest tells whether there is anything to do.
-            let oldest = self.tx.oldest_outcomes(1).await?;
+            let oldest = oldest_outcomes(self.tx, 1).await?;
             if oldest.first().is_none_or(|oldest| self.in_doubt || self.wall.since(oldest.delivered_at) <= bounds.max_age) {
                 return Ok(());
             }
         }
         let excess = self.ledger.history.saturating_sub(u64::from(bounds.max));
-        for outcome in self.tx.oldest_outcomes(PAGE.max(u32::try_from(excess).unwrap_or(u32::MAX).min(4 * PAGE))).await? {
+        for outcome in oldest_outcomes(self.tx, PAGE.max(u32::try_from(excess).unwrap_or(u32::MAX).min(4 * PAGE))).await? {
             let too_many = self.ledger.history > u64::from(bounds.max);
             if !too_many && (self.in_doubt || self.wall.since(outcome.delivered_at) <= bounds.max_age) {
                 break;
             }
-            self.tx.delete_outcome(&outcome.id)?;
+            self.tx.delete::<Outcome>(&outcome.id)?;
             self.ledger.history = self.ledger.history.saturating_sub(1);
         }
         Ok(())

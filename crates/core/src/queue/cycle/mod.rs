@@ -150,7 +150,7 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
     }
     let asks_time = boxed(work.judge_time(cycle, &owner)).await?;
     let settled: Vec<&JobId> = cycle.settle.iter().map(|settlement| &settlement.id).collect();
-    for (settlement, job) in cycle.settle.iter().zip(tx.jobs(&settled).await?) {
+    for (settlement, job) in cycle.settle.iter().zip(tx.get_each::<Job>(&settled).await?) {
         boxed(work.settle(settlement, job, &cycle.holder)).await?;
     }
     for id in &cycle.release {

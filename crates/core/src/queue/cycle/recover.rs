@@ -54,7 +54,7 @@ impl<T: Tx> CycleRun<'_, T> {
                 after = last.order.seq + 1;
                 for mut job in page {
                     if job.forget_times(now, device) {
-                        self.tx.put_job(&job)?;
+                        self.tx.put(&job)?;
                     }
                 }
             }

@@ -85,7 +85,7 @@ impl<T: Tx> CycleRun<'_, T> {
     }
 
     pub(super) async fn deliver(&mut self, job: Job, settlement: &Settlement) -> Result<(), Error> {
-        self.tx.delete_job(&job.id)?;
+        self.tx.delete::<Job>(&job.id)?;
         self.leaving.body(self.tx, &job)?;
         self.ledger.leave(&job, job.state);
         if job.order.line {
@@ -109,7 +109,7 @@ impl<T: Tx> CycleRun<'_, T> {
                 _ => None,
             },
         };
-        self.tx.put_outcome(&outcome)?;
+        self.tx.put(&outcome)?;
         self.ledger.history += 1;
         self.settled.push(Settled::Delivered(Box::new(outcome)));
         Ok(())
@@ -128,7 +128,7 @@ impl<T: Tx> CycleRun<'_, T> {
             key_order::yield_to_earlier(self.tx, &mut job, self.now).await?;
         }
         self.ledger.shift(&job, from);
-        self.tx.put_job(&job)?;
+        self.tx.put(&job)?;
         if was_in_line && !job.order.line {
             key_order::promote_next(self.tx, &job, from == State::Syncing, self.now).await?;
         }
@@ -138,14 +138,14 @@ impl<T: Tx> CycleRun<'_, T> {
 
     /// Gives back a claimed job that was not sent.
     pub(super) async fn release(&mut self, id: &JobId, holder: &str) -> Result<(), Error> {
-        if let Some(mut job) = self.tx.job(id).await?
+        if let Some(mut job) = self.tx.get::<Job>(id).await?
             && job.lease.as_ref().is_some_and(|lease| lease.holder == holder)
         {
             let from = job.state;
             job.release();
             key_order::yield_to_earlier(self.tx, &mut job, self.now).await?;
             self.ledger.shift(&job, from);
-            self.tx.put_job(&job)?;
+            self.tx.put(&job)?;
             self.released.push(job);
         }
         Ok(())

@@ -3,7 +3,10 @@
 use std::cell::RefCell;
 
 use js_sys::Array;
-use shearwater_core::{Error, ErrorCode};
+use shearwater_core::{
+    Error, ErrorCode,
+    store::{Scope, Store},
+};
 use wasm_bindgen::prelude::*;
 
 use super::{IdbDatabase, IdbStore, IdbTransaction, Request, set_handler};
@@ -12,8 +15,6 @@ use crate::{fault::storage_error, js, latch::Latch};
 /// What a transaction may do, and how sure its commit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Reads only, and only who is signed in: waits for nobody but a sign-in.
-    Session,
     /// Reads only.
     Read,
     /// Writes that survive a killed process; a power cut may lose them.
@@ -27,25 +28,25 @@ pub enum Mode {
 impl Mode {
     /// Whether it writes.
     pub fn writes(self) -> bool {
-        !matches!(self, Self::Session | Self::Read)
+        self != Self::Read
     }
 }
 
 /// A running transaction. Dropped without [`Transaction::commit`], it is aborted.
 pub struct Transaction {
     inner: IdbTransaction,
-    stores: RefCell<Vec<(&'static str, IdbStore)>>,
+    stores: RefCell<Vec<(Store, IdbStore)>>,
     end: Latch<bool>,
     settled: bool,
     _on_end: [Closure<dyn FnMut()>; 2],
 }
 
 impl Transaction {
-    pub(super) fn begin(database: &IdbDatabase, stores: &[&str], mode: Mode) -> Result<Self, Error> {
+    pub(super) fn begin(database: &IdbDatabase, scope: Scope, mode: Mode) -> Result<Self, Error> {
         let options = js_sys::Object::new();
         let durability = if matches!(mode, Mode::Strict | Mode::Intake) { "strict" } else { "relaxed" };
         js::set(&options, "durability", &JsValue::from_str(durability));
-        let names = js::array(stores.iter().map(|name| JsValue::from_str(name)));
+        let names = js::array(scope.stores().map(|store| JsValue::from_str(store.as_str())));
         let access = if mode.writes() { "readwrite" } else { "readonly" };
         let inner = database.transaction(&names, access, &options).map_err(|error| storage_error(&error))?;
         let end: Latch<bool> = Latch::new();
@@ -81,7 +82,7 @@ impl Transaction {
     ///
     /// # Errors
     /// What `IndexedDB` answers.
-    pub async fn get(&self, store: &'static str, key: &str) -> Result<JsValue, Error> {
+    pub async fn get(&self, store: Store, key: &str) -> Result<JsValue, Error> {
         let request = self.with_store(store, |store| store.get(&JsValue::from_str(key)))?;
         Request::new(request).await
     }
@@ -90,7 +91,7 @@ impl Transaction {
     ///
     /// # Errors
     /// What `IndexedDB` answers.
-    pub async fn get_each(&self, store: &'static str, keys: &[impl AsRef<str>]) -> Result<Vec<JsValue>, Error> {
+    pub async fn get_each(&self, store: Store, keys: &[impl AsRef<str>]) -> Result<Vec<JsValue>, Error> {
         let mut requests = Vec::with_capacity(keys.len());
         for key in keys {
             let request = self.with_store(store, |store| store.get(&JsValue::from_str(key.as_ref())))?;
@@ -107,7 +108,7 @@ impl Transaction {
     ///
     /// # Errors
     /// What `IndexedDB` answers.
-    pub async fn get_all(&self, store: &'static str, index: Option<&str>, range: &JsValue, limit: u32) -> Result<Array, Error> {
+    pub async fn get_all(&self, store: Store, index: Option<&str>, range: &JsValue, limit: u32) -> Result<Array, Error> {
         let request = self.with_store(store, |store| match index {
             Some(index) => store.index(index)?.get_all(range, limit),
             None => store.get_all(range, limit),
@@ -119,7 +120,7 @@ impl Transaction {
     ///
     /// # Errors
     /// What `IndexedDB` answers.
-    pub async fn get_all_keys(&self, store: &'static str, range: &JsValue, limit: u32) -> Result<Array, Error> {
+    pub async fn get_all_keys(&self, store: Store, range: &JsValue, limit: u32) -> Result<Array, Error> {
         let request = self.with_store(store, |store| store.get_all_keys(range, limit))?;
         Ok(Request::new(request).await?.unchecked_into())
     }
@@ -129,7 +130,7 @@ impl Transaction {
     /// # Errors
     /// What `IndexedDB` answers.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates; a count is not negative")]
-    pub async fn count(&self, store: &'static str) -> Result<u32, Error> {
+    pub async fn count(&self, store: Store) -> Result<u32, Error> {
         let request = self.with_store(store, IdbStore::count)?;
         Ok(Request::new(request).await?.as_f64().unwrap_or_default() as u32)
     }
@@ -138,7 +139,7 @@ impl Transaction {
     ///
     /// # Errors
     /// What `IndexedDB` throws at once; later failures abort the transaction.
-    pub fn put(&self, store: &'static str, value: &JsValue, at: Option<&str>) -> Result<(), Error> {
+    pub fn put(&self, store: Store, value: &JsValue, at: Option<&str>) -> Result<(), Error> {
         self.with_store(store, |store| match at {
             Some(key) => store.put_at(value, &JsValue::from_str(key)),
             None => store.put(value),
@@ -150,7 +151,7 @@ impl Transaction {
     ///
     /// # Errors
     /// As [`Transaction::put`]; that the key is taken fails the commit.
-    pub fn add(&self, store: &'static str, value: &JsValue, at: Option<&str>) -> Result<(), Error> {
+    pub fn add(&self, store: Store, value: &JsValue, at: Option<&str>) -> Result<(), Error> {
         self.with_store(store, |store| match at {
             Some(key) => store.add_at(value, &JsValue::from_str(key)),
             None => store.add(value),
@@ -158,28 +159,20 @@ impl Transaction {
         .map(drop)
     }
 
-    /// Issues a deletion.
+    /// Issues a deletion at a key, or in a range of them.
     ///
     /// # Errors
     /// What `IndexedDB` throws at once; later failures abort the transaction.
-    pub fn delete(&self, store: &'static str, key: &str) -> Result<(), Error> {
-        self.delete_key(store, &JsValue::from_str(key))
-    }
-
-    /// Issues a deletion at a key of any type.
-    ///
-    /// # Errors
-    /// As [`Transaction::delete`].
-    pub fn delete_key(&self, store: &'static str, key: &JsValue) -> Result<(), Error> {
+    pub fn delete(&self, store: Store, key: &JsValue) -> Result<(), Error> {
         self.with_store(store, |store| store.delete(key)).map(drop)
     }
 
-    fn with_store<R>(&self, name: &'static str, act: impl FnOnce(&IdbStore) -> Result<R, JsValue>) -> Result<R, Error> {
+    fn with_store<R>(&self, name: Store, act: impl FnOnce(&IdbStore) -> Result<R, JsValue>) -> Result<R, Error> {
         let mut stores = self.stores.borrow_mut();
         let at = match stores.iter().position(|(open, _)| *open == name) {
             Some(at) => at,
             None => {
-                let store = self.inner.object_store(name).map_err(|error| self.reason(&error))?;
+                let store = self.inner.object_store(name.as_str()).map_err(|error| self.reason(&error))?;
                 stores.push((name, store));
                 stores.len() - 1
             }

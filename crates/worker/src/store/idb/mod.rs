@@ -17,7 +17,7 @@ mod transaction;
 use std::{cell::Cell, rc::Rc};
 
 use js_sys::{Function, Promise};
-use shearwater_core::{Error, ErrorCode};
+use shearwater_core::{Error, ErrorCode, store::Scope};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
@@ -87,8 +87,6 @@ extern "C" {
     fn bound(lower: &JsValue, upper: &JsValue) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(js_namespace = IDBKeyRange, catch, js_name = lowerBound)]
     fn lower_bound(lower: &JsValue, open: bool) -> Result<JsValue, JsValue>;
-    #[wasm_bindgen(js_namespace = IDBKeyRange, catch, js_name = upperBound)]
-    fn upper_bound(upper: &JsValue) -> Result<JsValue, JsValue>;
 }
 
 /// An open connection.
@@ -179,8 +177,8 @@ impl Connection {
     ///
     /// # Errors
     /// `storage-unavailable` when the connection is gone.
-    pub fn begin(&self, stores: &[&str], mode: Mode) -> Result<Transaction, Error> {
-        Transaction::begin(&self.database, stores, mode)
+    pub fn begin(&self, scope: Scope, mode: Mode) -> Result<Transaction, Error> {
+        Transaction::begin(&self.database, scope, mode)
     }
 }
 
@@ -192,8 +190,11 @@ impl Drop for Connection {
     }
 }
 
-/// The range of array keys that begin with `texts` and whose next number is in `from..=upto`.
+/// The range of array keys that begin with `texts` and whose next number is in `from..=upto`; without texts, of such numbers.
 pub fn range(texts: &[&str], from: u64, upto: u64) -> Result<JsValue, Error> {
+    if texts.is_empty() {
+        return bound(&js::number(from), &js::number(upto)).map_err(|error| storage_error(&error));
+    }
     let with = |number: u64| {
         let key = js::array(texts.iter().map(|text| JsValue::from_str(text)));
         key.push(&js::number(number));
@@ -208,11 +209,6 @@ pub fn range(texts: &[&str], from: u64, upto: u64) -> Result<JsValue, Error> {
 /// All keys from `lower` to `upper`.
 pub fn between(lower: &str, upper: &str) -> Result<JsValue, Error> {
     bound(&JsValue::from_str(lower), &JsValue::from_str(upper)).map_err(|error| storage_error(&error))
-}
-
-/// All keys up to `key`, that one included.
-pub fn upto(key: &JsValue) -> Result<JsValue, Error> {
-    upper_bound(key).map_err(|error| storage_error(&error))
 }
 
 /// All keys above `key`.

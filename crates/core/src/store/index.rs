@@ -1,0 +1,161 @@
+//! The indexes, and the ranges of them that are scanned.
+
+use crate::{
+    queue::{
+        history::Outcome,
+        job::{Job, Place, State},
+    },
+    store::{Tombstone, row::Row},
+    time::Millis,
+};
+
+/// What a row is found by in an index: strings, then numbers; it sorts by them. One without strings is a number that the
+/// row has as a member of the index's name; any other is an array, which stands in the row beside the record, again under the
+/// index's name.
+pub type Entry<'a> = (Vec<&'a str>, Vec<u64>);
+
+/// An index of the rows of one type.
+pub trait RowIndex: Copy + 'static {
+    /// The rows.
+    type Row: Row;
+
+    /// The index's name.
+    fn as_str(self) -> &'static str;
+    /// The entry of `row`, where it has one.
+    fn entry(self, row: &Self::Row) -> Option<Entry<'_>>;
+}
+
+/// An index of the `jobs` store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Index {
+    /// `[owner, queue, origin] rank, seq`: pending jobs that may be claimed now.
+    Ready,
+    /// `[owner, queue] nextAttemptAt, seq`: pending jobs that wait for a backoff, which a wake may cut short.
+    /// `[owner, queue, "held"] nextAttemptAt, seq`: those that nobody may send before (`notBefore`). They stand apart,
+    /// so that a wake does not look at each of them in vain.
+    Due,
+    /// `[owner, queue, key] seq`: the line of each key.
+    Line,
+    /// `[owner, queue, state] seq`: all jobs, for listing and recovery.
+    State,
+    /// `[owner, queue] expiresAt, seq`: jobs that age.
+    Expiry,
+}
+
+impl Index {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Ready, Self::Due, Self::Line, Self::State, Self::Expiry];
+}
+
+impl RowIndex for Index {
+    type Row = Job;
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "xReady",
+            Self::Due => "xDue",
+            Self::Line => "xLine",
+            Self::State => "xState",
+            Self::Expiry => "xExpiry",
+        }
+    }
+
+    fn entry(self, job: &Job) -> Option<Entry<'_>> {
+        let (owner, queue) = (job.owner.as_str(), job.queue.as_str());
+        match self {
+            Self::Ready => {
+                (job.place == Place::Ready).then(|| (vec![owner, queue, job.origin()], vec![job.order.rank, job.order.seq]))
+            }
+            Self::Due if job.place != Place::Due => None,
+            Self::Due if job.schedule.hold_until == job.schedule.next_attempt_at => {
+                Some((vec![owner, queue, HELD], vec![job.schedule.next_attempt_at.0, job.order.seq]))
+            }
+            Self::Due => Some((vec![owner, queue], vec![job.schedule.next_attempt_at.0, job.order.seq])),
+            Self::Line => {
+                let key = job.order.key.as_deref().filter(|_| job.order.line)?;
+                Some((vec![owner, queue, key], vec![job.order.seq]))
+            }
+            Self::State => Some((vec![owner, queue, job.state.as_str()], vec![job.order.seq])),
+            Self::Expiry => matches!(job.state, State::Pending | State::Blocked)
+                .then(|| (vec![owner, queue], vec![job.schedule.expires_at.0, job.order.seq])),
+        }
+    }
+}
+
+/// Tells the entries of [`Index::Due`] that no wake cuts short from the others.
+pub const HELD: &str = "held";
+
+/// The index of the history by time.
+#[derive(Clone, Copy, Debug)]
+pub struct ByDelivery;
+
+impl RowIndex for ByDelivery {
+    type Row = Outcome;
+
+    fn as_str(self) -> &'static str {
+        "deliveredAt"
+    }
+
+    fn entry(self, outcome: &Outcome) -> Option<Entry<'_>> {
+        Some((Vec::new(), vec![outcome.delivered_at.0]))
+    }
+}
+
+/// The index of the tombstones by time.
+#[derive(Clone, Copy, Debug)]
+pub struct ByRemoval;
+
+impl RowIndex for ByRemoval {
+    type Row = Tombstone;
+
+    fn as_str(self) -> &'static str {
+        "at"
+    }
+
+    fn entry(self, tombstone: &Tombstone) -> Option<Entry<'_>> {
+        Some((Vec::new(), vec![tombstone.at.0]))
+    }
+}
+
+/// A range of an index: entries with exactly these strings, whose first number is within the bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scan<'a, I> {
+    /// The index.
+    pub index: I,
+    /// The strings.
+    pub texts: Vec<&'a str>,
+    /// The first number at least this.
+    pub from: u64,
+    /// The first number at most this.
+    pub upto: u64,
+    /// Rows at most.
+    pub limit: u32,
+}
+
+impl<'a, I: RowIndex> Scan<'a, I> {
+    /// Everything under these strings, at most `limit` rows.
+    #[must_use]
+    pub fn of(index: I, texts: Vec<&'a str>, limit: u32) -> Self {
+        Self { index, texts, from: 0, upto: Millis::MAX.0, limit }
+    }
+
+    /// Only entries whose first number is at most `upto`.
+    #[must_use]
+    pub fn upto(mut self, upto: u64) -> Self {
+        self.upto = upto;
+        self
+    }
+
+    /// Only entries whose first number is at least `from`.
+    #[must_use]
+    pub fn from(mut self, from: u64) -> Self {
+        self.from = from;
+        self
+    }
+
+    /// Whether it is all of the index.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.texts.is_empty() && self.from == 0 && self.upto == Millis::MAX.0
+    }
+}

@@ -1,0 +1,23 @@
+//! The steps of the schema, one file each. Steps only add; none drops a store.
+
+mod v1;
+mod v2;
+mod v3;
+
+use wasm_bindgen::JsValue;
+
+use super::idb::IdbDatabase;
+
+/// Takes the database from `old` to [`VERSION`](super::schema::VERSION).
+///
+/// # Errors
+/// What `IndexedDB` throws; then the upgrade is aborted and the database is as it was.
+pub fn upgrade(database: &IdbDatabase, old: u32, loss: Option<String>) -> Result<(), JsValue> {
+    if old < 1 {
+        v1::apply(database, loss)?;
+    }
+    if old < 3 {
+        v3::apply(database)?;
+    }
+    Ok(())
+}
