@@ -14,7 +14,7 @@
 //! | `jobs` | `id` | one [`Job`](crate::queue::job::Job) a row, with the entries of [`Index`] |
 //! | `bodies` | `id` | the body's bytes, loaded only to be sent |
 //! | `bodies` | `pack <id>`, `left <id>` | a *pack*: small bodies of one call behind one another, and how many jobs still need it |
-//! | `history` | `id` | one [`Outcome`](crate::queue::history::Outcome) a delivered job, bounded |
+//! | `history` | `id` | one [`Outcome`] a delivered job, bounded |
 //! | `meta` | name | the [`Ledger`] |
 //! | `session` | name | the [`Session`]: who is signed in, apart, so that a look at it waits for no drain |
 //! | `receipts` | instant, request | one [`Answer`] an operation: see [`receipts`] |

@@ -211,7 +211,7 @@ impl Record for Body {
     type Key = JobId;
 }
 
-/// Bodies that share a record; see [`crate::store::bodies`].
+/// Bodies that share a record; see `store::bodies`.
 #[derive(Debug)]
 pub enum Pack {}
 

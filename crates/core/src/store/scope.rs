@@ -128,10 +128,7 @@ impl Scope {
     /// # Errors
     /// `internal`.
     pub fn check(self, store: Store) -> Result<(), Error> {
-        if self.has(store) {
-            return Ok(());
-        }
-        Err(Error::internal(["a transaction touches the store \"", store.as_str(), "\", which it has not named"].text()))
+        if self.has(store) { Ok(()) } else { Err(not_named(store)) }
     }
 
     /// Its stores.
@@ -145,6 +142,13 @@ impl Scope {
     pub const fn without_ledger(self) -> Self {
         if self.has(Store::Meta) { self.and(Self::LEDGER) } else { self }
     }
+}
+
+/// Apart, for it is nowhere expected.
+#[cold]
+#[inline(never)]
+fn not_named(store: Store) -> Error {
+    Error::internal(["a transaction touches the store \"", store.as_str(), "\", which it has not named"].text())
 }
 
 #[cfg(test)]
