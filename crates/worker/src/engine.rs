@@ -34,6 +34,7 @@ use crate::{
     js::{self, BroadcastChannel},
     latch::Latch,
     reply::Probe,
+    serve::UnderWay,
     store::Store,
 };
 
@@ -65,8 +66,8 @@ pub struct Engine {
     pub suspects: RefCell<Vec<JobId>>,
     /// Places that were probed lately.
     pub probes: RefCell<Vec<Probe>>,
-    /// Answers under way, by the page's `re`: a message that is repeated joins the first.
-    pub answering: RefCell<Vec<(String, crate::latch::Latch<JsValue>)>>,
+    /// Messages that are being served.
+    pub under_way: UnderWay,
     /// Sync tags that the browser holds, as far as this worker knows.
     tags: RefCell<Vec<String>>,
     /// The latest ledger seen, for statuses between transactions.
@@ -100,7 +101,7 @@ impl Engine {
             sends: Sends::default(),
             suspects: RefCell::default(),
             probes: RefCell::default(),
-            answering: RefCell::default(),
+            under_way: UnderWay::default(),
             tags: RefCell::default(),
             seen: RefCell::default(),
             soon: RefCell::default(),

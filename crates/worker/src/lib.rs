@@ -30,9 +30,9 @@ mod idb;
 mod intake;
 mod js;
 mod latch;
-mod messages;
 mod migrations;
 mod reply;
+mod serve;
 mod store;
 mod tell;
 
@@ -95,7 +95,7 @@ pub fn message(data: JsValue, reply: Function) -> Promise {
     with_engine(async move |engine| {
         #[cfg(feature = "faults")]
         fault::trap_later(&data);
-        messages::handle(&engine, data, reply).await;
+        serve::receive(&engine, data, reply).await;
         Ok(JsValue::UNDEFINED)
     })
 }
