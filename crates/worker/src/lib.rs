@@ -18,6 +18,7 @@
 //! instance in place; that one finds the dead drain's leases and takes the jobs back.
 
 mod body;
+mod broadcast;
 mod clock;
 mod codec;
 mod drain;
@@ -33,8 +34,9 @@ mod latch;
 mod migrations;
 mod reply;
 mod serve;
+mod session;
 mod store;
-mod tell;
+mod tags;
 
 use std::{cell::RefCell, rc::Rc};
 

@@ -4,20 +4,17 @@ use std::rc::Rc;
 
 use shearwater_core::{
     Error,
-    protocol::{
-        Remembered,
-        view::{Status, SyncResult},
-    },
+    protocol::operation,
     queue::manage,
     schedule::wakes::{SkipBackoff, WakeReason},
     store::{Answer, Caller},
 };
 
-use super::{Served, Then, change};
+use super::{Changed, Served, Then, change};
 use crate::{engine::Engine, store::Db};
 
 /// Drains a queue, or all, until all that can be tried now was tried.
-pub async fn sync(engine: &Rc<Engine>, queue: Option<String>, caller: Caller) -> Result<Served<SyncResult>, Error> {
+pub async fn sync(engine: &Rc<Engine>, queue: Option<String>, caller: Caller) -> Result<Served, Error> {
     let queues = match queue {
         Some(queue) => {
             engine.config.queue(&queue)?;
@@ -29,48 +26,56 @@ pub async fn sync(engine: &Rc<Engine>, queue: Option<String>, caller: Caller) ->
     };
     let result = engine.drain_now(&queues).await?;
     // The event lives on while the rest of the work does.
-    Ok(Served::after(result, engine.ledger().await?, Then::WaitForDrains(queues)))
+    let then = Then::WaitForDrains(queues);
+    Ok(Served { ledger: Some(engine.ledger().await?), then, ..Served::looked::<operation::Sync>(&result) })
 }
 
-/// Stops sending, or sends again.
-pub async fn pause(engine: &Rc<Engine>, queue: Option<String>, paused: bool, caller: Caller) -> Result<Served<()>, Error> {
-    if let Some(queue) = &queue {
-        engine.config.queue(queue)?;
+/// Stops sending.
+pub async fn pause(engine: &Rc<Engine>, queue: Option<String>, caller: Caller) -> Result<Served, Error> {
+    let changed = set_paused(engine, queue.as_deref(), true, &caller).await?;
+    // A message that comes again changes nothing: somebody may have resumed since.
+    if !changed.repeated {
+        engine.stop(caller.owner_or(&changed.ledger.owner), queue.as_deref());
     }
-    let changed = change(engine, &caller, "pause-after", &|db: Rc<Db>| {
-        Box::pin(async {
-            manage::pause(&*{ db }, queue.as_deref(), paused, &caller, &engine.config).await?;
-            Ok(Answer::Done)
-        })
-    })
-    .await?;
-    if paused {
-        // A message that comes again changes nothing: somebody may have resumed since.
-        if !changed.repeated {
-            engine.stop(caller.owner_or(&changed.ledger.owner), queue.as_deref());
-        }
-        return Ok(Served::after(<()>::recall(&changed.answer)?, changed.ledger, Then::Tell(None)));
-    }
+    changed.served::<operation::Pause>(Then::Tell(None))
+}
+
+/// Sends again.
+pub async fn resume(engine: &Rc<Engine>, queue: Option<String>, caller: Caller) -> Result<Served, Error> {
+    let changed = set_paused(engine, queue.as_deref(), false, &caller).await?;
     engine.saw(&changed.ledger);
     // Whoever resumes hopes, as one whose network is back does.
     let queues = engine.queues().await?;
-    Ok(Served::after(<()>::recall(&changed.answer)?, changed.ledger, Then::Drain(queues, None, SkipBackoff::Unreachable)))
+    changed.served::<operation::Resume>(Then::Drain(queues, None, SkipBackoff::Unreachable))
+}
+
+async fn set_paused(engine: &Engine, queue: Option<&str>, paused: bool, caller: &Caller) -> Result<Changed, Error> {
+    if let Some(queue) = queue {
+        engine.config.queue(queue)?;
+    }
+    change(engine, caller, "pause-after", &|db: Rc<Db>| {
+        Box::pin(async {
+            manage::pause(&*{ db }, queue, paused, caller, &engine.config).await?;
+            Ok(Answer::Done)
+        })
+    })
+    .await
 }
 
 /// Sends what a wake for this reason finds due.
-pub async fn wake(engine: &Rc<Engine>, reason: WakeReason) -> Result<Served<()>, Error> {
+pub async fn wake(engine: &Rc<Engine>, reason: WakeReason) -> Result<Served, Error> {
     let (queues, skip) = engine.due(reason).await?;
     // A drain tells at its end. Without one: what was committed last may never have been told, for
     // its worker was stopped in between, and the page wakes because it knows no better.
     let then = if queues.is_empty() { Then::Tell(None) } else { Then::Wake(queues, skip) };
-    Ok(Served { then, ..Served::looked(()) })
+    Ok(Served { then, ..Served::looked::<operation::Wake>(&()) })
 }
 
 /// The status as stored.
-pub async fn status(engine: &Rc<Engine>) -> Result<Served<Status>, Error> {
+pub async fn status(engine: &Rc<Engine>) -> Result<Served, Error> {
     let (ledger, next) = engine.ledger_and_next_wake().await?;
     let mut status = engine.status(&ledger);
     status.next_sync_at = next;
     engine.saw(&ledger);
-    Ok(Served::looked(status))
+    Ok(Served::looked::<operation::Status>(&status))
 }

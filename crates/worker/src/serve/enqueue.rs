@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use shearwater_core::{
-    Error, ErrorCode, JobId,
+    Error, ErrorCode,
     http::fetchable,
-    protocol::Enqueue,
+    protocol::{Enqueue, operation},
     queue::{config::DEFAULT_QUEUE, enqueue, request::RequestHead},
     store::Caller,
 };
@@ -15,12 +15,7 @@ use super::{Served, Then};
 use crate::{body, engine::Engine, failpoints, intake::Arrival, js};
 
 /// Stores jobs, all or none; returns their ids once they are on the disk.
-pub async fn enqueue(
-    engine: &Rc<Engine>,
-    request: Enqueue,
-    bodies: Vec<JsValue>,
-    caller: Caller,
-) -> Result<Served<Vec<JobId>>, Error> {
+pub async fn enqueue(engine: &Rc<Engine>, request: Enqueue, bodies: Vec<JsValue>, caller: Caller) -> Result<Served, Error> {
     let Enqueue { mut jobs, repeat } = request;
     let bodies = body::all(&mut jobs, bodies).await?;
     let mut admitted = Vec::with_capacity(jobs.len());
@@ -49,7 +44,7 @@ pub async fn enqueue(
     failpoints::reach("enqueue-before").await;
     let ledger = engine.take_in(Arrival { caller, jobs: admitted, repeat, size: total }).await?;
     failpoints::reach("enqueue-after").await;
-    Ok(Served { dropped, ..Served::after(ids, ledger, Then::Stored(queues)) })
+    Ok(Served { dropped, ..Served::after::<operation::Enqueue>(&ids, ledger, Then::Stored(queues)) })
 }
 
 /// Has the platform parse the URL; returns its origin.

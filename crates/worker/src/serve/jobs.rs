@@ -8,7 +8,7 @@ use std::{
 use shearwater_core::{
     Error, ErrorCode, JobId,
     http::fetchable,
-    protocol::{self, Event, Exported, view::JobView},
+    protocol::{self, Event, Exported, operation},
     queue::{
         job::State,
         manage::{self, Body, Cancelled, Edit},
@@ -28,19 +28,21 @@ use super::{
 use crate::{body, clock, engine::Engine, idb::Mode, store::Db};
 
 /// One job.
-pub async fn get(engine: &Rc<Engine>, id: JobId) -> Result<Served<Option<JobView>>, Error> {
+pub async fn get(engine: &Rc<Engine>, id: JobId) -> Result<Served, Error> {
     let config = &engine.config;
-    engine.store.run(Mode::Read, async |db| read::get(db, &id, config).await).await.map(Served::looked)
+    let job = engine.store.run(Mode::Read, async |db| read::get(db, &id, config).await).await?;
+    Ok(Served::looked::<operation::Get>(&job))
 }
 
 /// A page of jobs.
-pub async fn list(engine: &Rc<Engine>, filter: Filter) -> Result<Served<Vec<JobView>>, Error> {
+pub async fn list(engine: &Rc<Engine>, filter: Filter) -> Result<Served, Error> {
     let config = &engine.config;
-    engine.store.run(Mode::Read, async |db| read::list(db, &filter, config).await).await.map(Served::looked)
+    let jobs = engine.store.run(Mode::Read, async |db| read::list(db, &filter, config).await).await?;
+    Ok(Served::looked::<operation::List>(&jobs))
 }
 
 /// Tries a job again.
-pub async fn retry(engine: &Rc<Engine>, id: JobId, caller: Caller) -> Result<Served<bool>, Error> {
+pub async fn retry(engine: &Rc<Engine>, id: JobId, caller: Caller) -> Result<Served, Error> {
     let (now, queue) = (clock::now(), RefCell::new(None));
     let changed = change(engine, &caller, "retry-after", &|db: Rc<Db>| {
         Box::pin(async {
@@ -50,11 +52,11 @@ pub async fn retry(engine: &Rc<Engine>, id: JobId, caller: Caller) -> Result<Ser
         })
     })
     .await?;
-    changed.of_job(queue.take(), None)
+    changed.of_job::<operation::Retry>(queue.take(), None)
 }
 
 /// Removes a job.
-pub async fn discard(engine: &Rc<Engine>, id: JobId, caller: Caller) -> Result<Served<bool>, Error> {
+pub async fn discard(engine: &Rc<Engine>, id: JobId, caller: Caller) -> Result<Served, Error> {
     let (now, queue) = (clock::now(), RefCell::new(None));
     let changed = change(engine, &caller, "discard-after", &|db: Rc<Db>| {
         Box::pin(async {
@@ -65,11 +67,11 @@ pub async fn discard(engine: &Rc<Engine>, id: JobId, caller: Caller) -> Result<S
     })
     .await?;
     // Those behind it may go now.
-    changed.of_job(queue.take(), Some(Event::Removed(vec![id])))
+    changed.of_job::<operation::Discard>(queue.take(), Some(Event::Removed(vec![id])))
 }
 
 /// Stops a job, be it on its way.
-pub async fn cancel(engine: &Rc<Engine>, id: JobId, caller: Caller) -> Result<Served<bool>, Error> {
+pub async fn cancel(engine: &Rc<Engine>, id: JobId, caller: Caller) -> Result<Served, Error> {
     let now = clock::now();
     let (queue, stopped) = (RefCell::new(None), Cell::new(false));
     let changed = change(engine, &caller, "cancel-after", &|db: Rc<Db>| {
@@ -84,25 +86,17 @@ pub async fn cancel(engine: &Rc<Engine>, id: JobId, caller: Caller) -> Result<Se
     })
     .await?;
     if !stopped.get() {
-        return changed.of_job(queue.take(), Some(Event::Removed(vec![id])));
+        return changed.of_job::<operation::Cancel>(queue.take(), Some(Event::Removed(vec![id])));
     }
     engine.sends.cancel(&id);
-    let running: Vec<_> = engine.running.borrow().iter().cloned().collect();
-    for running in running {
-        running.cancelled(engine, &id);
-    }
+    engine.cancelled(&id);
     let job = engine.store.run(Mode::Read, async |db| read::get(db, &id, &engine.config).await).await?;
     engine.tell(engine.status(&changed.ledger), job.into_iter().collect(), None);
-    changed.of_job(queue.take(), None)
+    changed.of_job::<operation::Cancel>(queue.take(), None)
 }
 
 /// Changes a job's request.
-pub async fn edit(
-    engine: &Rc<Engine>,
-    request: protocol::Edit,
-    bodies: Vec<JsValue>,
-    caller: Caller,
-) -> Result<Served<bool>, Error> {
+pub async fn edit(engine: &Rc<Engine>, request: protocol::Edit, bodies: Vec<JsValue>, caller: Caller) -> Result<Served, Error> {
     let protocol::Edit { id, mut request, headers, body } = request;
     let bytes = body.then(|| bodies.into_iter().next().unwrap_or_default());
     let origin = if request.url.is_empty() { None } else { Some(parse_url(&mut request)?) };
@@ -150,22 +144,23 @@ pub async fn edit(
     if changed.as_ref().is_err_and(|error| error.code == ErrorCode::QuotaExceeded) {
         engine.store.note_full(room);
     }
-    changed?.of_job(queue.take(), None)
+    changed?.of_job::<operation::Edit>(queue.take(), None)
 }
 
 /// Removes all that match.
-pub async fn clear(engine: &Rc<Engine>, filter: Filter, caller: Caller) -> Result<Served<u32>, Error> {
+pub async fn clear(engine: &Rc<Engine>, filter: Filter, caller: Caller) -> Result<Served, Error> {
     let now = clock::now();
     let changed = change(engine, &caller, "clear-after", &|db: Rc<Db>| {
         Box::pin(async { Ok(Answer::Removed(manage::clear(&*{ db }, now, &filter, &caller).await?)) })
     })
     .await?;
-    changed.of_all(engine, Some(Event::Removed(Vec::new()))).await
+    let then = changed.drain_all(engine, Some(Event::Removed(Vec::new()))).await?;
+    changed.served::<operation::Clear>(then)
 }
 
 /// Dead letters with their whole requests, for a person to carry elsewhere.
-pub async fn export(engine: &Rc<Engine>, filter: Filter) -> Result<Served<Vec<Exported>>, Error> {
-    let mut served = Served::looked(Vec::new());
+pub async fn export(engine: &Rc<Engine>, filter: Filter) -> Result<Served, Error> {
+    let (mut jobs, mut bodies) = (Vec::new(), Vec::new());
     for state in [State::Failed, State::Conflict, State::Blocked].into_iter().filter(|state| filter.takes_state(*state)) {
         let filter = Filter { state: Some(state), ..filter.clone() };
         let page = engine
@@ -181,9 +176,9 @@ pub async fn export(engine: &Rc<Engine>, filter: Filter) -> Result<Served<Vec<Ex
             })
             .await?;
         for (job, body) in page {
-            served.ok.push(job);
-            served.bodies.push(body);
+            jobs.push(job);
+            bodies.push(body);
         }
     }
-    Ok(served)
+    Ok(Served { bodies, ..Served::looked::<operation::Export>(&jobs) })
 }

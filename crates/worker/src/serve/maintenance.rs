@@ -5,44 +5,48 @@ use std::rc::Rc;
 use js_sys::Array;
 use shearwater_core::{
     Error, Millis, metrics,
-    protocol::{Compact, Event, Measured, QuarantinedRow, Repaired},
-    queue::manage::{self, Compacted},
-    store::{Answer, Caller, read_ledger, repair},
+    protocol::{Compact, Event, Measured, QuarantinedRow, Remembered, Repaired, operation},
+    queue::manage,
+    store::{
+        Answer, Caller, read_ledger,
+        repair::{self, Report},
+    },
 };
 
 use super::{Served, change};
 use crate::{clock, engine::Engine, idb::Mode, js, store::Db};
 
 /// Figures about the queue.
-pub async fn metrics(engine: &Rc<Engine>) -> Result<Served<Measured>, Error> {
+pub async fn metrics(engine: &Rc<Engine>) -> Result<Served, Error> {
     let now = clock::now();
     let (of, ledger) =
         engine.store.run(Mode::Read, async |db| Ok((metrics::read(db, now).await?, read_ledger(db).await?))).await?;
     let quarantine = quarantine(engine, &ledger.owner).await?;
-    Ok(Served::looked(Measured { of, quarantine }))
+    Ok(Served::looked::<operation::Metrics>(&Measured { of, quarantine }))
 }
 
 /// Looks at every row and puts right what is wrong.
-pub async fn repair(engine: &Rc<Engine>, caller: Caller) -> Result<Served<Repaired>, Error> {
+pub async fn repair(engine: &Rc<Engine>, caller: Caller) -> Result<Served, Error> {
     let changed = change(engine, &caller, "repair-after", &|db: Rc<Db>| {
         Box::pin(async { Ok(Answer::Repaired(repair::repair(&*{ db }).await?)) })
     })
     .await?;
-    let owner = changed.ledger.owner.clone();
     // Dead leases are taken back by the drains that begin now.
-    let Served { ok: of, bodies, ledger, dropped, then } = changed.of_all(engine, None).await?;
-    let ok = Repaired { of, quarantine: quarantine(engine, &owner).await? };
-    Ok(Served { ok, bodies, ledger, dropped, then })
+    let then = changed.drain_all(engine, None).await?;
+    let of = Report::recall(&changed.answer)?;
+    let quarantine = quarantine(engine, &changed.ledger.owner).await?;
+    Ok(Served::after::<operation::Repair>(&Repaired { of, quarantine }, changed.ledger, then))
 }
 
 /// Forgets what is old.
-pub async fn compact(engine: &Rc<Engine>, request: Compact, caller: Caller) -> Result<Served<Compacted>, Error> {
+pub async fn compact(engine: &Rc<Engine>, request: Compact, caller: Caller) -> Result<Served, Error> {
     let now = clock::now();
     let changed = change(engine, &caller, "compact-after", &|db: Rc<Db>| {
         Box::pin(async { Ok(Answer::Compacted(manage::compact(&*{ db }, now, request.failed, &caller, &engine.config).await?)) })
     })
     .await?;
-    changed.of_all(engine, Some(Event::Removed(Vec::new()))).await
+    let then = changed.drain_all(engine, Some(Event::Removed(Vec::new()))).await?;
+    changed.served::<operation::Compact>(then)
 }
 
 /// What lies in quarantine of `owner`'s. A row did not parse: its id may be of any type.

@@ -1,7 +1,7 @@
 //! Serves the pages' messages: receives one, has its domain carry it out, responds, and does what follows from it.
 //!
-//! A handler returns its operation's own answer; the dispatch in `carry_out` holds it against the table of
-//! [`shearwater_core::protocol::operations`]. What a page asked to change is on the disk before it is told.
+//! A handler makes its answer by its operation's type ([`shearwater_core::protocol::operations`]), so that it has the type
+//! of the table, and is a question or a change as the table says. What a page asked to change is on the disk before it is told.
 
 mod control;
 mod enqueue;
@@ -9,14 +9,14 @@ mod jobs;
 mod maintenance;
 mod owners;
 
-use std::{cell::RefCell, pin::Pin, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
 use js_sys::Function;
 use shearwater_bridge::{decode, parse, spell};
 use shearwater_core::{
     Error, ErrorCode,
     boxed::boxed,
-    protocol::{Envelope, Event, Op, Operation, Remembered, Response, VERSION, Written, operation},
+    protocol::{Envelope, Event, Op, Operation, Remembered, Response, VERSION, Written},
     schedule::wakes::SkipBackoff,
     store::{Answer, Caller, ledger::Ledger, receipts::Work},
     wire::{Mismatch, text::Text},
@@ -45,9 +45,10 @@ impl UnderWay {
     }
 }
 
-/// An operation's answer, and what remains to be done after it.
-struct Served<A> {
-    ok: A,
+/// An operation's answer, and what remains to be done after it. It is made by the operation's type and written at once, so
+/// that what is around it exists once for all operations.
+struct Served {
+    ok: Written,
     /// Bodies of the answer's items, which travel by reference.
     bodies: Vec<JsValue>,
     /// What the change left, so that the page reads its own write.
@@ -57,15 +58,21 @@ struct Served<A> {
     then: Then,
 }
 
-impl<A> Served<A> {
-    /// The answer to a question that changed nothing.
-    fn looked(ok: A) -> Self {
-        Self { ok, bodies: Vec::new(), ledger: None, dropped: Vec::new(), then: Then::Nothing }
+impl Served {
+    /// The answer to a question.
+    fn looked<O: Operation>(answer: &O::Answer) -> Self {
+        const { assert!(!O::CHANGES, "a change goes by `after`") };
+        Self::new(Written::of::<O>(answer, spell))
     }
 
     /// The answer to a change.
-    fn after(ok: A, ledger: Ledger, then: Then) -> Self {
-        Self { ledger: Some(ledger), then, ..Self::looked(ok) }
+    fn after<O: Operation>(answer: &O::Answer, ledger: Ledger, then: Then) -> Self {
+        const { assert!(O::CHANGES, "a question goes by `looked`") };
+        Self { ledger: Some(ledger), then, ..Self::new(Written::of::<O>(answer, spell)) }
+    }
+
+    fn new(ok: Written) -> Self {
+        Self { ok, bodies: Vec::new(), ledger: None, dropped: Vec::new(), then: Then::Nothing }
     }
 }
 
@@ -116,7 +123,7 @@ pub async fn receive(engine: &Rc<Engine>, data: JsValue, reply: Function) {
 }
 
 /// The message back to the page, and what follows.
-async fn respond(engine: &Engine, re: String, outcome: Result<Served<Written>, Error>) -> (JsValue, Then) {
+async fn respond(engine: &Engine, re: String, outcome: Result<Served, Error>) -> (JsValue, Then) {
     let Served { ok, bodies, ledger, dropped, then } = match outcome {
         Ok(served) => served,
         Err(error) => return (parse(&Response::new(re, Err(error)).into_text(spell)), Then::Nothing),
@@ -126,7 +133,7 @@ async fn respond(engine: &Engine, re: String, outcome: Result<Served<Written>, E
     if let Some(ledger) = ledger {
         engine.saw(&ledger);
         // Of the owner who is signed in now: another may have signed in while the answer was on its way.
-        let mut status = engine.status(&engine.seen.borrow());
+        let mut status = engine.status(&engine.latest());
         // What was stored can be sent now.
         let now = matches!(&then, Then::Stored(queues) if !queues.iter().all(|queue| engine.is_paused(queue)));
         status.next_sync_at = if now { Some(clock::now()) } else { engine.next().await };
@@ -149,7 +156,7 @@ async fn follow(engine: &Rc<Engine>, then: Then) {
         Then::Stored(mut queues) => {
             queues.retain(|queue| !engine.is_paused(queue));
             // A job more in a queue that is paused is due no sooner than all the others.
-            let next = if queues.is_empty() { engine.told.get() } else { Some(Some(clock::now())) };
+            let next = if queues.is_empty() { engine.broadcaster.told() } else { Some(Some(clock::now())) };
             match next {
                 Some(next) => {
                     let told = engine.tell_soon(next);
@@ -185,29 +192,7 @@ fn post(engine: &Engine, reply: &Function, message: &JsValue) {
     }
 }
 
-/// A message that is being carried out; boxed, so that what is around it exists once.
-type Serving<'w> = Pin<Box<dyn Future<Output = Result<Served<Written>, Error>> + 'w>>;
-
-/// Carries out an operation that changes nothing by itself.
-fn reads<'w, O: Operation>(work: impl Future<Output = Result<Served<O::Answer>, Error>> + 'w) -> Serving<'w> {
-    const { assert!(!O::CHANGES, "a change goes by `changes`") };
-    written::<O>(work)
-}
-
-/// Carries out an operation that changes what is stored, and leaves a receipt.
-fn changes<'w, O: Operation>(work: impl Future<Output = Result<Served<O::Answer>, Error>> + 'w) -> Serving<'w> {
-    const { assert!(O::CHANGES, "a question goes by `reads`") };
-    written::<O>(work)
-}
-
-fn written<'w, O: Operation>(work: impl Future<Output = Result<Served<O::Answer>, Error>> + 'w) -> Serving<'w> {
-    boxed(async move {
-        let Served { ok, bodies, ledger, dropped, then } = work.await?;
-        Ok(Served { ok: Written::of::<O>(&ok, spell), bodies, ledger, dropped, then })
-    })
-}
-
-async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Served<Written>, Error> {
+async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Served, Error> {
     if js::get(&data, "shearwater").as_f64() != Some(f64::from(VERSION)) {
         return Err(Error::new(
             ErrorCode::InvalidMessage,
@@ -225,24 +210,24 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Served<Written>
     let caller = envelope.caller();
     // One at a time is what a message needs of these.
     let work = match envelope.op {
-        Op::Enqueue(request) => changes::<operation::Enqueue>(enqueue::enqueue(engine, request, bodies, caller)),
-        Op::Get(id) => reads::<operation::Get>(jobs::get(engine, id)),
-        Op::List(filter) => reads::<operation::List>(jobs::list(engine, filter)),
-        Op::Retry(id) => changes::<operation::Retry>(jobs::retry(engine, id, caller)),
-        Op::Discard(id) => changes::<operation::Discard>(jobs::discard(engine, id, caller)),
-        Op::Cancel(id) => changes::<operation::Cancel>(jobs::cancel(engine, id, caller)),
-        Op::Edit(request) => changes::<operation::Edit>(jobs::edit(engine, request, bodies, caller)),
-        Op::Clear(filter) => changes::<operation::Clear>(jobs::clear(engine, filter, caller)),
-        Op::Export(filter) => reads::<operation::Export>(jobs::export(engine, filter)),
-        Op::Sync(queue) => reads::<operation::Sync>(control::sync(engine, queue, caller)),
-        Op::Pause(queue) => changes::<operation::Pause>(control::pause(engine, queue, true, caller)),
-        Op::Resume(queue) => changes::<operation::Resume>(control::pause(engine, queue, false, caller)),
-        Op::Wake(reason) => reads::<operation::Wake>(control::wake(engine, reason)),
-        Op::Status => reads::<operation::Status>(control::status(engine)),
-        Op::SetOwner(request) => changes::<operation::SetOwner>(owners::set_owner(engine, request, caller)),
-        Op::Metrics => reads::<operation::Metrics>(maintenance::metrics(engine)),
-        Op::Repair => changes::<operation::Repair>(maintenance::repair(engine, caller)),
-        Op::Compact(request) => changes::<operation::Compact>(maintenance::compact(engine, request, caller)),
+        Op::Enqueue(request) => boxed(enqueue::enqueue(engine, request, bodies, caller)),
+        Op::Get(id) => boxed(jobs::get(engine, id)),
+        Op::List(filter) => boxed(jobs::list(engine, filter)),
+        Op::Retry(id) => boxed(jobs::retry(engine, id, caller)),
+        Op::Discard(id) => boxed(jobs::discard(engine, id, caller)),
+        Op::Cancel(id) => boxed(jobs::cancel(engine, id, caller)),
+        Op::Edit(request) => boxed(jobs::edit(engine, request, bodies, caller)),
+        Op::Clear(filter) => boxed(jobs::clear(engine, filter, caller)),
+        Op::Export(filter) => boxed(jobs::export(engine, filter)),
+        Op::Sync(queue) => boxed(control::sync(engine, queue, caller)),
+        Op::Pause(queue) => boxed(control::pause(engine, queue, caller)),
+        Op::Resume(queue) => boxed(control::resume(engine, queue, caller)),
+        Op::Wake(reason) => boxed(control::wake(engine, reason)),
+        Op::Status => boxed(control::status(engine)),
+        Op::SetOwner(request) => boxed(owners::set_owner(engine, request, caller)),
+        Op::Metrics => boxed(maintenance::metrics(engine)),
+        Op::Repair => boxed(maintenance::repair(engine, caller)),
+        Op::Compact(request) => boxed(maintenance::compact(engine, request, caller)),
     };
     work.await
 }
@@ -256,15 +241,18 @@ struct Changed {
 
 impl Changed {
     /// The answer to a change of one job: whether it came in time. `queue` is where the job is or was.
-    fn of_job(self, queue: Option<String>, event: Option<Event>) -> Result<Served<bool>, Error> {
+    fn of_job<O: Operation<Answer = bool>>(self, queue: Option<String>, event: Option<Event>) -> Result<Served, Error> {
         let then = queue.map_or(Then::Nothing, |queue| Then::Drain(vec![queue], event, SkipBackoff::None));
-        Ok(Served::after(bool::recall(&self.answer)?, self.ledger, then))
+        self.served::<O>(then)
     }
 
-    /// The answer to a change of many jobs.
-    async fn of_all<A: Remembered>(self, engine: &Rc<Engine>, event: Option<Event>) -> Result<Served<A>, Error> {
-        let then = Then::Drain(engine.queues().await?, event.filter(|_| !self.repeated), SkipBackoff::None);
-        Ok(Served::after(A::recall(&self.answer)?, self.ledger, then))
+    /// What follows from a change of many jobs.
+    async fn drain_all(&self, engine: &Rc<Engine>, event: Option<Event>) -> Result<Then, Error> {
+        Ok(Then::Drain(engine.queues().await?, event.filter(|_| !self.repeated), SkipBackoff::None))
+    }
+
+    fn served<O: Operation<Answer: Remembered>>(self, then: Then) -> Result<Served, Error> {
+        Ok(Served::after::<O>(&O::Answer::recall(&self.answer)?, self.ledger, then))
     }
 }
 

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use shearwater_core::{
     Error,
-    protocol::SetOwner,
+    protocol::{SetOwner, operation},
     queue::{config::check_name, manage},
     store::{Answer, Caller},
 };
@@ -13,7 +13,7 @@ use super::{Served, change};
 use crate::{clock, engine::Engine, store::Db};
 
 /// Says who is signed in.
-pub async fn set_owner(engine: &Rc<Engine>, request: SetOwner, caller: Caller) -> Result<Served<()>, Error> {
+pub async fn set_owner(engine: &Rc<Engine>, request: SetOwner, caller: Caller) -> Result<Served, Error> {
     let SetOwner { owner, purge } = request;
     if let Some(owner) = &owner {
         check_name("owner", owner)?;
@@ -37,5 +37,6 @@ pub async fn set_owner(engine: &Rc<Engine>, request: SetOwner, caller: Caller) -
         // One that began while this was being written has claimed before it.
         engine.stop_others();
     }
-    changed.of_all(engine, None).await
+    let then = changed.drain_all(engine, None).await?;
+    changed.served::<operation::SetOwner>(then)
 }
