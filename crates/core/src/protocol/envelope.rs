@@ -120,7 +120,7 @@ impl Written {
 impl Response<Written> {
     /// The JSON text.
     #[must_use]
-    pub fn into_text(self, spell: fn(f64) -> String) -> String {
+    pub fn text(&self, spell: fn(f64) -> String) -> String {
         let mut json = Json::new(spell);
         self.write_with(&mut json, |answer, json| json.written(&answer.0));
         json.into_text()

@@ -30,7 +30,7 @@ fn a_response_is_read_as_the_operations_answer() {
     assert_eq!(parse(&Json::of(&nothing, spell)), Ok(nothing));
     let in_time = Response::new("re".to_owned(), Ok(true));
     let written = Response::new("re".to_owned(), Ok(Written::of::<operation::Retry>(&true, spell)));
-    assert_eq!(written.into_text(spell), Json::of(&in_time, spell));
+    assert_eq!(written.text(spell), Json::of(&in_time, spell));
     let failed = Response::<bool>::new("re".to_owned(), Err(Error::new(ErrorCode::Timeout, "too late")));
     assert_eq!(parse(&Json::of(&failed, spell)), Ok(failed));
     assert!(parse::<Response<bool>>(r#"{"shearwater":1,"re":"re"}"#).is_err());

@@ -39,7 +39,7 @@ pub struct Drains {
 
 impl Drains {
     /// Those that are at work and fit; they may end while this is looked through.
-    fn at_work(&self, fits: impl Fn(&DrainTask) -> bool) -> Vec<Rc<DrainTask>> {
+    fn at_work(&self, fits: &dyn Fn(&DrainTask) -> bool) -> Vec<Rc<DrainTask>> {
         self.running.borrow().iter().filter(|running| fits(running)).cloned().collect()
     }
 
@@ -90,7 +90,7 @@ impl Engine {
     /// Has the drains of `owner`'s share of one queue, or of all, send nothing more.
     pub fn stop(self: &Rc<Self>, owner: &str, queue: Option<&str>) {
         let theirs = |running: &DrainTask| running.owner == owner && queue.is_none_or(|queue| running.queue == queue);
-        for running in self.drains.at_work(theirs) {
+        for running in self.drains.at_work(&theirs) {
             running.stop(self);
         }
     }
@@ -98,14 +98,14 @@ impl Engine {
     /// Has the drains of all but the current owner's jobs send nothing more.
     pub fn stop_others(self: &Rc<Self>) {
         let owner = self.owner();
-        for running in self.drains.at_work(|running| running.owner != owner) {
+        for running in self.drains.at_work(&|running| running.owner != owner) {
             running.stop(self);
         }
     }
 
     /// Waits for the drains of these queues that are at work, and starts none.
     pub async fn wait_for_drains(&self, queues: &[String]) {
-        for running in self.drains.at_work(|running| queues.contains(&running.queue)) {
+        for running in self.drains.at_work(&|running| queues.contains(&running.queue)) {
             running.over.wait().await;
         }
     }
@@ -180,7 +180,7 @@ impl Engine {
 
     /// A job was cancelled: no drain sends it that has it at hand.
     pub fn cancelled(self: &Rc<Self>, id: &JobId) {
-        for running in self.drains.at_work(|_| true) {
+        for running in self.drains.at_work(&|_| true) {
             running.cancelled(self, id);
         }
     }

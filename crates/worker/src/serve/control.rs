@@ -10,7 +10,7 @@ use shearwater_core::{
     store::{Answer, Caller},
 };
 
-use super::{Changed, Served, Then, change};
+use super::{Served, Then, change};
 use crate::{engine::Engine, store::Db};
 
 /// Drains a queue, or all, until all that can be tried now was tried.
@@ -30,36 +30,29 @@ pub async fn sync(engine: &Rc<Engine>, queue: Option<String>, caller: Caller) ->
     Ok(Served { ledger: Some(engine.ledger().await?), then, ..Served::looked::<operation::Sync>(&result) })
 }
 
-/// Stops sending.
-pub async fn pause(engine: &Rc<Engine>, queue: Option<String>, caller: Caller) -> Result<Served, Error> {
-    let changed = set_paused(engine, queue.as_deref(), true, &caller).await?;
-    // A message that comes again changes nothing: somebody may have resumed since.
-    if !changed.repeated {
-        engine.stop(caller.owner_or(&changed.ledger.owner), queue.as_deref());
+/// Stops sending, or sends again.
+pub async fn pause(engine: &Rc<Engine>, queue: Option<String>, paused: bool, caller: Caller) -> Result<Served, Error> {
+    if let Some(queue) = &queue {
+        engine.config.queue(queue)?;
     }
-    changed.served::<operation::Pause>(Then::Tell(None))
-}
-
-/// Sends again.
-pub async fn resume(engine: &Rc<Engine>, queue: Option<String>, caller: Caller) -> Result<Served, Error> {
-    let changed = set_paused(engine, queue.as_deref(), false, &caller).await?;
+    let changed = change(engine, &caller, "pause-after", &|db: Rc<Db>| {
+        Box::pin(async {
+            manage::pause(&*{ db }, queue.as_deref(), paused, &caller, &engine.config).await?;
+            Ok(Answer::Done)
+        })
+    })
+    .await?;
+    if paused {
+        // A message that comes again changes nothing: somebody may have resumed since.
+        if !changed.repeated {
+            engine.stop(caller.owner_or(&changed.ledger.owner), queue.as_deref());
+        }
+        return changed.served::<operation::Pause>(Then::Tell(None));
+    }
     engine.saw(&changed.ledger);
     // Whoever resumes hopes, as one whose network is back does.
     let queues = engine.queues().await?;
     changed.served::<operation::Resume>(Then::Drain(queues, None, SkipBackoff::Unreachable))
-}
-
-async fn set_paused(engine: &Engine, queue: Option<&str>, paused: bool, caller: &Caller) -> Result<Changed, Error> {
-    if let Some(queue) = queue {
-        engine.config.queue(queue)?;
-    }
-    change(engine, caller, "pause-after", &|db: Rc<Db>| {
-        Box::pin(async {
-            manage::pause(&*{ db }, queue, paused, caller, &engine.config).await?;
-            Ok(Answer::Done)
-        })
-    })
-    .await
 }
 
 /// Sends what a wake for this reason finds due.

@@ -166,19 +166,17 @@ pub async fn export(engine: &Rc<Engine>, filter: Filter) -> Result<Served, Error
         let page = engine
             .store
             .run(Mode::Read, async |db| {
-                let mut page = Vec::new();
+                let mut page = (Vec::new(), Vec::new());
                 for view in read::list(db, &filter, &engine.config).await? {
                     let Some(job) = db.job(&view.id).await? else { continue };
-                    let body = db.bodies(&[&job]).await?.pop().unwrap_or_default();
-                    page.push((Exported { job: view, headers: job.request.headers }, body));
+                    page.1.push(db.bodies(&[&job]).await?.pop().unwrap_or_default());
+                    page.0.push(Exported { job: view, headers: job.request.headers });
                 }
                 Ok(page)
             })
             .await?;
-        for (job, body) in page {
-            jobs.push(job);
-            bodies.push(body);
-        }
+        jobs.extend(page.0);
+        bodies.extend(page.1);
     }
     Ok(Served { bodies, ..Served::looked::<operation::Export>(&jobs) })
 }

@@ -62,17 +62,18 @@ impl Served {
     /// The answer to a question.
     fn looked<O: Operation>(answer: &O::Answer) -> Self {
         const { assert!(!O::CHANGES, "a change goes by `after`") };
-        Self::new(Written::of::<O>(answer, spell))
+        Self::new(Written::of::<O>(answer, spell), None, Then::Nothing)
     }
 
     /// The answer to a change.
     fn after<O: Operation>(answer: &O::Answer, ledger: Ledger, then: Then) -> Self {
         const { assert!(O::CHANGES, "a question goes by `looked`") };
-        Self { ledger: Some(ledger), then, ..Self::new(Written::of::<O>(answer, spell)) }
+        Self::new(Written::of::<O>(answer, spell), Some(ledger), then)
     }
 
-    fn new(ok: Written) -> Self {
-        Self { ok, bodies: Vec::new(), ledger: None, dropped: Vec::new(), then: Then::Nothing }
+    #[inline(never)]
+    fn new(ok: Written, ledger: Option<Ledger>, then: Then) -> Self {
+        Self { ok, bodies: Vec::new(), ledger, dropped: Vec::new(), then }
     }
 }
 
@@ -126,7 +127,7 @@ pub async fn receive(engine: &Rc<Engine>, data: JsValue, reply: Function) {
 async fn respond(engine: &Engine, re: String, outcome: Result<Served, Error>) -> (JsValue, Then) {
     let Served { ok, bodies, ledger, dropped, then } = match outcome {
         Ok(served) => served,
-        Err(error) => return (parse(&Response::new(re, Err(error)).into_text(spell)), Then::Nothing),
+        Err(error) => return (parse(&Response::new(re, Err(error)).text(spell)), Then::Nothing),
     };
     let mut response = Response::new(re, Ok(ok));
     response.dropped = dropped;
@@ -139,7 +140,7 @@ async fn respond(engine: &Engine, re: String, outcome: Result<Served, Error>) ->
         status.next_sync_at = if now { Some(clock::now()) } else { engine.next().await };
         response.status = Some(status);
     }
-    let message = parse(&response.into_text(spell));
+    let message = parse(&response.text(spell));
     if !bodies.is_empty() {
         for (item, body) in js_sys::Array::from(&js::get(&message, "ok")).iter().zip(bodies) {
             js::set(&item, "body", &body);
@@ -220,8 +221,8 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Served, Error> 
         Op::Clear(filter) => boxed(jobs::clear(engine, filter, caller)),
         Op::Export(filter) => boxed(jobs::export(engine, filter)),
         Op::Sync(queue) => boxed(control::sync(engine, queue, caller)),
-        Op::Pause(queue) => boxed(control::pause(engine, queue, caller)),
-        Op::Resume(queue) => boxed(control::resume(engine, queue, caller)),
+        Op::Pause(queue) => boxed(control::pause(engine, queue, true, caller)),
+        Op::Resume(queue) => boxed(control::pause(engine, queue, false, caller)),
         Op::Wake(reason) => boxed(control::wake(engine, reason)),
         Op::Status => boxed(control::status(engine)),
         Op::SetOwner(request) => boxed(owners::set_owner(engine, request, caller)),
