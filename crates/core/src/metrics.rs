@@ -135,7 +135,7 @@ mod tests {
             attempts: 1,
             queued_at: Millis(1_000),
             delivered_at: Millis(1_000 + took),
-            response: None,
+            capture: None,
         }
     }
 

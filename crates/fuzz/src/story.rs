@@ -29,7 +29,7 @@ use std::{
 
 use shearwater_core::{
     Error, ErrorCode, Millis,
-    drain::{Budget, Command, Drain, Input, Plan},
+    drain::{Budget, Command, Dispatch, DispatchId, Drain, Input, Plan},
     http::reply::{AttemptResult, Response},
     metrics, names,
     protocol::{self, Op, view::Status},
@@ -187,7 +187,7 @@ struct World {
     drains: Vec<Running>,
     begun: u64,
     /// Sends without an answer, and the drains' names.
-    sends: Vec<(String, Job)>,
+    sends: Vec<(String, DispatchId)>,
 }
 
 impl World {
@@ -345,7 +345,9 @@ impl World {
             self.honest = false;
             let _ = self.write(async |tx| {
                 // The simulated indexes know no names with control characters.
-                if let Some(job) = row.filter(|job| [&job.queue, &job.origin].iter().all(|name| check_name("", name).is_ok())) {
+                if let Some(job) =
+                    row.filter(|job| [&job.queue, &job.work.request().origin].iter().all(|name| check_name("", name).is_ok()))
+                {
                     tx.put_job(&job)?;
                 }
                 ledger.map_or(Ok(()), |ledger| tx.put_ledger(&ledger))
@@ -392,7 +394,7 @@ impl World {
         if self.sends.is_empty() {
             return;
         }
-        let (holder, job) = self.sends.remove(at as usize % self.sends.len());
+        let (holder, dispatch) = self.sends.remove(at as usize % self.sends.len());
         let header = |wanted| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
         let reply = match (status, kind) {
             (Some(status), _) => AttemptResult::Status(Response {
@@ -412,7 +414,7 @@ impl World {
         if let Some(running) = sender {
             running
                 .drain
-                .handle(self.now, Input::Attempted { id: job.id, result: reply, roll: roll.clamp(0.0, 1.0 - f64::EPSILON) });
+                .handle(self.now, Input::Attempted { dispatch, result: reply, roll: roll.clamp(0.0, 1.0 - f64::EPSILON) });
         }
     }
 
@@ -436,7 +438,7 @@ impl World {
                     };
                     self.feed(at, input);
                 }
-                Command::Send(job) => self.send(at, *job),
+                Command::Send(dispatch) => self.send(at, dispatch),
                 Command::Wait(until) => self.drains[at].wakes_at = Some(until),
                 Command::AskTime => self.drains[at].asks = true,
                 Command::Done(_) => drop(self.drains.remove(at)),
@@ -451,11 +453,13 @@ impl World {
         self.drains[at].drain.handle(now, input);
     }
 
-    fn send(&mut self, at: usize, job: Job) {
+    fn send(&mut self, at: usize, dispatch: Dispatch) {
         let holder = self.drains[at].holder.clone();
-        assert_eq!(job.state, State::Syncing, "{} is sent", job.id);
-        assert!(job.lease.as_ref().is_some_and(|lease| lease.holder == holder), "{} is sent under no lease", job.id);
-        self.sends.push((holder, job));
+        for job in &dispatch.jobs {
+            assert_eq!(job.state, State::Syncing, "{} is sent", job.id);
+            assert!(job.lease.as_ref().is_some_and(|lease| lease.holder == holder), "{} is sent under no lease", job.id);
+        }
+        self.sends.push((holder, dispatch.id));
     }
 
     fn read<R>(&self, work: impl AsyncFnOnce(&SimTx<'_>) -> Result<R, Error>) -> Result<R, Error> {
@@ -500,7 +504,7 @@ impl World {
             *counts.entry((&job.queue, &job.owner)).or_default().of(job.state) += 1;
             assert_eq!(job.state == State::Pending, job.place != Place::Out, "{job:?}");
             assert_eq!(job.state == State::Syncing, job.lease.is_some(), "{job:?}");
-            if let Some(key) = job.key.as_deref().filter(|_| job.is_live() && job.place != Place::Behind) {
+            if let Some(key) = job.order.key.as_deref().filter(|_| job.is_live() && job.place != Place::Behind) {
                 let moving = moving.entry((&job.owner, &job.queue, key)).or_default();
                 *moving += 1;
                 assert!(*moving == 1, "two of one line move at once: {job:?}");

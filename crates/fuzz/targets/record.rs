@@ -50,7 +50,7 @@ fn look_at(job: &Job) {
         assert!(job.lease_ends(now) >= now || job.lease.is_some());
         assert!(!job.may_be_sent(now) || job.lease.is_some());
     }
-    assert!(rank(job.queued_at, job.priority, 1_000) <= Millis::MAX.0);
+    assert!(rank(job.schedule.queued_at, job.order.priority, 1_000) <= Millis::MAX.0);
     let _ = (job.is_live(), job.failures());
     check::keeps(&JobView::of(job.clone(), Some(job.id.clone()), &Ledger::default(), &WorkerConfig::default()));
     check::keeps(&JobView::of(job.clone(), None, &Ledger::default(), &WorkerConfig::default()));
@@ -71,6 +71,6 @@ fn change(job: &Job) {
         let mut changed = job.clone();
         change(&mut changed);
         check::keeps(&changed);
-        assert_eq!((&changed.id, changed.seq, &changed.request), (&job.id, job.seq, &job.request));
+        assert_eq!((&changed.id, changed.order.seq, &changed.work), (&job.id, job.order.seq, &job.work));
     }
 }

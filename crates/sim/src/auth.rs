@@ -149,7 +149,7 @@ impl World {
     fn leave(&mut self, number: SendNo, context: usize) -> Checked {
         let limit = {
             let Some(sending) = self.wire.sending(number) else { return Ok(()) };
-            self.config_of_run(sending.run).queue_or_default(&sending.job.queue).send_limit(sending.job.size)
+            self.config_of_run(sending.run).queue_or_default(&sending.job.queue).send_limit(sending.job.size())
         };
         check::sends::leaves(self, number)?;
         let (Some(place), Some(sending)) = (self.contexts.get(context), self.wire.sending_mut(number)) else { return Ok(()) };
@@ -206,7 +206,7 @@ impl World {
         let Some(sending) = self.wire.sending_mut(number).filter(|sending| sending.status == Status::InTheAir) else {
             return Ok(());
         };
-        let method = &sending.job.request.method;
+        let method = &sending.job.work.request().head.method;
         let refused = result.status().is_some_and(|status| disposition_of_status(method, status) == Disposition::Blocked);
         sending.login.result = result;
         sending.login.is_out = false;

@@ -32,15 +32,15 @@ impl World {
     pub(crate) fn arrives(&mut self, number: SendNo) -> Checked {
         let Some(sending) = self.wire.sending(number) else { return Ok(()) };
         let request = Request {
-            origin: &sending.job.origin,
-            method: &sending.job.request.method,
+            origin: sending.job.origin(),
+            method: &sending.job.work.request().head.method,
             key: &sending.key,
-            content: content_of(&sending.job.request.url),
+            content: content_of(&sending.job.work.request().head.url),
             body: sending.body,
             token: sending.login.token,
         };
         let answer = self.servers.take(&request, self.clock.elapsed(), self.faults.misconduct, &mut self.rng)?;
-        let seq = sending.job.seq;
+        let seq = sending.job.order.seq;
         self.note(|| format!("the server gets #{seq} and says {:?} after {} ms", answer.reply, answer.after));
         if let Some(mut reply) = answer.reply {
             if let AttemptResult::Status(response) = &mut reply
@@ -57,17 +57,21 @@ impl World {
     /// A send is over, and its drain hears of it.
     pub(crate) fn finish(&mut self, number: SendNo, result: AttemptResult) -> Checked {
         let Some(sending) = self.wire.sending(number) else { return Ok(()) };
-        let (run, id) = (sending.run, sending.job.id.clone());
+        let (run, dispatch) = (sending.run, sending.dispatch.clone());
         let queue = self.config_of_run(run).queue_or_default(&sending.job.queue);
         let status = match &result {
             AttemptResult::TimedOut => Status::TimedOut,
-            result => Status::Answered(disposition(&sending.job.request.method, result, &queue)),
+            result => Status::Answered(disposition(&sending.job.work.request().head.method, result, &queue)),
         };
         if !self.wire.end(number, status) {
             return Ok(());
         }
+        // The last job's result is the dispatch's.
+        if self.wire.in_the_air().any(|(_, other)| other.run == run && other.dispatch == dispatch) {
+            return Ok(());
+        }
         let roll = self.rng.roll();
-        self.feed(run, Input::Attempted { id, result, roll })
+        self.feed(run, Input::Attempted { dispatch, result, roll })
     }
 
     /// The sends of this job are aborted: a person cancelled it. What has left may arrive.

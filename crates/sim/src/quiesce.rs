@@ -54,7 +54,7 @@ impl World {
             if at > latest {
                 let now = self.clock.device();
                 let store = self.store.borrow();
-                let job = store.jobs().find(|job| job.next_attempt_at == at);
+                let job = store.jobs().find(|job| job.schedule.next_attempt_at == at);
                 return Err(Violation::new(
                     Promise::Live,
                     format!("the next wake would be at {}, now is {}: {job:?}", at.0, now.0),

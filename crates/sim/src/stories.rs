@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use futures::FutureExt;
 use shearwater_core::{
     Error, JobId, Millis,
-    drain::{Budget, Command, Drain, Input, Plan, STALLED_AFTER, Summary},
+    drain::{Budget, Command, Dispatch, Drain, Input, Plan, STALLED_AFTER, Summary},
     health::clock::Time,
     http::reply::{AttemptResult, Response},
     queue::{
@@ -179,7 +179,7 @@ fn answer(status: u16) -> AttemptResult {
 }
 
 fn replied(id: &JobId, reply: AttemptResult) -> Input {
-    Input::Attempted { id: id.clone(), result: reply, roll: 0.5 }
+    Input::Attempted { dispatch: id.clone().into(), result: reply, roll: 0.5 }
 }
 
 fn going_on() -> QueueConfig {
@@ -187,7 +187,9 @@ fn going_on() -> QueueConfig {
 }
 
 fn sent(commands: &[Command]) -> Vec<JobId> {
-    commands.iter().filter_map(|command| if let Command::Send(job) = command { Some(job.id.clone()) } else { None }).collect()
+    let jobs =
+        commands.iter().filter_map(|command| if let Command::Send(dispatch) = command { Some(&dispatch.jobs) } else { None });
+    jobs.flatten().map(|job| job.id.clone()).collect()
 }
 
 fn summary(commands: Vec<Command>) -> Option<Summary> {
@@ -242,7 +244,7 @@ fn an_edited_job_is_not_taken_for_delivered_by_a_late_reply_to_what_it_said_befo
     bench.claim("slow drain", 1);
     bench.now = bench.now.after(HOUR);
     bench.first_turn("drain without locks", false, 0);
-    let request = RequestHead { url: format!("{ORIGIN}/items/other"), ..bench.job(&id).request };
+    let request = RequestHead { url: format!("{ORIGIN}/items/other"), ..bench.job(&id).work.request().head.clone() };
     let change = Edit { request, headers: true, origin: None, body: Body::None, idempotency_key: "other".to_owned() };
     bench.write(async |tx| manage::edit(tx, bench.now, &id, change, &bench.config).await).unwrap();
     bench.settle("slow drain", &id, 200);
@@ -420,11 +422,11 @@ fn a_server_that_is_back_and_refuses_is_waited_for_as_patiently_as_before() {
         assert_eq!(bench.claim("drain", 1).len(), 1);
         let settlement = Settlement { id: id.clone(), key: id.as_str().to_owned(), result: reply, at: bench.now, roll: 0.5 };
         bench.cycle(&Cycle { settle: vec![settlement], ..later_cycle("drain", 0) });
-        bench.now = bench.job(&id).next_attempt_at;
+        bench.now = bench.job(&id).schedule.next_attempt_at;
     }
     let job = bench.job(&id);
-    assert_eq!(job.attempts, 1);
-    assert!(job.last_delay >= 2 * MINUTE, "{} ms, as if nothing had happened before", job.last_delay);
+    assert_eq!(job.attempts.made, 1);
+    assert!(job.attempts.last_delay >= 2 * MINUTE, "{} ms, as if nothing had happened before", job.attempts.last_delay);
 }
 
 #[test]
@@ -569,22 +571,19 @@ fn a_lease_that_may_end_before_the_reply_is_given_back_unsent() {
 fn what_is_at_hand_for_an_origin_found_in_trouble_is_given_back_unsent() {
     let mut bench = Bench::new(QueueConfig::default());
     let ids: Vec<_> = (0..30).map(|_| bench.put(None)).collect();
-    let sent = |commands: &[Command]| -> Vec<JobId> {
-        commands.iter().filter_map(|command| if let Command::Send(job) = command { Some(job.id.clone()) } else { None }).collect()
-    };
     let (mut drain, commands) = bench.drain(6);
     let mut in_flight = sent(&commands);
     let mut troubled = 0;
     while !in_flight.is_empty() {
         let id = in_flight.remove(0);
-        let more = sent(&bench.feed(&mut drain, Input::Attempted { id, result: answer(503), roll: 0.5 }));
+        let more = sent(&bench.feed(&mut drain, replied(&id, answer(503))));
         troubled += 1;
         assert!(troubled <= 5 || more.is_empty(), "sent to an origin that is closed: {more:?}");
         in_flight.extend(more);
     }
     // Five in trouble close it; meanwhile each that was answered had a successor.
     assert!(troubled <= 11, "{troubled} were sent");
-    let untouched = ids.iter().filter(|id| bench.job(id).attempts == 0);
+    let untouched = ids.iter().filter(|id| bench.job(id).attempts.made == 0);
     assert!(untouched.clone().all(|id| bench.job(id).state == State::Pending && bench.job(id).lease.is_none()));
     assert!(untouched.count() >= 19);
 }
@@ -695,7 +694,10 @@ fn a_drain_of_an_owner_who_signs_out_claims_and_tells_nothing_more() {
             Command::Cycle(cycle) => drain.handle(bench.now, Input::CycleCommitted(bench.cycle(&cycle))),
             Command::Tell(_) => told += 1,
             // The shell looks who is signed in before a request leaves.
-            Command::Send(job) => drain.handle(bench.now, replied(&job.id, AttemptResult::Withheld("signed out".to_owned()))),
+            Command::Send(Dispatch { id: dispatch, .. }) => {
+                let result = AttemptResult::Withheld("signed out".to_owned());
+                drain.handle(bench.now, Input::Attempted { dispatch, result, roll: 0.5 });
+            }
             Command::Done(summary) => end = Some(summary),
             _ => {}
         }

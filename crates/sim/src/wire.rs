@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use shearwater_core::{
     JobId, Millis,
+    drain::DispatchId,
     queue::{disposition::Disposition, job::Job},
 };
 
@@ -32,6 +33,8 @@ pub(crate) enum Status {
 #[derive(Debug)]
 pub(crate) struct Sending {
     pub(crate) run: RunNo,
+    /// What it is a part of: each job of a dispatch is a send of its own here.
+    pub(crate) dispatch: DispatchId,
     /// The row as it was claimed.
     pub(crate) job: Job,
     /// The idempotency key as sent.
@@ -130,5 +133,5 @@ impl Wire {
 
 /// The line that a job stands in.
 pub(crate) fn line_of(job: &Job) -> Option<LineName> {
-    Some((job.owner.clone(), job.queue.clone(), job.key.clone()?))
+    Some((job.owner.clone(), job.queue.clone(), job.order.key.clone()?))
 }

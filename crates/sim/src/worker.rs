@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use shearwater_core::{
     Error, JobId,
-    drain::{Command, Drain, Input, News, Plan, Summary},
+    drain::{Command, Dispatch, DispatchId, Drain, Input, News, Plan, Summary},
     health::clock::Time,
     queue::{
         cycle::{Cycle, CycleOutcome, Settings, cycle},
@@ -167,7 +167,9 @@ impl World {
                 }
                 self.later(0, 20, Event::Cycle(number, Box::new(cycle)));
             }
-            Command::Send(job) => self.send(number, *job)?,
+            Command::Send(Dispatch { id, jobs, .. }) => {
+                jobs.into_iter().try_for_each(|job| self.send(number, id.clone(), job))?
+            }
             Command::Wait(at) => {
                 let delay = at.since(self.clock.device());
                 if let Some(run) = self.runs.get_mut(&number) {
@@ -252,19 +254,29 @@ impl World {
         )
     }
 
-    fn send(&mut self, number: RunNo, job: Job) -> Checked {
+    fn send(&mut self, number: RunNo, dispatch: DispatchId, job: Job) -> Checked {
         let key = if self.flaw == Some(Flaw::MakesKeysWhenSending) {
             JobId::from_random(self.rng.bytes()).to_string()
         } else {
             job.idempotency_key.clone()
         };
         let body = self.runs.get_mut(&number).and_then(|run| run.bodies.remove(&job.id));
-        self.note(|| format!("drain {number} sends #{} {}", job.seq, job.id));
+        self.note(|| format!("drain {number} sends #{} {}", job.order.seq, job.id));
         let Some(context) = self.runs.get(&number).map(|run| run.context) else { return Ok(()) };
-        let login = self.login(context, &job.origin);
+        let login = self.login(context, job.origin());
         let since = self.clock.device();
-        let sending =
-            Sending { run: number, key, body, since, left: false, status: Status::InTheAir, login, settled: false, job };
+        let sending = Sending {
+            run: number,
+            dispatch,
+            key,
+            body,
+            since,
+            left: false,
+            status: Status::InTheAir,
+            login,
+            settled: false,
+            job,
+        };
         check::sends::check(self, &sending)?;
         let sent = self.wire.send(sending);
         self.authorize(sent)
@@ -318,7 +330,7 @@ impl Run {
 }
 
 fn told(number: RunNo, cycle: &Cycle, committed: &CycleOutcome) -> String {
-    let claimed: Vec<u64> = committed.claimed.iter().map(|job| job.seq).collect();
+    let claimed: Vec<u64> = committed.claimed.iter().map(|job| job.order.seq).collect();
     let settled: Vec<_> = cycle.settle.iter().map(|settlement| (settlement.id.as_str().get(..4), &settlement.result)).collect();
     format!(
         "turn of drain {number} ({}{}, {:?}, seen {}): settles {settled:?}, releases {}, claims {claimed:?} of {}, next {:?}",

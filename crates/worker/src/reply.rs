@@ -13,8 +13,9 @@ use std::{cell::RefCell, rc::Rc};
 use shearwater_bridge::spawn_local;
 use shearwater_core::{
     JobId, Millis,
-    http::reply::{AttemptResult, KeptResponse, Response},
+    http::reply::{AttemptResult, Response},
     queue::{
+        capture::Capture,
         config::{KeepResponse, QueueConfig},
         job::Job,
     },
@@ -100,14 +101,14 @@ pub async fn read(response: js::Response, sending: &Rc<Sending>, queue: &QueueCo
         redirected: response.redirected(),
         content_type: kind.clone(),
         excerpt: None,
-        kept: None,
+        capture: None,
     };
     let body = Body::of(&response);
     let is_text = ["application/json", "application/problem+json", "text/plain"];
     let is_text = kind.is_some_and(|kind| is_text.iter().any(|text| kind.starts_with(text)));
     let keep = queue.response.as_ref().filter(|_| (200..300).contains(&status));
     if let Some(keep) = keep {
-        reply.kept = Some(kept(keep, status, &headers, &body, sending).await);
+        reply.capture = Some(capture(keep, status, &headers, &body, sending).await);
     } else if status >= 400 && is_text {
         reply.excerpt = excerpt(&body, sending).await;
     }
@@ -115,11 +116,11 @@ pub async fn read(response: js::Response, sending: &Rc<Sending>, queue: &QueueCo
     AttemptResult::Status(reply)
 }
 
-async fn kept(keep: &KeepResponse, status: u16, headers: &js::Headers, body: &Body, sending: &Rc<Sending>) -> KeptResponse {
+async fn capture(keep: &KeepResponse, status: u16, headers: &js::Headers, body: &Body, sending: &Rc<Sending>) -> Capture {
     let named = keep.headers.iter().filter_map(|name| Some((name.to_ascii_lowercase(), headers.get(name)?)));
     let headers = named.collect();
     let body = if keep.body { Some(body.beginning(MOST_BYTES, sending).await) } else { None };
-    KeptResponse { status, headers, body }
+    Capture { status, headers, body }
 }
 
 /// The beginning of an error reply. That it cannot be read changes nothing about the outcome.
@@ -188,14 +189,14 @@ pub async fn explain_rejection(engine: &Rc<Engine>, job: &Job) -> AttemptResult 
     if !engine.is_online() {
         return AttemptResult::Unreachable;
     }
-    if job.origin != engine.origin {
+    if job.origin() != engine.origin {
         // By a method that changes nothing (RFC 9110 §9.2.1).
-        if !probe(engine, job.request.url.clone(), "no-cors").await {
+        if !probe(engine, job.work.request().head.url.clone(), "no-cors").await {
             return AttemptResult::Unreachable;
         }
         return AttemptResult::Hidden(
             [
-                job.origin.as_str(),
+                job.origin(),
                 " can be reached, but its response is hidden from this page: does it answer with \
                  Access-Control-Allow-Origin (CORS), also to the preflight and on errors? It may have acted on the request",
             ]
@@ -206,7 +207,7 @@ pub async fn explain_rejection(engine: &Rc<Engine>, job: &Job) -> AttemptResult 
     if !probe(engine, own, "same-origin").await {
         return AttemptResult::Unreachable;
     }
-    if job.request.integrity.as_deref().is_some_and(|integrity| !integrity.is_empty()) {
+    if job.work.request().head.integrity.as_deref().is_some_and(|integrity| !integrity.is_empty()) {
         return AttemptResult::Hidden(
             "the response does not match the request's integrity; the server may have acted on it".to_owned(),
         );

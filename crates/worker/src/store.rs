@@ -360,7 +360,8 @@ impl Db {
         let mut keys: Vec<String> = Vec::new();
         let mut places = Vec::with_capacity(jobs.len());
         for job in jobs {
-            let key = job.packed.as_ref().map_or_else(|| job.id.as_str().to_owned(), |packed| pack_key(&packed.pack));
+            let key =
+                job.work.request().packed.as_ref().map_or_else(|| job.id.as_str().to_owned(), |packed| pack_key(&packed.pack));
             // Those of one pack mostly come one after the other.
             if keys.last() != Some(&key) {
                 keys.push(key);
@@ -371,8 +372,8 @@ impl Db {
         let mut bodies = Vec::with_capacity(jobs.len());
         for (job, at) in jobs.iter().zip(places) {
             let stored = found.get(at).cloned().unwrap_or_default();
-            bodies.push(match &job.packed {
-                Some(packed) => part(&stored, packed.at, job.size.unwrap_or_default()),
+            bodies.push(match &job.work.request().packed {
+                Some(packed) => part(&stored, packed.at, job.size().unwrap_or_default()),
                 None => stored,
             });
         }

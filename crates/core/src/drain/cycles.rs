@@ -1,6 +1,10 @@
 //! What a drain puts into its next cycle, and what it makes of one that was committed or aborted.
 
-use super::{Command, Drain, MOST_FAILED_CYCLES, News, fair_share};
+use super::{
+    Command, Drain, MOST_FAILED_CYCLES, News,
+    dispatch::{Dispatch, dispatches, job_ids},
+    fair_share,
+};
 use crate::{
     error::{Error, ErrorCode},
     health::{clock::Time, origin::OriginHealth},
@@ -20,7 +24,7 @@ impl Drain {
     pub(super) fn committed(&mut self, now: Millis, committed: CycleOutcome) {
         let cycle = self.committing.take();
         self.failed_cycles = 0;
-        self.suspects.retain(|(id, _)| self.settle.iter().any(|settlement| settlement.id == *id));
+        self.suspects.retain(|suspect| self.settle.iter().any(|settlement| suspect.carries(&settlement.id)));
         let in_trouble = committed.ledger.origins.iter().filter(|origin| origin.is_in_trouble());
         self.troubled = in_trouble.map(|origin| origin.origin.clone()).collect();
         let is_current = committed.ledger.owner == self.plan.owner;
@@ -46,14 +50,16 @@ impl Drain {
         }
         let counts = committed.ledger.queue(&self.plan.queue, &self.plan.owner).map(|queue| queue.counts).unwrap_or_default();
         self.result.remaining = counts.pending + counts.syncing;
-        let ours = self.in_flight.len() + self.settle.len() + self.release.len() + self.claimed.len() + committed.claimed.len();
+        let in_flight = self.in_flight.iter().map(|flight| flight.jobs.len()).sum::<usize>();
+        let at_hand = self.claimed.iter().map(|dispatch| dispatch.jobs.len()).sum::<usize>();
+        let ours = in_flight + self.settle.len() + self.release.len() + at_hand + committed.claimed.len();
         self.leased_elsewhere = counts.syncing > ours as u64;
         // A job that was lost and claimed again may have got its result meanwhile.
         let answered =
             |job: &&Job| self.settle.iter().any(|settlement| settlement.id == job.id && settlement.key == job.idempotency_key);
         let (cancelled, claimed): (Vec<Job>, Vec<Job>) =
             committed.claimed.iter().filter(|job| !answered(job)).cloned().partition(|job| cancelled.contains(&job.id));
-        self.claimed.extend(claimed);
+        self.claimed.extend(dispatches(claimed));
         // It may have been retried since, and claimed anew.
         self.release.extend(cancelled.into_iter().map(|job| job.id));
         self.spare(now, &committed.ledger);
@@ -73,10 +79,11 @@ impl Drain {
     /// Gives back what is at hand for an origin that has been found in trouble, or asked for rest, since it was
     /// claimed.
     pub(super) fn spare(&mut self, now: Millis, ledger: &Ledger) {
-        let rests = |job: &Job| ledger.origin(&job.origin).and_then(OriginHealth::opens_at).is_some_and(|at| now < at);
+        let rests =
+            |dispatch: &Dispatch| ledger.origin(&dispatch.origin).and_then(OriginHealth::opens_at).is_some_and(|at| now < at);
         let (spared, kept) = std::mem::take(&mut self.claimed).into_iter().partition(rests);
         self.claimed = kept;
-        self.release.extend(Vec::<Job>::into_iter(spared).map(|job| job.id));
+        self.release.extend(job_ids(Vec::into_iter(spared)));
     }
 
     pub(super) fn tally(&mut self, settled: &Settled) {
@@ -127,7 +134,7 @@ impl Drain {
 
     pub(super) fn begin_cycle(&mut self, now: Millis) -> bool {
         if self.stopping {
-            self.release.extend(self.claimed.drain(..).map(|job| job.id));
+            self.release.extend(job_ids(self.claimed.drain(..)));
         }
         let claim = self.room(now);
         let wanted = self.takeover.is_some()
@@ -139,11 +146,15 @@ impl Drain {
             return false;
         }
         let mut in_flight: Vec<(String, usize)> = Vec::new();
-        let held = self.in_flight.iter().map(|flight| &flight.origin).chain(self.claimed.iter().map(|job| &job.origin));
+        let held = self
+            .in_flight
+            .iter()
+            .map(|flight| flight.origin.as_str())
+            .chain(self.claimed.iter().map(|dispatch| dispatch.origin.as_str()));
         for origin in held {
             match in_flight.iter_mut().find(|(name, _)| name == origin) {
                 Some((_, count)) => *count += 1,
-                None => in_flight.push((origin.clone(), 1)),
+                None => in_flight.push((origin.to_owned(), 1)),
             }
         }
         let cycle = Cycle {

@@ -1,5 +1,6 @@
 //! What goes into a drain, and what comes out.
 
+use super::dispatch::{Dispatch, DispatchId};
 use crate::{
     error::Error,
     http::reply::AttemptResult,
@@ -62,8 +63,8 @@ pub enum Input {
     CycleFailed(Error),
     /// An attempt ended.
     Attempted {
-        /// The job.
-        id: JobId,
+        /// Which one; each of its jobs is settled by this result.
+        dispatch: DispatchId,
         /// What came back.
         result: AttemptResult,
         /// A random number in `[0, 1)`.
@@ -96,8 +97,8 @@ pub enum Input {
 pub enum Command {
     /// Run [`crate::queue::cycle::cycle`] and feed back `CycleCommitted` or `CycleFailed`.
     Cycle(Cycle),
-    /// Send this job and feed back `Attempted`.
-    Send(Box<Job>),
+    /// Send this and feed back `Attempted`.
+    Send(Dispatch),
     /// Feed back `Tick` at this instant. A later `Wait` replaces an earlier one.
     Wait(Millis),
     /// Ask the app's own server for the time and feed back `Time`.

@@ -35,27 +35,28 @@
 //! # What always holds
 //!
 //! - One cycle at a time; a job is sent only after the cycle that claimed it was committed.
-//! - Of sends that are not stalled there are at most `concurrency`; of one origin's there are never more.
+//! - Of dispatches that are not stalled there are at most `concurrency`; of one origin's there are never more.
 //! - A reply is settled, by this drain or, if it cannot commit any more, by whoever finds its lease dead.
 //! - After [`Command::Done`] nothing of this drain is in flight.
 
 mod cycles;
+mod dispatch;
 mod interface;
 mod slots;
 
 use crate::{
     error::Error,
     health::clock::{self, Time},
+    http::reply::AttemptResult,
     id::JobId,
     protocol::view::SyncResult,
-    queue::{
-        cycle::{Cycle, Settlement, Takeover},
-        job::Job,
-    },
+    queue::cycle::{Cycle, Settlement, Takeover},
     schedule::wakes::SkipBackoff,
     time::Millis,
 };
 
+use dispatch::take_out;
+pub use dispatch::{Dispatch, DispatchId};
 pub use interface::{Budget, Command, Input, News, Plan, Summary};
 use slots::Flight;
 pub use slots::{STALLED_AFTER, fair_share};
@@ -75,12 +76,12 @@ pub struct Drain {
     failed_cycles: u32,
     /// There was no room to write: one job at a time, which needs least, until the end of this drain.
     tight: bool,
-    claimed: Vec<Job>,
+    claimed: Vec<Dispatch>,
     in_flight: Vec<Flight>,
     settle: Vec<Settlement>,
     release: Vec<JobId>,
-    /// Replies that mean trouble and are not settled yet, by job, and the origins that they are about.
-    suspects: Vec<(JobId, String)>,
+    /// Dispatches whose results mean trouble for their origins, and are not settled yet.
+    suspects: Vec<Flight>,
     /// Origins that were in trouble when the last cycle was over.
     troubled: Vec<String>,
     /// Jobs that were cancelled while a cycle was being committed.
@@ -154,18 +155,11 @@ impl Drain {
             Input::Start => {}
             Input::CycleCommitted(committed) => self.committed(now, committed),
             Input::CycleFailed(error) => self.cycle_failed(now, error),
-            Input::Attempted { id, result, roll } => {
-                // A reply to nothing that is in flight says nothing, and a drain that gave up writes nothing.
-                if let Some(at) = self.in_flight.iter().position(|flight| flight.id == id) {
-                    let Flight { id, key, origin, .. } = self.in_flight.swap_remove(at);
-                    if result.is_trouble() {
-                        self.suspects.push((id.clone(), origin));
-                    }
-                    // Lost and claimed again while it was in flight: this is the reply to that claim too.
-                    self.claimed.retain(|job| job.id != id || job.idempotency_key != key);
-                    if self.failed_cycles < MOST_FAILED_CYCLES {
-                        self.settle.push(Settlement { id, key, result, at: now, roll });
-                    }
+            Input::Attempted { dispatch, result, roll } => {
+                // A reply to nothing that is in flight says nothing.
+                if let Some(at) = self.in_flight.iter().position(|flight| flight.id == dispatch) {
+                    let flight = self.in_flight.swap_remove(at);
+                    self.attempted(now, flight, &result, roll);
                 }
             }
             Input::Nudge { skip, online } => {
@@ -185,7 +179,7 @@ impl Drain {
                 self.time = (now, clock::answer(now, replied, date));
             }
             Input::Cancelled(id) => {
-                self.claimed.retain(|job| job.id != id);
+                take_out(&mut self.claimed, |job| job.id == id);
                 // The cycle that is being committed may have claimed it just before.
                 if self.committing.is_some() {
                     self.cancelled.push(id);
@@ -217,6 +211,22 @@ impl Drain {
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.over
+    }
+
+    /// Settles each job of a dispatch by its result.
+    fn attempted(&mut self, now: Millis, flight: Flight, result: &AttemptResult, roll: f64) {
+        for (id, key) in &flight.jobs {
+            // Lost and claimed again while it was in flight: this is the reply to that claim too.
+            take_out(&mut self.claimed, |job| job.id == *id && job.idempotency_key == *key);
+            // A drain that gave up writes nothing.
+            if self.failed_cycles < MOST_FAILED_CYCLES {
+                let (id, key, result) = (id.clone(), key.clone(), result.clone());
+                self.settle.push(Settlement { id, key, result, at: now, roll });
+            }
+        }
+        if result.is_trouble() {
+            self.suspects.push(flight);
+        }
     }
 
     fn advance(&mut self, now: Millis) {

@@ -1,9 +1,11 @@
-//! Which claimed job is sent next: slots, fair shares of origins, and what to make of stalled sends.
+//! Which dispatch is sent next: slots, fair shares of origins, and what to make of stalled sends.
 
-use super::{Command, Drain};
+use super::{
+    Command, Drain,
+    dispatch::{Dispatch, DispatchId, job_ids},
+};
 use crate::{
     id::JobId,
-    queue::job::Job,
     time::{Millis, unit},
 };
 
@@ -21,10 +23,12 @@ pub const fn fair_share(concurrency: u32) -> u32 {
     if share == 0 { 1 } else { share }
 }
 
+/// A dispatch that was sent and has no result yet.
 #[derive(Debug)]
 pub(super) struct Flight {
-    pub(super) id: JobId,
-    pub(super) key: String,
+    pub(super) id: DispatchId,
+    /// Its jobs, and the idempotency key that each was claimed with.
+    pub(super) jobs: Vec<(JobId, String)>,
     pub(super) origin: String,
     pub(super) since: Millis,
 }
@@ -34,24 +38,29 @@ impl Flight {
     pub(super) fn is_live(&self, now: Millis) -> bool {
         now.since(self.since) < STALLED_AFTER
     }
+
+    /// Whether it carries this job.
+    pub(super) fn carries(&self, job: &JobId) -> bool {
+        self.jobs.iter().any(|(id, _)| id == job)
+    }
 }
 
 impl Drain {
     pub(super) fn send(&mut self, now: Millis) {
         while !self.stopping && self.live(now) < self.plan.concurrency as usize {
-            let Some(at) = self.claimed.iter().position(|job| self.may_go(job, now)) else { return };
-            let job = self.claimed.remove(at);
-            if !job.may_be_sent(now) {
-                self.release.push(job.id);
+            let Some(at) = self.claimed.iter().position(|dispatch| self.may_go(dispatch, now)) else { return };
+            let dispatch = self.claimed.remove(at);
+            if !dispatch.jobs.iter().all(|job| job.may_be_sent(now)) {
+                self.release.extend(job_ids([dispatch]));
                 continue;
             }
             self.in_flight.push(Flight {
-                id: job.id.clone(),
-                key: job.idempotency_key.clone(),
-                origin: job.origin.clone(),
+                id: dispatch.id.clone(),
+                jobs: dispatch.jobs.iter().map(|job| (job.id.clone(), job.idempotency_key.clone())).collect(),
+                origin: dispatch.origin.clone(),
                 since: now,
             });
-            self.out.push(Command::Send(Box::new(job)));
+            self.out.push(Command::Send(dispatch));
         }
     }
 
@@ -60,37 +69,39 @@ impl Drain {
         self.in_flight.iter().filter(|flight| flight.is_live(now)).count()
     }
 
-    /// Whether the slots of its origin allow a claimed job to be sent.
-    pub(super) fn may_go(&self, job: &Job, now: Millis) -> bool {
+    /// Whether the slots of its origin allow a dispatch to be sent.
+    pub(super) fn may_go(&self, dispatch: &Dispatch, now: Millis) -> bool {
         let concurrency = self.plan.concurrency;
-        let most = if self.has_company(&job.origin) { fair_share(concurrency) } else { concurrency } as usize;
-        self.in_flight_to(&job.origin) < most
+        let most = if self.has_company(&dispatch.origin) { fair_share(concurrency) } else { concurrency } as usize;
+        self.in_flight_to(&dispatch.origin) < most
             && self.in_flight.len() < MOST_STALLED * concurrency as usize
-            && !self.is_suspect(&job.origin, now)
-            && !self.in_flight.iter().any(|flight| flight.id == job.id)
+            && !self.is_suspect(&dispatch.origin, now)
+            && !self.in_flight.iter().any(|flight| dispatch.jobs.iter().any(|job| flight.carries(&job.id)))
     }
 
     /// Whether nothing more goes to an origin before what was sent to it is settled: it has met trouble since the last
     /// cycle, or had met some and leaves others without a reply.
-    pub(super) fn is_suspect(&self, origin: &String, now: Millis) -> bool {
-        self.suspects.iter().any(|(_, suspect)| suspect == origin)
-            || (self.troubled.contains(origin) && self.has_stalled(origin, now))
+    pub(super) fn is_suspect(&self, origin: &str, now: Millis) -> bool {
+        self.suspects.iter().any(|suspect| suspect.origin == origin)
+            || (self.troubled.iter().any(|troubled| troubled == origin) && self.has_stalled(origin, now))
     }
 
     pub(super) fn has_stalled(&self, origin: &str, now: Millis) -> bool {
         self.in_flight.iter().any(|flight| flight.origin == origin && !flight.is_live(now))
     }
 
-    /// Whether a claimed job does not go before its origin has responded, however many slots are free.
-    pub(super) fn is_stuck(&self, job: &Job, now: Millis) -> bool {
-        self.is_suspect(&job.origin, now)
-            || self.has_stalled(&job.origin, now)
-            || (self.has_company(&job.origin) && self.in_flight_to(&job.origin) >= fair_share(self.plan.concurrency) as usize)
+    /// Whether a dispatch does not go before its origin has responded, however many slots are free.
+    pub(super) fn is_stuck(&self, dispatch: &Dispatch, now: Millis) -> bool {
+        self.is_suspect(&dispatch.origin, now)
+            || self.has_stalled(&dispatch.origin, now)
+            || (self.has_company(&dispatch.origin)
+                && self.in_flight_to(&dispatch.origin) >= fair_share(self.plan.concurrency) as usize)
     }
 
     /// Whether there is something to send to another origin, or in flight to it.
     pub(super) fn has_company(&self, origin: &str) -> bool {
-        self.in_flight.iter().any(|flight| flight.origin != origin) || self.claimed.iter().any(|job| job.origin != origin)
+        self.in_flight.iter().any(|flight| flight.origin != origin)
+            || self.claimed.iter().any(|dispatch| dispatch.origin != origin)
     }
 
     pub(super) fn in_flight_to(&self, origin: &str) -> usize {
@@ -102,7 +113,7 @@ impl Drain {
         if self.stopping || !self.plan.online {
             return 0;
         }
-        let at_hand = self.claimed.iter().filter(|job| !self.is_stuck(job, now)).count();
+        let at_hand = self.claimed.iter().filter(|dispatch| !self.is_stuck(dispatch, now)).count();
         let held = u32::try_from(self.live(now) + at_hand).unwrap_or(u32::MAX);
         if self.tight { 1_u32.saturating_sub(held) } else { self.plan.concurrency.saturating_mul(2).saturating_sub(held) }
     }

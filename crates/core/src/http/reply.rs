@@ -3,7 +3,7 @@
 //! What it means for the job is decided in [`crate::queue::cycle::retry`].
 
 use super::retry_after;
-use crate::time::Millis;
+use crate::{queue::capture::Capture, time::Millis};
 
 /// What came back from one send, as the shell saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,18 +46,7 @@ pub struct Response {
     /// The beginning of a textual error body, for people to read.
     pub excerpt: Option<String>,
     /// What the queue's `response` setting asks to keep of a delivery.
-    pub kept: Option<KeptResponse>,
-}
-
-/// What is kept of the response to a delivered job, where the queue asks for it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeptResponse {
-    /// The status.
-    pub status: u16,
-    /// The headers that the configuration names and the response has.
-    pub headers: Vec<(String, String)>,
-    /// The body as text, at most 64 KiB of it.
-    pub body: Option<String>,
+    pub capture: Option<Capture>,
 }
 
 impl AttemptResult {
@@ -93,5 +82,3 @@ impl AttemptResult {
         retry_after::parse(response.retry_after.as_deref()?, response.date.as_deref(), at)
     }
 }
-
-crate::record!(KeptResponse { status: "status", headers: "headers" = Vec::new(), body: "body" });

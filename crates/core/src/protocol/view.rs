@@ -1,12 +1,12 @@
 //! What the page gets to see: a job, the status, a drain's result, events.
 
 use crate::{
-    http::reply::KeptResponse,
     id::JobId,
     queue::{
+        capture::Capture,
         config::WorkerConfig,
         history::Outcome,
-        job::{Job, State},
+        job::{Job, RequestWork, State, Work},
         last_error::LastError,
     },
     store::ledger::{Counts, Ledger},
@@ -88,35 +88,36 @@ pub struct JobView {
     /// When it was delivered.
     pub delivered_at: Option<Millis>,
     /// What the queue asked to keep of the response to a delivered job.
-    pub response: Option<KeptResponse>,
+    pub response: Option<Capture>,
 }
 
 impl JobView {
     /// The view of a stored job.
     #[must_use]
     pub fn of(job: Job, waiting_for: Option<JobId>, ledger: &Ledger, config: &WorkerConfig) -> Self {
-        let closed_until = ledger.origin(&job.origin).and_then(|origin| origin.closed_until);
+        let closed_until = ledger.origin(job.origin()).and_then(|origin| origin.closed_until);
         let next = (job.state == State::Pending && waiting_for.is_none())
-            .then(|| closed_until.map_or(job.next_attempt_at, |until| until.max(job.next_attempt_at)));
-        let max_attempts = job.max_attempts.unwrap_or_else(|| config.queue_or_default(&job.queue).max_attempts);
+            .then(|| closed_until.map_or(job.schedule.next_attempt_at, |until| until.max(job.schedule.next_attempt_at)));
+        let max_attempts = job.attempts.limit.unwrap_or_else(|| config.queue_or_default(&job.queue).max_attempts);
+        let Work::Request(RequestWork { head, size, .. }) = job.work;
         Self {
             id: job.id,
             state: job.state.into(),
             queue: job.queue,
-            key: job.key,
-            method: job.request.method,
-            url: job.request.url,
-            priority: Some(job.priority),
-            size: job.size,
+            key: job.order.key,
+            method: head.method,
+            url: head.url,
+            priority: Some(job.order.priority),
+            size,
             metadata: job.metadata,
             idempotency_key: Some(job.idempotency_key),
-            attempts: job.attempts,
+            attempts: job.attempts.made,
             max_attempts: Some(max_attempts),
-            unreachable: job.unreachable,
-            queued_at: job.queued_at,
-            last_tried_at: job.last_tried_at,
+            unreachable: job.attempts.unreachable,
+            queued_at: job.schedule.queued_at,
+            last_tried_at: job.attempts.last_tried_at,
             next_attempt_at: next,
-            expires_at: Some(job.expires_at),
+            expires_at: Some(job.schedule.expires_at),
             waiting_for,
             error: job.error,
             status: None,
@@ -150,7 +151,7 @@ impl JobView {
             error: None,
             status: outcome.status,
             delivered_at: Some(outcome.delivered_at),
-            response: outcome.response,
+            response: outcome.capture,
         }
     }
 }

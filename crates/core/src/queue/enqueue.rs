@@ -5,7 +5,7 @@ use crate::{
     id::JobId,
     queue::{
         config::{WorkerConfig, check_name},
-        job::{Job, Place, RECORD_VERSION, State, rank},
+        job::{Attempts, Job, Order, Place, RECORD_VERSION, RequestWork, Schedule, State, Work, rank},
         key_order,
         request::{RequestHead, takes_body},
         sort,
@@ -180,35 +180,32 @@ pub async fn enqueue<T: Tx>(
             v: RECORD_VERSION,
             idempotency_key: given_key.unwrap_or_else(|| new.id.as_str().to_owned()),
             id: new.id,
-            seq,
             queue,
             owner: caller.owner_or(&ledger.owner).to_owned(),
-            origin,
-            line: key.is_some(),
-            key,
-            priority,
-            rank: rank(clock, priority, aging),
-            request: new.request,
-            size,
-            packed,
+            work: Work::Request(RequestWork { head: new.request, origin, size, packed }),
             metadata: new.metadata,
+            order: Order { seq, line: key.is_some(), key, priority, rank: rank(clock, priority, aging) },
+            schedule: Schedule {
+                queued_at: now,
+                // A clock that was set back makes nobody older once it is right again.
+                expires_at: now.max(ledger.seen).after(max_age),
+                next_attempt_at: not_before.max(now),
+                hold_until: not_before,
+            },
+            attempts: Attempts {
+                made: 0,
+                limit: new.options.max_attempts,
+                unreachable: 0,
+                interruptions: 0,
+                last_tried_at: None,
+                last_delay: 0,
+            },
             state: State::Pending,
             place: Place::Ready,
-            queued_at: now,
-            // A clock that was set back makes nobody older once it is right again.
-            expires_at: now.max(ledger.seen).after(max_age),
-            attempts: 0,
-            max_attempts: new.options.max_attempts,
-            unreachable: 0,
-            interruptions: 0,
-            last_tried_at: None,
-            next_attempt_at: not_before.max(now),
-            hold_until: not_before,
-            last_delay: 0,
             error: None,
             lease: None,
         };
-        match &job.key {
+        match &job.order.key {
             Some(key) if occupied.iter().any(|(queue, taken)| *queue == job.queue && taken == key) => job.place = Place::Behind,
             Some(key) => {
                 occupied.push((job.queue.clone(), key.clone()));
@@ -218,7 +215,7 @@ pub async fn enqueue<T: Tx>(
         }
         ledger.enter(&job);
         match &body {
-            Some(body) if job.packed.is_none() => tx.put_body(&job.id, body)?,
+            Some(body) if job.work.request().packed.is_none() => tx.put_body(&job.id, body)?,
             // A row of this id that went to quarantine may have left one.
             None if repeat => tx.delete_body(&job.id)?,
             _ => {}

@@ -3,7 +3,8 @@
 //! A job's row and body go in the transaction that writes its [`Outcome`]. The history is bounded
 //! ([`HistoryConfig`](crate::queue::config::HistoryConfig)).
 
-use crate::{http::reply::KeptResponse, id::JobId, time::Millis};
+use super::capture::Capture;
+use crate::{id::JobId, time::Millis};
 
 /// A delivered job's trace in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub struct Outcome {
     /// When the outcome was recorded.
     pub delivered_at: Millis,
     /// What the queue asked to keep of the response.
-    pub response: Option<KeptResponse>,
+    pub capture: Option<Capture>,
 }
 
 crate::record!(Outcome {
@@ -46,5 +47,5 @@ crate::record!(Outcome {
     attempts: "attempts",
     queued_at: "queuedAt",
     delivered_at: "deliveredAt",
-    response: "response",
+    capture: "response",
 });

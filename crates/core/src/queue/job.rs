@@ -3,6 +3,11 @@
 //! A record is one row of the `jobs` store; its body lives apart (Q17). The verbs here change a record
 //! in memory; [`crate::store`] applies them within one transaction together with the ledger, the
 //! body and the place of the job's neighbours.
+//!
+//! What kind of work a job is, is a type ([`Work`]). The groups of a record lie flat in its row. A row without a member
+//! `work` is a request, and requests are written without it. A later kind brings a step of the schema with it, so a worker
+//! that does not know the kind does not open the database, and leaves its rows alone. A row that names an unknown kind all
+//! the same does not parse: like any other such row it is kept as it is in quarantine, and listed with that reason.
 
 use crate::{
     id::JobId,
@@ -12,6 +17,7 @@ use crate::{
         request::RequestHead,
     },
     time::Millis,
+    wire::{Members, Mismatch, Value, json::Json},
 };
 
 /// The version written into each row; see the migrations of the store.
@@ -85,6 +91,90 @@ pub struct Packed {
     pub at: u64,
 }
 
+/// What a job is to do. Each kind is a type that holds what only this kind has.
+///
+/// Uploads and pushed mutations get a variant of their own. A batch does not: it is several requests in one
+/// [`Dispatch`](crate::drain::Dispatch). A new kind makes an `Option` of [`Work::request`], so that nothing compiles
+/// before each place that sends, counts, shows or edits a request has said what it does with the other kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Sends a request once.
+    Request(RequestWork),
+}
+
+impl Work {
+    /// The request that it is.
+    #[must_use]
+    pub fn request(&self) -> &RequestWork {
+        let Self::Request(request) = self;
+        request
+    }
+
+    /// The same, to edit it.
+    pub fn request_mut(&mut self) -> &mut RequestWork {
+        let Self::Request(request) = self;
+        request
+    }
+}
+
+/// A request to be sent, and where its body lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestWork {
+    /// What is sent, without the body.
+    pub head: RequestHead,
+    /// The origin it is sent to.
+    pub origin: String,
+    /// The body's size in bytes; `None` when there is none.
+    pub size: Option<u64>,
+    /// Where the body lies, unless it has a record of its own.
+    pub packed: Option<Packed>,
+}
+
+/// Where a job stands among others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Order of queueing, across all queues of the database.
+    pub seq: u64,
+    /// Jobs of one key go one at a time, in order.
+    pub key: Option<String>,
+    /// Whether it stands in the line of its key, holding up its successors.
+    pub line: bool,
+    /// 1 to 10; 10 is most urgent.
+    pub priority: u8,
+    /// The order of claiming: the lowest first, then `seq`. See [`rank`].
+    pub rank: u64,
+}
+
+/// When a job was queued, may be sent, and is too old.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// When it was queued.
+    pub queued_at: Millis,
+    /// When it becomes a dead letter unless delivered.
+    pub expires_at: Millis,
+    /// When it may be claimed.
+    pub next_attempt_at: Millis,
+    /// Not before this, whoever asks: `notBefore` and `Retry-After`.
+    pub hold_until: Millis,
+}
+
+/// What was tried so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempts {
+    /// Attempts that got a response or timed out.
+    pub made: u32,
+    /// The job's own limit of those.
+    pub limit: Option<u32>,
+    /// Sends without a response since it was queued, or since a person last retried it.
+    pub unreachable: u32,
+    /// Times the worker was killed with this job in hand.
+    pub interruptions: u32,
+    /// When it was last claimed.
+    pub last_tried_at: Option<Millis>,
+    /// The last delay, for decorrelated jitter.
+    pub last_delay: u64,
+}
+
 /// A queued job: one row of the `jobs` store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
@@ -92,56 +182,26 @@ pub struct Job {
     pub v: u32,
     /// The job's identifier and primary key.
     pub id: JobId,
-    /// Order of queueing, across all queues of the database.
-    pub seq: u64,
     /// The queue.
     pub queue: String,
     /// The user who queued it; empty when nobody was signed in.
     pub owner: String,
-    /// The origin it is sent to.
-    pub origin: String,
-    /// Jobs of one key go one at a time, in order.
-    pub key: Option<String>,
-    /// 1 to 10; 10 is most urgent.
-    pub priority: u8,
-    /// The order of claiming: the lowest first, then `seq`. See [`rank`].
-    pub rank: u64,
-    /// What is sent.
-    pub request: RequestHead,
-    /// The body's size in bytes; `None` when there is none.
-    pub size: Option<u64>,
-    /// Where the body lies, unless it has a record of its own.
-    pub packed: Option<Packed>,
-    /// The value of the idempotency header, without its quotes.
+    /// What it is to do.
+    pub work: Work,
+    /// The value of the idempotency header, without its quotes. Names the payload: an edit makes a new one.
     pub idempotency_key: String,
     /// The app's own data, as a JSON string.
     pub metadata: Option<String>,
+    /// Where it stands among others.
+    pub order: Order,
+    /// When it may be sent.
+    pub schedule: Schedule,
+    /// What was tried so far.
+    pub attempts: Attempts,
     /// What is happening to it.
     pub state: State,
-    /// Where it stands.
+    /// Where it stands while it is pending.
     pub place: Place,
-    /// Whether it stands in the line of its key, holding up its successors.
-    pub line: bool,
-    /// When it was queued.
-    pub queued_at: Millis,
-    /// When it becomes a dead letter unless delivered.
-    pub expires_at: Millis,
-    /// Attempts that got a response or timed out.
-    pub attempts: u32,
-    /// The job's own limit of attempts.
-    pub max_attempts: Option<u32>,
-    /// Sends without a response since it was queued, or since a person last retried it.
-    pub unreachable: u32,
-    /// Times the worker was killed with this job in hand.
-    pub interruptions: u32,
-    /// When it was last claimed.
-    pub last_tried_at: Option<Millis>,
-    /// When it may be claimed.
-    pub next_attempt_at: Millis,
-    /// Not before this, whoever asks: `notBefore` and `Retry-After`.
-    pub hold_until: Millis,
-    /// The last delay, for decorrelated jitter.
-    pub last_delay: u64,
     /// Why the last attempt did not deliver.
     pub error: Option<LastError>,
     /// Who holds it while it is syncing.
@@ -164,7 +224,7 @@ impl Job {
     pub fn claim(&mut self, now: Millis, lease: Lease) {
         self.state = State::Syncing;
         self.place = Place::Out;
-        self.last_tried_at = Some(now);
+        self.attempts.last_tried_at = Some(now);
         self.lease = Some(lease);
     }
 
@@ -172,7 +232,7 @@ impl Job {
     /// clock was set back: it ends at once, for its true end is unknown.
     #[must_use]
     pub fn lease_ends(&self, now: Millis) -> Millis {
-        match (&self.lease, self.last_tried_at) {
+        match (&self.lease, self.attempts.last_tried_at) {
             (Some(lease), Some(claimed_at)) if lease.until.since(now) <= 2 * lease.until.since(claimed_at) => lease.until,
             _ => now,
         }
@@ -181,7 +241,7 @@ impl Job {
     /// Whether a send that begins at `now` is over before the lease: the second half of it is kept for that.
     #[must_use]
     pub fn may_be_sent(&self, now: Millis) -> bool {
-        let (Some(lease), Some(claimed_at)) = (&self.lease, self.last_tried_at) else { return false };
+        let (Some(lease), Some(claimed_at)) = (&self.lease, self.attempts.last_tried_at) else { return false };
         now.after(lease.until.since(claimed_at) / 2) <= self.lease_ends(now)
     }
 
@@ -196,13 +256,13 @@ impl Job {
     ///
     /// Burns no attempt. A job that keeps killing its worker becomes a dead letter in the end.
     pub fn mark_interrupted(&mut self, on_failure: OnFailure) {
-        self.interruptions = self.interruptions.saturating_add(1);
+        self.attempts.interruptions = self.attempts.interruptions.saturating_add(1);
         let error = LastError {
             kind: ErrorKind::Interrupted,
             status: None,
             message: "the worker was stopped while sending; whether it arrived is not known".to_owned(),
         };
-        if self.interruptions >= MOST_INTERRUPTIONS {
+        if self.attempts.interruptions >= MOST_INTERRUPTIONS {
             self.dead_letter(State::Failed, error, on_failure);
         } else {
             self.release();
@@ -214,8 +274,8 @@ impl Job {
     pub fn schedule(&mut self, at: Millis, hold: Millis, error: LastError) {
         self.state = State::Pending;
         self.place = Place::Due;
-        self.next_attempt_at = at;
-        self.hold_until = hold;
+        self.schedule.next_attempt_at = at;
+        self.schedule.hold_until = hold;
         self.error = Some(error);
         self.lease = None;
     }
@@ -228,7 +288,7 @@ impl Job {
         self.state = state;
         self.place = Place::Out;
         if on_failure == OnFailure::Continue && state != State::Blocked {
-            self.line = false;
+            self.order.line = false;
         }
         self.error = Some(error);
         self.lease = None;
@@ -240,29 +300,41 @@ impl Job {
     pub fn revive(&mut self, now: Millis, max_age: u64) {
         self.state = State::Pending;
         self.place = Place::Behind;
-        self.attempts = 0;
-        self.unreachable = 0;
-        self.interruptions = 0;
-        self.last_delay = 0;
-        self.line = self.key.is_some();
-        self.next_attempt_at = now;
-        self.hold_until = Millis(0);
-        if self.expires_at <= now {
-            self.expires_at = now.after(max_age);
+        self.attempts.made = 0;
+        self.attempts.unreachable = 0;
+        self.attempts.interruptions = 0;
+        self.attempts.last_delay = 0;
+        self.order.line = self.order.key.is_some();
+        self.schedule.next_attempt_at = now;
+        self.schedule.hold_until = Millis(0);
+        if self.schedule.expires_at <= now {
+            self.schedule.expires_at = now.after(max_age);
         }
     }
 
     /// Counts a wait from `now` that was noted by a clock which has been set back since, when it showed
     /// `device`; returns whether there was one. What only waits for the time that the app chose still does.
     pub fn forget_times(&mut self, now: Millis, device: Millis) -> bool {
-        let not_before = self.last_tried_at.is_none() && self.hold_until == self.next_attempt_at;
-        if self.next_attempt_at <= now || not_before {
+        let not_before = self.attempts.last_tried_at.is_none() && self.schedule.hold_until == self.schedule.next_attempt_at;
+        if self.schedule.next_attempt_at <= now || not_before {
             return false;
         }
-        self.next_attempt_at = self.next_attempt_at.min(now.after(self.next_attempt_at.since(device)));
-        self.hold_until = self.hold_until.min(now.after(self.hold_until.since(device)));
-        self.last_tried_at = self.last_tried_at.min(Some(now));
+        self.schedule.next_attempt_at = self.schedule.next_attempt_at.min(now.after(self.schedule.next_attempt_at.since(device)));
+        self.schedule.hold_until = self.schedule.hold_until.min(now.after(self.schedule.hold_until.since(device)));
+        self.attempts.last_tried_at = self.attempts.last_tried_at.min(Some(now));
         true
+    }
+
+    /// The origin that it is sent to.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.work.request().origin
+    }
+
+    /// The size of its body in bytes, if it has one.
+    #[must_use]
+    pub fn size(&self) -> Option<u64> {
+        self.work.request().size
     }
 
     /// Whether anything will send this job without a person's help.
@@ -274,7 +346,7 @@ impl Job {
     /// Failures so far, which decide the next delay: a job that is not delivered has met nothing else.
     #[must_use]
     pub fn failures(&self) -> u32 {
-        self.attempts.saturating_add(self.unreachable)
+        self.attempts.made.saturating_add(self.attempts.unreachable)
     }
 }
 
@@ -282,44 +354,87 @@ crate::names!(State { Pending: "pending", Syncing: "syncing", Failed: "failed", 
 crate::names!(Place { Ready: "ready", Due: "due", Behind: "behind", Out: "out" });
 crate::record!(Lease { holder: "holder", until: "until", session: "session" = 0 });
 crate::record!(Packed { pack: "pack", at: "at" });
-crate::record!(Job {
-    v: "v",
-    id: "id",
-    seq: "seq",
-    queue: "queue",
-    owner: "owner",
-    origin: "origin",
-    key: "key",
-    priority: "priority",
-    rank: "rank",
-    request: "request",
-    size: "size",
-    packed: "packed",
-    idempotency_key: "idempotencyKey",
-    metadata: "metadata",
-    state: "state",
-    place: "place",
-    line: "line",
+crate::members!(RequestWork { head: "request", origin: "origin", size: "size", packed: "packed" });
+crate::members!(Order { seq: "seq", key: "key", line: "line", priority: "priority", rank: "rank" });
+crate::members!(Schedule {
     queued_at: "queuedAt",
     expires_at: "expiresAt",
-    attempts: "attempts",
-    max_attempts: "maxAttempts",
+    next_attempt_at: "nextAttemptAt",
+    hold_until: "holdUntil",
+});
+crate::members!(Attempts {
+    made: "attempts",
+    limit: "maxAttempts",
     unreachable: "unreachable",
     interruptions: "interruptions",
     last_tried_at: "lastTriedAt",
-    next_attempt_at: "nextAttemptAt",
-    hold_until: "holdUntil",
     last_delay: "lastDelay",
+});
+crate::record!(Job {
+    v: "v",
+    id: "id",
+    queue: "queue",
+    owner: "owner",
+    work: flat,
+    idempotency_key: "idempotencyKey",
+    metadata: "metadata",
+    order: flat,
+    schedule: flat,
+    attempts: flat,
+    state: "state",
+    place: "place",
     error: "error",
     lease: "lease",
 });
+
+impl Members for Work {
+    fn read<V: Value>(value: &V, trouble: &mut Option<Mismatch>) -> Self {
+        // A request is what a row without this member is: the only kind that there was.
+        if let Some(kind) = value.member("work")
+            && kind.as_text().as_deref() != Some("request")
+        {
+            trouble.get_or_insert_with(|| Mismatch::new("is not a kind of work that this version knows").within("work"));
+        }
+        Self::Request(RequestWork::read(value, trouble))
+    }
+
+    fn write(&self, json: &mut Json) {
+        let Self::Request(request) = self;
+        request.write(json);
+    }
+
+    fn placeholder() -> Self {
+        Self::Request(RequestWork::placeholder())
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::time::unit::HOUR;
+    use crate::{time::unit::HOUR, wire::testing::parse};
+
+    #[test]
+    fn a_row_of_an_unknown_kind_of_work_is_a_mismatch() {
+        let row = |work: &str| {
+            let text = [
+                r#"{"v":2,"id":"11111111-1111-4111-8111-111111111111","seq":1,"queue":"q","owner":"","origin":"https://a.example","#,
+                r#""priority":5,"rank":0,"request":{"url":"https://a.example/","method":"POST"},"idempotencyKey":"k","#,
+                r#""state":"pending","place":"ready","line":false,"queuedAt":1,"expiresAt":2,"attempts":0,"unreachable":0,"#,
+                r#""interruptions":0,"nextAttemptAt":1,"holdUntil":0,"lastDelay":0"#,
+                work,
+                "}",
+            ];
+            parse::<Job>(&text.concat())
+        };
+        let job = row("").unwrap();
+        assert_eq!(row(r#","work":"request""#).as_ref(), Ok(&job));
+        for work in [r#","work":"upload""#, r#","work":{}"#] {
+            assert_eq!(row(work), Err("work: is not a kind of work that this version knows".to_owned()));
+        }
+        assert!(!Json::of(&job, |number| number.to_string()).contains("work"));
+    }
 
     proptest! {
         #[test]

@@ -17,8 +17,8 @@ const MOST_LEASES: u32 = 1_000;
 ///
 /// One that nothing makes wait, neither a backoff nor `notBefore`, goes whatever the clock says now.
 pub(crate) fn open_place(job: &Job, now: Millis) -> Place {
-    let waits = job.last_delay > 0 || job.hold_until > now;
-    if waits && job.next_attempt_at > now { Place::Due } else { Place::Ready }
+    let waits = job.attempts.last_delay > 0 || job.schedule.hold_until > now;
+    if waits && job.schedule.next_attempt_at > now { Place::Due } else { Place::Ready }
 }
 
 /// The first job in the line of `job`'s key other than `job` itself.
@@ -30,14 +30,14 @@ async fn head_but<T: Tx>(tx: &T, job: &Job, key: &str) -> Result<Option<Job>, Er
 /// Whether another job of `job`'s line is being sent.
 async fn another_is_sent<T: Tx>(tx: &T, job: &Job, key: &str) -> Result<bool, Error> {
     let scan = Scan::of(Index::State, vec![&job.owner, &job.queue, State::Syncing.as_str()], MOST_LEASES);
-    Ok(tx.scan(&scan).await?.iter().any(|other| other.id != job.id && other.key.as_deref() == Some(key)))
+    Ok(tx.scan(&scan).await?.iter().any(|other| other.id != job.id && other.order.key.as_deref() == Some(key)))
 }
 
 /// Lets the next of `gone`'s key go, after `gone` left the line. Its row must be written before.
 ///
 /// `moved` says that `gone` was the one that was `ready`, `due` or `syncing`: then no other is.
 pub(crate) async fn promote_next<T: Tx>(tx: &T, gone: &Job, moved: bool, now: Millis) -> Result<(), Error> {
-    let Some(key) = gone.key.as_deref() else { return Ok(()) };
+    let Some(key) = gone.order.key.as_deref() else { return Ok(()) };
     if let Some(mut next) = head_but(tx, gone, key).await?
         && next.state == State::Pending
         && next.place == Place::Behind
@@ -52,14 +52,14 @@ pub(crate) async fn promote_next<T: Tx>(tx: &T, gone: &Job, moved: bool, now: Mi
 /// Decides where a pending job of a key stands that (re-)enters its line, and makes room for it.
 pub(crate) async fn enter<T: Tx>(tx: &T, job: &mut Job, now: Millis) -> Result<(), Error> {
     let open = open_place(job, now);
-    let Some(key) = job.key.clone() else {
+    let Some(key) = job.order.key.clone() else {
         job.place = open;
         return Ok(());
     };
-    job.line = true;
+    job.order.line = true;
     job.place = match head_but(tx, job, &key).await? {
         None => open,
-        Some(head) if head.seq < job.seq || head.state == State::Syncing => Place::Behind,
+        Some(head) if head.order.seq < job.order.seq || head.state == State::Syncing => Place::Behind,
         Some(mut head) if head.state == State::Pending && head.place != Place::Behind => {
             head.place = Place::Behind;
             tx.put_job(&head)?;
@@ -74,9 +74,9 @@ pub(crate) async fn enter<T: Tx>(tx: &T, job: &mut Job, now: Millis) -> Result<(
 /// Lets an earlier job of the line go first, where one came back while `job` was being sent; `job` is
 /// not sent any more and stays in the line.
 pub(crate) async fn yield_to_earlier<T: Tx>(tx: &T, job: &mut Job, now: Millis) -> Result<(), Error> {
-    let Some(key) = job.key.clone() else { return Ok(()) };
+    let Some(key) = job.order.key.clone() else { return Ok(()) };
     if let Some(mut head) = head_but(tx, job, &key).await?
-        && head.seq < job.seq
+        && head.order.seq < job.order.seq
     {
         if job.state == State::Pending {
             job.place = Place::Behind;
@@ -91,14 +91,14 @@ pub(crate) async fn yield_to_earlier<T: Tx>(tx: &T, job: &mut Job, now: Millis) 
 
 /// Whether a job that stands behind has no other to wait for.
 pub(crate) async fn is_free<T: Tx>(tx: &T, job: &Job) -> Result<bool, Error> {
-    let Some(key) = job.key.as_deref() else { return Ok(true) };
-    let first = head_but(tx, job, key).await?.is_none_or(|head| head.seq > job.seq);
+    let Some(key) = job.order.key.as_deref() else { return Ok(true) };
+    let first = head_but(tx, job, key).await?.is_none_or(|head| head.order.seq > job.order.seq);
     Ok(first && !another_is_sent(tx, job, key).await?)
 }
 
 /// The job that holds up `job`, if any.
 pub(crate) async fn waits_for<T: Tx>(tx: &T, job: &Job) -> Result<Option<Job>, Error> {
-    match job.key.as_deref() {
+    match job.order.key.as_deref() {
         Some(key) if job.place == Place::Behind => head_but(tx, job, key).await,
         _ => Ok(None),
     }

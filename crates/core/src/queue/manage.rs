@@ -44,17 +44,17 @@ pub async fn retry<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfig
     let from = job.state;
     match job.state {
         State::Pending => {
-            job.next_attempt_at = now;
-            job.hold_until = Millis(0);
-            job.last_delay = 0;
+            job.schedule.next_attempt_at = now;
+            job.schedule.hold_until = Millis(0);
+            job.attempts.last_delay = 0;
         }
         _ => job.revive(now, config.queue_or_default(&job.queue).max_age),
     }
     key_order::enter(tx, &mut job, now).await?;
     ledger.shift(&job, from);
     ledger.add_origin(&job);
-    if ledger.origin(&job.origin).is_some() {
-        ledger.change_origin(&job.origin, now, |health| health.allow_probe(now));
+    if ledger.origin(job.origin()).is_some() {
+        ledger.change_origin(job.origin(), now, |health| health.allow_probe(now));
     }
     tx.put_job(&job)?;
     save(tx, &mut ledger).await?;
@@ -129,35 +129,38 @@ pub async fn edit<T: Tx>(
     let mut ledger = load(tx).await?;
     let Some(mut job) = idle_job(tx, &mut ledger, id).await? else { return Ok(None) };
     let from = job.state;
-    let kept = matches!(change.body, Body::Keep).then(|| job.request.headers.clone()).unwrap_or_default();
-    job.request.change(change.request, change.headers);
-    if !job.request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+    let work = job.work.request_mut();
+    let kept = matches!(change.body, Body::Keep).then(|| work.head.headers.clone()).unwrap_or_default();
+    work.head.change(change.request, change.headers);
+    if !work.head.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
         // It is the body's, and goes with it: without its boundary a form is no form.
-        job.request.headers.extend(kept.into_iter().filter(|(name, _)| name == "content-type"));
+        work.head.headers.extend(kept.into_iter().filter(|(name, _)| name == "content-type"));
     }
-    job.request.admit(&config.credentials)?;
+    work.head.admit(&config.credentials)?;
     if let Some(origin) = change.origin {
-        job.origin = origin;
+        work.origin = origin;
     }
     let mut leaving = Leaving::default();
     if !matches!(change.body, Body::Keep) {
         leaving.body(tx, &job)?;
-        (job.size, job.packed) = (None, None);
+        let work = job.work.request_mut();
+        (work.size, work.packed) = (None, None);
     }
+    let work = job.work.request_mut();
     match change.body {
         Body::Keep => {}
         Body::None => {
             if !change.headers {
-                job.request.headers.retain(|(name, _)| name != "content-type");
+                work.head.headers.retain(|(name, _)| name != "content-type");
             }
         }
         Body::Replace(body, size) => {
-            job.size = Some(size);
+            work.size = Some(size);
             tx.put_body(id, &body)?;
         }
     }
-    if job.size.is_some() && !takes_body(&job.request.method) {
-        return Err(Error::invalid_request([&job.request.method, " takes no body"].text()));
+    if work.size.is_some() && !takes_body(&work.head.method) {
+        return Err(Error::invalid_request([&work.head.method, " takes no body"].text()));
     }
     leaving.count_out(tx).await?;
     job.idempotency_key = change.idempotency_key;
@@ -391,8 +394,9 @@ pub async fn compact<T: Tx>(
                 let scan = Scan::of(Index::State, vec![&owner, &queue, State::Failed.as_str()], PAGE).from(after);
                 let page = tx.scan(&scan).await?;
                 let Some(last) = page.last() else { break };
-                after = last.seq + 1;
-                for job in page.iter().filter(|job| now.since(job.last_tried_at.unwrap_or(job.queued_at)) > age) {
+                after = last.order.seq + 1;
+                for job in page.iter().filter(|job| now.since(job.attempts.last_tried_at.unwrap_or(job.schedule.queued_at)) > age)
+                {
                     remove(tx, &mut ledger, &mut leaving, job, now).await?;
                     compacted.failed += 1;
                 }
@@ -418,7 +422,7 @@ async fn idle_job<T: Tx>(tx: &T, ledger: &mut Ledger, id: &JobId) -> Result<Opti
 
 /// Remembers that a job was removed, where a message from before may still ask for it.
 fn leave_tombstone<T: Tx>(tx: &T, job: &Job, now: Millis) -> Result<(), Error> {
-    if now.0.abs_diff(job.queued_at.0) > KEPT_FOR { Ok(()) } else { tx.put_tombstone(&job.id, now) }
+    if now.0.abs_diff(job.schedule.queued_at.0) > KEPT_FOR { Ok(()) } else { tx.put_tombstone(&job.id, now) }
 }
 
 async fn remove<T: Tx>(tx: &T, ledger: &mut Ledger, leaving: &mut Leaving, job: &Job, now: Millis) -> Result<(), Error> {
@@ -426,7 +430,7 @@ async fn remove<T: Tx>(tx: &T, ledger: &mut Ledger, leaving: &mut Leaving, job: 
     leave_tombstone(tx, job, now)?;
     leaving.body(tx, job)?;
     ledger.leave(job, job.state);
-    if job.line {
+    if job.order.line {
         let moved = matches!(job.place, Place::Ready | Place::Due);
         key_order::promote_next(tx, job, moved, now).await?;
     }

@@ -73,7 +73,7 @@ pub(crate) async fn first_due<T: Tx>(tx: &T, owner: &str, queue: &str) -> Result
     let mut first = None;
     for texts in [vec![owner, queue], vec![owner, queue, HELD]] {
         let due = tx.scan(&Scan::of(Index::Due, texts, 1)).await?;
-        first = due.first().map(|job| job.next_attempt_at).into_iter().chain(first).min();
+        first = due.first().map(|job| job.schedule.next_attempt_at).into_iter().chain(first).min();
     }
     Ok(first)
 }

@@ -64,9 +64,9 @@ pub(crate) struct Leaving(Vec<JobId>);
 impl Leaving {
     /// The body of `job` goes.
     pub(crate) fn body<T: Tx>(&mut self, tx: &T, job: &Job) -> Result<(), Error> {
-        match &job.packed {
+        match &job.work.request().packed {
             Some(packed) => self.0.push(packed.pack.clone()),
-            None if job.size.is_some() => tx.delete_body(&job.id)?,
+            None if job.size().is_some() => tx.delete_body(&job.id)?,
             None => {}
         }
         Ok(())
@@ -115,7 +115,7 @@ pub(crate) async fn recount<T: Tx>(tx: &T) -> Result<(), Error> {
         let page = tx.all(after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.id.clone());
-        page.iter().filter_map(|job| job.packed.as_ref()).for_each(|packed| needed(&packed.pack));
+        page.iter().filter_map(|job| job.work.request().packed.as_ref()).for_each(|packed| needed(&packed.pack));
     }
     // After those that were put aside just now.
     tx.packs_aside().await?.iter().for_each(needed);

@@ -178,8 +178,8 @@ impl Ledger {
     /// Notes where a job goes: the lanes of the `ready` index are found by it.
     pub fn add_origin(&mut self, job: &Job) {
         let queue = self.queue_mut(&job.queue, &job.owner);
-        if !queue.origins.contains(&job.origin) {
-            queue.origins.push(job.origin.clone());
+        if !queue.origins.iter().any(|origin| origin == job.origin()) {
+            queue.origins.push(job.origin().to_owned());
         }
     }
 

@@ -74,20 +74,20 @@ impl Index {
         let (owner, queue) = (job.owner.as_str(), job.queue.as_str());
         match self {
             Self::Ready => {
-                (job.place == Place::Ready).then(|| (vec![owner, queue, job.origin.as_str()], vec![job.rank, job.seq]))
+                (job.place == Place::Ready).then(|| (vec![owner, queue, job.origin()], vec![job.order.rank, job.order.seq]))
             }
             Self::Due if job.place != Place::Due => None,
-            Self::Due if job.hold_until == job.next_attempt_at => {
-                Some((vec![owner, queue, HELD], vec![job.next_attempt_at.0, job.seq]))
+            Self::Due if job.schedule.hold_until == job.schedule.next_attempt_at => {
+                Some((vec![owner, queue, HELD], vec![job.schedule.next_attempt_at.0, job.order.seq]))
             }
-            Self::Due => Some((vec![owner, queue], vec![job.next_attempt_at.0, job.seq])),
+            Self::Due => Some((vec![owner, queue], vec![job.schedule.next_attempt_at.0, job.order.seq])),
             Self::Line => {
-                let key = job.key.as_deref().filter(|_| job.line)?;
-                Some((vec![owner, queue, key], vec![job.seq]))
+                let key = job.order.key.as_deref().filter(|_| job.order.line)?;
+                Some((vec![owner, queue, key], vec![job.order.seq]))
             }
-            Self::State => Some((vec![owner, queue, job.state.as_str()], vec![job.seq])),
+            Self::State => Some((vec![owner, queue, job.state.as_str()], vec![job.order.seq])),
             Self::Expiry => matches!(job.state, State::Pending | State::Blocked)
-                .then(|| (vec![owner, queue], vec![job.expires_at.0, job.seq])),
+                .then(|| (vec![owner, queue], vec![job.schedule.expires_at.0, job.order.seq])),
         }
     }
 }

@@ -65,7 +65,7 @@ pub async fn list<T: Tx>(tx: &T, filter: &Filter, config: &WorkerConfig) -> Resu
     let from = match &filter.after {
         None => 0,
         Some(id) => match tx.job(id).await? {
-            Some(job) => job.seq + 1,
+            Some(job) => job.order.seq + 1,
             None => return Err(Error::invalid_request("list: `after` names no stored job; start again without it")),
         },
     };
@@ -80,7 +80,7 @@ pub async fn list<T: Tx>(tx: &T, filter: &Filter, config: &WorkerConfig) -> Resu
         }
     }
     let mut views = Vec::with_capacity(jobs.len().min(limit as usize));
-    for job in first_by(jobs, limit as usize, |job| (job.seq, 0)) {
+    for job in first_by(jobs, limit as usize, |job| (job.order.seq, 0)) {
         let waits_for = key_order::waits_for(tx, &job).await?;
         views.push(JobView::of(job, waits_for.map(|job| job.id), &ledger, config));
     }

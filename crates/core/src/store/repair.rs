@@ -85,8 +85,8 @@ async fn look_at_all<T: Tx>(tx: &T, old: Ledger, free_lines: bool) -> Result<Led
         let Some(last) = page.last() else { break };
         after = Some(last.id.clone());
         for job in page {
-            ledger.next_seq = ledger.next_seq.max(job.seq + 1);
-            ledger.tick(job.queued_at);
+            ledger.next_seq = ledger.next_seq.max(job.order.seq + 1);
+            ledger.tick(job.schedule.queued_at);
             ledger.enter(&job);
             if free_lines && job.state == State::Pending && job.place != Place::Ready {
                 free(tx, job).await?;

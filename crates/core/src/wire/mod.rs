@@ -196,26 +196,47 @@ pub fn entries<V: Value, T: Wire>(value: &V) -> Result<Vec<(String, T)>, Mismatc
     value.names().into_iter().map(entry).collect()
 }
 
-/// Implements [`Wire`] for a record: `record!(strict? Type { field: "name" = default?, … })`.
+/// Some members of an object: a group of fields that is a type of its own in Rust, and lies flat in the record around it.
+pub trait Members: Sized {
+    /// Reads them from the record; the first mismatch goes to `trouble`.
+    fn read<V: Value>(value: &V, trouble: &mut Option<Mismatch>) -> Self;
+
+    /// Writes them into the record, which is open.
+    fn write(&self, json: &mut Json);
+
+    /// See [`Wire::placeholder`].
+    fn placeholder() -> Self;
+}
+
+/// Implements [`Wire`] for a record: `record!(strict? Type { field: "name" = default?, group: flat, … })`. The
+/// [`Members`] of a `flat` field are members of the record itself; a strict record has none.
 #[macro_export]
 macro_rules! record {
     (@known strict $($name:literal)*) => { Some(&[$($name),*]) };
-    (@known $($name:literal)*) => { None };
+    (@known $($name:tt)*) => { None };
     (@default $default:expr) => { Some($default) };
     (@default) => { None };
+    (@read $value:ident $trouble:ident flat) => { $crate::wire::Members::read($value, &mut $trouble) };
+    (@read $value:ident $trouble:ident $name:literal $($default:expr)?) => {
+        $crate::wire::member_or($value, $name, $crate::record!(@default $($default)?), &mut $trouble)
+    };
+    (@write $json:ident $field:expr, flat) => { $crate::wire::Members::write($field, $json) };
+    (@write $json:ident $field:expr, $name:literal) => { $json.member($name, $field) };
+    (@placeholder flat) => { $crate::wire::Members::placeholder() };
+    (@placeholder $name:literal) => { $crate::wire::Wire::placeholder() };
     (strict $type:ty { $($field:ident : $name:literal $(= $default:expr)?),* $(,)? }) => {
         $crate::record!(@imp $type, $crate::record!(@known strict $($name)*), $($field : $name $(= $default)?),*);
     };
-    ($type:ty { $($field:ident : $name:literal $(= $default:expr)?),* $(,)? }) => {
+    ($type:ty { $($field:ident : $name:tt $(= $default:expr)?),* $(,)? }) => {
         $crate::record!(@imp $type, $crate::record!(@known $($name)*), $($field : $name $(= $default)?),*);
     };
-    (@imp $type:ty, $known:expr, $($field:ident : $name:literal $(= $default:expr)?),*) => {
+    (@imp $type:ty, $known:expr, $($field:ident : $name:tt $(= $default:expr)?),*) => {
         impl $crate::wire::Wire for $type {
             fn read<V: $crate::wire::Value>(value: &V) -> Result<Self, $crate::wire::Mismatch> {
                 $crate::wire::object(value, $known)?;
                 let mut trouble = None;
                 let record = Self {
-                    $($field: $crate::wire::member_or(value, $name, $crate::record!(@default $($default)?), &mut trouble)),*
+                    $($field: $crate::record!(@read value trouble $name $($default)?)),*
                 };
                 match trouble {
                     None => Ok(record),
@@ -224,13 +245,33 @@ macro_rules! record {
             }
 
             fn placeholder() -> Self {
-                Self { $($field: $crate::wire::Wire::placeholder()),* }
+                Self { $($field: $crate::record!(@placeholder $name)),* }
             }
 
             fn write(&self, json: &mut $crate::wire::json::Json) {
                 json.object(|json| {
-                    $(json.member($name, &self.$field);)*
+                    $($crate::record!(@write json &self.$field, $name);)*
                 });
+            }
+        }
+    };
+}
+
+/// Implements [`Members`] for a group of fields: `members!(Type { field: "name", … })`.
+#[macro_export]
+macro_rules! members {
+    ($type:ty { $($field:ident : $name:literal),* $(,)? }) => {
+        impl $crate::wire::Members for $type {
+            fn read<V: $crate::wire::Value>(value: &V, trouble: &mut Option<$crate::wire::Mismatch>) -> Self {
+                Self { $($field: $crate::wire::member_or(value, $name, None, trouble)),* }
+            }
+
+            fn write(&self, json: &mut $crate::wire::json::Json) {
+                $(json.member($name, &self.$field);)*
+            }
+
+            fn placeholder() -> Self {
+                Self { $($field: $crate::wire::Wire::placeholder()),* }
             }
         }
     };

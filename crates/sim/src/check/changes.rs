@@ -18,7 +18,7 @@ use crate::{network::content_of, oracle::Departure, store::Changes, worker::CONT
 pub(super) fn check(world: &mut World, cause: &Cause<'_>, changes: &Changes) -> Checked {
     for (id, (before, after)) in &changes.jobs {
         if let Some(before) = before.as_deref().filter(|_| changes.quarantined.contains(id)) {
-            world.oracle.put_aside(before.seq);
+            world.oracle.put_aside(before.order.seq);
         }
         match (before.as_deref(), after.as_deref()) {
             (None, None) => {}
@@ -46,14 +46,14 @@ fn as_accepted(world: &World, job: &Job) -> Checked {
     let Some(entry) = world.oracle.entry(&job.id) else {
         return Err(Violation::new(Promise::Durable, format!("{} is stored and was never accepted", job.id)));
     };
-    let content = content_of(&job.request.url);
+    let content = content_of(&job.work.request().head.url);
     ensure(entry.content == content, Promise::Durable, || format!("{} says {content}, was to say {}", job.id, entry.content))?;
     ensure(entry.key == job.idempotency_key, Promise::Once, || {
         format!("{} has the key {}, was {}", job.id, job.idempotency_key, entry.key)
     })?;
     let body = world.store.borrow().body(job);
     ensure(body == entry.body.then_some(entry.content), Promise::Durable, || format!("the body of {} is {body:?}", job.id))?;
-    ensure(entry.body == job.size.is_some(), Promise::Durable, || format!("{} has the size {:?}", job.id, job.size))
+    ensure(entry.body == job.size().is_some(), Promise::Durable, || format!("{} has the size {:?}", job.id, job.size()))
 }
 
 fn entered(cause: &Cause<'_>, job: &Job) -> Checked {
@@ -102,7 +102,8 @@ fn left(world: &mut World, cause: &Cause<'_>, before: &Job, changes: &Changes) -
 
 fn moved(world: &mut World, cause: &Cause<'_>, before: &Job, after: &Job) -> Checked {
     let id = &after.id;
-    let identity = |job: &Job| (job.seq, job.queue.clone(), job.owner.clone(), job.key.clone(), job.queued_at);
+    let identity =
+        |job: &Job| (job.order.seq, job.queue.clone(), job.owner.clone(), job.order.key.clone(), job.schedule.queued_at);
     ensure(identity(before) == identity(after), Promise::Durable, || format!("{id} became another job"))?;
     let is_cancelled = matches!(cause, Cause::Hand(Hand::Cancel(named)) if *named == id);
     match (before.state, after.state) {
@@ -167,8 +168,8 @@ fn answered(world: &World, cause: &Cause<'_>, before: &Job, after: &Job) -> Chec
     };
     let reply = settlement.map(|settlement| &settlement.result);
     let counts = !matches!(reply, None | Some(AttemptResult::Unreachable | AttemptResult::Withheld(_)));
-    ensure(after.attempts <= before.attempts + u32::from(counts), Promise::Patient, || {
-        format!("{} has {} attempts after {reply:?}, had {}", after.id, after.attempts, before.attempts)
+    ensure(after.attempts.made <= before.attempts.made + u32::from(counts), Promise::Patient, || {
+        format!("{} has {} attempts after {reply:?}, had {}", after.id, after.attempts.made, before.attempts.made)
     })?;
     if let (State::Syncing, State::Pending, Some(settlement), Some(AttemptResult::Status(response))) =
         (before.state, after.state, settlement, reply)
@@ -176,8 +177,8 @@ fn answered(world: &World, cause: &Cause<'_>, before: &Job, after: &Job) -> Chec
         && let Some(seconds) = response.retry_after.as_deref().and_then(|text| text.parse::<u64>().ok())
     {
         let least = settlement.at.after((seconds * SECOND).min(DAY));
-        ensure(after.next_attempt_at >= least && after.hold_until >= least, Promise::Patient, || {
-            format!("{} is to wait {seconds} s and goes at {}", after.id, after.next_attempt_at.0)
+        ensure(after.schedule.next_attempt_at >= least && after.schedule.hold_until >= least, Promise::Patient, || {
+            format!("{} is to wait {seconds} s and goes at {}", after.id, after.schedule.next_attempt_at.0)
         })?;
     }
     Ok(())
@@ -194,7 +195,7 @@ fn taken_over(world: &World, cause: &Cause<'_>, job: &Job) -> bool {
         return !world.runs.iter().any(|(number, other)| number != run && other.plan.holder == lease.holder);
     }
     // One that would last twice as long as it was made for was made before the clock was set back.
-    let (now, made_for) = (world.clock.device(), lease.until.since(job.last_tried_at.unwrap_or_default()));
+    let (now, made_for) = (world.clock.device(), lease.until.since(job.attempts.last_tried_at.unwrap_or_default()));
     lease.until <= now || lease.until.since(now) > 2 * made_for
 }
 
@@ -214,23 +215,28 @@ fn claimed(world: &World, cause: &Cause<'_>, job: &Job) -> Checked {
     ensure(!world.oracle.is_paused(&job.queue), Promise::Patient, || format!("{id} was claimed while paused"))?;
     ensure(job.queue == cycle.queue, Promise::Patient, || format!("{id} was claimed by the drain of {}", cycle.queue))?;
     let wrong = world.clock.times_set() > 0;
-    ensure(job.expires_at > now || wrong, Promise::Patient, || format!("{id} was claimed after it had expired"))?;
-    let waited = (job.next_attempt_at <= now && job.hold_until <= now) || world.clock.is_behind();
+    ensure(job.schedule.expires_at > now || wrong, Promise::Patient, || format!("{id} was claimed after it had expired"))?;
+    let waited = (job.schedule.next_attempt_at <= now && job.schedule.hold_until <= now) || world.clock.is_behind();
     ensure(waited, Promise::Patient, || {
-        format!("{id} was claimed at {}, may not go before {} / {}", now.0, job.next_attempt_at.0, job.hold_until.0)
+        format!(
+            "{id} was claimed at {}, may not go before {} / {}",
+            now.0, job.schedule.next_attempt_at.0, job.schedule.hold_until.0
+        )
     })?;
     // Another version may have counted attempts by a larger limit; one more is made, and settled by this one's.
     let most = |context| world.config_of(context).queue_or_default(&job.queue).max_attempts;
-    let most = job.max_attempts.unwrap_or_else(|| (0..CONTEXTS).map(most).max().unwrap_or(0));
-    ensure(job.attempts < most, Promise::Patient, || format!("{id} was claimed after {} attempts", job.attempts))?;
-    if let Some(first) = job.key.as_ref().and_then(|_| first_of_line(store.jobs(), job)) {
+    let most = job.attempts.limit.unwrap_or_else(|| (0..CONTEXTS).map(most).max().unwrap_or(0));
+    ensure(job.attempts.made < most, Promise::Patient, || format!("{id} was claimed after {} attempts", job.attempts.made))?;
+    if let Some(first) = job.order.key.as_ref().and_then(|_| first_of_line(store.jobs(), job)) {
         ensure(first == *id, Promise::Ordered, || format!("{id} was claimed before {first}, which was queued earlier"))?;
     }
     Ok(())
 }
 
 fn first_of_line<'a>(jobs: impl Iterator<Item = &'a Job>, job: &Job) -> Option<JobId> {
-    jobs.filter(|other| other.line && (&other.owner, &other.queue, &other.key) == (&job.owner, &job.queue, &job.key))
-        .min_by_key(|other| other.seq)
-        .map(|other| other.id.clone())
+    jobs.filter(|other| {
+        other.order.line && (&other.owner, &other.queue, &other.order.key) == (&job.owner, &job.queue, &job.order.key)
+    })
+    .min_by_key(|other| other.order.seq)
+    .map(|other| other.id.clone())
 }

@@ -29,17 +29,17 @@ pub(super) fn committed(world: &World, cycle: &Cycle, committed: &CycleOutcome, 
     }
     let now = world.clock.device();
     let has_company = |job: &Job| {
-        let other = |other: &&Job| (&other.owner, &other.queue) == (&job.owner, &job.queue) && other.origin != job.origin;
+        let other = |other: &&Job| (&other.owner, &other.queue) == (&job.owner, &job.queue) && other.origin() != job.origin();
         store.jobs().filter(other).any(|other| other.place == Place::Ready)
     };
     for job in store.jobs().filter(|job| job.owner == ledger.owner && job.queue == cycle.queue) {
-        let known = cycle.in_flight.iter().filter(|(origin, _)| *origin == job.origin).map(|(_, count)| count).sum::<usize>();
-        let in_flight = known + committed.claimed.iter().filter(|claimed| claimed.origin == job.origin).count();
-        let permitted = ledger.origin(&job.origin).is_none_or(|health| health.permits(now, in_flight) > 0)
+        let known = cycle.in_flight.iter().filter(|(origin, _)| *origin == job.origin()).map(|(_, count)| count).sum::<usize>();
+        let in_flight = known + committed.claimed.iter().filter(|claimed| claimed.origin() == job.origin()).count();
+        let permitted = ledger.origin(job.origin()).is_none_or(|health| health.permits(now, in_flight) > 0)
             && in_flight < cycle.most as usize
             && (in_flight < cycle.share as usize || !has_company(job));
         ensure(job.place != Place::Ready || !permitted, Promise::Ordered, || format!("{} may go and was passed over", job.id))?;
-        let waits = job.next_attempt_at > now || job.hold_until > now;
+        let waits = job.schedule.next_attempt_at > now || job.schedule.hold_until > now;
         ensure(job.place != Place::Due || waits, Promise::Ordered, || format!("{} is due and was passed over", job.id))?;
     }
     Ok(())
@@ -84,10 +84,10 @@ pub(crate) fn settled(world: &World) -> Checked {
     let store = world.store.borrow();
     for job in store.jobs().filter(|job| job.owner == world.oracle.owner && job.is_live()) {
         let held_up = store.jobs().any(|other| {
-            other.line
+            other.order.line
                 && !other.is_live()
-                && other.seq < job.seq
-                && (&other.owner, &other.queue, &other.key) == (&job.owner, &job.queue, &job.key)
+                && other.order.seq < job.order.seq
+                && (&other.owner, &other.queue, &other.order.key) == (&job.owner, &job.queue, &job.order.key)
         });
         ensure(job.state == State::Pending && held_up, Promise::Live, || {
             format!("{} is {:?} ({:?}) and nothing will ever send it", job.id, job.state, job.place)

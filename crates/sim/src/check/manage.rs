@@ -63,7 +63,7 @@ pub(crate) fn listed(world: &World, views: &[JobView], status: Option<Status>) -
     let corrupt = store.rows().values().any(|row| row.corrupt);
     let mut own: Vec<_> =
         store.rows().values().filter(|row| !row.corrupt && row.job.owner == world.oracle.owner).map(|row| &*row.job).collect();
-    own.sort_unstable_by_key(|job| job.seq);
+    own.sort_unstable_by_key(|job| job.order.seq);
     ensure(own.iter().map(|job| &job.id).eq(views.iter().map(|view| &view.id)), Promise::Honest, || {
         format!("{} jobs are listed of {}", views.len(), own.len())
     })?;

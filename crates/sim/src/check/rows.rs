@@ -22,7 +22,7 @@ pub(super) fn check(world: &World) -> Checked {
         ensure(extra.is_none(), Promise::Durable, || format!("{extra:?} is stored and was refused"))?;
     }
     let mut shares: BTreeMap<&JobId, u32> = BTreeMap::new();
-    for packed in store.jobs().chain(store.quarantine()).filter_map(|job| job.packed.as_ref()) {
+    for packed in store.jobs().chain(store.quarantine()).filter_map(|job| job.work.request().packed.as_ref()) {
         *shares.entry(&packed.pack).or_default() += 1;
     }
     ensure(
@@ -35,7 +35,7 @@ pub(super) fn check(world: &World) -> Checked {
     for job in store.jobs() {
         row(job)?;
         *counts.entry((&job.queue, &job.owner)).or_default().of(job.state) += 1;
-        if let (Some(key), true) = (&job.key, job.line) {
+        if let (Some(key), true) = (&job.order.key, job.order.line) {
             lines.entry((&job.owner, &job.queue, key)).or_default().push(job);
         }
     }
@@ -53,9 +53,10 @@ pub(super) fn check(world: &World) -> Checked {
     }
     ensure(counts.is_empty(), Promise::Honest, || format!("the ledger does not know of {counts:?}"))?;
     for job in store.jobs() {
-        let lane = ledger.queue(&job.queue, &job.owner).is_some_and(|queue| queue.origins.contains(&job.origin));
-        ensure(lane, Promise::Ordered, || format!("the lane of {} to {} is not known", job.id, job.origin))?;
-        ensure(job.seq < ledger.next_seq, Promise::Ordered, || format!("{} has the number of a later job", job.id))?;
+        let lane =
+            ledger.queue(&job.queue, &job.owner).is_some_and(|queue| queue.origins.iter().any(|origin| origin == job.origin()));
+        ensure(lane, Promise::Ordered, || format!("the lane of {} to {} is not known", job.id, job.origin()))?;
+        ensure(job.order.seq < ledger.next_seq, Promise::Ordered, || format!("{} has the number of a later job", job.id))?;
     }
     ensure(ledger.history == store.delivered() as u64, Promise::Honest, || {
         format!("the ledger counts {} delivered jobs, the history has {}", ledger.history, store.delivered())
@@ -78,19 +79,20 @@ fn row(job: &Job) -> Checked {
         format!("{id} is {:?} under {:?}", job.state, job.lease)
     })?;
     ensure(job.is_live() || job.error.is_some(), Promise::Durable, || format!("{id} is {:?} for no reason", job.state))?;
-    ensure(!job.is_live() || job.line == job.key.is_some(), Promise::Ordered, || {
+    ensure(!job.is_live() || job.order.line == job.order.key.is_some(), Promise::Ordered, || {
         format!("{id} is {:?} and not in its line", job.state)
     })?;
-    ensure(job.key.is_some() || job.place != Place::Behind, Promise::Ordered, || {
+    ensure(job.order.key.is_some() || job.place != Place::Behind, Promise::Ordered, || {
         format!("{id} has no key and waits behind somebody")
     })
 }
 
 /// At most one of a line moves, and somebody who moves or ended holds up all who are behind.
 fn line(jobs: &mut [&Job]) -> Checked {
-    jobs.sort_unstable_by_key(|job| job.seq);
-    let moving: Vec<u64> = jobs.iter().filter(|job| job.is_live() && job.place != Place::Behind).map(|job| job.seq).collect();
-    let name = || jobs.first().map(|job| (&job.owner, &job.queue, &job.key));
+    jobs.sort_unstable_by_key(|job| job.order.seq);
+    let moving: Vec<u64> =
+        jobs.iter().filter(|job| job.is_live() && job.place != Place::Behind).map(|job| job.order.seq).collect();
+    let name = || jobs.first().map(|job| (&job.owner, &job.queue, &job.order.key));
     ensure(moving.len() <= 1, Promise::Ordered, || format!("{moving:?} of one line move at once: {:?}", name()))?;
     let head_waits = jobs.first().is_some_and(|job| job.place == Place::Behind);
     let held = !head_waits || jobs.iter().any(|job| job.state == State::Syncing);

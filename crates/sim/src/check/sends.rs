@@ -46,7 +46,7 @@ fn holds(world: &World, sending: &Sending) -> bool {
 /// page may have queued it anew since); or
 /// there are no locks, and a clock that was set back ended the lease under its holder's hands.
 fn is_excused(world: &World, sending: &Sending) -> bool {
-    let rotten = world.oracle.was_put_aside(sending.job.seq);
+    let rotten = world.oracle.was_put_aside(sending.job.order.seq);
     let lost = !world.faults.locks && world.clock.times_set_back() > 0 && !holds(world, sending);
     rotten || lost
 }
@@ -67,7 +67,7 @@ fn alone(world: &World, sending: &Sending) -> Checked {
     let store = world.store.borrow();
     let line = line_of(&sending.job);
     for (_, other) in world.wire.in_the_air() {
-        let row = store.job(&other.job.id).filter(|row| row.seq == other.job.seq);
+        let row = store.job(&other.job.id).filter(|row| row.order.seq == other.job.order.seq);
         // A row that went bad in the air leaves its line to the next; a lease that was taken over in
         // time, for want of locks, leaves the job to another.
         if row.is_none_or(|row| !world.faults.locks && row.lease != other.job.lease) {
@@ -86,18 +86,19 @@ fn alone(world: &World, sending: &Sending) -> Checked {
     let (run, most) = (sending.run, world.runs.get(&sending.run).map_or(0, |run| run.plan.concurrency as usize));
     // Of those that stalled only their own origin's slots are taken.
     let now = world.clock.device();
-    let own = || world.wire.in_the_air().filter(|(_, other)| other.run == run).map(|(_, other)| other);
+    let apart = |other: &Sending| other.run == run && other.dispatch != sending.dispatch;
+    let own = || world.wire.in_the_air().map(|(_, other)| other).filter(|other| apart(other));
     let live = own().filter(|other| now.since(other.since) < STALLED_AFTER).count() + 1;
-    let of_origin = own().filter(|other| other.job.origin == sending.job.origin).count() + 1;
+    let of_origin = own().filter(|other| other.job.origin() == sending.job.origin()).count() + 1;
     ensure(live.max(of_origin) <= most, Promise::Patient, || {
-        format!("drain {run} sends {live} at once, {of_origin} to {}", sending.job.origin)
+        format!("drain {run} sends {live} at once, {of_origin} to {}", sending.job.origin())
     })
 }
 
 /// What was sent before under this key ended in a way that calls for another send.
 fn for_a_reason(world: &World, sending: &Sending) -> Checked {
     // Of a row that went bad nothing was recorded.
-    let last = world.wire.last(&sending.key).filter(|last| !world.oracle.was_put_aside(last.job.seq));
+    let last = world.wire.last(&sending.key).filter(|last| !world.oracle.was_put_aside(last.job.order.seq));
     let Some(last) = last else { return Ok(()) };
     let revived = world.oracle.entry(&sending.job.id).is_some_and(|entry| entry.revived);
     let why = match last.status {

@@ -121,7 +121,7 @@ impl Client {
                     AttemptResult::Unreachable
                 };
                 if let Some(id) = self.jobs.get(job).cloned() {
-                    self.feed(setup, now, Input::Attempted { id, result: reply, roll: rng.roll() }, wants);
+                    self.feed(setup, now, Input::Attempted { dispatch: id.into(), result: reply, roll: rng.roll() }, wants);
                 }
             }
         }
@@ -172,8 +172,8 @@ impl Client {
                         input = committed.map(Input::CycleCommitted);
                         wants.extend(input.iter().flat_map(buried));
                     }
-                    Command::Send(job) => {
-                        wants.extend(self.jobs.iter().position(|id| *id == job.id).map(Want::Send));
+                    Command::Send(dispatch) => {
+                        wants.extend(self.jobs.iter().position(|id| dispatch.id == id.clone().into()).map(Want::Send));
                     }
                     Command::Wait(at) => wants.push(Want::Timer { at: at.since(BEGIN), asleep_too: true }),
                     // Nothing of these grows so old that the time matters.

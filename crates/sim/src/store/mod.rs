@@ -70,7 +70,7 @@ impl Database {
     }
 
     pub(crate) fn body(&self, job: &Job) -> Option<u64> {
-        match &job.packed {
+        match &job.work.request().packed {
             Some(packed) => self.packs.get(&packed.pack)?.bodies.get(&packed.at).copied(),
             None => self.bodies.get(&job.id).copied(),
         }

@@ -381,7 +381,7 @@ impl Tx for SimTx<'_> {
 
     async fn packs_aside(&self) -> Result<Vec<JobId>, Error> {
         self.read()?;
-        Ok(self.db.borrow().quarantine().filter_map(|job| Some(job.packed.as_ref()?.pack.clone())).collect())
+        Ok(self.db.borrow().quarantine().filter_map(|job| Some(job.work.request().packed.as_ref()?.pack.clone())).collect())
     }
 
     async fn purge_quarantine(&self, owner: &str) -> Result<Vec<JobId>, Error> {

@@ -11,7 +11,12 @@ use shearwater_core::{
     Error, JobId, Millis,
     health::auth::{Authorization, Step, Supplied},
     http::reply::AttemptResult,
-    queue::{config::WorkerConfig, cycle::retry::disposition_of_status, disposition::Disposition, job::Job},
+    queue::{
+        config::WorkerConfig,
+        cycle::retry::disposition_of_status,
+        disposition::Disposition,
+        job::{Job, RequestWork},
+    },
     wire::text::Text,
 };
 use wasm_bindgen::prelude::*;
@@ -33,7 +38,7 @@ const PATIENCE: u64 = 10_000;
 /// Sends a job under its queue's time limit. Never fails: whatever happens is an [`AttemptResult`].
 pub async fn send(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>) -> AttemptResult {
     let ticket = engine.sends.admit(&job.id);
-    if job.size.is_some() && body.is_none() {
+    if job.size().is_some() && body.is_none() {
         return AttemptResult::Unsendable("the stored body is gone; discard the job or edit it".to_owned());
     }
     if body.is_some_and(|body| !is_body(body)) {
@@ -47,7 +52,8 @@ pub async fn send(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>) -> Att
         return AttemptResult::Unsendable(advice.to_owned());
     }
     // Credentials are for the origins that the hook is for, and for nobody else.
-    let asks = engine.host.auth_origins().map_or(job.origin == engine.origin, |origins| origins.contains(&job.origin));
+    let origin = &job.work.request().origin;
+    let asks = engine.host.auth_origins().map_or(*origin == engine.origin, |origins| origins.contains(origin));
     let mut authorization = Authorization::new(asks);
     let mut headers = Vec::new();
     let mut result = AttemptResult::Withheld("the auth hook supplied nothing".to_owned());
@@ -73,7 +79,7 @@ pub async fn send(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>) -> Att
             }
             Step::Send => {
                 result = attempt(engine, job, body, &headers).await;
-                let method = &job.request.method;
+                let method = &job.work.request().head.method;
                 let refused = result.status().is_some_and(|status| disposition_of_status(method, status) == Disposition::Blocked);
                 engine.auth.replied(&mut authorization, refused);
             }
@@ -99,8 +105,8 @@ async fn withheld(engine: &Rc<Engine>, job: &Job, ticket: &Ticket) -> Option<Att
 async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(String, String)>, AttemptResult> {
     let detail = Object::new();
     js::set(&detail, "id", &JsValue::from_str(job.id.as_str()));
-    js::set(&detail, "url", &JsValue::from_str(&job.request.url));
-    js::set(&detail, "method", &JsValue::from_str(&job.request.method));
+    js::set(&detail, "url", &JsValue::from_str(&job.work.request().head.url));
+    js::set(&detail, "method", &JsValue::from_str(&job.work.request().head.method));
     js::set(&detail, "queue", &JsValue::from_str(&job.queue));
     let owner = if job.owner.is_empty() { JsValue::NULL } else { JsValue::from_str(&job.owner) };
     js::set(&detail, "owner", &owner);
@@ -178,14 +184,14 @@ pub async fn ask_time(engine: &Engine) -> (bool, Option<Millis>) {
 async fn attempt(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>, credentials: &[(String, String)]) -> AttemptResult {
     let sending = Sending::begin(engine, job);
     let queue = engine.config.queue_or_default(&job.queue);
-    let timer = Timer::start(queue.send_limit(job.size), {
+    let timer = Timer::start(queue.send_limit(job.size()), {
         let sending = Rc::clone(&sending);
         move || sending.abort(End::TimedOut)
     });
     let init = request_init(&engine.config, &engine.origin, job, body, credentials);
-    let guard = match job.request.redirect.as_deref() {
+    let guard = match job.work.request().head.redirect.as_deref() {
         // Where only `follow` is allowed, and no header of a hook is sent (Fetch §4.1).
-        _ if job.request.mode.as_deref() == Some("no-cors") => None,
+        _ if job.work.request().head.mode.as_deref() == Some("no-cors") => None,
         // By `error` a redirect would be told from no network by nobody.
         Some("error" | "manual") => Some(Guard::Asked),
         _ if !credentials.is_empty() => Some(Guard::Credentials),
@@ -197,7 +203,7 @@ async fn attempt(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>, credent
     }
     js::set(&init, "signal", &sending.controller.signal());
     // What the platform refuses before any network says nothing about a server.
-    let reply = match js::Request::new(&job.request.url, &init).and_then(|request| js::fetch_request(&request)) {
+    let reply = match js::Request::new(&job.work.request().head.url, &init).and_then(|request| js::fetch_request(&request)) {
         Ok(promise) => match JsFuture::from(promise).await {
             Ok(response) => reply::read(response.unchecked_into(), &sending, &queue, guard).await,
             Err(_) => match sending.ended.get() {
@@ -318,11 +324,11 @@ fn request_init(
     body: Option<&JsValue>,
     credentials: &[(String, String)],
 ) -> Object {
-    let request = &job.request;
+    let RequestWork { head: request, origin, .. } = job.work.request();
     let init = Object::new();
     js::set(&init, "method", &JsValue::from_str(&request.method));
     let queue = config.queue_or_default(&job.queue);
-    let takes_key = job.origin == own_origin || config.idempotency_origins.contains(&job.origin);
+    let takes_key = origin == own_origin || config.idempotency_origins.contains(origin);
     // A structured-field string (RFC 8941 §3.3.3); a UUID needs no escapes.
     let key =
         queue.idempotency.header().filter(|_| takes_key).map(|name| (name.to_owned(), ["\"", &job.idempotency_key, "\""].text()));

@@ -8,7 +8,8 @@ use std::{
 use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, JobId, Millis,
-    drain::{Command, Drain, Input, Plan, Summary},
+    drain::{Command, Dispatch, Drain, Input, Plan, Summary},
+    http::reply::AttemptResult,
     protocol::{
         Event, SyncComplete,
         view::{JobView, SyncResult},
@@ -219,13 +220,16 @@ impl DrainTask {
                 };
                 this.feed(&engine, input);
             }),
-            Command::Send(job) => {
-                let body = self.body(&job.id);
+            Command::Send(Dispatch { id: dispatch, jobs, .. }) => {
+                let body = jobs.first().and_then(|job| self.body(&job.id));
                 spawn_local(async move {
                     failpoints::reach("send-before").await;
-                    let reply = fetch::send(&engine, &job, body.as_ref()).await;
+                    let result = match jobs.as_slice() {
+                        [job] => fetch::send(&engine, job, body.as_ref()).await,
+                        _ => AttemptResult::Withheld("this version sends one job at a time".to_owned()),
+                    };
                     failpoints::reach("reply-after").await;
-                    this.feed(&engine, Input::Attempted { id: job.id, result: reply, roll: clock::roll() });
+                    this.feed(&engine, Input::Attempted { dispatch, result, roll: clock::roll() });
                 });
             }
             Command::Wait(until) => {
@@ -269,7 +273,7 @@ impl DrainTask {
             .store
             .run(Mode::Relaxed, async |db| {
                 let committed = cycle(db, clock::now(), request, settings).await?;
-                let with_body: Vec<_> = committed.claimed.iter().filter(|job| job.size.is_some()).collect();
+                let with_body: Vec<_> = committed.claimed.iter().filter(|job| job.size().is_some()).collect();
                 let found = db.bodies(&with_body).await?.into_iter();
                 let bodies: Vec<_> =
                     with_body.iter().map(|job| job.id.clone()).zip(found).filter(|(_, body)| !body.is_undefined()).collect();

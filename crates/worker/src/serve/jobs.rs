@@ -124,15 +124,16 @@ pub async fn edit(engine: &Rc<Engine>, request: protocol::Edit, bodies: Vec<JsVa
                     match request.given_key(header)? {
                         Some(given) => key = given,
                         // The key that the app gave belongs to what the request was before.
-                        None if !headers && job.request.given_key(header).is_ok_and(|key| key.is_some()) => {
+                        None if !headers && job.work.request().head.given_key(header).is_ok_and(|key| key.is_some()) => {
                             request.headers.push((header.to_ascii_lowercase(), ["\"", &key, "\""].text()));
                         }
                         None => {}
                     }
                 }
-                let mut whole = job.request;
+                let stored = job.work.request();
+                let mut whole = stored.head.clone();
                 whole.change(request.clone(), headers);
-                fetchable::check(&whole, origin.as_ref().unwrap_or(&job.origin), &engine.origin)?;
+                fetchable::check(&whole, origin.as_ref().unwrap_or(&stored.origin), &engine.origin)?;
             }
             let edit = Edit { request, headers, origin: origin.clone(), body, idempotency_key: key };
             let job = manage::edit(&*db, now, &id, edit, &engine.config).await?;
@@ -170,7 +171,7 @@ pub async fn export(engine: &Rc<Engine>, filter: Filter) -> Result<Served, Error
                 for view in read::list(db, &filter, &engine.config).await? {
                     let Some(job) = db.job(&view.id).await? else { continue };
                     page.1.push(db.bodies(&[&job]).await?.pop().unwrap_or_default());
-                    page.0.push(Exported { job: view, headers: job.request.headers });
+                    page.0.push(Exported { job: view, headers: job.work.request().head.headers.clone() });
                 }
                 Ok(page)
             })

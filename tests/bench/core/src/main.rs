@@ -130,9 +130,9 @@ fn drain(database: &RefCell<Database>, config: &WorkerConfig) -> Result<(Summary
                     tx.commit();
                     inputs.push_back(Input::CycleCommitted(committed));
                 }
-                Command::Send(job) => {
+                Command::Send(dispatch) => {
                     let response = Response { status: 200, ..Response::default() };
-                    inputs.push_back(Input::Attempted { id: job.id, result: AttemptResult::Status(response), roll: 0.5 });
+                    inputs.push_back(Input::Attempted { dispatch: dispatch.id, result: AttemptResult::Status(response), roll: 0.5 });
                 }
                 Command::Done(summary) => return Ok((summary, cycles)),
                 Command::Wait(_) | Command::AskTime | Command::Tell(_) | Command::Rest(_) => {}

@@ -1,6 +1,6 @@
 //! What a cycle sends next: whose wait is over, which job goes first, and how many an origin bears.
 
-use super::{Cycle, PAGE, Work, expire::expired};
+use super::{Cycle, CycleRun, PAGE, expire::expired};
 use crate::{
     error::Error,
     health::origin::OriginHealth,
@@ -26,7 +26,7 @@ const RECOVERY_PAGES: u32 = 8;
 /// Milliseconds that a job waits when it is not known whether it has expired.
 const DOUBT: u64 = 5 * unit::MINUTE;
 
-impl<T: Tx> Work<'_, T> {
+impl<T: Tx> CycleRun<'_, T> {
     /// Cuts backoffs short; returns where to go on.
     ///
     /// A job that got no response never waits longer than the longest backoff, so a wake that skips them looks at no
@@ -48,7 +48,7 @@ impl<T: Tx> Work<'_, T> {
             let page = self.tx.scan(&scan).await?;
             let Some(last) = page.last() else { return Ok(None) };
             // Rows with equal times beyond the page are passed over: they become ready at their own time.
-            after = last.next_attempt_at.0 + 1;
+            after = last.schedule.next_attempt_at.0 + 1;
             for mut job in page {
                 let here = [ErrorKind::Network, ErrorKind::Withheld];
                 let found_nobody = job.error.as_ref().is_some_and(|error| here.contains(&error.kind));
@@ -57,8 +57,8 @@ impl<T: Tx> Work<'_, T> {
                     SkipBackoff::Unreachable => found_nobody,
                     SkipBackoff::All => true,
                 };
-                if wanted && job.hold_until <= now {
-                    job.next_attempt_at = now;
+                if wanted && job.schedule.hold_until <= now {
+                    job.schedule.next_attempt_at = now;
                     job.place = Place::Ready;
                     self.tx.put_job(&job)?;
                 }
@@ -74,11 +74,11 @@ impl<T: Tx> Work<'_, T> {
         for _ in 0..RECOVERY_PAGES {
             let page = self.tx.scan(&Scan::of(Index::Due, vec![owner, queue], PAGE).from(after)).await?;
             let Some(last) = page.last() else { return Ok(()) };
-            after = last.next_attempt_at.0 + 1;
+            after = last.schedule.next_attempt_at.0 + 1;
             for mut job in page {
                 let unreachable = job.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Network);
-                if unreachable && job.origin == origin && job.hold_until <= now {
-                    job.next_attempt_at = now;
+                if unreachable && job.origin() == origin && job.schedule.hold_until <= now {
+                    job.schedule.next_attempt_at = now;
                     job.place = Place::Ready;
                     self.tx.put_job(&job)?;
                 }
@@ -102,8 +102,8 @@ impl<T: Tx> Work<'_, T> {
             if candidates.is_empty() {
                 break;
             }
-            for mut job in first_by(candidates, room, |job| (job.rank, job.seq)) {
-                if job.expires_at <= self.wall {
+            for mut job in first_by(candidates, room, |job| (job.order.rank, job.order.seq)) {
+                if job.schedule.expires_at <= self.wall {
                     if self.in_doubt {
                         self.put_off(job, self.now.after(DOUBT), Some(doubtful()))?;
                     } else {
@@ -121,7 +121,7 @@ impl<T: Tx> Work<'_, T> {
                     self.now,
                     Lease {
                         holder: cycle.holder.clone(),
-                        until: self.now.after(self.settings.queue.send_limit(job.size).saturating_mul(2)),
+                        until: self.now.after(self.settings.queue.send_limit(job.size()).saturating_mul(2)),
                         session: self.ledger.session,
                     },
                 );
@@ -137,18 +137,18 @@ impl<T: Tx> Work<'_, T> {
     fn take_retry(&mut self, job: &Job) -> Result<(), Millis> {
         let (now, budget) = (self.now, self.settings.retry_budget);
         // A probe of a closed origin is no retry of the job; and what no server has seen is none to it.
-        if job.attempts == 0 || self.ledger.origin(&job.origin).is_some_and(OriginHealth::is_closed) {
+        if job.attempts.made == 0 || self.ledger.origin(job.origin()).is_some_and(OriginHealth::is_closed) {
             return Ok(());
         }
-        self.ledger.change_origin(&job.origin, now, |origin| origin.take_retry(now, &budget))
+        self.ledger.change_origin(job.origin(), now, |origin| origin.take_retry(now, &budget))
     }
 
     /// Lets a job that was ready wait.
     fn put_off(&mut self, mut job: Job, until: Millis, error: Option<LastError>) -> Result<(), Error> {
         job.place = Place::Due;
-        job.next_attempt_at = until;
+        job.schedule.next_attempt_at = until;
         // A wait of ours, should it stand behind another meanwhile.
-        job.last_delay = job.last_delay.max(1);
+        job.attempts.last_delay = job.attempts.last_delay.max(1);
         job.error = error.or(job.error);
         self.first_due = self.first_due.map(|first| first.min(until));
         self.tx.put_job(&job)
@@ -195,7 +195,7 @@ impl<T: Tx> Work<'_, T> {
             if probes {
                 // One that has met nothing bad yet says more about the server than one that may be bad itself;
                 // and no job's attempts are used up by an outage as long as there is another.
-                jobs = first_by(jobs, 1, |job| (u64::from(job.failures()), job.rank));
+                jobs = first_by(jobs, 1, |job| (u64::from(job.failures()), job.order.rank));
             }
             if !jobs.is_empty() {
                 lanes.push((jobs, (cycle.share as usize).saturating_sub(held(cycle, origin, claimed))));
@@ -246,7 +246,7 @@ impl<T: Tx> Work<'_, T> {
 /// Jobs of an origin that the drain holds.
 fn held(cycle: &Cycle, origin: &str, claimed: &[Job]) -> usize {
     cycle.in_flight.iter().filter(|(name, _)| name == origin).map(|(_, count)| *count).sum::<usize>()
-        + claimed.iter().filter(|job| job.origin == origin).count()
+        + claimed.iter().filter(|job| job.origin() == origin).count()
 }
 
 fn doubtful() -> LastError {

@@ -1,6 +1,6 @@
 //! Ends what is older than it may be, and clears away what is left of it: history, index entries.
 
-use super::{Cycle, PAGE, Work};
+use super::{Cycle, CycleRun, PAGE};
 use crate::{
     error::Error,
     health::clock::{self, Time},
@@ -11,7 +11,7 @@ use crate::{
     store::{Index, Scan, Tx},
 };
 
-impl<T: Tx> Work<'_, T> {
+impl<T: Tx> CycleRun<'_, T> {
     /// Decides which time tells what has expired; returns whether it must be asked for first.
     pub(super) async fn judge_time(&mut self, cycle: &Cycle, owner: &str) -> Result<bool, Error> {
         if let Time::Is(time) = cycle.time {

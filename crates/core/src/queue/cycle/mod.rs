@@ -71,7 +71,7 @@ pub struct Cycle {
     pub most: u32,
     /// The same, as long as another origin has jobs too.
     pub share: u32,
-    /// Jobs in flight per origin, the claimed and not yet sent included.
+    /// Dispatches in flight per origin, the claimed and not yet sent included.
     pub in_flight: Vec<(String, usize)>,
 }
 
@@ -129,7 +129,7 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
     let owner = cycle.owner.clone();
     let is_current = owner == ledger.owner;
     let set_back = clock::was_set_back(&ledger, now);
-    let mut work = Work {
+    let mut work = CycleRun {
         tx,
         now,
         wall: now,
@@ -228,7 +228,7 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
     Ok(CycleOutcome { claimed, settled, next_due, next_wake, more_to_skip_from, asks_time, released, recovered, ledger })
 }
 
-struct Work<'a, T> {
+struct CycleRun<'a, T> {
     tx: &'a T,
     now: Millis,
     /// The time that decides whether a job is too old; see [`clock`].

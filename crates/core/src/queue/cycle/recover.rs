@@ -1,6 +1,6 @@
 //! Takes back what dead drains held, and keeps waits whole when the clock was set back.
 
-use super::{Cycle, PAGE, Work};
+use super::{Cycle, CycleRun, PAGE};
 use crate::{
     error::Error,
     queue::job::State,
@@ -14,7 +14,7 @@ pub struct Takeover {
     pub exclusive: bool,
 }
 
-impl<T: Tx> Work<'_, T> {
+impl<T: Tx> CycleRun<'_, T> {
     /// Takes back what dead drains left behind.
     pub(super) async fn recover(&mut self, cycle: &Cycle, takeover: Takeover, owner: &str) -> Result<(), Error> {
         let counted = self.ledger.queue(&cycle.queue, owner).map_or(0, |queue| queue.counts.syncing);
@@ -26,11 +26,11 @@ impl<T: Tx> Work<'_, T> {
             let scan = Scan::of(Index::State, vec![owner, &cycle.queue, State::Syncing.as_str()], PAGE).from(after);
             let page = self.tx.scan(&scan).await?;
             let Some(last) = page.last() else { return Ok(()) };
-            after = last.seq + 1;
+            after = last.order.seq + 1;
             for mut job in page {
                 let theirs = job.lease.as_ref().is_none_or(|lease| lease.holder != cycle.holder);
                 if theirs && (takeover.exclusive || job.lease_ends(self.now) <= self.now) {
-                    let (from, in_line) = (job.state, job.line);
+                    let (from, in_line) = (job.state, job.order.line);
                     job.mark_interrupted(self.settings.queue.on_failure);
                     self.keep(job, from, in_line).await?;
                 }
@@ -51,7 +51,7 @@ impl<T: Tx> Work<'_, T> {
                 let scan = Scan::of(Index::State, vec![owner, queue, State::Pending.as_str()], PAGE).from(after);
                 let page = self.tx.scan(&scan).await?;
                 let Some(last) = page.last() else { break };
-                after = last.seq + 1;
+                after = last.order.seq + 1;
                 for mut job in page {
                     if job.forget_times(now, device) {
                         self.tx.put_job(&job)?;

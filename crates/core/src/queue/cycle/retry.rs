@@ -92,27 +92,27 @@ impl Next {
 /// Decides what becomes of `job`, whose attempt ended with `result` at `at`; `roll` is a random number in `[0, 1)`.
 #[must_use]
 pub fn decide(job: &Job, result: &AttemptResult, config: &QueueConfig, at: Millis, roll: f64) -> Next {
-    let disposition = disposition(&job.request.method, result, config);
+    let disposition = disposition(&job.work.request().head.method, result, config);
     let unreachable = disposition == Disposition::Unreachable;
-    let attempts = job.attempts.saturating_add(u32::from(!unreachable));
+    let attempts = job.attempts.made.saturating_add(u32::from(!unreachable));
     match disposition {
         Disposition::Delivered => return Next::Delivered,
         Disposition::Failed => return Next::Failed,
         Disposition::Conflict => return Next::Conflict,
         Disposition::Blocked => return Next::Blocked,
-        Disposition::Retry if attempts >= job.max_attempts.unwrap_or(config.max_attempts) => return Next::Exhausted,
+        Disposition::Retry if attempts >= job.attempts.limit.unwrap_or(config.max_attempts) => return Next::Exhausted,
         Disposition::Retry | Disposition::Unreachable => {}
     }
     // A server that is back and refuses is the same trouble: both count, so that no new stampede begins.
-    let failures = attempts.saturating_add(job.unreachable).saturating_add(u32::from(unreachable));
-    let delay = config.backoff.delay(failures, job.last_delay, roll);
+    let failures = attempts.saturating_add(job.attempts.unreachable).saturating_add(u32::from(unreachable));
+    let delay = config.backoff.delay(failures, job.attempts.last_delay, roll);
     let (wait, hold_until) = match result.retry_after(at) {
         // All who were told the same come back over half as long again, not at once.
         Some(least) => {
             let spread = part((least / 2).min(config.backoff.max), roll);
             (least.saturating_add(delay.max(spread)), at.after(least))
         }
-        None => (delay, job.hold_until),
+        None => (delay, job.schedule.hold_until),
     };
     Next::Retry(Retry { at: at.after(wait), hold_until, delay, unreachable })
 }

@@ -1,7 +1,7 @@
 //! Records the results of attempts: applies what [`super::retry`] decides, and notes what they say about their origins.
 
 use super::{
-    Settings, Work,
+    CycleRun, Settings,
     retry::{Next, decide},
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     id::JobId,
     queue::{
         history::Outcome,
-        job::{Job, RECORD_VERSION, State},
+        job::{Job, RECORD_VERSION, RequestWork, State, Work},
         key_order,
         last_error::LastError,
     },
@@ -45,7 +45,7 @@ pub enum Settled {
     Late,
 }
 
-impl<T: Tx> Work<'_, T> {
+impl<T: Tx> CycleRun<'_, T> {
     /// Records the result of one attempt.
     pub(super) async fn settle(&mut self, settlement: &Settlement, job: Option<Job>, holder: &str) -> Result<(), Error> {
         let Some(mut job) = job else {
@@ -59,14 +59,14 @@ impl<T: Tx> Work<'_, T> {
         self.note_origin(&job, settlement, next);
         let ours = job.lease.as_ref().is_some_and(|lease| lease.holder == holder) && job.idempotency_key == settlement.key;
         if ours {
-            job.attempts = job.attempts.saturating_add(u32::from(next.burns_attempt()));
+            job.attempts.made = job.attempts.made.saturating_add(u32::from(next.burns_attempt()));
         } else if next != Next::Delivered || job.state == State::Syncing || job.idempotency_key != settlement.key {
             // Another drain took the lease for dead. A delivery is the truth all the same, unless the
             // job has been edited since or is on its way again.
             self.settled.push(Settled::Late);
             return Ok(());
         }
-        let (from, in_line) = (job.state, job.line);
+        let (from, in_line) = (job.state, job.order.line);
         let error = LastError::of(&settlement.result, config);
         match next {
             Next::Delivered => return self.deliver(job, settlement).await,
@@ -74,10 +74,10 @@ impl<T: Tx> Work<'_, T> {
             Next::Conflict => job.dead_letter(State::Conflict, error, config.on_failure),
             Next::Blocked => job.dead_letter(State::Blocked, error, config.on_failure),
             Next::Retry(retry) => {
-                job.unreachable = job.unreachable.saturating_add(u32::from(retry.unreachable));
-                job.last_delay = retry.delay;
+                job.attempts.unreachable = job.attempts.unreachable.saturating_add(u32::from(retry.unreachable));
+                job.attempts.last_delay = retry.delay;
                 // The clock may have been set back since the claim; from here on the wait is to be believed.
-                job.last_tried_at = job.last_tried_at.min(Some(at));
+                job.attempts.last_tried_at = job.attempts.last_tried_at.min(Some(at));
                 job.schedule(retry.at, retry.hold_until, error);
             }
         }
@@ -88,23 +88,24 @@ impl<T: Tx> Work<'_, T> {
         self.tx.delete_job(&job.id)?;
         self.leaving.body(self.tx, &job)?;
         self.ledger.leave(&job, job.state);
-        if job.line {
+        if job.order.line {
             key_order::promote_next(self.tx, &job, job.state == State::Syncing, self.now).await?;
         }
+        let Work::Request(RequestWork { head, .. }) = job.work;
         let outcome = Outcome {
             v: RECORD_VERSION,
             id: job.id,
             queue: job.queue,
             owner: job.owner,
-            key: job.key,
-            method: job.request.method,
-            url: job.request.url,
+            key: job.order.key,
+            method: head.method,
+            url: head.url,
             status: settlement.result.status(),
-            attempts: job.attempts,
-            queued_at: job.queued_at,
+            attempts: job.attempts.made,
+            queued_at: job.schedule.queued_at,
             delivered_at: settlement.at.min(self.now),
-            response: match &settlement.result {
-                AttemptResult::Status(response) => response.kept.clone(),
+            capture: match &settlement.result {
+                AttemptResult::Status(response) => response.capture.clone(),
                 _ => None,
             },
         };
@@ -116,19 +117,19 @@ impl<T: Tx> Work<'_, T> {
 
     /// Ends a job's automatic tries, and lets its successors go where the queue says so.
     pub(super) async fn dead_letter(&mut self, mut job: Job, state: State, error: LastError) -> Result<(), Error> {
-        let (from, in_line) = (job.state, job.line);
+        let (from, in_line) = (job.state, job.order.line);
         job.dead_letter(state, error, self.settings.queue.on_failure);
         self.keep(job, from, in_line).await
     }
 
     /// Writes a job that stays, counts it, and promotes its successor if it left its line.
     pub(super) async fn keep(&mut self, mut job: Job, from: State, was_in_line: bool) -> Result<(), Error> {
-        if from == State::Syncing && job.line {
+        if from == State::Syncing && job.order.line {
             key_order::yield_to_earlier(self.tx, &mut job, self.now).await?;
         }
         self.ledger.shift(&job, from);
         self.tx.put_job(&job)?;
-        if was_in_line && !job.line {
+        if was_in_line && !job.order.line {
             key_order::promote_next(self.tx, &job, from == State::Syncing, self.now).await?;
         }
         self.settled.push(Settled::Kept(Box::new(job)));
@@ -163,18 +164,18 @@ impl<T: Tx> Work<'_, T> {
         let asked = reply.retry_after(at);
         // A server whose reply is hidden from us fares well enough to send one.
         if next.is_transient() && !matches!(reply, AttemptResult::Hidden(_)) {
-            self.ledger.change_origin(&job.origin, self.now, |origin| {
+            self.ledger.change_origin(job.origin(), self.now, |origin| {
                 let delay = closure_delay(&queue.backoff, settlement.roll);
                 origin.mark_trouble(&job.id, at, breaker_threshold, delay, asked.unwrap_or(0));
             });
-        } else if self.ledger.origin(&job.origin).is_some() {
-            let was_in_trouble = self.ledger.change_origin(&job.origin, self.now, |origin| {
+        } else if self.ledger.origin(job.origin()).is_some() {
+            let was_in_trouble = self.ledger.change_origin(job.origin(), self.now, |origin| {
                 let was_in_trouble = origin.is_in_trouble();
                 origin.mark_well(at, &retry_budget);
                 was_in_trouble
             });
-            if was_in_trouble && !self.recovered.contains(&job.origin) {
-                self.recovered.push(job.origin.clone());
+            if was_in_trouble && !self.recovered.iter().any(|origin| origin == job.origin()) {
+                self.recovered.push(job.origin().to_owned());
                 self.has_recovered = true;
             }
         }
@@ -186,7 +187,7 @@ impl<T: Tx> Work<'_, T> {
             if asked.is_none()
                 && let Some(pause) = response.rate_limit.as_deref().and_then(rate_limit::pause)
             {
-                self.ledger.change_origin(&job.origin, self.now, |origin| origin.rest(at.after(pause)));
+                self.ledger.change_origin(job.origin(), self.now, |origin| origin.rest(at.after(pause)));
             }
         }
     }

@@ -3,7 +3,7 @@ use crate::{
     id::JobId,
     queue::{
         backoff::{Backoff, Jitter},
-        job::{Place, RECORD_VERSION, State},
+        job::{Attempts, Order, Place, RECORD_VERSION, RequestWork, Schedule, State, Work},
         last_error::{ErrorKind, LastError},
         request::RequestHead,
     },
@@ -33,31 +33,28 @@ fn job(method: &str, attempts: u32) -> Job {
     Job {
         v: RECORD_VERSION,
         id: JobId::from_random([1; 16]),
-        seq: 1,
         queue: "default".into(),
         owner: String::new(),
-        origin: "https://a.example".into(),
-        key: None,
-        priority: 5,
-        rank: 0,
-        request: RequestHead { method: method.into(), url: "https://a.example/notes".into(), ..RequestHead::default() },
-        size: None,
-        packed: None,
+        work: Work::Request(RequestWork {
+            head: RequestHead { method: method.into(), url: "https://a.example/notes".into(), ..RequestHead::default() },
+            origin: "https://a.example".into(),
+            size: None,
+            packed: None,
+        }),
         idempotency_key: "k".into(),
         metadata: None,
+        order: Order { seq: 1, key: None, line: false, priority: 5, rank: 0 },
+        schedule: Schedule { queued_at: NOW, expires_at: Millis::MAX, next_attempt_at: NOW, hold_until: Millis(0) },
+        attempts: Attempts {
+            made: attempts,
+            limit: None,
+            unreachable: 0,
+            interruptions: 0,
+            last_tried_at: Some(NOW),
+            last_delay: 0,
+        },
         state: State::Syncing,
         place: Place::Out,
-        line: false,
-        queued_at: NOW,
-        expires_at: Millis::MAX,
-        attempts,
-        max_attempts: None,
-        unreachable: 0,
-        interruptions: 0,
-        last_tried_at: Some(NOW),
-        next_attempt_at: NOW,
-        hold_until: Millis(0),
-        last_delay: 0,
         error: None,
         lease: None,
     }
@@ -161,9 +158,11 @@ fn the_last_attempt_makes_a_retry_a_dead_letter_and_nothing_else() {
 fn the_jobs_own_limit_of_attempts_outranks_the_queues() {
     let config = QueueConfig { max_attempts: 2, ..QueueConfig::default() };
     assert_eq!(of(&decide(&job("POST", 1), &status(503), &config, NOW, 0.5)), Exhausted);
-    let patient = Job { max_attempts: Some(9), ..job("POST", 1) };
+    let mut patient = job("POST", 1);
+    patient.attempts.limit = Some(9);
     assert_eq!(of(&decide(&patient, &status(503), &config, NOW, 0.5)), Expected::Retry);
-    let impatient = Job { max_attempts: Some(1), ..job("POST", 0) };
+    let mut impatient = job("POST", 0);
+    impatient.attempts.limit = Some(1);
     assert_eq!(of(&decide(&impatient, &status(503), &config, NOW, 0.5)), Exhausted);
 }
 
@@ -253,7 +252,8 @@ fn the_wait_grows_by_the_queues_backoff_and_jitter() {
 
 #[test]
 fn attempts_without_a_response_lengthen_the_wait_and_never_end_it() {
-    let lost = Job { unreachable: 30, ..job("POST", 0) };
+    let mut lost = job("POST", 0);
+    lost.attempts.unreachable = 30;
     let retry = retry_of(decide(&lost, &AttemptResult::Unreachable, &QueueConfig::default(), NOW, 0.5));
     assert!(retry.unreachable);
     assert_eq!(retry.at, NOW.after(Backoff::default().max * 3 / 4));
@@ -305,7 +305,8 @@ fn rate_limit_delays_no_job_it_pauses_the_origin() {
 
 #[test]
 fn not_before_still_holds_after_an_attempt() {
-    let held = Job { hold_until: NOW.after(MINUTE), ..job("POST", 0) };
+    let mut held = job("POST", 0);
+    held.schedule.hold_until = NOW.after(MINUTE);
     let retry = retry_of(decide(&held, &status(503), &QueueConfig::default(), NOW, 0.5));
     assert_eq!(retry.hold_until, NOW.after(MINUTE));
 }
@@ -314,7 +315,8 @@ fn not_before_still_holds_after_an_attempt() {
 fn a_delay_that_is_remembered_is_the_backoffs_not_the_servers() {
     let config =
         QueueConfig { backoff: Backoff { jitter: Jitter::Decorrelated, ..Backoff::default() }, ..QueueConfig::default() };
-    let waited = Job { last_delay: 3 * SECOND, ..job("POST", 1) };
+    let mut waited = job("POST", 1);
+    waited.attempts.last_delay = 3 * SECOND;
     let retry = retry_of(decide(&waited, &asks_to_wait(503, "60"), &config, NOW, 0.5));
     assert_eq!(retry.delay, 5 * SECOND, "1 s and half the way to three times 3 s");
     assert_eq!(retry.at, NOW.after(MINUTE + 15 * SECOND));

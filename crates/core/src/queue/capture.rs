@@ -1,0 +1,19 @@
+//! What a delivery keeps of its response.
+//!
+//! A queue's `response` setting says what is kept; the shell reads it off the response before the result is settled, and
+//! the [`Outcome`](super::history::Outcome) holds it, written in the transaction that records the delivery. So whatever
+//! later needs a value of a response (an app that shows it, a job that is bound to it) finds it with the outcome, or
+//! finds neither.
+
+/// What is kept of the response to a delivered job, where the queue asks for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Capture {
+    /// The status.
+    pub status: u16,
+    /// The headers that the configuration names and the response has.
+    pub headers: Vec<(String, String)>,
+    /// The body as text, at most 64 KiB of it.
+    pub body: Option<String>,
+}
+
+crate::record!(Capture { status: "status", headers: "headers" = Vec::new(), body: "body" });
