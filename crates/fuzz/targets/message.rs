@@ -7,7 +7,7 @@ use shearwater_core::{
     Error, Millis,
     metrics::Metrics,
     protocol::{
-        self, Broadcast, Envelope, Op,
+        self, Broadcast, Envelope, Exported, Measured, Op, Repaired, Response,
         view::{JobView, Snapshot, Status, SyncResult},
     },
     queue::{
@@ -31,6 +31,10 @@ value_target!(|value| {
         || check::read::<Metrics>(&value).is_some()
         || check::read::<Report>(&value).is_some()
         || check::read::<Compacted>(&value).is_some()
+        || check::read::<Measured>(&value).is_some()
+        || check::read::<Repaired>(&value).is_some()
+        || check::read::<Exported>(&value).is_some()
+        || check::read::<Response<Option<JobView>>>(&value).is_some()
         || check::read::<Error>(&value).is_some();
     if let Some(envelope) = envelope {
         operation(envelope.op);

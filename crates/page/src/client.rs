@@ -6,7 +6,7 @@ use js_sys::{Array, Function, Object, Promise};
 use shearwater_bridge::Js;
 use shearwater_core::{
     Error, JobId,
-    protocol::{self, Op, view::Status},
+    protocol::{self, Op, Operation, operation, read_answer},
     queue::{
         config::DEFAULT_QUEUE,
         enqueue::{EnqueueOptions, NewJob},
@@ -52,8 +52,7 @@ pub async fn connect(options: JsValue, registration: JsValue, name: String) -> R
         if options.is_undefined() { ConnectOptions::default() } else { parse(options, "connect()", Error::invalid_config)? };
     let events = Events::new(&name, u64::from(options.auto_sync_interval));
     let link = Link::new(registration, options.timeout, Rc::clone(&events));
-    let status = link.ask(Op::Status, Array::new()).await?;
-    events.take_status(parse::<Status>(status, "the worker's status", Error::internal)?);
+    events.take_status(answer::<operation::Status>(&link.ask(operation::Status::op(()), Array::new()).await?)?);
     let wakes = Wakes::new(&link, &events, &options);
     Ok(Client { wakes: RefCell::new(Some(wakes)), link, events, lines: Lines::new() })
 }
@@ -405,6 +404,13 @@ fn enqueue_options(options: &JsValue) -> Result<(EnqueueOptions, Option<String>)
     let rest = Object::assign(&Object::new(), options.unchecked_ref());
     let _ = js_sys::Reflect::delete_property(&rest, &JsValue::from_str("metadata"));
     Ok((parse(rest.into(), "the options", Error::invalid_request)?, metadata))
+}
+
+/// What the worker returned, as the operation's own answer.
+fn answer<O: Operation>(ok: &JsValue) -> Result<O::Answer, JsValue> {
+    let answer = read_answer::<O, _>(&Js(ok.clone()));
+    answer
+        .map_err(|mismatch| to_js(&Error::internal(["the worker's answer to \"", O::NAME, "\": ", &mismatch.to_string()].text())))
 }
 
 fn parse<T: Wire>(value: JsValue, what: &str, kind: fn(String) -> Error) -> Result<T, JsValue> {

@@ -18,6 +18,7 @@
 //! instance in place; that one finds the dead drain's leases and takes the jobs back.
 
 mod body;
+mod broadcast;
 mod clock;
 mod drain;
 mod engine;
@@ -28,10 +29,11 @@ mod host;
 mod intake;
 mod js;
 mod latch;
-mod messages;
 mod reply;
+mod serve;
+mod session;
 mod store;
-mod tell;
+mod tags;
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -92,7 +94,7 @@ pub fn message(data: JsValue, reply: Function) -> Promise {
     with_engine(async move |engine| {
         #[cfg(feature = "faults")]
         fault::trap_later(&data);
-        messages::handle(&engine, data, reply).await;
+        serve::receive(&engine, data, reply).await;
         Ok(JsValue::UNDEFINED)
     })
 }

@@ -8,11 +8,11 @@
 //! another attempt meets again (CORS, a redirect loop, an integrity mismatch), and the server may have acted: that is
 //! found out by a probe and counts as an attempt.
 
-use std::rc::Rc;
+use std::{cell::RefCell, rc::Rc};
 
 use shearwater_bridge::spawn_local;
 use shearwater_core::{
-    Millis,
+    JobId, Millis,
     http::reply::{AttemptResult, Response},
     queue::{
         capture::Capture,
@@ -51,7 +51,16 @@ const PROBE_PATIENCE: u64 = 5_000;
 const PROBE_HOLDS: u64 = 1_000;
 
 /// A place that was probed, when, and whether it could be reached.
-pub type Probe = (String, Millis, Latch<bool>);
+type Probe = (String, Millis, Latch<bool>);
+
+/// What is known of sends whose `fetch` was rejected.
+#[derive(Default)]
+pub struct Rejections {
+    /// Jobs whose next try is to show a redirect instead of following it.
+    suspects: RefCell<Vec<JobId>>,
+    /// Places that were probed lately.
+    probes: RefCell<Vec<Probe>>,
+}
 
 /// Why redirects are not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,7 +212,7 @@ pub async fn explain_rejection(engine: &Rc<Engine>, job: &Job) -> AttemptResult 
             "the response does not match the request's integrity; the server may have acted on it".to_owned(),
         );
     }
-    let mut suspects = engine.suspects.borrow_mut();
+    let mut suspects = engine.rejections.suspects.borrow_mut();
     if suspects.len() < MOST_SUSPECTS && !suspects.contains(&job.id) {
         suspects.push(job.id.clone());
     }
@@ -218,7 +227,7 @@ const MOST_SUSPECTS: usize = 1_000;
 
 /// Whether this try is to show a redirect instead of following it; asked once a try.
 pub fn looks_for_redirect(engine: &Engine, job: &Job) -> bool {
-    let mut suspects = engine.suspects.borrow_mut();
+    let mut suspects = engine.rejections.suspects.borrow_mut();
     let at = suspects.iter().position(|id| *id == job.id);
     at.map(|at| suspects.swap_remove(at)).is_some()
 }
@@ -226,13 +235,19 @@ pub fn looks_for_redirect(engine: &Engine, job: &Job) -> bool {
 /// Whether anything comes back from this address; sends that fail together share one probe.
 async fn probe(engine: &Rc<Engine>, url: String, mode: &'static str) -> bool {
     let (now, key) = (clock::now(), url.clone());
-    let known = engine.probes.borrow().iter().find(|(other, at, _)| *other == key && now.0.abs_diff(at.0) < PROBE_HOLDS).cloned();
+    let known = engine
+        .rejections
+        .probes
+        .borrow()
+        .iter()
+        .find(|(other, at, _)| *other == key && now.0.abs_diff(at.0) < PROBE_HOLDS)
+        .cloned();
     if let Some((.., answer)) = known {
         return answer.wait().await;
     }
     let answer = Latch::new();
     {
-        let mut probes = engine.probes.borrow_mut();
+        let mut probes = engine.rejections.probes.borrow_mut();
         probes.retain(|(_, at, _)| now.0.abs_diff(at.0) < PROBE_HOLDS);
         probes.push((key, now, answer.clone()));
     }

@@ -38,6 +38,11 @@ impl Json {
         self.text.push_str("null");
     }
 
+    /// A value that was written before.
+    pub fn written(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
     /// A truth value.
     pub fn boolean(&mut self, value: bool) {
         self.text.push_str(if value { "true" } else { "false" });

@@ -297,6 +297,23 @@ macro_rules! names {
     };
 }
 
+/// Nothing to say: null.
+impl Wire for () {
+    fn read<V: Value>(_: &V) -> Result<Self, Mismatch> {
+        Ok(())
+    }
+
+    fn write(&self, json: &mut Json) {
+        json.null();
+    }
+
+    fn placeholder() -> Self {}
+
+    fn absent() -> Option<Self> {
+        Some(())
+    }
+}
+
 impl Wire for bool {
     fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
         value.as_boolean().ok_or_else(|| Mismatch::new("is not a boolean"))

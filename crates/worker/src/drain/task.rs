@@ -186,7 +186,7 @@ impl DrainTask {
         failpoints::reach("status-before").await;
         match self.next_wake_at_version.take() {
             // Nobody has written since.
-            Some((version, next)) if version == engine.seen.borrow().version => engine.tell_next(next, event),
+            Some((version, next)) if version == engine.latest().version => engine.tell_next(next, event),
             _ => engine.tell_now(event).await,
         }
         failpoints::reach("status-after").await;
@@ -209,12 +209,12 @@ impl DrainTask {
             Command::Cycle(cycle) => spawn_local(async move {
                 let input = match this.cycle(&engine, &cycle).await {
                     Ok(committed) => {
-                        engine.trouble.take();
+                        engine.broadcaster.note_trouble(None);
                         Input::CycleCommitted(committed)
                     }
                     Err(error) => {
                         engine.log_error(&error.message);
-                        engine.trouble.replace(Some(LastError::storage(&error)));
+                        engine.broadcaster.note_trouble(Some(LastError::storage(&error)));
                         Input::CycleFailed(error)
                     }
                 };

@@ -1,0 +1,197 @@
+//! The table of operations: what a page can ask for.
+//!
+//! One line gives an operation its name in messages, its request, its answer, whether it changes what is stored, and the
+//! methods of the JavaScript client that ask for it. [`Op`], its reading and writing, and a type for each operation
+//! ([`operation`]) follow from the table; `tests/operations.rs` compares it with the published TypeScript types and with
+//! the page's client.
+
+use crate::{
+    id::JobId,
+    protocol::{
+        jobs::{self, Exported},
+        maintenance::{self, Measured, Repaired},
+        owners,
+        view::{self, JobView, SyncResult},
+    },
+    queue::manage::Compacted,
+    schedule::wakes::WakeReason,
+    store::read::Filter,
+    wire::{Mismatch, Value, Wire, json::Json, member},
+};
+
+/// An operation, as a type: see [`operation`].
+pub trait Operation {
+    /// What it is asked with; `()` where its name says all.
+    type Request;
+    /// What it returns.
+    type Answer: Wire;
+    /// Its name in messages.
+    const NAME: &'static str;
+    /// Whether it changes what is stored: then it leaves a receipt, and takes effect once.
+    const CHANGES: bool;
+
+    /// The request, as a message carries it.
+    fn op(request: Self::Request) -> Op;
+}
+
+/// A line of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// [`Operation::NAME`].
+    pub name: &'static str,
+    /// [`Operation::CHANGES`].
+    pub changes: bool,
+    /// The client's methods that ask for it; none where the client asks by itself.
+    pub methods: &'static [&'static str],
+}
+
+macro_rules! operations {
+    ($(
+        $(#[$doc:meta])*
+        $name:literal: $variant:ident $(($request:ty $(= $default:expr)?))? -> $answer:ty, $effect:ident, [$($method:literal),*];
+    )*) => {
+        /// What a page can ask for. In a message it is `{"its-name": its request}`, or its name alone where it has none.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Op {
+            $($(#[$doc])* $variant $(($request))?),*
+        }
+
+        /// All operations.
+        pub const OPERATIONS: &[Entry] =
+            &[$(Entry { name: $name, changes: operations!(@effect $effect), methods: &[$($method),*] }),*];
+
+        impl Op {
+            /// Its name in messages.
+            #[must_use]
+            pub const fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => $name),*
+                }
+            }
+
+            /// Whether its name says all.
+            const fn is_bare(&self) -> bool {
+                match self {
+                    $(Self::$variant { .. } => operations!(@bare $($request)?)),*
+                }
+            }
+
+            fn read_as<V: Value>(name: &str, value: &V) -> Result<Self, Mismatch> {
+                Ok(match name {
+                    $($name => operations!(@read value, $variant, $name $(, $request $(, $default)?)?),)*
+                    _ => return Err(Mismatch::new("unknown operation").within(name)),
+                })
+            }
+
+            fn write_request(&self, json: &mut Json) {
+                match self {
+                    $(Self::$variant $((operations!(@first request, $request)))? =>
+                        operations!(@write json $(, request, $request)?)),*
+                }
+            }
+        }
+
+        /// Each operation as a type, for code that knows which one it asks for or carries out.
+        pub mod operation {
+            use super::*;
+
+            $(
+                $(#[$doc])*
+                #[derive(Clone, Copy, Debug)]
+                pub struct $variant;
+
+                impl Operation for $variant {
+                    type Request = operations!(@request $($request)?);
+                    type Answer = $answer;
+                    const NAME: &'static str = $name;
+                    const CHANGES: bool = operations!(@effect $effect);
+
+                    fn op(request: Self::Request) -> Op {
+                        operations!(@op $variant, request $(, $request)?)
+                    }
+                }
+            )*
+        }
+    };
+    (@effect changes) => { true };
+    (@effect reads) => { false };
+    (@bare) => { true };
+    (@bare $request:ty) => { false };
+    (@request) => { () };
+    (@request $request:ty) => { $request };
+    (@first $first:ident, $request:ty) => { $first };
+    (@read $value:ident, $variant:ident, $name:literal) => { Self::$variant };
+    (@read $value:ident, $variant:ident, $name:literal, $request:ty) => { Self::$variant(member($value, $name, None)?) };
+    (@read $value:ident, $variant:ident, $name:literal, $request:ty, $default:expr) => {
+        Self::$variant(member($value, $name, Some($default))?)
+    };
+    (@write $json:ident) => { {} };
+    (@write $json:ident, $request:ident, $type:ty) => { $request.write($json) };
+    (@op $variant:ident, $request:ident) => { { let () = $request; Op::$variant } };
+    (@op $variant:ident, $request:ident, $type:ty) => { Op::$variant($request) };
+}
+
+operations! {
+    /// Stores jobs, all or none. `bodies[i]` belongs to `jobs[i]`. Returns their ids.
+    "enqueue": Enqueue(jobs::Enqueue) -> Vec<JobId>, changes, ["enqueue", "enqueueAll"];
+    /// Returns a job, or the trace of a delivered one.
+    "get": Get(JobId) -> Option<JobView>, reads, ["get"];
+    /// Returns a page of jobs.
+    "list": List(Filter = Filter::default()) -> Vec<JobView>, reads, ["list"];
+    /// Tries a job again. Returns whether it came in time.
+    "retry": Retry(JobId) -> bool, changes, ["retry"];
+    /// Removes a job. Returns whether it came in time.
+    "discard": Discard(JobId) -> bool, changes, ["discard"];
+    /// Stops a job, be it on its way. Returns whether it came in time.
+    "cancel": Cancel(JobId) -> bool, changes, ["cancel"];
+    /// Changes the request; `bodies[0]` is the new body where `body` says so. Returns whether it came in time.
+    "edit": Edit(jobs::Edit) -> bool, changes, ["edit"];
+    /// Returns how many were removed.
+    "clear": Clear(Filter = Filter::default()) -> u32, changes, ["clear"];
+    /// Drains now, waiting for nobody but servers that said so. Returns what the drains did; what they change is theirs.
+    "sync": Sync(Option<String>) -> SyncResult, reads, ["syncNow"];
+    /// Stops sending.
+    "pause": Pause(Option<String>) -> (), changes, ["pause"];
+    /// Sends again.
+    "resume": Resume(Option<String>) -> (), changes, ["resume"];
+    /// Says who is signed in.
+    "setOwner": SetOwner(owners::SetOwner) -> (), changes, ["setOwner"];
+    /// Returns figures about the queue.
+    "metrics": Metrics -> Measured, reads, ["metrics"];
+    /// Looks at every row and puts right what is wrong. Returns what it found.
+    "repair": Repair -> Repaired, changes, ["repair"];
+    /// Forgets what is old. Returns what it removed.
+    "compact": Compact(maintenance::Compact) -> Compacted, changes, ["compact"];
+    /// Returns the dead letters with their requests; the bodies travel beside them.
+    "export": Export(Filter = Filter::default()) -> Vec<Exported>, reads, ["exportFailed"];
+    /// Returns the status.
+    "status": Status -> view::Status, reads, [];
+    /// Says that something happened which makes a wake worth while. Returns at once.
+    "wake": Wake(WakeReason) -> (), reads, [];
+}
+
+impl Wire for Op {
+    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
+        let names = value.names();
+        match (value.as_text(), names.as_slice()) {
+            (Some(name), _) => Self::read_as(&name, value),
+            (None, [name]) => Self::read_as(name, value),
+            _ => Err(Mismatch::new("is not exactly one operation")),
+        }
+    }
+
+    fn write(&self, json: &mut Json) {
+        if self.is_bare() {
+            return json.text(self.name());
+        }
+        json.object(|json| {
+            // Also where the request is null: the name tells the operation.
+            json.name(self.name());
+            self.write_request(json);
+        });
+    }
+
+    fn placeholder() -> Self {
+        Self::Status
+    }
+}

@@ -1,0 +1,187 @@
+//! Serves what is asked about jobs that are stored.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use shearwater_core::{
+    Error, ErrorCode, JobId,
+    http::fetchable,
+    protocol::{self, Event, Exported, operation},
+    queue::{
+        job::{Job, State},
+        manage::{self, Body, Cancelled, Edit},
+    },
+    store::{
+        Answer, Caller, Tx,
+        read::{self, Filter},
+    },
+    wire::text::Text,
+};
+use wasm_bindgen::prelude::*;
+
+use super::{
+    Served, change, change_in,
+    enqueue::{body_size, parse_url},
+};
+use crate::{
+    body, clock,
+    engine::Engine,
+    store::{Db, Mode},
+};
+
+/// One job.
+pub async fn get(engine: &Rc<Engine>, id: JobId) -> Result<Served, Error> {
+    let config = &engine.config;
+    let job = engine.store.run(Mode::Read, async |db| read::get(db, &id, config).await).await?;
+    Ok(Served::looked::<operation::Get>(&job))
+}
+
+/// A page of jobs.
+pub async fn list(engine: &Rc<Engine>, filter: Filter) -> Result<Served, Error> {
+    let config = &engine.config;
+    let jobs = engine.store.run(Mode::Read, async |db| read::list(db, &filter, config).await).await?;
+    Ok(Served::looked::<operation::List>(&jobs))
+}
+
+/// Tries a job again.
+pub async fn retry(engine: &Rc<Engine>, id: JobId, caller: Caller) -> Result<Served, Error> {
+    let (now, queue) = (clock::now(), RefCell::new(None));
+    let changed = change(engine, &caller, "retry-after", &|db: Rc<Db>| {
+        Box::pin(async {
+            let job = manage::retry(&*{ db }, now, &id, &engine.config).await?;
+            queue.replace(job.map(|job| job.queue));
+            Ok(Answer::InTime(queue.borrow().is_some()))
+        })
+    })
+    .await?;
+    changed.of_job::<operation::Retry>(queue.take(), None)
+}
+
+/// Removes a job.
+pub async fn discard(engine: &Rc<Engine>, id: JobId, caller: Caller) -> Result<Served, Error> {
+    let (now, queue) = (clock::now(), RefCell::new(None));
+    let changed = change(engine, &caller, "discard-after", &|db: Rc<Db>| {
+        Box::pin(async {
+            let job = manage::discard(&*{ db }, now, &id).await?;
+            queue.replace(job.map(|job| job.queue));
+            Ok(Answer::InTime(queue.borrow().is_some()))
+        })
+    })
+    .await?;
+    // Those behind it may go now.
+    changed.of_job::<operation::Discard>(queue.take(), Some(Event::Removed(vec![id])))
+}
+
+/// Stops a job, be it on its way.
+pub async fn cancel(engine: &Rc<Engine>, id: JobId, caller: Caller) -> Result<Served, Error> {
+    let now = clock::now();
+    let (queue, stopped) = (RefCell::new(None), Cell::new(false));
+    let changed = change(engine, &caller, "cancel-after", &|db: Rc<Db>| {
+        Box::pin(async {
+            let cancelled = manage::cancel(&*{ db }, now, &id, &engine.config).await?;
+            stopped.set(matches!(cancelled, Cancelled::Stopped(_)));
+            if let Cancelled::Removed(job) | Cancelled::Stopped(job) = cancelled {
+                queue.replace(Some(job.queue));
+            }
+            Ok(Answer::InTime(queue.borrow().is_some()))
+        })
+    })
+    .await?;
+    if !stopped.get() {
+        return changed.of_job::<operation::Cancel>(queue.take(), Some(Event::Removed(vec![id])));
+    }
+    engine.sends.cancel(&id);
+    engine.cancelled(&id);
+    let job = engine.store.run(Mode::Read, async |db| read::get(db, &id, &engine.config).await).await?;
+    engine.tell(engine.status(&changed.ledger), job.into_iter().collect(), None);
+    changed.of_job::<operation::Cancel>(queue.take(), None)
+}
+
+/// Changes a job's request.
+pub async fn edit(engine: &Rc<Engine>, request: protocol::Edit, bodies: Vec<JsValue>, caller: Caller) -> Result<Served, Error> {
+    let protocol::Edit { id, mut request, headers, body } = request;
+    let bytes = body.then(|| bodies.into_iter().next().unwrap_or_default());
+    let origin = if request.url.is_empty() { None } else { Some(parse_url(&mut request)?) };
+    let bytes = match bytes {
+        Some(bytes) => Some(body::own(bytes).await?),
+        None => None,
+    };
+    let size = bytes.iter().flatten().next().map(body_size).transpose()?;
+    let new_key = clock::unique_name();
+    let now = clock::now();
+    let room = size.unwrap_or_default();
+    engine.store.expect_room(room)?;
+    let queue = RefCell::new(None);
+    let changed = change_in(engine, Mode::Intake, &caller, "edit-after", &|db: Rc<Db>| {
+        Box::pin(async {
+            let db = db;
+            let body = match &bytes {
+                None => Body::Keep,
+                Some(None) => Body::None,
+                Some(Some(bytes)) => Body::Replace(bytes.clone(), size.unwrap_or_default()),
+            };
+            let (mut request, mut key) = (request.clone(), new_key.clone());
+            if let Some(job) = db.get::<Job>(&id).await? {
+                if let Some(header) = engine.config.queue_or_default(&job.queue).idempotency.header() {
+                    match request.given_key(header)? {
+                        Some(given) => key = given,
+                        // The key that the app gave belongs to what the request was before.
+                        None if !headers && job.work.request().head.given_key(header).is_ok_and(|key| key.is_some()) => {
+                            request.headers.push((header.to_ascii_lowercase(), ["\"", &key, "\""].text()));
+                        }
+                        None => {}
+                    }
+                }
+                let stored = job.work.request();
+                let mut whole = stored.head.clone();
+                whole.change(request.clone(), headers);
+                fetchable::check(&whole, origin.as_ref().unwrap_or(&stored.origin), &engine.origin)?;
+            }
+            let edit = Edit { request, headers, origin: origin.clone(), body, idempotency_key: key };
+            let job = manage::edit(&*db, now, &id, edit, &engine.config).await?;
+            queue.replace(job.map(|job| job.queue));
+            Ok(Answer::InTime(queue.borrow().is_some()))
+        })
+    })
+    .await;
+    if changed.as_ref().is_err_and(|error| error.code == ErrorCode::QuotaExceeded) {
+        engine.store.note_full(room);
+    }
+    changed?.of_job::<operation::Edit>(queue.take(), None)
+}
+
+/// Removes all that match.
+pub async fn clear(engine: &Rc<Engine>, filter: Filter, caller: Caller) -> Result<Served, Error> {
+    let now = clock::now();
+    let changed = change(engine, &caller, "clear-after", &|db: Rc<Db>| {
+        Box::pin(async { Ok(Answer::Removed(manage::clear(&*{ db }, now, &filter, &caller).await?)) })
+    })
+    .await?;
+    let then = changed.drain_all(engine, Some(Event::Removed(Vec::new()))).await?;
+    changed.served::<operation::Clear>(then)
+}
+
+/// Dead letters with their whole requests, for a person to carry elsewhere.
+pub async fn export(engine: &Rc<Engine>, filter: Filter) -> Result<Served, Error> {
+    let (mut jobs, mut bodies) = (Vec::new(), Vec::new());
+    for state in [State::Failed, State::Conflict, State::Blocked].into_iter().filter(|state| filter.takes_state(*state)) {
+        let filter = Filter { state: Some(state), ..filter.clone() };
+        let page = engine
+            .store
+            .run(Mode::Read, async |db| {
+                let mut page = (Vec::new(), Vec::new());
+                for view in read::list(db, &filter, &engine.config).await? {
+                    let Some(job) = db.get::<Job>(&view.id).await? else { continue };
+                    page.1.push(db.bodies(&[&job]).await?.pop().unwrap_or_default());
+                    page.0.push(Exported { job: view, headers: job.work.request().head.headers.clone() });
+                }
+                Ok(page)
+            })
+            .await?;
+        jobs.extend(page.0);
+        bodies.extend(page.1);
+    }
+    Ok(Served { bodies, ..Served::looked::<operation::Export>(&jobs) })
+}
