@@ -10,9 +10,11 @@ declare module "shearwater-glue" {
   export default function initialise(source: { module_or_path: WebAssembly.Module }): Promise<unknown>;
   /** Opens a client on the active worker of a registration; `name` is that of the worker's configuration. */
   export function connect(options: object, registration: ServiceWorkerRegistration, name: string): Promise<Client>;
+  /** Its methods are those of index.d.ts, which has their types; these are the ones that the script calls itself. */
   export class Client {
-    /** Calls a method by its name in index.d.ts. */
-    // biome-ignore lint/suspicious/noExplicitAny: what it returns is the method's; index.d.ts has the types.
-    call(method: string, first?: unknown, second?: unknown): any;
+    capabilities(): { backgroundSync: boolean; periodicSync: boolean };
+    // biome-ignore lint/suspicious/noExplicitAny: jobs with their bodies, as `readable` takes them.
+    exportFailed(filter: unknown): Promise<any[]>;
+    close(): void;
   }
 }

@@ -1,7 +1,7 @@
 // dist/page.js: `connect()`. Finds the worker and loads the wasm of crates/page in parallel, and exposes the wasm's
 // client as bound functions.
 
-import initialise, { connect as open } from "shearwater-glue";
+import initialise, { Client, connect as open } from "shearwater-glue";
 
 import { invalidConfig } from "../error.js";
 import { startLimit } from "./limit.js";
@@ -50,7 +50,7 @@ export async function connect(options = {}) {
     } catch (error) {
       // The client may still arrive, and nothing else would close it.
       opening.then(
-        (client) => client.call("close"),
+        (client) => client.close(),
         () => {},
       );
       throw error;
@@ -111,30 +111,8 @@ async function readable(job) {
   }
 }
 
-const METHODS = [
-  "enqueue",
-  "enqueueAll",
-  "get",
-  "list",
-  "retry",
-  "discard",
-  "cancel",
-  "edit",
-  "clear",
-  "syncNow",
-  "pause",
-  "resume",
-  "setOwner",
-  "registerPeriodic",
-  "metrics",
-  "repair",
-  "compact",
-  "getSnapshot",
-  "subscribe",
-  "on",
-  "watch",
-  "close",
-];
+/** What wasm-bindgen adds to a class of its own. */
+const OWN = /^(constructor|free|__.*)$/;
 
 /**
  * A plain object with bound functions, which can be passed around as useSyncExternalStore requires.
@@ -143,11 +121,11 @@ const METHODS = [
  * @returns {import("../types/index.js").Client}
  */
 function bind(client) {
+  const methods = Object.getOwnPropertyNames(Client.prototype).filter((name) => !OWN.test(name));
   /** @type {any} */ // Its members are put in by name.
-  const bound = { capabilities: Object.freeze(client.call("capabilities")) };
-  for (const method of METHODS)
-    bound[method] = (/** @type {unknown} */ first, /** @type {unknown} */ second) => client.call(method, first, second);
+  const bound = Object.fromEntries(methods.map((name) => [name, /** @type {any} */ (client)[name].bind(client)]));
+  bound.capabilities = Object.freeze(client.capabilities());
   bound.exportFailed = async (/** @type {unknown} */ filter) =>
-    JSON.stringify(await Promise.all((await client.call("exportFailed", filter)).map(readable)), null, 2);
+    JSON.stringify(await Promise.all((await client.exportFailed(filter)).map(readable)), null, 2);
   return Object.freeze(bound);
 }

@@ -1,11 +1,12 @@
 // Bad input is normal: a typed error that says what to do, and nothing stored is harmed.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
 
+import { root } from "./harness/server.mjs";
 import { until } from "./harness/wait.mjs";
 import { world } from "./harness/world.mjs";
 
@@ -115,6 +116,65 @@ test("what cannot be queued is refused with the name of what is wrong, and store
     }
   });
   assert.equal(event, "invalid-request");
+});
+
+test("an argument of another type is refused with a typed error, and leaves the client as it was", async () => {
+  const page = await w.open();
+  const id = await w.enqueue(page, { url: "/api/sink/x" });
+  const codes = await page.evaluate(async (id) => {
+    const calls = {
+      get: [[], [5], [null], [{}]],
+      retry: [[], [5]],
+      discard: [[], [5]],
+      cancel: [[], [5]],
+      edit: [[], [5, {}], [id, 5], [id]],
+      list: [[5], ["pending"], [{ limit: "1" }]],
+      clear: [[5]],
+      exportFailed: [[5]],
+      syncNow: [[5], [{}]],
+      pause: [[5], [{}]],
+      resume: [[5]],
+      setOwner: [[5], [{}]],
+      registerPeriodic: [[], [5]],
+      enqueue: [[], [5], [{ url: "/" }, 5]],
+      enqueueAll: [[], [5], [{ length: 1 }]],
+      on: [[], [5, () => {}], ["job"], ["job", 5]],
+      subscribe: [[], [5]],
+      watch: [[], [id], [id, 5], [5, () => {}]],
+    };
+    const codes = [];
+    for (const [method, tries] of Object.entries(calls)) {
+      for (const given of tries) {
+        // By a rejected promise or at once; either way with a code.
+        const code = await (async () => client[method](...given))().then(
+          () => "resolved",
+          ({ name, code }) => `${name} ${code}`,
+        );
+        codes.push([method, given, code]);
+      }
+    }
+    return codes;
+  }, id);
+  for (const [method, given, code] of codes)
+    assert.equal(code, "ShearwaterError invalid-request", `${method}(${JSON.stringify(given)})`);
+  await w.becomes(page, id, "delivered");
+});
+
+test("the client has the methods of its types, and a call of another is a TypeError that closes nothing", async () => {
+  const page = await w.open();
+  const types = readFileSync(join(root, "sw/types/index.d.ts"), "utf8");
+  const [, members] = /export interface Client \{([\s\S]*?)\n\}/.exec(types);
+  const declared = [...members.matchAll(/^ {2}(?:readonly )?(\w+)[<(:]/gm)].map(([, name]) => name);
+  assert.deepEqual((await page.evaluate(() => Object.keys(client))).sort(), declared.sort());
+  const name = await page.evaluate(() => {
+    try {
+      client.enqueu({ url: "/api/sink/x" });
+    } catch (error) {
+      return error.name;
+    }
+  });
+  assert.equal(name, "TypeError");
+  await w.becomes(page, await w.enqueue(page, { url: "/api/sink/x" }), "delivered");
 });
 
 test("enqueueAll stores all or none", async () => {

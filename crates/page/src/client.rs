@@ -1,418 +1,373 @@
-//! The client: `Client` of the public surface.
+//! The client: a page's way to the queue.
 
 use std::{cell::RefCell, pin::Pin, rc::Rc};
 
-use js_sys::{Array, Function, Object, Promise};
-use shearwater_bridge::Js;
+use js_sys::Array;
+use shearwater_bridge::decode;
 use shearwater_core::{
     Error, JobId,
-    protocol::{self, Op, Operation, operation, read_answer},
-    queue::{
-        config::DEFAULT_QUEUE,
-        enqueue::{EnqueueOptions, NewJob},
+    protocol::{
+        self, Op,
+        view::{JobView, Snapshot, Status, SyncResult},
     },
+    queue::{config::DEFAULT_QUEUE, enqueue::NewJob, manage::Compacted},
     store::read::Filter,
-    wire::{
-        Wire,
-        text::{Text, listed},
-    },
+    wire::{Wire, text::Text},
 };
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, future_to_promise};
 
 use crate::{
-    error::{invalid, to_js},
-    events::{Events, Topic, parse_metadata},
-    js,
-    lines::Lines,
-    link::Link,
-    options::ConnectOptions,
-    request,
-    signal::Signals,
+    answers::{self, Capabilities, Exported, Metrics, PeriodicSync, Purge, RepairReport},
+    events::Events,
+    find, js,
+    lines::{Lines, Place},
+    link::{Link, Question},
+    options::{ClientOptions, ConnectOptions},
+    request::{Change, NewRequest},
+    stream::{self, Event, Updates},
     wakes::Wakes,
     worker,
 };
 
-/// Events that `on` knows.
-const EVENTS: [&str; 9] =
-    ["sync-start", "sync-complete", "delivered", "failed", "conflict", "blocked", "job", "removed", "progress"];
-
-/// Members of `EnqueueOptions`.
-const OPTIONS: [&str; 7] = ["queue", "key", "priority", "metadata", "notBefore", "maxAge", "maxAttempts"];
-
-/// Returns a client of the active worker of this registration, whose configuration has this name.
+/// A page's way to the queue. All of a page's clients, and all pages, see the same; clones are one client.
 ///
-/// Finding it is the script's, `sw/page/register.js`, which does so while this wasm is being loaded.
+/// Each call may return what the caller got wrong (`invalid-request`, `unknown-queue`), what the worker met
+/// (`quota-exceeded`, `storage-unavailable` …), or that it could not be asked (`timeout`, `worker-unavailable`): see
+/// [`ErrorCode`](shearwater_core::ErrorCode). A call whose future is dropped is not repeated should its message get lost;
+/// whether it was carried out, [`Client::list`] tells.
 ///
-/// # Errors
-/// `invalid-config`, `worker-unavailable`, or why the worker cannot say what is stored.
-#[wasm_bindgen]
-pub async fn connect(options: JsValue, registration: JsValue, name: String) -> Result<Client, JsValue> {
-    let options: ConnectOptions =
-        if options.is_undefined() { ConnectOptions::default() } else { parse(options, "connect()", Error::invalid_config)? };
-    let events = Events::new(&name, u64::from(options.auto_sync_interval));
-    let link = Link::new(registration, options.timeout, Rc::clone(&events));
-    events.take_status(answer::<operation::Status>(&link.ask(operation::Status::op(()), Array::new()).await?)?);
-    let wakes = Wakes::new(&link, &events, &options);
-    Ok(Client { wakes: RefCell::new(Some(wakes)), link, events, lines: Lines::new() })
-}
+/// When the last clone is dropped, its streams end and it wakes the worker no more, as by [`Client::close`]; the worker
+/// goes on.
+#[derive(Clone)]
+pub struct Client(Rc<Inner>);
 
-/// A page's way to the queue. All of a page's clients, and all pages, see the same.
-///
-/// Each promise is rejected with an `Error` that carries a stable `code`: what the caller got wrong
-/// (`invalid-request`, `unknown-queue`), what the worker met (`quota-exceeded`, `storage-unavailable` …),
-/// or that it could not be asked (`timeout`, `worker-unavailable`).
-#[wasm_bindgen]
-pub struct Client {
+struct Inner {
     link: Rc<Link>,
     events: Rc<Events>,
-    wakes: RefCell<Option<Wakes>>,
     lines: Rc<Lines>,
+    wakes: RefCell<Option<Wakes>>,
 }
 
-#[wasm_bindgen]
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.lines.close();
+        self.events.close();
+    }
+}
+
 impl Client {
-    /// Calls a method by its name in JavaScript, with what it was given: one way over the border for all of them,
-    /// as each would bring glue of its own.
+    /// Registers the app's service worker, waits until it is active, and returns a client of it. Where another library's
+    /// worker has the scope already, register yours first, and use [`Client::of_registration`] once it is active.
     ///
     /// # Errors
-    /// What the method answers at once, rather than by its promise; `invalid-request` for arguments of other types.
-    pub fn call(&self, method: &str, first: JsValue, second: JsValue) -> Result<JsValue, JsValue> {
-        let promise = match method {
-            "enqueue" => self.enqueue(first, second),
-            "enqueueAll" => self.enqueue_all(first, second),
-            "get" => self.get(text(&first)?),
-            "list" => self.list(first),
-            "retry" => self.retry(text(&first)?),
-            "discard" => self.discard(text(&first)?),
-            "cancel" => self.cancel(text(&first)?),
-            "edit" => self.edit(text(&first)?, second),
-            "clear" => self.clear(first),
-            "syncNow" => self.sync_now(text_or_none(&first)?),
-            "pause" => self.pause(text_or_none(&first)?),
-            "resume" => self.resume(text_or_none(&first)?),
-            "setOwner" => self.set_owner(text_or_none(&first)?, &js::get(&second, "purge")),
-            "metrics" => self.metrics(),
-            "repair" => self.repair(),
-            "compact" => self.compact(js::get(&first, "failed").as_f64()),
-            "exportFailed" => self.export_failed(first),
-            "registerPeriodic" => self.register_periodic(text(&first)?, second.as_f64().unwrap_or(f64::NAN)),
-            "getSnapshot" => return Ok(self.snapshot()),
-            "capabilities" => return Ok(self.capabilities()),
-            "subscribe" => return Ok(self.subscribe(function(first)?).into()),
-            "on" => return Ok(self.on(text(&first)?, function(second)?)?.into()),
-            "watch" => return Ok(self.watch(text(&first)?, function(second)?)?.into()),
-            _ => {
-                self.close();
-                return Ok(JsValue::UNDEFINED);
-            }
-        };
-        Ok(promise.into())
-    }
-}
-
-impl Client {
-    /// What the browser can do.
-    pub fn capabilities(&self) -> JsValue {
-        let has = |name: &'static str| JsValue::from_bool(js::get(self.link.registration(), name).is_object());
-        let capabilities = Object::new();
-        js::set(&capabilities, "backgroundSync", &has("sync"));
-        js::set(&capabilities, "periodicSync", &has("periodicSync"));
-        capabilities.into()
-    }
-
-    /// Stores one request; answers its job's id after the commit.
-    pub fn enqueue(&self, request: JsValue, options: JsValue) -> Promise {
-        let ids = self.store(&[request], &options);
-        promise(async move { Ok(JsFuture::from(ids).await?.unchecked_into::<Array>().get(0)) })
-    }
-
-    /// Stores many, all or none; answers their ids.
-    pub fn enqueue_all(&self, requests: JsValue, options: JsValue) -> Promise {
-        if !Array::is_array(&requests) {
-            return Promise::reject(&invalid("enqueueAll takes an array of requests"));
-        }
-        self.store(&requests.unchecked_into::<Array>().to_vec(), &options)
-    }
-
-    /// A stored job, or the trace of a delivered one, or null.
-    pub fn get(&self, id: String) -> Promise {
-        self.ask(job_id(&id).map(Op::Get))
-    }
-
-    /// A page of jobs.
-    pub fn list(&self, filter: JsValue) -> Promise {
-        self.ask(parse_filter(filter).map(Op::List))
-    }
-
-    /// Tries a job again; false when it is too late.
-    pub fn retry(&self, id: String) -> Promise {
-        self.ask(job_id(&id).map(Op::Retry))
-    }
-
-    /// Removes a job; false when it is too late.
-    pub fn discard(&self, id: String) -> Promise {
-        self.ask(job_id(&id).map(Op::Discard))
-    }
-
-    /// Stops a job, be it on its way; false when it is too late.
-    pub fn cancel(&self, id: String) -> Promise {
-        self.ask(job_id(&id).map(Op::Cancel))
-    }
-
-    /// Replaces a job's request; false when it is too late.
-    pub fn edit(&self, id: String, change: JsValue) -> Promise {
-        let link = Rc::clone(&self.link);
-        let caller = link.begin(None);
-        let taken = job_id(&id).and_then(|id| Ok((id, request::take_change(&change)?)));
-        promise(async move {
-            let (id, (taken, headers, body)) = taken?;
-            let bytes = taken.body.arrive().await?;
-            let mut signals = Signals::default();
-            signals.add(taken.signal);
-            signals.check()?;
-            let op = Op::Edit(protocol::Edit { id, request: taken.head, headers, body });
-            link.ask_as(caller, op, Array::of1(&bytes)).await
+    /// `worker-unavailable` with what is in the way; `timeout`; what the worker's configuration has wrong.
+    pub async fn connect(options: ConnectOptions) -> Result<Self, Error> {
+        let timeout = options.client.timeout;
+        find::within(timeout, async {
+            let registration = find::register(&options).await?;
+            let name = find::greet(&registration).await?;
+            Self::attach(registration, &name, &options.client).await
         })
+        .await
     }
 
-    /// Removes all that match; answers how many.
-    pub fn clear(&self, filter: JsValue) -> Promise {
-        self.ask(parse_filter(filter).map(Op::Clear))
+    /// Returns a client of the active worker of a registration that the app made itself.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn of_registration(
+        registration: &web_sys::ServiceWorkerRegistration,
+        options: ClientOptions,
+    ) -> Result<Self, Error> {
+        find::within(options.timeout, async {
+            let name = find::greet(registration).await?;
+            Self::attach(registration.into(), &name, &options).await
+        })
+        .await
     }
 
-    /// Sends now; answers what came of it.
-    pub fn sync_now(&self, queue: Option<String>) -> Promise {
-        self.ask(Ok(Op::Sync(queue)))
+    /// Returns a client of the active worker of this registration, whose configuration has this name.
+    ///
+    /// # Errors
+    /// Why the worker cannot say what is stored.
+    pub(crate) async fn attach(registration: JsValue, name: &str, options: &ClientOptions) -> Result<Self, Error> {
+        let events = Events::new(name, u64::from(options.auto_sync_interval));
+        let link = Link::new(registration, options.timeout, Rc::clone(&events));
+        let status = link.ask(Op::Status, Array::new()).await?;
+        events.take_status(read::<Status>(&status)?);
+        let wakes = Wakes::new(&link, &events, options);
+        Ok(Self(Rc::new(Inner { wakes: RefCell::new(Some(wakes)), link, events, lines: Lines::new() })))
     }
 
-    /// Stops sending.
-    pub fn pause(&self, queue: Option<String>) -> Promise {
-        self.ask(Ok(Op::Pause(queue)))
+    /// What this browser can do.
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities {
+        let has = |name: &'static str| js::get(self.link().registration(), name).is_object();
+        Capabilities { background_sync: has("sync"), periodic_sync: has("periodicSync") }
+    }
+
+    /// Stores a request, and returns its job's id once it is safely on the disk.
+    ///
+    /// Its body, its owner and its place behind those of the same key are settled when the future is first polled.
+    ///
+    /// # Errors
+    /// `invalid-request` for what cannot be queued, `unknown-queue`, `quota-exceeded`, `storage-unavailable` …; then
+    /// nothing is stored. After a `timeout` it may be stored all the same.
+    pub async fn enqueue(&self, request: NewRequest) -> Result<JobId, Error> {
+        let mut ids = self.enqueue_all(vec![request]).await?;
+        ids.pop().ok_or_else(|| Error::internal("the worker returned no id"))
+    }
+
+    /// Stores many in one transaction, all or none, and returns their ids.
+    ///
+    /// # Errors
+    /// As [`Client::enqueue`].
+    pub async fn enqueue_all(&self, requests: Vec<NewRequest>) -> Result<Vec<JobId>, Error> {
+        let (mut jobs, bodies) = (Vec::with_capacity(requests.len()), Array::new());
+        for request in requests {
+            let (job, body) = request.into_job(new_id()?)?;
+            jobs.push(job);
+            bodies.push(&body);
+        }
+        let mut intake = self.begin_intake(&jobs);
+        intake.turn().await;
+        read(&intake.store(jobs, bodies).await?)
+    }
+
+    /// A stored job, or the trace of a delivered one while the history keeps it.
+    ///
+    /// # Errors
+    /// That the worker cannot say.
+    pub async fn get(&self, id: JobId) -> Result<Option<JobView>, Error> {
+        get(self.link(), id).await
+    }
+
+    /// A page of jobs, in the order of queueing.
+    ///
+    /// # Errors
+    /// `invalid-request` when `after` names no stored job.
+    pub async fn list(&self, filter: Filter) -> Result<Vec<JobView>, Error> {
+        self.ask(Op::List(filter)).await
+    }
+
+    /// Tries a job now; a failed one afresh. False: too late, it is gone or being sent.
+    ///
+    /// # Errors
+    /// That the worker cannot do it.
+    pub async fn retry(&self, id: JobId) -> Result<bool, Error> {
+        self.ask(Op::Retry(id)).await
+    }
+
+    /// Removes a job. False: too late.
+    ///
+    /// # Errors
+    /// That the worker cannot do it.
+    pub async fn discard(&self, id: JobId) -> Result<bool, Error> {
+        self.ask(Op::Discard(id)).await
+    }
+
+    /// Stops a job: one that waits is removed; one that is being sent is aborted and listed as failed with the error kind
+    /// `cancelled`, for it may have arrived. False: too late.
+    ///
+    /// # Errors
+    /// That the worker cannot do it.
+    pub async fn cancel(&self, id: JobId) -> Result<bool, Error> {
+        self.ask(Op::Cancel(id)).await
+    }
+
+    /// Changes a waiting or failed job's request, under a new idempotency key. False: too late.
+    ///
+    /// # Errors
+    /// `invalid-request` for what the request would become.
+    pub async fn edit(&self, id: JobId, change: Change) -> Result<bool, Error> {
+        let (edit, body) = change.into_edit(id)?;
+        let op = Op::Edit(edit);
+        read(&self.link().begin(Some(&op)).ask(op, Array::of1(&body)).await?)
+    }
+
+    /// Removes all jobs that match and are not being sent; returns how many. Of the filter, `queue` and `state` count.
+    ///
+    /// # Errors
+    /// That the worker cannot do it.
+    pub async fn clear(&self, filter: Filter) -> Result<u64, Error> {
+        self.ask(Op::Clear(filter)).await
+    }
+
+    /// Sends now, one queue or all, waiting only for servers that asked for it (`Retry-After`). Takes as long as that does.
+    ///
+    /// # Errors
+    /// `unknown-queue`.
+    pub async fn sync_now(&self, queue: Option<&str>) -> Result<SyncResult, Error> {
+        self.ask(Op::Sync(queue.map(str::to_owned))).await
+    }
+
+    /// Stores and does not send the current owner's jobs, of one queue or of all, until [`Client::resume`]; survives
+    /// restarts.
+    ///
+    /// # Errors
+    /// `unknown-queue`.
+    pub async fn pause(&self, queue: Option<&str>) -> Result<(), Error> {
+        self.tell(Op::Pause(queue.map(str::to_owned))).await
     }
 
     /// Sends again.
-    pub fn resume(&self, queue: Option<String>) -> Promise {
-        self.ask(Ok(Op::Resume(queue)))
+    ///
+    /// # Errors
+    /// `unknown-queue`.
+    pub async fn resume(&self, queue: Option<&str>) -> Result<(), Error> {
+        self.tell(Op::Resume(queue.map(str::to_owned))).await
     }
 
-    /// Says who is signed in. `purge` names the owner whose jobs are to go, or says that it is the one before.
-    pub fn set_owner(&self, owner: Option<String>, purge: &JsValue) -> Promise {
-        let before = || (purge.as_bool() == Some(true)).then(|| self.link.owner());
-        let purge = purge.as_string().or_else(before);
-        self.ask(Ok(Op::SetOwner(protocol::SetOwner { owner, purge })))
+    /// Says who is signed in; none for nobody. Jobs are stamped with, shown to and sent for their owner only. Call it
+    /// before the session's cookies change.
+    ///
+    /// # Errors
+    /// `invalid-request` for a name that is empty or too long.
+    pub async fn set_owner(&self, owner: Option<&str>, purge: Purge) -> Result<(), Error> {
+        let purge = match purge {
+            Purge::Nothing => None,
+            Purge::Previous => Some(self.link().owner()),
+            Purge::Owner(owner) => Some(owner),
+        };
+        self.tell(Op::SetOwner(protocol::SetOwner { owner: owner.map(str::to_owned), purge })).await
     }
 
     /// Figures about the queue, and about the disk.
-    pub fn metrics(&self) -> Promise {
-        let link = Rc::clone(&self.link);
-        promise(async move {
-            let metrics = link.ask(Op::Metrics, Array::new()).await?;
-            js::set(&metrics, "storage", &storage().await);
-            Ok(metrics)
-        })
-    }
-
-    /// Looks at every row and puts right what is wrong.
-    pub fn repair(&self) -> Promise {
-        self.ask(Ok(Op::Repair))
-    }
-
-    /// Forgets what is old.
-    pub fn compact(&self, failed: Option<f64>) -> Promise {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
-        self.ask(Ok(Op::Compact(protocol::Compact { failed: failed.map(|age| age as u64) })))
-    }
-
-    /// The dead letters with their requests and bodies.
-    pub fn export_failed(&self, filter: JsValue) -> Promise {
-        self.ask(parse_filter(filter).map(Op::Export))
-    }
-
-    /// Has the browser wake the worker now and then, where it can.
-    pub fn register_periodic(&self, tag: String, min_interval: f64) -> Promise {
-        let registration = self.link.registration().clone();
-        promise(async move { Ok(JsValue::from_str(worker::register_periodic(&registration, &tag, min_interval).await)) })
-    }
-
-    /// The status: the same object until something changes.
-    pub fn snapshot(&self) -> JsValue {
-        self.events.snapshot()
-    }
-
-    /// Calls `listener` after each change of the snapshot; answers a function that ends it.
-    pub fn subscribe(&self, listener: Function) -> Function {
-        self.events.listen(Topic::Snapshot, listener)
-    }
-
-    /// Calls `listener` at each event of this name; answers a function that ends it.
     ///
     /// # Errors
-    /// `invalid-request` for a name that does not exist.
-    pub fn on(&self, event: String, listener: Function) -> Result<Function, JsValue> {
-        if !EVENTS.contains(&event.as_str()) {
-            return Err(invalid(["there is no event \"", &event, "\"; there are ", &listed(&EVENTS)].text()));
-        }
-        Ok(self.events.listen(Topic::Event(event), listener))
+    /// That the worker cannot say.
+    pub async fn metrics(&self) -> Result<Metrics, Error> {
+        answers::metrics(&self.put(Op::Metrics).await?).await
     }
 
-    /// Calls `listener` at each change of one job; answers a function that ends it.
+    /// Looks at every stored row: puts aside what does not parse, counts anew, takes back dead leases.
     ///
     /// # Errors
-    /// `invalid-request` for what is not an id.
-    pub fn watch(&self, id: String, listener: Function) -> Result<Function, JsValue> {
-        job_id(&id)?;
-        Ok(self.events.listen(Topic::Job(id), listener))
+    /// That the worker cannot do it.
+    pub async fn repair(&self) -> Result<RepairReport, Error> {
+        answers::repaired(&self.put(Op::Repair).await?)
     }
 
-    /// Ends this client; the worker goes on.
+    /// Forgets traces beyond the configured history, and failed jobs last tried longer than `failed` milliseconds ago.
+    ///
+    /// # Errors
+    /// That the worker cannot do it.
+    pub async fn compact(&self, failed: Option<u64>) -> Result<Compacted, Error> {
+        self.ask(Op::Compact(protocol::Compact { failed })).await
+    }
+
+    /// Failed, conflicting and blocked jobs with headers and bodies; 100 of each unless `limit` says otherwise.
+    ///
+    /// # Errors
+    /// `invalid-request` when `after` names no stored job.
+    pub async fn export_failed(&self, filter: Filter) -> Result<Vec<Exported>, Error> {
+        answers::exported(&self.put(Op::Export(filter)).await?)
+    }
+
+    /// Has the browser fire `periodicsync`, at least `min_interval` milliseconds apart: what is due is sent.
+    pub async fn register_periodic(&self, tag: &str, min_interval: u64) -> PeriodicSync {
+        #[expect(clippy::cast_precision_loss, reason = "a time, in milliseconds")]
+        worker::register_periodic(self.link().registration(), tag, min_interval as f64).await
+    }
+
+    /// The status as this page knows it: what each call that has returned did is in it.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.0.events.snapshot()
+    }
+
+    /// The status as it is now, then as it is after each change. Who is slow gets the latest.
+    pub fn snapshots(&self) -> Updates<Snapshot> {
+        stream::snapshots(&self.0.events)
+    }
+
+    /// A job as it is now, then as it is after each change; none when there is none, or no more. Who is slow gets the
+    /// latest.
+    pub fn watch(&self, id: JobId) -> Updates<Option<JobView>> {
+        stream::watch(&self.0.events, self.link(), id)
+    }
+
+    /// What happens from now on. Who is more than [`stream::MOST_EVENTS`] behind loses the oldest.
+    pub fn events(&self) -> Updates<Event> {
+        stream::events(&self.0.events)
+    }
+
+    /// Ends this client and its streams; the worker goes on. Calls that are not answered yet, and all later ones, return
+    /// `worker-unavailable`.
     pub fn close(&self) {
-        self.wakes.take();
-        self.lines.close();
-        self.events.close();
-        self.link.close();
+        self.0.wakes.take();
+        self.0.lines.close();
+        self.0.events.close();
+        self.0.link.close();
     }
 
-    /// Stores requests, as they are at this moment.
-    fn store(&self, requests: &[JsValue], options: &JsValue) -> Promise {
-        let link = Rc::clone(&self.link);
-        let taken = match take(requests, options) {
-            Ok(taken) => taken,
-            Err(error) => return Promise::reject(&error),
-        };
-        let caller = link.begin(None);
-        let (line, signals) = (taken.line(), taken.signals.clone());
-        let ids = if signals.is_empty() { Vec::new() } else { taken.jobs.iter().map(|job| job.id.clone()).collect() };
-        let turn = line.as_ref().and_then(|line| self.lines.turn(line));
-        let stored = promise(async move {
-            if let Some(turn) = turn {
-                // Whatever came of those before.
-                let _ = JsFuture::from(turn).await;
-            }
-            let bodies = Array::new();
-            for body in taken.bodies {
-                bodies.push(&body.arrive().await?);
-            }
-            taken.signals.check()?;
-            link.ask_as(caller, Op::Enqueue(protocol::Enqueue { jobs: taken.jobs, repeat: false }), bodies).await
-        });
-        if let Some(line) = line {
-            self.lines.join(line, &stored);
+    pub(crate) fn link(&self) -> &Rc<Link> {
+        &self.0.link
+    }
+
+    #[cfg(feature = "javascript")]
+    pub(crate) fn heard(&self) -> &Rc<Events> {
+        &self.0.events
+    }
+
+    /// Begins to store jobs, at this moment.
+    pub(crate) fn begin_intake(&self, jobs: &[NewJob]) -> Intake {
+        Intake { place: line_of(jobs).map(|line| self.0.lines.join(line)), question: self.link().begin(None) }
+    }
+
+    /// Asks, and gives the answer as it came.
+    async fn put(&self, op: Op) -> Result<JsValue, Error> {
+        // Boxed: one machinery for all calls.
+        let asked: Pin<Box<dyn Future<Output = _>>> = Box::pin(self.link().ask(op, Array::new()));
+        asked.await
+    }
+
+    async fn ask<T: Wire>(&self, op: Op) -> Result<T, Error> {
+        read(&self.put(op).await?)
+    }
+
+    async fn tell(&self, op: Op) -> Result<(), Error> {
+        self.put(op).await.map(drop)
+    }
+}
+
+/// A call that stores jobs, from the moment it was made.
+pub(crate) struct Intake {
+    question: Question,
+    place: Option<Place>,
+}
+
+impl Intake {
+    /// Waits for those of the same key that were called before.
+    pub(crate) async fn turn(&mut self) {
+        if let Some(place) = &mut self.place {
+            place.turn().await;
         }
-        signals.race(stored, ids, Rc::clone(&self.link))
     }
 
-    /// Asks, and answers jobs as the app sees them.
-    fn ask(&self, op: Result<Op, JsValue>) -> Promise {
-        let link = Rc::clone(&self.link);
-        let caller = link.begin(op.as_ref().ok());
-        promise(async move {
-            let answer = link.ask_as(caller, op?, Array::new()).await?;
-            if let Some(jobs) = answer.dyn_ref::<Array>() {
-                jobs.iter().for_each(|job| drop(parse_metadata(job)));
-            }
-            Ok(parse_metadata(answer))
-        })
+    /// Stores them; returns their ids as they came.
+    pub(crate) async fn store(self, jobs: Vec<NewJob>, bodies: Array) -> Result<JsValue, Error> {
+        self.question.ask(Op::Enqueue(protocol::Enqueue { jobs, repeat: false }), bodies).await
     }
 }
 
-/// An argument that is a text.
-fn text(argument: &JsValue) -> Result<String, JsValue> {
-    argument.as_string().ok_or_else(|| invalid("an argument is not a text"))
+/// The queue and the key that all of them have.
+fn line_of(jobs: &[NewJob]) -> Option<String> {
+    let options = &jobs.first()?.options;
+    Some([options.queue.as_deref().unwrap_or(DEFAULT_QUEUE), "\n", options.key.as_deref()?].text())
 }
 
-/// An argument that is a text or not given.
-fn text_or_none(argument: &JsValue) -> Result<Option<String>, JsValue> {
-    if argument.is_undefined() || argument.is_null() { Ok(None) } else { text(argument).map(Some) }
+/// A job's id, of the page's making.
+pub(crate) fn new_id() -> Result<JobId, Error> {
+    JobId::parse(&js::random_uuid())
 }
 
-/// An argument that is a function.
-fn function(argument: JsValue) -> Result<Function, JsValue> {
-    argument.dyn_into().map_err(|_| invalid("a listener is a function"))
+pub(crate) async fn get(link: &Rc<Link>, id: JobId) -> Result<Option<JobView>, Error> {
+    let job = link.ask(Op::Get(id), Array::new()).await?;
+    if job.is_null() { Ok(None) } else { read(&job).map(Some) }
 }
 
-/// What the browser says about its disk: `usage`, `quota`, `persisted`; null where it says nothing.
-async fn storage() -> JsValue {
-    let manager = js::get(&js::global("navigator"), "storage");
-    let Ok(estimate) = js::call_method(&manager, "estimate", &[]).await else { return JsValue::NULL };
-    let storage = Object::new();
-    for name in ["usage", "quota"] {
-        js::set(&storage, name, &js::get(&estimate, name));
-    }
-    js::set(&storage, "persisted", &js::call_method(&manager, "persisted", &[]).await.unwrap_or(JsValue::NULL));
-    storage.into()
-}
-
-/// One promise for all kinds of work: each kind of future would bring machinery of its own.
-fn promise(work: impl Future<Output = Result<JsValue, JsValue>> + 'static) -> Promise {
-    let work: Pin<Box<dyn Future<Output = Result<JsValue, JsValue>>>> = Box::pin(work);
-    future_to_promise(work)
-}
-
-/// What an enqueue is given.
-struct Taken {
-    jobs: Vec<NewJob>,
-    bodies: Vec<request::Body>,
-    signals: Signals,
-}
-
-impl Taken {
-    /// The queue and the key that all of them have.
-    fn line(&self) -> Option<String> {
-        let options = &self.jobs.first()?.options;
-        Some([options.queue.as_deref().unwrap_or(DEFAULT_QUEUE), "\n", options.key.as_deref()?].text())
-    }
-}
-
-fn take(requests: &[JsValue], options: &JsValue) -> Result<Taken, JsValue> {
-    let (options, metadata) = enqueue_options(options)?;
-    let (mut jobs, mut bodies) = (Vec::with_capacity(requests.len()), Vec::with_capacity(requests.len()));
-    let mut signals = Signals::default();
-    for request in requests {
-        let taken = request::take(request)?;
-        let id = job_id(&js::random_uuid())?;
-        jobs.push(NewJob { id, request: taken.head, options: options.clone(), metadata: metadata.clone() });
-        bodies.push(taken.body);
-        signals.add(taken.signal);
-    }
-    signals.check()?;
-    Ok(Taken { jobs, bodies, signals })
-}
-
-fn job_id(text: &str) -> Result<JobId, JsValue> {
-    JobId::parse(text).map_err(|error| to_js(&error))
-}
-
-fn parse_filter(filter: JsValue) -> Result<Filter, JsValue> {
-    if filter.is_undefined() || filter.is_null() {
-        Ok(Filter::default())
-    } else {
-        parse(filter, "the filter", Error::invalid_request)
-    }
-}
-
-fn enqueue_options(options: &JsValue) -> Result<(EnqueueOptions, Option<String>), JsValue> {
-    if options.is_undefined() || options.is_null() {
-        return Ok((EnqueueOptions::default(), None));
-    }
-    if !options.is_object() {
-        return Err(invalid("the options are an object"));
-    }
-    // All names, though some are read here and some by the core: an error lists what there is.
-    request::check_names("the options object", options, &OPTIONS, &[])?;
-    let metadata = request::metadata(&js::get(options, "metadata"))?;
-    let rest = Object::assign(&Object::new(), options.unchecked_ref());
-    let _ = js_sys::Reflect::delete_property(&rest, &JsValue::from_str("metadata"));
-    Ok((parse(rest.into(), "the options", Error::invalid_request)?, metadata))
-}
-
-/// What the worker returned, as the operation's own answer.
-fn answer<O: Operation>(ok: &JsValue) -> Result<O::Answer, JsValue> {
-    let answer = read_answer::<O, _>(&Js(ok.clone()));
-    answer
-        .map_err(|mismatch| to_js(&Error::internal(["the worker's answer to \"", O::NAME, "\": ", &mismatch.to_string()].text())))
-}
-
-fn parse<T: Wire>(value: JsValue, what: &str, kind: fn(String) -> Error) -> Result<T, JsValue> {
-    T::read(&Js(value)).map_err(|mismatch| to_js(&kind([what, ": ", &mismatch.to_string()].text())))
+/// What the worker returned, as a type.
+pub(crate) fn read<T: Wire>(answer: &JsValue) -> Result<T, Error> {
+    decode(answer).map_err(|mismatch| Error::internal(["the worker returned something else: ", &mismatch.to_string()].text()))
 }

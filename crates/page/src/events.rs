@@ -5,13 +5,13 @@ use std::{
     rc::Rc,
 };
 
-use js_sys::{Array, Function, Object};
-use shearwater_bridge::{decode, encode};
+use js_sys::{Array, Object};
+use shearwater_bridge::{decode, spell};
 use shearwater_core::{
     Millis,
     protocol::view::{Snapshot, Status},
     schedule::wakes::{Facts, WakeReason, plan},
-    wire::text::Text,
+    wire::{json::Json, text::Text},
 };
 use wasm_bindgen::prelude::*;
 
@@ -22,11 +22,16 @@ use crate::js::{self, BroadcastChannel};
 pub enum Topic {
     /// Any change of the snapshot.
     Snapshot,
-    /// An event by name.
-    Event(String),
-    /// One job.
+    /// An event by its name in JavaScript, with what JavaScript gets to see.
+    Event(&'static str),
+    /// One job, as JavaScript gets to see it.
     Job(String),
+    /// Whatever the worker broadcasts, as it came.
+    Broadcast,
 }
+
+/// Called with what its [`Topic`] says. It must not panic, nor take long.
+pub type Listener = Rc<dyn Fn(&JsValue)>;
 
 /// Told when the worker is to be woken next, and why.
 type Planner = Box<dyn Fn(Option<(Millis, WakeReason)>)>;
@@ -35,10 +40,14 @@ type Planner = Box<dyn Fn(Option<(Millis, WakeReason)>)>;
 pub struct Events {
     /// Milliseconds of `autoSyncInterval`.
     interval: u64,
-    listeners: RefCell<Vec<(u32, Topic, Function)>>,
+    listeners: RefCell<Vec<(u32, Topic, Listener)>>,
     next: Cell<u32>,
     status: RefCell<Status>,
-    snapshot: RefCell<JsValue>,
+    online: Cell<bool>,
+    /// The snapshot as JSON, by which a change is told from none.
+    snapshot: RefCell<String>,
+    /// Changes of the snapshot, counted.
+    changes: Cell<u32>,
     channel: BroadcastChannel,
     listener: RefCell<Option<Closure<dyn FnMut(JsValue)>>>,
     /// Signs of life of the worker, counted.
@@ -55,7 +64,9 @@ impl Events {
             listeners: RefCell::default(),
             next: Cell::new(0),
             status: RefCell::default(),
-            snapshot: RefCell::new(JsValue::UNDEFINED),
+            online: Cell::new(true),
+            snapshot: RefCell::default(),
+            changes: Cell::new(0),
             channel: BroadcastChannel::new(&["shearwater:", name].text()),
             listener: RefCell::default(),
             heard: Cell::new(0),
@@ -75,9 +86,27 @@ impl Events {
         events
     }
 
-    /// The current snapshot: the same object until something changes.
-    pub fn snapshot(&self) -> JsValue {
-        self.snapshot.borrow().clone()
+    /// The current snapshot.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::of(self.status.borrow().clone(), self.online.get())
+    }
+
+    /// What `show` makes of the current snapshot as JSON.
+    #[cfg(feature = "javascript")]
+    pub fn show<T>(&self, show: impl FnOnce(&str) -> T) -> T {
+        show(&self.snapshot.borrow())
+    }
+
+    /// How often the snapshot has changed.
+    #[cfg(feature = "javascript")]
+    pub fn changes(&self) -> u32 {
+        self.changes.get()
+    }
+
+    /// Jobs done, and of how many, by the drains that run.
+    pub fn progress(&self) -> (u64, u64) {
+        let status = self.status.borrow();
+        (status.done, status.total)
     }
 
     /// Who is signed in, as far as this page knows; empty for nobody.
@@ -95,17 +124,19 @@ impl Events {
         self.heard.set(self.heard.get().wrapping_add(1));
     }
 
-    /// Adds a listener; the answered function takes it off again.
-    pub fn listen(self: &Rc<Self>, topic: Topic, listener: Function) -> Function {
+    /// Adds a listener; [`Events::unlisten`] takes it off again by the number that is returned.
+    pub fn listen(&self, topic: Topic, listener: Listener) -> u32 {
         let id = self.next.replace(self.next.get().wrapping_add(1));
         self.listeners.borrow_mut().push((id, topic, listener));
-        let events = Rc::downgrade(self);
-        Closure::once_into_js(move || {
-            if let Some(events) = events.upgrade() {
-                events.listeners.borrow_mut().retain(|(other, ..)| *other != id);
-            }
-        })
-        .unchecked_into()
+        id
+    }
+
+    /// Takes a listener off.
+    pub fn unlisten(&self, id: u32) {
+        let gone = self.listeners.borrow().iter().find(|(other, ..)| *other == id).map(|(.., listener)| Rc::clone(listener));
+        self.listeners.borrow_mut().retain(|(other, ..)| *other != id);
+        // It may hold what calls back when it is dropped: not while the list is borrowed.
+        drop(gone);
     }
 
     /// Sets who is told when the worker wants to be woken.
@@ -123,23 +154,16 @@ impl Events {
 
     /// Computes the snapshot anew, and tells listeners when it differs.
     pub fn refresh(&self) {
-        let online = js::get(&js::global("navigator"), "onLine").as_bool() != Some(false);
-        let snapshot = Snapshot::of(self.status.borrow().clone(), online);
+        self.online.set(js::get(&js::global("navigator"), "onLine").as_bool() != Some(false));
+        let snapshot = self.snapshot();
         let next = plan(now(), self.facts(&snapshot));
-        let object = encode(&snapshot);
-        // Options are null to JavaScript, not absent.
-        for name in ["progress", "lastSyncAt", "nextSyncAt", "error"] {
-            if js::get(&object, name).is_undefined() {
-                js::set(&object, name, &JsValue::NULL);
-            }
-        }
-        let text = |value: &JsValue| js_sys::JSON::stringify(value).ok().and_then(|text| text.as_string());
-        let differs = text(&object) != text(&self.snapshot.borrow());
         if let Some(planned) = self.planned.borrow().as_ref() {
             planned(next);
         }
-        if differs {
-            self.snapshot.replace(Object::freeze(object.unchecked_ref::<Object>()).into());
+        let json = Json::of(&snapshot, spell);
+        if json != *self.snapshot.borrow() {
+            self.snapshot.replace(json);
+            self.changes.set(self.changes.get().wrapping_add(1));
             self.emit(&Topic::Snapshot, &JsValue::UNDEFINED);
         }
     }
@@ -160,7 +184,7 @@ impl Events {
     pub fn close(&self) {
         self.channel.close();
         self.listener.take();
-        self.listeners.borrow_mut().clear();
+        drop(self.listeners.take());
         self.planned.take();
     }
 
@@ -182,6 +206,7 @@ impl Events {
         let (done, total) = (status.done, status.total);
         self.status.replace(status);
         self.refresh();
+        self.emit(&Topic::Broadcast, data);
         if (done, total) != before && total > 0 {
             let detail = Object::new();
             js::set(&detail, "done", &js::number(done));
@@ -199,8 +224,8 @@ impl Events {
     fn job(&self, job: &JsValue) {
         self.emit_event("job", job);
         let state = js::get(job, "state").as_string().unwrap_or_default();
-        if matches!(state.as_str(), "delivered" | "failed" | "conflict" | "blocked") {
-            self.emit_event(&state, job);
+        if let Some(name) = ["delivered", "failed", "conflict", "blocked"].into_iter().find(|name| *name == state) {
+            self.emit_event(name, job);
         }
         if let Some(id) = js::get(job, "id").as_string() {
             self.emit(&Topic::Job(id), job);
@@ -233,12 +258,12 @@ impl Events {
         }
     }
 
-    fn emit_event(&self, name: &str, detail: &JsValue) {
-        self.emit(&Topic::Event(name.to_owned()), detail);
+    fn emit_event(&self, name: &'static str, detail: &JsValue) {
+        self.emit(&Topic::Event(name), detail);
     }
 
     fn emit(&self, topic: &Topic, detail: &JsValue) {
-        let listeners: Vec<Function> = self
+        let listeners: Vec<Listener> = self
             .listeners
             .borrow()
             .iter()
@@ -246,8 +271,15 @@ impl Events {
             .map(|(.., listener)| listener.clone())
             .collect();
         for listener in listeners {
-            js::call(&listener, detail);
+            listener(detail);
         }
+    }
+}
+
+impl Drop for Events {
+    /// An open channel would go on calling a listener that is gone.
+    fn drop(&mut self) {
+        self.channel.close();
     }
 }
 

@@ -3,7 +3,7 @@
 use js_sys::{Function, Promise};
 use wasm_bindgen::prelude::*;
 
-pub use shearwater_bridge::{get, global, message_of, number, set};
+pub use shearwater_bridge::{get, get2, global, message_of, number, set};
 
 #[wasm_bindgen]
 extern "C" {
@@ -116,6 +116,7 @@ pub fn class_of(value: &JsValue) -> String {
 }
 
 /// Calls a listener of the app; what it throws is its own affair and is reported.
+#[cfg(feature = "javascript")]
 pub fn call(listener: &Function, argument: &JsValue) {
     if let Err(thrown) = listener.call1(&JsValue::NULL, argument) {
         console_error("[shearwater] a listener threw:", &thrown);

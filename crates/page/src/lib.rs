@@ -1,9 +1,19 @@
 //! Shearwater in the page: hands requests to the worker, shows what is stored, pokes the worker awake.
 //!
-//! `sw/page` finds the worker and loads this wasm, side by side; [`connect`] is given the registration.
-//! The page stores nothing and decides nothing about jobs: it asks by message and is answered after
-//! the commit (rule 2 of the house). JavaScript uses it through `dist/page.js`; a Rust front end uses
-//! [`Client`] directly.
+//! A Rust front end uses [`Client`] directly, with `default-features = false`; JavaScript uses it through `dist/page.js`,
+//! whose wasm this crate is, with a face that is all of the feature `javascript`. The page stores nothing and decides
+//! nothing about jobs: it asks by message and is answered after the commit (rule 2 of the house).
+//!
+//! # Example
+//!
+//! Of a page that saves notes, as the tests run it, once it has `Client::connect(ConnectOptions::default()).await?`:
+//!
+//! ```ignore
+#![doc = include_str!("../../../tests/rust-page/src/notes.rs")]
+//! ```
+//!
+//! # Features
+//! `serde`: [`NewRequest::json`] and its like. `javascript`, on by default: `dist/page.js` needs it, and nothing else does.
 //!
 //! # A question's life
 //!
@@ -12,24 +22,44 @@
 //! remembers what it has carried out and gives the same answer. The caller is told of a `timeout` only when the worker
 //! has given no sign of life for that long.
 
+mod answers;
 mod client;
 mod error;
 mod events;
-mod form;
+#[cfg(feature = "javascript")]
+mod face;
+mod find;
 mod js;
 mod lines;
 mod link;
 mod options;
 mod request;
-mod signal;
+mod stream;
 mod wakes;
 mod worker;
 
-pub use client::{Client, connect};
+pub use answers::{Capabilities, Exported, Metrics, PeriodicSync, Purge, QuarantinedRow, RepairReport, Storage};
+pub use client::Client;
+pub use options::{ClientOptions, ConnectOptions};
+pub use request::{Body, Change, FetchOptions, NewRequest};
+pub use stream::{Event, MOST_EVENTS, Updates};
+
+pub use shearwater_core::{
+    Error, ErrorCode, JobId, Millis,
+    protocol::view::{JobState, JobView, Overall, Snapshot, SyncResult},
+    queue::{
+        capture::Capture,
+        enqueue::Priority,
+        job::State,
+        last_error::{ErrorKind, LastError},
+        manage::Compacted,
+    },
+    store::read::Filter,
+};
 
 /// As in the worker: the standard allocator would be a tenth of what ships, and smaller ones join nothing that is
-/// free or leave open whether they are sound.
-#[cfg(target_arch = "wasm32")]
+/// free or leave open whether they are sound. A Rust page brings its own.
+#[cfg(all(target_arch = "wasm32", feature = "javascript"))]
 #[global_allocator]
 static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
 

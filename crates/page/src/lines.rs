@@ -11,7 +11,7 @@ use std::{
 
 use js_sys::{Array, Function, Object, Promise};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::JsFuture;
 
 use crate::js::{self, EventTarget};
 
@@ -66,22 +66,16 @@ impl Lines {
         lines
     }
 
-    /// The turn of a job that is queued now: settles when it may be posted; `None` when that is at once.
-    pub fn turn(&self, line: &str) -> Option<Promise> {
-        let last = self.last.borrow();
-        let (_, before) = last.iter().find(|(other, _)| other == line).filter(|_| !self.leaving.get())?;
-        Some(Promise::race(&Array::of2(before, &self.leave.borrow().0)))
-    }
-
-    /// Puts an enqueue at the end of its line until it is settled.
-    pub fn join(self: &Rc<Self>, line: String, stored: &Promise) {
-        self.last.borrow_mut().retain(|(other, _)| *other != line);
-        self.last.borrow_mut().push((line.clone(), stored.clone()));
-        let (lines, ended) = (Rc::clone(self), stored.clone());
-        spawn_local(async move {
-            let _ = JsFuture::from(ended.clone()).await;
-            lines.last.borrow_mut().retain(|(other, last)| *other != line || !Object::is(last, &ended));
-        });
+    /// Puts an enqueue at the end of its line, where it stays until its [`Place`] is dropped.
+    pub fn join(self: &Rc<Self>, line: String) -> Place {
+        let (gone, leave) = latch();
+        let mut last = self.last.borrow_mut();
+        let at = last.iter().position(|(other, _)| *other == line);
+        let before = at.map(|at| last.swap_remove(at).1).filter(|_| !self.leaving.get());
+        let turn = before.map(|before| Promise::race(&Array::of2(&before, &self.leave.borrow().0)));
+        last.push((line, gone.clone()));
+        drop(last);
+        Place { lines: Rc::clone(self), turn, gone, leave }
     }
 
     /// Listens to nothing any more.
@@ -110,6 +104,42 @@ impl Lines {
         let closure = Closure::<dyn FnMut()>::new(move || lines.upgrade().iter().for_each(then));
         target.listen(event, closure.as_ref().unchecked_ref());
         self.listeners.borrow_mut().push((target, event, closure));
+    }
+}
+
+/// An enqueue's place in the line of its key.
+pub struct Place {
+    lines: Rc<Lines>,
+    /// Settles when it may be posted; none when that is at once.
+    turn: Option<Promise>,
+    /// Settles when the place is given up.
+    gone: Promise,
+    leave: Option<Function>,
+}
+
+impl Place {
+    /// Waits until it may be posted: when those before are answered, whatever came of them, or the page is going.
+    pub async fn turn(&mut self) {
+        if let Some(turn) = &self.turn {
+            let _ = JsFuture::from(turn.clone()).await;
+            self.turn = None;
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let before = match self.turn.take() {
+            // Given up before its turn: whoever is next has those before to wait for, as this one had.
+            Some(turn) => turn.into(),
+            None => {
+                self.lines.last.borrow_mut().retain(|(_, last)| !Object::is(last, &self.gone));
+                JsValue::UNDEFINED
+            }
+        };
+        if let Some(leave) = self.leave.take() {
+            let _ = leave.call1(&JsValue::NULL, &before);
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use std::{
     rc::{Rc, Weak},
 };
 
-use js_sys::{Array, Function, Promise};
+use futures_channel::oneshot;
+use js_sys::Array;
 use shearwater_bridge::{decode, encode};
 use shearwater_core::{
     Error, ErrorCode,
@@ -14,10 +15,9 @@ use shearwater_core::{
     wire::text::{Text, listed},
 };
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
 
 use crate::{
-    error::{to_js, unavailable, with_code},
+    error::unavailable,
     events::{Events, now},
     js::{self, MessageChannel, MessagePort},
     worker,
@@ -47,8 +47,7 @@ pub struct Link {
 
 struct Waiting {
     re: String,
-    resolve: Function,
-    reject: Function,
+    answer: Option<oneshot::Sender<Result<JsValue, Error>>>,
     /// One for each time that it was posted.
     ports: Vec<MessagePort>,
 }
@@ -95,63 +94,33 @@ impl Link {
     }
 
     /// A question that is put at this moment, by whoever is signed in at this moment, however long its body takes.
-    pub fn begin(&self, op: Option<&Op>) -> Caller {
+    pub fn begin(self: &Rc<Self>, op: Option<&Op>) -> Question {
         let caller = Caller { re: js::random_uuid(), at: Some(now()), owner: Some(self.owner()) };
         if let Some(Op::SetOwner(next)) = op {
             self.signing_in.borrow_mut().push((caller.re.clone(), next.owner.clone().unwrap_or_default()));
         }
-        caller
+        Question { link: Rc::clone(self), caller, repeater: None }
     }
 
-    /// As [`Link::ask_as`], at this moment.
+    /// As [`Question::ask`], at this moment.
     ///
     /// # Errors
-    /// As [`Link::ask_as`].
-    pub async fn ask(self: &Rc<Self>, op: Op, bodies: Array) -> Result<JsValue, JsValue> {
-        let caller = self.begin(Some(&op));
-        self.ask_as(caller, op, bodies).await
-    }
-
-    /// Asks and waits for the answer: as long as the worker gives signs of life, and without a limit where the work has
-    /// none.
-    ///
-    /// # Errors
-    /// What the worker answers; `timeout` and `worker-unavailable`.
-    pub async fn ask_as(self: &Rc<Self>, caller: Caller, op: Op, bodies: Array) -> Result<JsValue, JsValue> {
-        if self.closed.get() {
-            return Err(unavailable("the client was closed; connect() again"));
-        }
-        let Caller { re, at, owner } = caller;
-        let endless = matches!(op, Op::Sync(_));
-        let envelope = Envelope { shearwater: VERSION, re: re.clone(), at, owner, op };
-        let promise = Promise::new(&mut |resolve, reject| {
-            self.waiting.borrow_mut().push(Waiting { re: re.clone(), resolve, reject, ports: Vec::new() });
-        });
-        let outcome = match self.post(&envelope, &bodies) {
-            Ok(()) => {
-                let repeater = self.repeat(envelope, bodies, endless);
-                let outcome = JsFuture::from(promise).await;
-                repeater.stop();
-                outcome
-            }
-            Err(error) => Err(error),
-        };
-        self.take(&re);
-        self.signing_in.borrow_mut().retain(|(other, _)| *other != re);
-        outcome
+    /// As [`Question::ask`].
+    pub async fn ask(self: &Rc<Self>, op: Op, bodies: Array) -> Result<JsValue, Error> {
+        self.begin(Some(&op)).ask(op, bodies).await
     }
 
     /// Ends all questions.
     pub fn close(&self) {
         self.closed.set(true);
-        for waiting in std::mem::take(&mut *self.waiting.borrow_mut()) {
-            js::call(&waiting.reject, &unavailable("the client was closed; what was stored is still delivered"));
+        for waiting in self.waiting.take() {
+            waiting.tell(Err(unavailable("the client was closed; what was stored is still delivered")));
         }
     }
 
     /// Posts a question with a port for its answer: through the worker's client it would go by way of the browser's
     /// main process, which takes twice as long.
-    fn post(&self, envelope: &Envelope, bodies: &Array) -> Result<(), JsValue> {
+    fn post(&self, envelope: &Envelope, bodies: &Array) -> Result<(), Error> {
         let message = encode(envelope);
         if bodies.length() > 0 {
             js::set(&message, "bodies", bodies);
@@ -165,9 +134,9 @@ impl Link {
         if let Some(waiting) = self.waiting.borrow_mut().iter_mut().find(|waiting| waiting.re == envelope.re) {
             waiting.ports.push(ours.unchecked_into());
         }
-        worker.post(&message, &Array::of1(&js::get(&channel, "port2"))).map_err(|error| {
-            to_js(&Error::invalid_request(["this cannot be handed to the worker: ", &js::message_of(&error)].text()))
-        })
+        worker
+            .post(&message, &Array::of1(&js::get(&channel, "port2")))
+            .map_err(|error| Error::invalid_request(["this cannot be handed to the worker: ", &js::message_of(&error)].text()))
     }
 
     /// Posts again, every few seconds, until stopped. The time is up when the worker has given no sign of life for as
@@ -218,7 +187,7 @@ impl Link {
                 ErrorCode::Timeout,
                 "the worker did not answer; the request may have been stored all the same: look with list()",
             );
-            js::call(&waiting.reject, &to_js(&error));
+            waiting.tell(Err(error));
         }
     }
 
@@ -252,12 +221,61 @@ impl Link {
             self.events.take_status(status);
         }
         let error = js::get(data, "error");
-        if error.is_object() {
-            let part = |name: &'static str| js::get(&error, name).as_string().unwrap_or_default();
-            js::call(&waiting.reject, &with_code(&part("code"), &part("message")));
+        waiting.tell(if error.is_object() {
+            Err(decode(&error).unwrap_or_else(|_| Error::internal(js::message_of(&error))))
         } else {
-            js::call(&waiting.resolve, &js::get(data, "ok"));
+            Ok(js::get(data, "ok"))
+        });
+    }
+}
+
+impl Waiting {
+    /// Gives the answer to whoever still waits for it.
+    fn tell(mut self, answer: Result<JsValue, Error>) {
+        if let Some(waiting) = self.answer.take() {
+            let _ = waiting.send(answer);
         }
+    }
+}
+
+/// A question from the moment it is put until it is answered. Dropped before, it is not repeated any more, and nobody
+/// hears whether it was carried out.
+pub struct Question {
+    link: Rc<Link>,
+    caller: Caller,
+    repeater: Option<Repeater>,
+}
+
+impl Question {
+    /// Asks and waits for the answer: as long as the worker gives signs of life, and without a limit where the work has
+    /// none.
+    ///
+    /// # Errors
+    /// What the worker answers; `timeout` and `worker-unavailable`.
+    pub async fn ask(mut self, op: Op, bodies: Array) -> Result<JsValue, Error> {
+        let link = &self.link;
+        if link.closed.get() {
+            return Err(unavailable("the client was closed; connect() again"));
+        }
+        let Caller { re, at, owner } = self.caller.clone();
+        let endless = matches!(op, Op::Sync(_));
+        let envelope = Envelope { shearwater: VERSION, re: re.clone(), at, owner, op };
+        let (tell, answer) = oneshot::channel();
+        link.waiting.borrow_mut().push(Waiting { re, answer: Some(tell), ports: Vec::new() });
+        link.post(&envelope, &bodies)?;
+        self.repeater = Some(link.repeat(envelope, bodies, endless));
+        answer.await.unwrap_or_else(|_| Err(Error::internal("a question was dropped")))
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        if let Some(repeater) = self.repeater.take() {
+            repeater.stop();
+        }
+        let re = &self.caller.re;
+        self.link.take(re);
+        self.link.signing_in.borrow_mut().retain(|(other, _)| other != re);
     }
 }
 

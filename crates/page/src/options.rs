@@ -1,23 +1,43 @@
-//! The options of `connect()` that concern the client; `sw/page` checks and takes those of the registration.
+//! The options of a client.
 
 use shearwater_core::time::unit;
 
-/// What is left of `ConnectOptions` of the public surface once the worker has been found.
-#[derive(Clone, Debug)]
+/// Which worker a page uses, and how. All of it has defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectOptions {
-    /// Wake the worker when a page is opened.
-    pub sync_on_mount: bool,
-    /// Wake it when the network is back.
-    pub sync_on_online: bool,
-    /// Wake it when the page becomes visible.
-    pub sync_on_visibility: bool,
-    /// Milliseconds between wakes of a visible page while jobs wait; 0 for none.
-    pub auto_sync_interval: u32,
-    /// Milliseconds to wait for an answer.
-    pub timeout: u32,
+    /// URL of the app's service worker, relative to the page. Default: `/sw.js`.
+    pub worker: String,
+    /// Scope of the registration. Default: the worker's folder.
+    pub scope: Option<String>,
+    /// Whether it is a module worker. Default: false.
+    pub module: bool,
+    /// What the client does.
+    pub client: ClientOptions,
 }
 
 impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self { worker: "/sw.js".to_owned(), scope: None, module: false, client: ClientOptions::default() }
+    }
+}
+
+/// When a client wakes the worker, and how long it waits for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientOptions {
+    /// Wake the worker when a page is opened. Default: true.
+    pub sync_on_mount: bool,
+    /// Wake it when the network is back. Default: true.
+    pub sync_on_online: bool,
+    /// Wake it when the page becomes visible. Default: true.
+    pub sync_on_visibility: bool,
+    /// Milliseconds between wakes of a visible page while jobs wait; 0 for none. Default: 60,000.
+    pub auto_sync_interval: u32,
+    /// Milliseconds to wait for an answer of the worker, and for all of [`Client::connect`](crate::Client::connect).
+    /// Default: 60,000.
+    pub timeout: u32,
+}
+
+impl Default for ClientOptions {
     fn default() -> Self {
         Self {
             sync_on_mount: true,
@@ -29,7 +49,7 @@ impl Default for ConnectOptions {
     }
 }
 
-shearwater_core::record!(strict ConnectOptions {
+shearwater_core::record!(strict ClientOptions {
     sync_on_mount: "syncOnMount" = true,
     sync_on_online: "syncOnOnline" = true,
     sync_on_visibility: "syncOnVisibility" = true,

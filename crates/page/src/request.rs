@@ -1,306 +1,373 @@
-//! Turns what `fetch` would take into what is queued: a head, and the body's bytes.
-//!
-//! All but the body of a `Request` and a stream is taken within the call, so that the caller may change it
-//! afterwards, and a page that is going can still hand it over. Values are known by their class's name, not by
-//! `instanceof`: those of a frame are as good as the page's own.
+//! What a Rust page queues: requests, and changes of stored ones.
 
-use std::cell::RefCell;
-
-use js_sys::{Array, ArrayBuffer, JSON, JsString, Object, Promise, Reflect};
+use js_sys::{Array, Uint8Array};
 use shearwater_core::{
-    queue::request::RequestHead,
-    wire::text::{Text, listed},
+    Error, JobId, Millis,
+    protocol::Edit,
+    queue::{
+        enqueue::{EnqueueOptions, NewJob, Priority},
+        request::RequestHead,
+    },
+    wire::text::Text,
 };
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
 
-use crate::{
-    error::invalid,
-    form,
-    js::{self, Blob, Headers, Readable, Response, URL},
-};
+use crate::js::{self, Blob, URL};
 
 /// Bytes up to this many travel as an `ArrayBuffer`, more as a `Blob`, which is not copied when a message is repeated.
-const SMALL: f64 = 65_536.0;
+pub(crate) const SMALL: f64 = 65_536.0;
 
-const FIELDS: [&str; 11] =
-    ["url", "method", "headers", "body", "credentials", "mode", "redirect", "referrerPolicy", "cache", "integrity", "signal"];
-
-/// What a call of `fetch` may have besides, and what means nothing to a queue.
-const IGNORED: [&str; 5] = ["attributionReporting", "duplex", "keepalive", "priority", "window"];
-
-/// What was taken from a `Request` or `RequestInput` when the call was made.
-pub struct Taken {
-    /// The head; the worker checks it.
-    pub head: RequestHead,
-    /// The body.
-    pub body: Body,
-    /// The `AbortSignal`, where there is one.
-    pub signal: JsValue,
+/// A request to be queued, and how. What `fetch` would refuse without asking the network is refused when it is enqueued.
+#[derive(Clone, Debug)]
+pub struct NewRequest {
+    head: RequestHead,
+    body: Option<Body>,
+    options: EnqueueOptions,
+    metadata: Option<String>,
 }
 
-/// A body.
-pub enum Body {
-    /// A `Blob`, an `ArrayBuffer`, a form's parts, or null.
-    Here(JsValue),
-    /// The platform reads it: a promise of a `Blob`.
-    Coming(Promise),
-    /// As `Coming`, of a `Request`. Firefox has no `Request.body` by which to tell no body from an empty one; to
-    /// a server they are the same.
-    OfRequest(Promise),
+impl NewRequest {
+    /// A request by any method; the URL is absolute, or relative to the page.
+    #[must_use]
+    pub fn new(method: &str, url: &str) -> Self {
+        let head = RequestHead { url: url.to_owned(), method: normal_method(method), ..RequestHead::default() };
+        Self { head, body: None, options: EnqueueOptions::default(), metadata: None }
+    }
+
+    /// A `GET`.
+    #[must_use]
+    pub fn get(url: &str) -> Self {
+        Self::new("GET", url)
+    }
+
+    /// A `POST`.
+    #[must_use]
+    pub fn post(url: &str) -> Self {
+        Self::new("POST", url)
+    }
+
+    /// A `PUT`.
+    #[must_use]
+    pub fn put(url: &str) -> Self {
+        Self::new("PUT", url)
+    }
+
+    /// A `PATCH`.
+    #[must_use]
+    pub fn patch(url: &str) -> Self {
+        Self::new("PATCH", url)
+    }
+
+    /// A `DELETE`.
+    #[must_use]
+    pub fn delete(url: &str) -> Self {
+        Self::new("DELETE", url)
+    }
+
+    /// Sends this header, too. `Authorization`, `Cookie` and CSRF headers are taken off and never stored: see the worker's
+    /// `auth` hook.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.head.headers.push(header(name, value));
+        self
+    }
+
+    /// Sends this body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Body>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    /// Sends a value as JSON.
+    ///
+    /// # Errors
+    /// `invalid-request` when it cannot be written as JSON.
+    #[cfg(feature = "serde")]
+    pub fn json(self, value: &impl serde::Serialize) -> Result<Self, Error> {
+        Ok(self.body(Body::json(value)?))
+    }
+
+    /// Sends it as these options of `fetch` say.
+    #[must_use]
+    pub fn fetch_options(mut self, options: FetchOptions) -> Self {
+        options.apply(&mut self.head);
+        self
+    }
+
+    /// The queue. Default: `default`.
+    #[must_use]
+    pub fn queue(mut self, queue: &str) -> Self {
+        self.options.queue = Some(queue.to_owned());
+        self
+    }
+
+    /// Jobs of one key are delivered one at a time, in the order they were queued.
+    #[must_use]
+    pub fn key(mut self, key: &str) -> Self {
+        self.options.key = Some(key.to_owned());
+        self
+    }
+
+    /// How urgent it is. Default: 5.
+    #[must_use]
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.options.priority = Some(priority);
+        self
+    }
+
+    /// The app's own data as JSON text, kept with the job and shown with it; 16 KiB at most.
+    #[must_use]
+    pub fn metadata_text(mut self, json: impl Into<String>) -> Self {
+        self.metadata = Some(json.into());
+        self
+    }
+
+    /// The app's own data, kept with the job as JSON and shown with it; 16 KiB at most.
+    ///
+    /// # Errors
+    /// `invalid-request` when it cannot be written as JSON.
+    #[cfg(feature = "serde")]
+    pub fn metadata(self, value: &impl serde::Serialize) -> Result<Self, Error> {
+        Ok(self.metadata_text(to_json("metadata", value)?))
+    }
+
+    /// Do not send it before this instant.
+    #[must_use]
+    pub fn not_before(mut self, at: Millis) -> Self {
+        self.options.not_before = Some(at);
+        self
+    }
+
+    /// Milliseconds after which it has failed, with reason `expired`, unless it was delivered. Default: 7 days.
+    #[must_use]
+    pub fn max_age(mut self, ms: u64) -> Self {
+        self.options.max_age = Some(ms);
+        self
+    }
+
+    /// Attempts that the server answers before it has failed. Default: 5.
+    #[must_use]
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.options.max_attempts = Some(attempts);
+        self
+    }
+
+    /// The job, and its body as it travels.
+    pub(crate) fn into_job(mut self, id: JobId) -> Result<(NewJob, JsValue), Error> {
+        self.head.url = absolute(&self.head.url)?;
+        let body = self.body.map_or(Ok(JsValue::NULL), |body| body.travel(&mut self.head))?;
+        Ok((NewJob { id, request: self.head, options: self.options, metadata: self.metadata }, body))
+    }
+}
+
+/// A change of a stored request: what is not named stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    head: RequestHead,
+    headers: bool,
+    /// Some: there is a new body, or none any more.
+    body: Option<Option<Body>>,
+}
+
+impl Change {
+    /// No change.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Another URL, absolute or relative to the page.
+    #[must_use]
+    pub fn url(mut self, url: &str) -> Self {
+        url.clone_into(&mut self.head.url);
+        self
+    }
+
+    /// Another method.
+    #[must_use]
+    pub fn method(mut self, method: &str) -> Self {
+        self.head.method = normal_method(method);
+        self
+    }
+
+    /// A header, in place of the one of this name.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.head.headers.push(header(name, value));
+        self
+    }
+
+    /// Keeps none of the stored headers.
+    #[must_use]
+    pub fn replace_headers(mut self) -> Self {
+        self.headers = true;
+        self
+    }
+
+    /// Another body, with its content type unless [`Change::header`] gives one.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Body>) -> Self {
+        self.body = Some(Some(body.into()));
+        self
+    }
+
+    /// No body any more.
+    #[must_use]
+    pub fn no_body(mut self) -> Self {
+        self.body = Some(None);
+        self
+    }
+
+    /// Other options of `fetch`.
+    #[must_use]
+    pub fn fetch_options(mut self, options: FetchOptions) -> Self {
+        options.apply(&mut self.head);
+        self
+    }
+
+    /// The change as it travels, and the new body.
+    pub(crate) fn into_edit(mut self, id: JobId) -> Result<(Edit, JsValue), Error> {
+        if !self.head.url.is_empty() {
+            self.head.url = absolute(&self.head.url)?;
+        }
+        let is_new = self.body.is_some();
+        let body = self.body.flatten().map_or(Ok(JsValue::NULL), |body| body.travel(&mut self.head))?;
+        Ok((Edit { id, request: self.head, headers: self.headers, body: is_new }, body))
+    }
+}
+
+/// How `fetch` is to send a request; none for its own defaults.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FetchOptions {
+    /// `omit`, `same-origin` or `include`.
+    pub credentials: Option<String>,
+    /// `cors`, `no-cors` or `same-origin`.
+    pub mode: Option<String>,
+    /// `follow`, `error` or `manual`.
+    pub redirect: Option<String>,
+    /// A referrer policy.
+    pub referrer_policy: Option<String>,
+    /// `default`, `no-store`, `reload`, `no-cache` or `force-cache`.
+    pub cache: Option<String>,
+    /// Digests of the response to expect.
+    pub integrity: Option<String>,
+}
+
+impl FetchOptions {
+    fn apply(self, head: &mut RequestHead) {
+        let Self { credentials, mode, redirect, referrer_policy, cache, integrity } = self;
+        head.change(
+            RequestHead { credentials, mode, redirect, referrer_policy, cache, integrity, ..RequestHead::default() },
+            false,
+        );
+    }
+}
+
+/// A request's body, and the content type that it has unless a header says another.
+#[derive(Clone, Debug)]
+pub struct Body {
+    bytes: Bytes,
+    kind: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Bytes {
+    Owned(Vec<u8>),
+    Blob(web_sys::Blob),
 }
 
 impl Body {
-    /// A `Blob`, an `ArrayBuffer`, a form's parts, or null.
+    /// What is JSON text already.
+    #[must_use]
+    pub fn json_text(json: impl Into<String>) -> Self {
+        Self { bytes: Bytes::Owned(json.into().into_bytes()), kind: Some("application/json".to_owned()) }
+    }
+
+    /// A value as JSON.
     ///
     /// # Errors
-    /// `invalid-request` when the platform cannot read it.
-    pub async fn arrive(self) -> Result<JsValue, JsValue> {
-        let (coming, or_none) = match self {
-            Self::Here(body) => return Ok(body),
-            Self::Coming(promise) => (promise, false),
-            Self::OfRequest(promise) => (promise, true),
-        };
-        let blob = JsFuture::from(coming).await.map_err(|error| {
-            // Only WebKit, of a form with files; it says so in no other way.
-            if or_none && js::get(&error, "name").as_string().as_deref() == Some("InvalidStateError") {
-                return invalid(
-                    "WebKit reads no Request whose body is a form with files; queue {url, method, body: form} instead",
-                );
-            }
-            let advice = "the body cannot be read; a file that was changed or removed must be chosen again: ";
-            invalid([advice, &js::message_of(&error)].text())
-        })?;
-        let is_none = or_none && js::get(&blob, "size").as_f64() == Some(0.0);
-        Ok(if is_none { JsValue::NULL } else { blob })
+    /// `invalid-request` when it cannot be written as JSON.
+    #[cfg(feature = "serde")]
+    pub fn json(value: &impl serde::Serialize) -> Result<Self, Error> {
+        to_json("body", value).map(Self::json_text)
     }
-}
 
-/// Reads a `Request` or a `RequestInput`.
-///
-/// # Errors
-/// `invalid-request`: no URL, a header or body that `fetch` would not take, a body that was already read.
-pub fn take(input: &JsValue) -> Result<Taken, JsValue> {
-    if is_request(input) {
-        return take_request(input.unchecked_ref());
-    }
-    let mut taken = take_input(input, false)?;
-    if taken.head.url.is_empty() {
-        return Err(invalid("url is missing"));
-    }
-    if taken.head.method.is_empty() {
-        let has_body = !matches!(&taken.body, Body::Here(body) if body.is_null());
-        taken.head.method = if has_body { "POST" } else { "GET" }.to_owned();
-    }
-    Ok(taken)
-}
-
-/// Reads a change of a stored request: an empty URL or method, an option that is not there, stay as they
-/// are. Also answers whether headers are given, and whether a body is.
-///
-/// # Errors
-/// As [`take`].
-pub fn take_change(input: &JsValue) -> Result<(Taken, bool, bool), JsValue> {
-    if is_request(input) {
-        let mut taken = take_request(input.unchecked_ref())?;
-        taken.head = RequestHead {
-            headers: taken.head.headers,
-            method: taken.head.method,
-            url: taken.head.url,
-            ..options_of(input, true)
-        };
-        return Ok((taken, true, true));
-    }
-    let given = |name: &'static str| !js::get(input, name).is_undefined();
-    Ok((take_input(input, true)?, given("headers"), given("body")))
-}
-
-fn is_request(input: &JsValue) -> bool {
-    js::class_of(input) == "Request"
-}
-
-fn take_request(request: &Readable) -> Result<Taken, JsValue> {
-    if js::get(request, "bodyUsed").is_truthy() {
-        return Err(invalid("the request's body was already read; queue request.clone() made before that"));
-    }
-    let mut head = options_of(request, false);
-    head.url = text(request, "url").unwrap_or_default();
-    head.method = text(request, "method").unwrap_or_default();
-    head.headers = pairs(&request.headers());
-    let body = if shearwater_core::queue::request::takes_body(&head.method) {
-        // The caller may still want to fetch it.
-        Body::OfRequest(read(&request.duplicate()?)?)
-    } else {
-        Body::Here(JsValue::NULL)
-    };
-    Ok(Taken { head, body, signal: js::get(request, "signal") })
-}
-
-fn take_input(input: &JsValue, is_change: bool) -> Result<Taken, JsValue> {
-    if !input.is_object() {
-        return Err(invalid("a request is a Request or an object {url, method, headers, body, …}"));
-    }
-    check_names("a request", input, &FIELDS, &IGNORED)?;
-    let signal = js::get(input, "signal");
-    if signal.is_truthy() && js::class_of(&signal) != "AbortSignal" {
-        return Err(invalid("signal is not an AbortSignal"));
-    }
-    for name in ["method", "credentials", "mode", "redirect", "referrerPolicy", "cache", "integrity"] {
-        let value = js::get(input, name);
-        if !value.is_undefined() && !value.is_null() && !value.is_string() {
-            return Err(invalid([name, " is not a string"].text()));
+    /// A `Blob`, an `ArrayBuffer`; its content type becomes a header where there is none.
+    fn travel(self, head: &mut RequestHead) -> Result<JsValue, Error> {
+        if let Some(kind) = self.kind.filter(|_| !head.headers.iter().any(|(name, _)| name == "content-type")) {
+            head.headers.push(("content-type".to_owned(), kind));
+        }
+        match self.bytes {
+            Bytes::Blob(blob) => Ok(blob.into()),
+            Bytes::Owned(bytes) => bytes_as_js(&Uint8Array::from(bytes.as_slice()))
+                .map_err(|error| Error::invalid_request(["body: ", &js::message_of(&error)].text())),
         }
     }
-    let mut head = options_of(input, is_change);
-    let url = js::get(input, "url");
-    if let Some(url) = url.as_string().or_else(|| text(&url, "href")) {
-        let base = text(&js::global("document"), "baseURI").or_else(|| text(&js::global("location"), "href")).unwrap_or_default();
-        head.url = URL::new(&url, &base).map_err(|_| invalid(["url \"", &url, "\" is not a URL"].text()))?.href();
+}
+
+impl From<String> for Body {
+    /// Text as UTF-8, `text/plain`.
+    fn from(text: String) -> Self {
+        Self { bytes: Bytes::Owned(text.into_bytes()), kind: Some("text/plain;charset=UTF-8".to_owned()) }
     }
-    let method = text(input, "method").unwrap_or_default();
+}
+
+impl From<&str> for Body {
+    /// Text as UTF-8, `text/plain`.
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    /// Bytes, without a content type.
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes: Bytes::Owned(bytes), kind: None }
+    }
+}
+
+impl From<web_sys::Blob> for Body {
+    /// A `Blob` or a `File` by reference, with its own content type. The worker reads it when it is stored.
+    fn from(blob: web_sys::Blob) -> Self {
+        let kind = js::get(&blob, "type").as_string().filter(|kind| !kind.is_empty());
+        Self { bytes: Bytes::Blob(blob), kind }
+    }
+}
+
+/// An absolute URL, as the platform's parser spells it.
+pub(crate) fn absolute(url: &str) -> Result<String, Error> {
+    let href = |global| js::get(&js::global(global), if global == "document" { "baseURI" } else { "href" }).as_string();
+    let base = href("document").or_else(|| href("location")).unwrap_or_default();
+    match URL::new(url, &base) {
+        Ok(url) => Ok(url.href()),
+        Err(_) => Err(Error::invalid_request(["url \"", url, "\" is not a URL"].text())),
+    }
+}
+
+/// A method as `fetch` has it: these are normalised, others are sent as they are spelt.
+pub(crate) fn normal_method(method: &str) -> String {
     let upper = method.to_ascii_uppercase();
-    // As fetch does: these are normalised, others are sent as they are spelt.
-    head.method = if ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"].contains(&upper.as_str()) { upper } else { method };
-    let headers = js::get(input, "headers");
-    if !headers.is_undefined() && !headers.is_null() {
-        head.headers = pairs(&Headers::new(&headers).map_err(|error| refused("headers", &error))?);
-    }
-    let body = js::get(input, "body");
-    if body.is_undefined() || body.is_null() {
-        return Ok(Taken { head, body: Body::Here(JsValue::NULL), signal });
-    }
-    let (body, kind) = encode(&body)?;
-    if let Some(kind) = kind.filter(|_| !head.headers.iter().any(|(name, _)| name == "content-type")) {
-        head.headers.push(("content-type".to_owned(), kind));
-    }
-    Ok(Taken { head, body, signal })
+    if ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"].contains(&upper.as_str()) { upper } else { method.to_owned() }
 }
 
-/// Refuses an object with a member of another name than `known`; of `ignored`, the console is told.
-pub fn check_names(what: &'static str, object: &JsValue, known: &[&str], ignored: &[&str]) -> Result<(), JsValue> {
-    thread_local! {
-        /// What the console was told already: once a page is enough.
-        static TOLD: RefCell<Vec<String>> = RefCell::default();
-    }
-    for name in Object::keys(object.unchecked_ref::<Object>()).iter().filter_map(|name| name.as_string()) {
-        if known.contains(&name.as_str()) {
-            continue;
-        }
-        if !ignored.contains(&name.as_str()) {
-            let elsewhere =
-                if ignored.is_empty() { "" } else { "; queue, key, metadata and other options of a job are the second argument" };
-            return Err(invalid([what, " has no \"", &name, "\"; it has ", &listed(known), elsewhere].text()));
-        }
-        TOLD.with_borrow_mut(|told| {
-            if !told.contains(&name) {
-                js::console_info(&["[shearwater] fetch's option \"", &name, "\" means nothing to a queue and is ignored"].text());
-                told.push(name);
-            }
-        });
-    }
-    Ok(())
-}
-
-/// The bytes of a body, and the content type that `fetch` would give it (Fetch §5.2, "extract a body").
-fn encode(body: &JsValue) -> Result<(Body, Option<String>), JsValue> {
-    let class = js::class_of(body);
-    let unfit = |error: JsValue| refused("body", &error);
-    // What is copied is copied now: the caller may change it.
-    let (text, kind) = match class.as_str() {
-        "String" | "Number" | "Boolean" | "BigInt" => (js::text_of(body).map_err(unfit)?, "text/plain;charset=UTF-8"),
-        "URLSearchParams" => (js::text_of(body).map_err(unfit)?, "application/x-www-form-urlencoded;charset=UTF-8"),
-        "Blob" | "File" => return Ok((Body::Here(body.clone()), text(body, "type").filter(|kind| !kind.is_empty()))),
-        "FormData" => {
-            let (parts, kind) = form::encode(body);
-            return Ok((Body::Here(parts.into()), Some(kind)));
-        }
-        "ArrayBuffer" => {
-            return Ok((bytes(body.unchecked_ref::<js::ArrayBuffer>().slice(0.0, f64::INFINITY).map_err(unfit)?)?, None));
-        }
-        "ReadableStream" => {
-            let response: Readable = Response::new(body).map_err(unfit)?.unchecked_into();
-            return Ok((Body::Coming(read(&response)?), None));
-        }
-        _ if ArrayBuffer::is_view(body) => {
-            let number = |name| js::get(body, name).as_f64().unwrap_or_default();
-            let (from, length) = (number("byteOffset"), number("byteLength"));
-            let buffer: js::ArrayBuffer = js::get(body, "buffer").unchecked_into();
-            return Ok((bytes(buffer.slice(from, from + length).map_err(unfit)?)?, None));
-        }
-        _ => (json("body", body)?, "application/json"),
-    };
-    Ok((bytes(js::TextEncoder::new().encode(&text))?, Some(kind.to_owned())))
-}
-/// Bytes that nobody else holds, an `ArrayBuffer` or all of one.
-fn bytes(bytes: JsValue) -> Result<Body, JsValue> {
-    if js::get(&bytes, "byteLength").as_f64().unwrap_or_default() > SMALL {
-        return Ok(Body::Here(Blob::new(&Array::of1(&bytes))?.into()));
-    }
-    let buffer = js::get(&bytes, "buffer");
-    Ok(Body::Here(if buffer.is_undefined() { bytes } else { buffer }))
-}
-
-fn read(readable: &Readable) -> Result<Promise, JsValue> {
-    readable.blob().map_err(|error| refused("body", &error))
-}
-
-fn refused(part: &str, error: &JsValue) -> JsValue {
-    invalid([part, ": ", &js::message_of(error)].text())
-}
-
-/// Names and values.
-fn pairs(headers: &Headers) -> Vec<(String, String)> {
-    let text = |pair: &JsValue, at| pair.unchecked_ref::<Array>().get(at).as_string().unwrap_or_default();
-    Array::from(headers).iter().map(|pair| (text(&pair, 0), text(&pair, 1))).collect()
-}
-
-/// Fetch's options: those that are not its defaults, or all that are there.
-fn options_of(source: &JsValue, all: bool) -> RequestHead {
-    let option =
-        |name: &'static str, default: &str| text(source, name).filter(|value| all || (!value.is_empty() && value != default));
-    RequestHead {
-        credentials: option("credentials", "same-origin"),
-        mode: option("mode", "cors"),
-        redirect: option("redirect", "follow"),
-        referrer_policy: option("referrerPolicy", ""),
-        cache: option("cache", "default"),
-        integrity: option("integrity", ""),
-        ..RequestHead::default()
-    }
-}
-
-fn text(object: &JsValue, name: &'static str) -> Option<String> {
-    js::get(object, name).as_string()
-}
-
-/// JSON text of the app's own data; `None` for none.
+/// Bytes that nobody else holds, an `ArrayBuffer` or a view of all of one, as they travel.
 ///
 /// # Errors
-/// `invalid-request` when it cannot be written as JSON.
-pub fn metadata(value: &JsValue) -> Result<Option<String>, JsValue> {
-    if value.is_undefined() || value.is_null() {
-        return Ok(None);
+/// That the platform can hold no more.
+pub(crate) fn bytes_as_js(bytes: &JsValue) -> Result<JsValue, JsValue> {
+    if js::get(bytes, "byteLength").as_f64().unwrap_or_default() > SMALL {
+        return Ok(Blob::new(&Array::of1(bytes))?.into());
     }
-    json("metadata", value).map(|text| text.as_string())
+    let buffer = js::get(bytes, "buffer");
+    Ok(if buffer.is_undefined() { bytes.clone() } else { buffer })
 }
 
-/// A value as JSON: one that is plain data, of whatever window, or says by `toJSON` what it is as data.
-fn json(what: &str, value: &JsValue) -> Result<JsString, JsValue> {
-    let advice =
-        " is no data; await a Promise, make a plain object or an array of a Map or a Set, give a class a toJSON() method";
-    let unfit = |name: &str| invalid([what, ": a value of type ", name, advice].text());
-    let is_object = value.is_object() || value.is_function();
-    if is_object && !Array::is_array(value) && !js::get(value, "toJSON").is_function() && !is_plain(value) {
-        let name = text(&js::get(value, "constructor"), "name").unwrap_or_else(|| js::class_of(value));
-        return Err(unfit(&name));
-    }
-    let text = JSON::stringify(value).map_err(|error| refused(what, &error))?;
-    // Of what it cannot write, a symbol say, `JSON.stringify` makes undefined.
-    if text.is_string() { Ok(text) } else { Err(unfit(&js::class_of(value))) }
+fn header(name: &str, value: &str) -> (String, String) {
+    (name.to_ascii_lowercase(), value.trim_matches([' ', '\t']).to_owned())
 }
 
-/// Whether an object is plain data: its prototype is null, or that of all objects, which alone has none.
-fn is_plain(value: &JsValue) -> bool {
-    let prototype = |value: &JsValue| Reflect::get_prototype_of(value).map(JsValue::from);
-    prototype(value).is_ok_and(|first| first.is_null() || prototype(&first).is_ok_and(|second| second.is_null()))
+#[cfg(feature = "serde")]
+fn to_json(what: &str, value: &impl serde::Serialize) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|error| Error::invalid_request([what, ": ", &error.to_string()].text()))
 }

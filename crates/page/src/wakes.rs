@@ -11,7 +11,7 @@ use crate::{
     events::{Events, now},
     js::{self, EventTarget},
     link::Link,
-    options::ConnectOptions,
+    options::ClientOptions,
 };
 
 /// Timers and listeners of one client; dropped, they are gone.
@@ -37,7 +37,7 @@ impl Drop for Due {
 
 impl Wakes {
     /// Begins to watch, and wakes the worker for this page's opening.
-    pub fn new(link: &Rc<Link>, events: &Rc<Events>, options: &ConnectOptions) -> Self {
+    pub fn new(link: &Rc<Link>, events: &Rc<Events>, options: &ClientOptions) -> Self {
         let mut wakes = Self { listeners: Vec::new(), _due: Rc::default() };
         let window: EventTarget = js_sys::global().unchecked_into();
         let (online, offline) = (Rc::clone(events), Rc::clone(events));

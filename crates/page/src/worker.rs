@@ -2,7 +2,10 @@
 
 use wasm_bindgen::prelude::*;
 
-use crate::js::{self, ServiceWorker};
+use crate::{
+    answers::PeriodicSync,
+    js::{self, ServiceWorker},
+};
 
 /// The worker that takes messages.
 pub fn active(registration: &JsValue) -> Option<ServiceWorker> {
@@ -10,17 +13,17 @@ pub fn active(registration: &JsValue) -> Option<ServiceWorker> {
     worker.is_object().then(|| worker.unchecked_into())
 }
 
-/// Registers a periodic tag: `registered`, `denied` or `unsupported`.
-pub async fn register_periodic(registration: &JsValue, tag: &str, min_interval: f64) -> &'static str {
+/// Registers a periodic tag.
+pub async fn register_periodic(registration: &JsValue, tag: &str, min_interval: f64) -> PeriodicSync {
     let manager = js::get(registration, "periodicSync");
     if !manager.is_object() {
-        return "unsupported";
+        return PeriodicSync::Unsupported;
     }
     let options = js_sys::Object::new();
     js::set(&options, "minInterval", &JsValue::from_f64(min_interval));
     // It asks for the permission itself, which the browser grants to installed apps that are used.
     match js::call_method(&manager, "register", &[JsValue::from_str(tag), options.into()]).await {
-        Ok(_) => "registered",
-        Err(_) => "denied",
+        Ok(_) => PeriodicSync::Registered,
+        Err(_) => PeriodicSync::Denied,
     }
 }

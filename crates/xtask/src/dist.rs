@@ -13,7 +13,7 @@ use wasm_bindgen_cli_support::Bindgen;
 use crate::{
     Outcome,
     names::{self, Build},
-    run::{root, run, run_with},
+    run::{root, run, run_with, target},
 };
 
 /// The wasm features that every browser of the last years has; named, because wasm-opt knows no target.
@@ -132,8 +132,7 @@ fn compile(variant: &Variant, faults: bool, work: &Path) -> Outcome<Build> {
         arguments.extend(LEAN);
     }
     run_with("cargo", &arguments, &[("CARGO_ENCODED_RUSTFLAGS", &nameless())])?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let raw = target.join("wasm32-unknown-unknown").join(profile).join(format!("{}.wasm", package.replace('-', "_")));
+    let raw = target().join("wasm32-unknown-unknown").join(profile).join(format!("{}.wasm", package.replace('-', "_")));
     let file = format!("shearwater_{}", name.replace(['-', '/'], "_"));
     Bindgen::new()
         .input_path(raw)

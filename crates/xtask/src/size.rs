@@ -9,7 +9,7 @@ use crate::{Outcome, run::root};
 const BUDGETS: [(&str, &[&str], usize, usize); 3] = [
     ("worker", &["worker.js", "worker.wasm"], 100 * 1024, 154_000),
     ("full worker", &["worker.js", "worker-full.wasm"], 100 * 1024, 154_000),
-    ("page", &["page.js", "page.wasm"], 25 * 1024, 40_500),
+    ("page", &["page.js", "page.wasm"], 25 * 1024, 41_500),
 ];
 
 /// Prints the table; with `check`, fails when a budget is passed.

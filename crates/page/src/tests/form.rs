@@ -2,7 +2,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::{awaited, script};
-use crate::form::encode;
+use crate::face::form::encode;
 
 /// The text of what a body is sent as.
 async fn text(body: &JsValue) -> String {

@@ -1,16 +1,21 @@
 use js_sys::Array;
 use shearwater_core::{
-    JobId,
+    Error, JobId,
     protocol::{Op, SetOwner},
     store::receipts::REPEATED_FOR,
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_test::wasm_bindgen_test;
 
-use super::{Worker, advance, begin, code, install_timers, known, message, script, settle, status, status_of, timers_pending};
+use super::{Worker, advance, begin, install_timers, known, script, settle, status, status_of, timers_pending};
 use crate::js;
 
 const MINUTE: u32 = 60_000;
+
+/// The stable code of an error.
+fn code(error: &Error) -> &'static str {
+    error.code.as_str()
+}
 
 fn get(id: u8) -> Op {
     Op::Get(JobId::from_random([id; 16]))
@@ -36,7 +41,7 @@ async fn an_error_that_the_worker_answers_keeps_its_code() {
     let asked = begin(link.asked(get(1)));
     worker.answer(0, "{ error: { code: 'quota-exceeded', message: 'full' } }").await;
     let error = known(&asked).await.unwrap_err();
-    assert_eq!((code(&error), message(&error)), ("quota-exceeded".to_owned(), "full".to_owned()));
+    assert_eq!((code(&error), error.message.as_str()), ("quota-exceeded", "full"));
 }
 
 #[wasm_bindgen_test]
@@ -135,7 +140,7 @@ async fn the_status_of_an_answer_is_known_before_the_caller_goes_on() {
         let events = std::rc::Rc::clone(&events);
         async move {
             link.ask(get(1), Array::new()).await.unwrap();
-            js::get(&events.snapshot(), "pending")
+            events.snapshot().pending
         }
     });
     js::set(&js_sys::global(), "answered", &status("{ version: 1, pending: 3 }"));
@@ -182,6 +187,22 @@ async fn a_registration_without_a_worker_and_a_message_that_cannot_be_cloned_are
 }
 
 #[wasm_bindgen_test]
+async fn a_question_that_is_dropped_is_not_repeated_and_signs_nobody_in() {
+    install_timers();
+    let worker = Worker::new();
+    let (link, _) = worker.link(MINUTE);
+    let op = Op::SetOwner(SetOwner { owner: Some("bob".to_owned()), purge: None });
+    let mut asked = Box::pin(link.begin(Some(&op)).ask(op, Array::new()));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(asked.as_mut().poll(&mut context).is_pending());
+    assert_eq!((link.owner(), timers_pending()), ("bob".to_owned(), 1));
+    drop(asked);
+    assert_eq!((link.owner(), timers_pending()), (String::new(), 0));
+    advance(60_000).await;
+    assert_eq!(worker.messages().await.len(), 1);
+}
+
+#[wasm_bindgen_test]
 async fn the_app_is_told_once_of_each_header_that_is_not_stored() {
     let worker = Worker::new();
     let (link, _) = worker.link(MINUTE);
@@ -197,11 +218,11 @@ async fn the_app_is_told_once_of_each_header_that_is_not_stored() {
 
 /// A question that holds its link.
 trait Asked {
-    async fn asked(self, op: Op) -> Result<JsValue, JsValue>;
+    async fn asked(self, op: Op) -> Result<JsValue, Error>;
 }
 
 impl Asked for std::rc::Rc<crate::link::Link> {
-    async fn asked(self, op: Op) -> Result<JsValue, JsValue> {
+    async fn asked(self, op: Op) -> Result<JsValue, Error> {
         self.ask(op, Array::new()).await
     }
 }

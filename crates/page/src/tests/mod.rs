@@ -3,6 +3,7 @@
 //! Each test has an instance of the wasm of its own. There is no worker: a test plays its part ([`Worker`]).
 
 mod events;
+mod face;
 mod form;
 mod lines;
 mod link;

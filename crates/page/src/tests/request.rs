@@ -3,8 +3,8 @@ use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::{awaited, code, message, script};
 use crate::{
+    face::request::{Body, Taken, metadata, take, take_change},
     js,
-    request::{Body, Taken, metadata, take, take_change},
 };
 
 fn taken(input: &str) -> Taken {

@@ -3,7 +3,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::{Worker, begin, known, latch, message, script, settle};
-use crate::{js, signal::Signals};
+use crate::{face::signal::Signals, js};
 
 /// Signals of these controllers, which lie in a global array.
 fn signals(count: u32) -> Signals {

@@ -3,10 +3,10 @@ use std::rc::Rc;
 use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::{Worker, advance, install_timers, script, settle, status, status_of, timers_pending};
-use crate::{events::Events, link::Link, options::ConnectOptions, wakes::Wakes};
+use crate::{events::Events, link::Link, options::ClientOptions, wakes::Wakes};
 
 /// A page that wakes its worker by the plan alone.
-const QUIET: ConnectOptions = ConnectOptions {
+const QUIET: ClientOptions = ClientOptions {
     sync_on_mount: false,
     sync_on_online: false,
     sync_on_visibility: false,
@@ -22,7 +22,7 @@ struct Page {
 }
 
 /// A worker and a page that watches over it, in fake time.
-fn watched(options: &ConnectOptions) -> (Worker, Page) {
+fn watched(options: &ClientOptions) -> (Worker, Page) {
     install_timers();
     let worker = Worker::new();
     let (link, events) = worker.link_waking_every(options.auto_sync_interval.into(), 60_000);
@@ -115,7 +115,7 @@ async fn a_worker_that_is_silent_about_a_send_is_looked_after() {
 
 #[wasm_bindgen_test]
 async fn while_jobs_wait_a_visible_page_wakes_the_worker_every_interval() {
-    let (worker, page) = watched(&ConnectOptions { auto_sync_interval: 60_000, ..QUIET });
+    let (worker, page) = watched(&ClientOptions { auto_sync_interval: 60_000, ..QUIET });
     page.events.take_status(due_in(1, 3_600_000));
     for count in 1..=3 {
         advance(60_000).await;
@@ -138,7 +138,7 @@ async fn without_a_network_no_wake_is_planned() {
 
 #[wasm_bindgen_test]
 async fn the_page_wakes_the_worker_for_what_happens_to_it() {
-    let (worker, page) = watched(&ConnectOptions { auto_sync_interval: 0, ..ConnectOptions::default() });
+    let (worker, page) = watched(&ClientOptions { auto_sync_interval: 0, ..ClientOptions::default() });
     assert_eq!(reasons(&worker).await, ["load"]);
     for event in [
         "dispatchEvent(new Event('online'))",

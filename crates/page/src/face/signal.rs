@@ -17,6 +17,8 @@ use crate::{
 pub struct Signals {
     signals: Vec<JsValue>,
     aborted: Rc<Cell<bool>>,
+    /// What they are for is done: whoever aborts now comes too late.
+    settled: Rc<Cell<bool>>,
 }
 
 impl Signals {
@@ -43,6 +45,11 @@ impl Signals {
             .map_or(Ok(()), |signal| Err(js::get(signal, "reason")))
     }
 
+    /// Heeds no signal any more.
+    pub fn settle(&self) {
+        self.settled.set(true);
+    }
+
     /// The outcome of `stored`, whose jobs are `ids`, or the signal's reason should that be first; then what was
     /// stored all the same is discarded, unless it is being sent.
     pub fn race(self, stored: Promise, ids: Vec<JobId>, link: Rc<Link>) -> Promise {
@@ -55,7 +62,7 @@ impl Signals {
         let listener = {
             let signals = self.clone();
             Closure::<dyn FnMut()>::new(move || {
-                if let (Err(reason), Some(reject)) = (signals.check(), &abort) {
+                if let (false, Err(reason), Some(reject)) = (signals.settled.get(), signals.check(), &abort) {
                     signals.aborted.set(true);
                     js::call(reject, &reason);
                 }

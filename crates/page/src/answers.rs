@@ -1,0 +1,159 @@
+//! What the typed client returns besides the core's own types.
+
+use js_sys::{Array, Object};
+use shearwater_core::{Error, Millis, metrics, protocol::view::JobView, store::repair, wire::text::Text};
+use wasm_bindgen::prelude::*;
+
+use crate::{
+    client::read,
+    js::{self, Blob},
+};
+
+/// What the browser can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// It fires `sync` events, also when no page is open.
+    pub background_sync: bool,
+    /// It fires `periodicsync` events.
+    pub periodic_sync: bool,
+}
+
+/// What came of [`Client::register_periodic`](crate::Client::register_periodic).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeriodicSync {
+    /// The browser will fire it.
+    Registered,
+    /// The browser, or the person, does not want that.
+    Denied,
+    /// The browser has no such thing.
+    Unsupported,
+}
+
+impl PeriodicSync {
+    /// As JavaScript spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Registered => "registered",
+            Self::Denied => "denied",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
+/// Whose things [`Client::set_owner`](crate::Client::set_owner) removes: jobs, bodies, history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purge {
+    /// Nobody's: they are kept, and sent when their owner is back.
+    Nothing,
+    /// Those of the owner before.
+    Previous,
+    /// Those of this owner.
+    Owner(String),
+}
+
+/// Figures about the queue, and about the disk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metrics {
+    /// Of the current owner's jobs.
+    pub queue: metrics::Metrics,
+    /// Stored rows that did not parse and were put aside.
+    pub quarantine: Vec<QuarantinedRow>,
+    /// Of the whole origin; none where the browser does not say.
+    pub storage: Option<Storage>,
+}
+
+/// The disk, as the browser tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Storage {
+    /// Bytes that the origin uses.
+    pub usage: u64,
+    /// Bytes that it may use.
+    pub quota: u64,
+    /// Whether the browser has promised not to evict them; none where it does not say.
+    pub persisted: Option<bool>,
+}
+
+/// A stored row that did not parse and was put aside as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuarantinedRow {
+    /// Where it lay.
+    pub store: String,
+    /// Its job's id, as far as it has one.
+    pub id: Option<String>,
+    /// What did not parse.
+    pub reason: String,
+    /// Since when it lies aside.
+    pub at: Millis,
+}
+shearwater_core::record!(QuarantinedRow { store: "store", id: "id", reason: "reason", at: "at" });
+
+/// What a repair found and did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepairReport {
+    /// What it did.
+    pub report: repair::Report,
+    /// Stored rows that did not parse and were put aside, by this repair or before.
+    pub quarantine: Vec<QuarantinedRow>,
+}
+
+/// A failed, conflicting or blocked job with all that would be sent.
+#[derive(Clone, Debug)]
+pub struct Exported {
+    /// The job.
+    pub job: JobView,
+    /// Names in lower case, and values.
+    pub headers: Vec<(String, String)>,
+    /// The body, if it has one.
+    pub body: Option<web_sys::Blob>,
+}
+
+/// The report of a repair, read from the worker's answer.
+pub(crate) fn repaired(answer: &JsValue) -> Result<RepairReport, Error> {
+    Ok(RepairReport { report: read(answer)?, quarantine: read(&js::get(answer, "quarantine"))? })
+}
+
+/// Figures, read from the worker's answer and the browser's.
+pub(crate) async fn metrics(answer: &JsValue) -> Result<Metrics, Error> {
+    let estimate = storage().await;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates; bytes are below 2^53")]
+    let bytes = |name| js::get(&estimate, name).as_f64().unwrap_or_default() as u64;
+    let storage = estimate.is_object().then(|| Storage {
+        usage: bytes("usage"),
+        quota: bytes("quota"),
+        persisted: js::get(&estimate, "persisted").as_bool(),
+    });
+    Ok(Metrics { queue: read(answer)?, quarantine: read(&js::get(answer, "quarantine"))?, storage })
+}
+
+/// What the browser says about its disk: `usage`, `quota`, `persisted`; null where it says nothing.
+pub(crate) async fn storage() -> JsValue {
+    let manager = js::get(&js::global("navigator"), "storage");
+    let Ok(estimate) = js::call_method(&manager, "estimate", &[]).await else { return JsValue::NULL };
+    let storage = Object::new();
+    for name in ["usage", "quota"] {
+        js::set(&storage, name, &js::get(&estimate, name));
+    }
+    js::set(&storage, "persisted", &js::call_method(&manager, "persisted", &[]).await.unwrap_or(JsValue::NULL));
+    storage.into()
+}
+
+/// Exported jobs, read from the worker's answer.
+pub(crate) fn exported(answer: &JsValue) -> Result<Vec<Exported>, Error> {
+    Array::from(answer)
+        .iter()
+        .map(|entry| {
+            let body = js::get(&entry, "body");
+            let body = if body.is_undefined() || body.is_null() { None } else { Some(as_blob(body)?) };
+            Ok(Exported { job: read(&entry)?, headers: read(&js::get(&entry, "headers"))?, body })
+        })
+        .collect()
+}
+
+fn as_blob(body: JsValue) -> Result<web_sys::Blob, Error> {
+    if js::class_of(&body) == "Blob" {
+        return Ok(body.unchecked_into());
+    }
+    let blob = Blob::new(&Array::of1(&body)).map_err(|error| Error::internal(["body: ", &js::message_of(&error)].text()))?;
+    Ok(JsValue::from(blob).unchecked_into())
+}

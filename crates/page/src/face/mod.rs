@@ -1,0 +1,396 @@
+//! The client as JavaScript has it: `Client` of `sw/types/index.d.ts`, on the typed one.
+//!
+//! What is decided here is what JavaScript's values mean, and nothing else: arguments become the core's types, each with
+//! an `invalid-request` where it does not fit; answers pass as the worker posted them, for they are plain objects already.
+
+pub(crate) mod form;
+pub(crate) mod request;
+pub(crate) mod signal;
+
+use std::{cell::RefCell, pin::Pin, rc::Rc};
+
+use js_sys::{Array, Function, Object, Promise};
+use shearwater_bridge::{Js, parse as parse_json};
+use shearwater_core::{
+    Error, JobId,
+    protocol::{self, Op},
+    queue::enqueue::{EnqueueOptions, NewJob},
+    store::read::Filter,
+    wire::{
+        Wire,
+        text::{Text, listed},
+    },
+};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::future_to_promise;
+
+use crate::{
+    answers::storage,
+    client::{Client, new_id},
+    events::{Topic, parse_metadata},
+    js,
+    options::ClientOptions,
+    worker,
+};
+use signal::Signals;
+
+/// Events that `on` knows.
+const EVENTS: [&str; 9] =
+    ["sync-start", "sync-complete", "delivered", "failed", "conflict", "blocked", "job", "removed", "progress"];
+
+/// Members of `EnqueueOptions`.
+const OPTIONS: [&str; 7] = ["queue", "key", "priority", "metadata", "notBefore", "maxAge", "maxAttempts"];
+
+/// Returns a client of the active worker of this registration, whose configuration has this name.
+///
+/// Finding it is the script's, `sw/page/register.js`, which does so while this wasm is being loaded.
+///
+/// # Errors
+/// `invalid-config`, `worker-unavailable`, or why the worker cannot say what is stored.
+#[wasm_bindgen]
+pub async fn connect(options: JsValue, registration: JsValue, name: String) -> Result<JsClient, JsValue> {
+    let options: ClientOptions = parse(options, "connect()", Error::invalid_config)?;
+    let client = Client::attach(registration, &name, &options).await.map_err(thrown)?;
+    Ok(JsClient { client, shown: RefCell::default() })
+}
+
+/// A page's way to the queue, for JavaScript.
+#[wasm_bindgen(js_name = Client)]
+pub struct JsClient {
+    client: Client,
+    /// The snapshot as an object, and of which change.
+    shown: RefCell<Option<(u32, JsValue)>>,
+}
+
+#[wasm_bindgen(js_class = Client)]
+impl JsClient {
+    /// What the browser can do.
+    pub fn capabilities(&self) -> JsValue {
+        let can = self.client.capabilities();
+        let capabilities = Object::new();
+        js::set(&capabilities, "backgroundSync", &can.background_sync.into());
+        js::set(&capabilities, "periodicSync", &can.periodic_sync.into());
+        capabilities.into()
+    }
+
+    /// Stores one request; resolves with its job's id after the commit.
+    pub fn enqueue(&self, request: JsValue, options: JsValue) -> Promise {
+        self.store(&[request], &options, |ids| Array::from(&ids).get(0))
+    }
+
+    /// Stores many, all or none; resolves with their ids.
+    #[wasm_bindgen(js_name = enqueueAll)]
+    pub fn enqueue_all(&self, requests: JsValue, options: JsValue) -> Promise {
+        match requests.dyn_into::<Array>() {
+            Ok(requests) => self.store(&requests.to_vec(), &options, |ids| ids),
+            Err(_) => Promise::reject(&invalid("enqueueAll takes an array of requests")),
+        }
+    }
+
+    /// A stored job, or the trace of a delivered one, or null.
+    pub fn get(&self, id: JsValue) -> Promise {
+        self.ask_of_job(&id, Op::Get)
+    }
+
+    /// A page of jobs.
+    pub fn list(&self, filter: JsValue) -> Promise {
+        self.ask_of_all(filter, Op::List)
+    }
+
+    /// Tries a job again; false when it is too late.
+    pub fn retry(&self, id: JsValue) -> Promise {
+        self.ask_of_job(&id, Op::Retry)
+    }
+
+    /// Removes a job; false when it is too late.
+    pub fn discard(&self, id: JsValue) -> Promise {
+        self.ask_of_job(&id, Op::Discard)
+    }
+
+    /// Stops a job, be it on its way; false when it is too late.
+    pub fn cancel(&self, id: JsValue) -> Promise {
+        self.ask_of_job(&id, Op::Cancel)
+    }
+
+    /// Replaces a job's request; false when it is too late.
+    pub fn edit(&self, id: JsValue, change: JsValue) -> Promise {
+        let question = self.client.link().begin(None);
+        let taken = job_id(&id).and_then(|id| Ok((id, request::take_change(&change)?)));
+        promise(async move {
+            let (id, (taken, headers, body)) = taken?;
+            let bytes = taken.body.arrive().await?;
+            let mut signals = Signals::default();
+            signals.add(taken.signal);
+            signals.check()?;
+            let op = Op::Edit(protocol::Edit { id, request: taken.head, headers, body });
+            question.ask(op, Array::of1(&bytes)).await.map_err(thrown)
+        })
+    }
+
+    /// Removes all that match; resolves with how many.
+    pub fn clear(&self, filter: JsValue) -> Promise {
+        self.ask_of_all(filter, Op::Clear)
+    }
+
+    /// Sends now; resolves with what came of it.
+    #[wasm_bindgen(js_name = syncNow)]
+    pub fn sync_now(&self, queue: JsValue) -> Promise {
+        self.ask_of_queue(&queue, Op::Sync)
+    }
+
+    /// Stops sending.
+    pub fn pause(&self, queue: JsValue) -> Promise {
+        self.ask_of_queue(&queue, Op::Pause)
+    }
+
+    /// Sends again.
+    pub fn resume(&self, queue: JsValue) -> Promise {
+        self.ask_of_queue(&queue, Op::Resume)
+    }
+
+    /// Says who is signed in. `purge` names the owner whose jobs are to go, or says that it is the one before.
+    #[wasm_bindgen(js_name = setOwner)]
+    pub fn set_owner(&self, owner: JsValue, options: JsValue) -> Promise {
+        let purge = js::get(&options, "purge");
+        let before = || (purge.as_bool() == Some(true)).then(|| self.client.link().owner());
+        let purge = purge.as_string().or_else(before);
+        self.ask(text_or_none(&owner).map(|owner| Op::SetOwner(protocol::SetOwner { owner, purge })))
+    }
+
+    /// Figures about the queue, and about the disk.
+    pub fn metrics(&self) -> Promise {
+        let link = Rc::clone(self.client.link());
+        promise(async move {
+            let metrics = link.ask(Op::Metrics, Array::new()).await.map_err(thrown)?;
+            js::set(&metrics, "storage", &storage().await);
+            Ok(metrics)
+        })
+    }
+
+    /// Looks at every row and puts right what is wrong.
+    pub fn repair(&self) -> Promise {
+        self.ask(Ok(Op::Repair))
+    }
+
+    /// Forgets what is old.
+    pub fn compact(&self, options: JsValue) -> Promise {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
+        let failed = js::get(&options, "failed").as_f64().map(|age| age as u64);
+        self.ask(Ok(Op::Compact(protocol::Compact { failed })))
+    }
+
+    /// The dead letters with their requests and bodies.
+    #[wasm_bindgen(js_name = exportFailed)]
+    pub fn export_failed(&self, filter: JsValue) -> Promise {
+        self.ask_of_all(filter, Op::Export)
+    }
+
+    /// Has the browser wake the worker now and then, where it can.
+    #[wasm_bindgen(js_name = registerPeriodic)]
+    pub fn register_periodic(&self, tag: JsValue, min_interval: JsValue) -> Promise {
+        let registration = self.client.link().registration().clone();
+        promise(async move {
+            let (tag, min_interval) = (text(&tag)?, min_interval.as_f64().unwrap_or(f64::NAN));
+            Ok(worker::register_periodic(&registration, &tag, min_interval).await.as_str().into())
+        })
+    }
+
+    /// The status: the same object until something changes.
+    #[wasm_bindgen(js_name = getSnapshot)]
+    pub fn snapshot(&self) -> JsValue {
+        let events = self.client.heard();
+        let mut shown = self.shown.borrow_mut();
+        match &*shown {
+            Some((of, object)) if *of == events.changes() => object.clone(),
+            _ => {
+                let object = events.show(parse_json);
+                // Options are null to JavaScript, not absent.
+                for name in ["progress", "lastSyncAt", "nextSyncAt", "error"] {
+                    if js::get(&object, name).is_undefined() {
+                        js::set(&object, name, &JsValue::NULL);
+                    }
+                }
+                Object::freeze(object.unchecked_ref::<Object>());
+                *shown = Some((events.changes(), object.clone()));
+                object
+            }
+        }
+    }
+
+    /// Calls `listener` after each change of the snapshot; returns a function that ends it.
+    ///
+    /// # Errors
+    /// `invalid-request` when the listener is not a function.
+    pub fn subscribe(&self, listener: JsValue) -> Result<JsValue, JsValue> {
+        self.listen(Topic::Snapshot, listener)
+    }
+
+    /// Calls `listener` at each event of this name; returns a function that ends it.
+    ///
+    /// # Errors
+    /// `invalid-request` for a name that does not exist.
+    pub fn on(&self, event: JsValue, listener: JsValue) -> Result<JsValue, JsValue> {
+        let event = text(&event)?;
+        match EVENTS.into_iter().find(|name| *name == event) {
+            Some(name) => self.listen(Topic::Event(name), listener),
+            None => Err(invalid(["there is no event \"", &event, "\"; there are ", &listed(&EVENTS)].text())),
+        }
+    }
+
+    /// Calls `listener` at each change of one job; returns a function that ends it.
+    ///
+    /// # Errors
+    /// `invalid-request` for what is not an id.
+    pub fn watch(&self, id: JsValue, listener: JsValue) -> Result<JsValue, JsValue> {
+        self.listen(Topic::Job(job_id(&id)?.as_str().to_owned()), listener)
+    }
+
+    /// Ends this client; the worker goes on.
+    pub fn close(&self) {
+        self.client.close();
+    }
+}
+
+impl JsClient {
+    /// Stores requests, as they are at this moment; resolves with what `result` makes of their ids.
+    fn store(&self, requests: &[JsValue], options: &JsValue, result: fn(JsValue) -> JsValue) -> Promise {
+        let taken = match take(requests, options) {
+            Ok(taken) => taken,
+            Err(error) => return Promise::reject(&error),
+        };
+        let mut intake = self.client.begin_intake(&taken.jobs);
+        let signals = taken.signals.clone();
+        let ids = if signals.is_empty() { Vec::new() } else { taken.jobs.iter().map(|job| job.id.clone()).collect() };
+        let stored = promise(async move {
+            intake.turn().await;
+            let bodies = Array::new();
+            for body in taken.bodies {
+                bodies.push(&body.arrive().await?);
+            }
+            taken.signals.check()?;
+            let ids = intake.store(taken.jobs, bodies).await.map_err(thrown)?;
+            taken.signals.settle();
+            Ok(result(ids))
+        });
+        signals.race(stored, ids, Rc::clone(self.client.link()))
+    }
+
+    fn ask_of_job(&self, id: &JsValue, op: fn(JobId) -> Op) -> Promise {
+        self.ask(job_id(id).map(op))
+    }
+
+    fn ask_of_queue(&self, queue: &JsValue, op: fn(Option<String>) -> Op) -> Promise {
+        self.ask(text_or_none(queue).map(op))
+    }
+
+    fn ask_of_all(&self, filter: JsValue, op: fn(Filter) -> Op) -> Promise {
+        self.ask(parse_filter(filter).map(op))
+    }
+
+    /// Asks, and resolves with jobs as the app sees them.
+    fn ask(&self, op: Result<Op, JsValue>) -> Promise {
+        let question = self.client.link().begin(op.as_ref().ok());
+        promise(async move {
+            let answer = question.ask(op?, Array::new()).await.map_err(thrown)?;
+            if let Some(jobs) = answer.dyn_ref::<Array>() {
+                jobs.iter().for_each(|job| drop(parse_metadata(job)));
+            }
+            Ok(parse_metadata(answer))
+        })
+    }
+
+    fn listen(&self, topic: Topic, listener: JsValue) -> Result<JsValue, JsValue> {
+        let listener: Function = listener.dyn_into().map_err(|_| invalid("a listener is a function"))?;
+        let id = self.client.heard().listen(topic, Rc::new(move |detail| js::call(&listener, detail)));
+        // Not dropped with the function: who forgets that goes on listening.
+        let events = Rc::downgrade(self.client.heard());
+        Ok(Closure::once_into_js(move || {
+            if let Some(events) = events.upgrade() {
+                events.unlisten(id);
+            }
+        }))
+    }
+}
+
+/// An error as JavaScript gets it.
+fn thrown(error: Error) -> JsValue {
+    shearwater_bridge::error_of(&error)
+}
+
+/// An `invalid-request`.
+fn invalid(message: impl Into<String>) -> JsValue {
+    thrown(Error::invalid_request(message))
+}
+
+/// An argument that is a string.
+fn text(argument: &JsValue) -> Result<String, JsValue> {
+    argument.as_string().ok_or_else(|| invalid("an argument is not a string"))
+}
+
+/// An argument that is a string or not given.
+fn text_or_none(argument: &JsValue) -> Result<Option<String>, JsValue> {
+    if argument.is_undefined() || argument.is_null() { Ok(None) } else { text(argument).map(Some) }
+}
+
+fn job_id(argument: &JsValue) -> Result<JobId, JsValue> {
+    JobId::parse(&text(argument)?).map_err(thrown)
+}
+
+/// One promise for all kinds of work: each kind of future would bring machinery of its own.
+fn promise(work: impl Future<Output = Result<JsValue, JsValue>> + 'static) -> Promise {
+    let work: Pin<Box<dyn Future<Output = Result<JsValue, JsValue>>>> = Box::pin(work);
+    future_to_promise(work)
+}
+
+/// What an enqueue is given.
+struct Taken {
+    jobs: Vec<NewJob>,
+    bodies: Vec<request::Body>,
+    signals: Signals,
+}
+
+fn take(requests: &[JsValue], options: &JsValue) -> Result<Taken, JsValue> {
+    let (options, metadata) = enqueue_options(options)?;
+    let (mut jobs, mut bodies) = (Vec::with_capacity(requests.len()), Vec::with_capacity(requests.len()));
+    let mut signals = Signals::default();
+    for request in requests {
+        let taken = request::take(request)?;
+        jobs.push(NewJob {
+            id: new_id().map_err(thrown)?,
+            request: taken.head,
+            options: options.clone(),
+            metadata: metadata.clone(),
+        });
+        bodies.push(taken.body);
+        signals.add(taken.signal);
+    }
+    signals.check()?;
+    Ok(Taken { jobs, bodies, signals })
+}
+
+fn parse_filter(filter: JsValue) -> Result<Filter, JsValue> {
+    if filter.is_undefined() || filter.is_null() {
+        Ok(Filter::default())
+    } else {
+        parse(filter, "the filter", Error::invalid_request)
+    }
+}
+
+fn enqueue_options(options: &JsValue) -> Result<(EnqueueOptions, Option<String>), JsValue> {
+    if options.is_undefined() || options.is_null() {
+        return Ok((EnqueueOptions::default(), None));
+    }
+    if !options.is_object() {
+        return Err(invalid("the options are an object"));
+    }
+    // All names, though some are read here and some by the core: an error lists what there is.
+    request::check_names("the options object", options, &OPTIONS, &[])?;
+    let metadata = request::metadata(&js::get(options, "metadata"))?;
+    let rest = Object::assign(&Object::new(), options.unchecked_ref());
+    let _ = js_sys::Reflect::delete_property(&rest, &JsValue::from_str("metadata"));
+    Ok((parse(rest.into(), "the options", Error::invalid_request)?, metadata))
+}
+
+fn parse<T: Wire>(value: JsValue, what: &str, kind: fn(String) -> Error) -> Result<T, JsValue> {
+    T::read(&Js(value)).map_err(|mismatch| thrown(kind([what, ": ", &mismatch.to_string()].text())))
+}

@@ -1,0 +1,2 @@
+importScripts("/shearwater/worker.js");
+shearwater.start();
