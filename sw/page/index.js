@@ -111,6 +111,9 @@ async function readable(job) {
   }
 }
 
+/** Clients that are not closed; without this, an unreferenced one would be garbage and stop hearing. */
+const living = new Set();
+
 /** What wasm-bindgen adds to a class of its own. */
 const OWN = /^(constructor|free|__.*)$/;
 
@@ -125,6 +128,12 @@ function bind(client) {
   /** @type {any} */ // Its members are put in by name.
   const bound = Object.fromEntries(methods.map((name) => [name, /** @type {any} */ (client)[name].bind(client)]));
   bound.capabilities = Object.freeze(client.capabilities());
+  // A page that keeps nothing but a subscription goes on hearing: what it was given holds the client only weakly.
+  living.add(client);
+  bound.close = () => {
+    living.delete(client);
+    client.close();
+  };
   bound.exportFailed = async (/** @type {unknown} */ filter) =>
     JSON.stringify(await Promise.all((await client.exportFailed(filter)).map(readable)), null, 2);
   return Object.freeze(bound);

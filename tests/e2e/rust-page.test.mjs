@@ -15,7 +15,7 @@ const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
 /** A page whose Rust client is connected, as `window.rust`. */
 async function open(worker = "/sw.js") {
-  const page = await w.chromium.browser.newPage();
+  const page = await w.browser.newPage();
   await page.goto(w.server.origin);
   await page.waitForFunction("window.ready");
   await page.evaluate(async (worker) => (window.rust = await window.openClient(worker, 30_000)), worker);
