@@ -1,7 +1,11 @@
 //! What the typed client returns besides the core's own types.
 
 use js_sys::{Array, Object};
-use shearwater_core::{Error, Millis, metrics, protocol::view::JobView, store::repair, wire::text::Text};
+use shearwater_core::{
+    Error, metrics,
+    protocol::{self, Measured, QuarantinedRow, operation, view::JobView},
+    wire::text::Text,
+};
 use wasm_bindgen::prelude::*;
 
 use crate::{
@@ -74,29 +78,6 @@ pub struct Storage {
     pub persisted: Option<bool>,
 }
 
-/// A stored row that did not parse and was put aside as it was.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QuarantinedRow {
-    /// Where it lay.
-    pub store: String,
-    /// Its job's id, as far as it has one.
-    pub id: Option<String>,
-    /// What did not parse.
-    pub reason: String,
-    /// Since when it lies aside.
-    pub at: Millis,
-}
-shearwater_core::record!(QuarantinedRow { store: "store", id: "id", reason: "reason", at: "at" });
-
-/// What a repair found and did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RepairReport {
-    /// What it did.
-    pub report: repair::Report,
-    /// Stored rows that did not parse and were put aside, by this repair or before.
-    pub quarantine: Vec<QuarantinedRow>,
-}
-
 /// A failed, conflicting or blocked job with all that would be sent.
 #[derive(Clone, Debug)]
 pub struct Exported {
@@ -108,13 +89,8 @@ pub struct Exported {
     pub body: Option<web_sys::Blob>,
 }
 
-/// The report of a repair, read from the worker's answer.
-pub(crate) fn repaired(answer: &JsValue) -> Result<RepairReport, Error> {
-    Ok(RepairReport { report: read(answer)?, quarantine: read(&js::get(answer, "quarantine"))? })
-}
-
-/// Figures, read from the worker's answer and the browser's.
-pub(crate) async fn metrics(answer: &JsValue) -> Result<Metrics, Error> {
+/// Figures of the worker's, with the browser's.
+pub(crate) async fn metrics(measured: Measured) -> Metrics {
     let estimate = storage().await;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates; bytes are below 2^53")]
     let bytes = |name| js::get(&estimate, name).as_f64().unwrap_or_default() as u64;
@@ -123,7 +99,7 @@ pub(crate) async fn metrics(answer: &JsValue) -> Result<Metrics, Error> {
         quota: bytes("quota"),
         persisted: js::get(&estimate, "persisted").as_bool(),
     });
-    Ok(Metrics { queue: read(answer)?, quarantine: read(&js::get(answer, "quarantine"))?, storage })
+    Metrics { queue: measured.of, quarantine: measured.quarantine, storage }
 }
 
 /// What the browser says about its disk: `usage`, `quota`, `persisted`; null where it says nothing.
@@ -138,16 +114,15 @@ pub(crate) async fn storage() -> JsValue {
     storage.into()
 }
 
-/// Exported jobs, read from the worker's answer.
+/// Exported jobs, read from the worker's answer, with the bodies that lie beside them.
 pub(crate) fn exported(answer: &JsValue) -> Result<Vec<Exported>, Error> {
-    Array::from(answer)
-        .iter()
-        .map(|entry| {
-            let body = js::get(&entry, "body");
-            let body = if body.is_undefined() || body.is_null() { None } else { Some(as_blob(body)?) };
-            Ok(Exported { job: read(&entry)?, headers: read(&js::get(&entry, "headers"))?, body })
-        })
-        .collect()
+    let jobs = read::<operation::Export>(answer)?;
+    let bodies = Array::from(answer).to_vec().into_iter().map(|entry| js::get(&entry, "body"));
+    let with = |(of, body): (protocol::Exported, JsValue)| {
+        let body = if body.is_undefined() || body.is_null() { None } else { Some(as_blob(body)?) };
+        Ok(Exported { job: of.job, headers: of.headers, body })
+    };
+    jobs.into_iter().zip(bodies).map(with).collect()
 }
 
 fn as_blob(body: JsValue) -> Result<web_sys::Blob, Error> {

@@ -3,21 +3,21 @@
 use std::{cell::RefCell, pin::Pin, rc::Rc};
 
 use js_sys::Array;
-use shearwater_bridge::decode;
+use shearwater_bridge::Js;
 use shearwater_core::{
     Error, JobId,
     protocol::{
-        self, Op,
-        view::{JobView, Snapshot, Status, SyncResult},
+        self, Op, Operation, Repaired, operation, read_answer,
+        view::{JobView, Snapshot, SyncResult},
     },
     queue::{config::DEFAULT_QUEUE, enqueue::NewJob, manage::Compacted},
     store::read::Filter,
-    wire::{Wire, text::Text},
+    wire::text::Text,
 };
 use wasm_bindgen::prelude::*;
 
 use crate::{
-    answers::{self, Capabilities, Exported, Metrics, PeriodicSync, Purge, RepairReport},
+    answers::{self, Capabilities, Exported, Metrics, PeriodicSync, Purge},
     events::Events,
     find, js,
     lines::{Lines, Place},
@@ -93,8 +93,7 @@ impl Client {
     pub(crate) async fn attach(registration: JsValue, name: &str, options: &ClientOptions) -> Result<Self, Error> {
         let events = Events::new(name, u64::from(options.auto_sync_interval));
         let link = Link::new(registration, options.timeout, Rc::clone(&events));
-        let status = link.ask(Op::Status, Array::new()).await?;
-        events.take_status(read::<Status>(&status)?);
+        events.take_status(read::<operation::Status>(&link.ask(operation::Status::op(()), Array::new()).await?)?);
         let wakes = Wakes::new(&link, &events, options);
         Ok(Self(Rc::new(Inner { wakes: RefCell::new(Some(wakes)), link, events, lines: Lines::new() })))
     }
@@ -131,7 +130,7 @@ impl Client {
         }
         let mut intake = self.begin_intake(&jobs);
         intake.turn().await;
-        read(&intake.store(jobs, bodies).await?)
+        read::<operation::Enqueue>(&intake.store(jobs, bodies).await?)
     }
 
     /// A stored job, or the trace of a delivered one while the history keeps it.
@@ -147,7 +146,7 @@ impl Client {
     /// # Errors
     /// `invalid-request` when `after` names no stored job.
     pub async fn list(&self, filter: Filter) -> Result<Vec<JobView>, Error> {
-        self.ask(Op::List(filter)).await
+        self.ask::<operation::List>(filter).await
     }
 
     /// Tries a job now; a failed one afresh. False: too late, it is gone or being sent.
@@ -155,7 +154,7 @@ impl Client {
     /// # Errors
     /// That the worker cannot do it.
     pub async fn retry(&self, id: JobId) -> Result<bool, Error> {
-        self.ask(Op::Retry(id)).await
+        self.ask::<operation::Retry>(id).await
     }
 
     /// Removes a job. False: too late.
@@ -163,7 +162,7 @@ impl Client {
     /// # Errors
     /// That the worker cannot do it.
     pub async fn discard(&self, id: JobId) -> Result<bool, Error> {
-        self.ask(Op::Discard(id)).await
+        self.ask::<operation::Discard>(id).await
     }
 
     /// Stops a job: one that waits is removed; one that is being sent is aborted and listed as failed with the error kind
@@ -172,7 +171,7 @@ impl Client {
     /// # Errors
     /// That the worker cannot do it.
     pub async fn cancel(&self, id: JobId) -> Result<bool, Error> {
-        self.ask(Op::Cancel(id)).await
+        self.ask::<operation::Cancel>(id).await
     }
 
     /// Changes a waiting or failed job's request, under a new idempotency key. False: too late.
@@ -181,16 +180,16 @@ impl Client {
     /// `invalid-request` for what the request would become.
     pub async fn edit(&self, id: JobId, change: Change) -> Result<bool, Error> {
         let (edit, body) = change.into_edit(id)?;
-        let op = Op::Edit(edit);
-        read(&self.link().begin(Some(&op)).ask(op, Array::of1(&body)).await?)
+        let op = operation::Edit::op(edit);
+        read::<operation::Edit>(&self.link().begin(Some(&op)).ask(op, Array::of1(&body)).await?)
     }
 
     /// Removes all jobs that match and are not being sent; returns how many. Of the filter, `queue` and `state` count.
     ///
     /// # Errors
     /// That the worker cannot do it.
-    pub async fn clear(&self, filter: Filter) -> Result<u64, Error> {
-        self.ask(Op::Clear(filter)).await
+    pub async fn clear(&self, filter: Filter) -> Result<u32, Error> {
+        self.ask::<operation::Clear>(filter).await
     }
 
     /// Sends now, one queue or all, waiting only for servers that asked for it (`Retry-After`). Takes as long as that does.
@@ -198,7 +197,7 @@ impl Client {
     /// # Errors
     /// `unknown-queue`.
     pub async fn sync_now(&self, queue: Option<&str>) -> Result<SyncResult, Error> {
-        self.ask(Op::Sync(queue.map(str::to_owned))).await
+        self.ask::<operation::Sync>(queue.map(str::to_owned)).await
     }
 
     /// Stores and does not send the current owner's jobs, of one queue or of all, until [`Client::resume`]; survives
@@ -207,7 +206,7 @@ impl Client {
     /// # Errors
     /// `unknown-queue`.
     pub async fn pause(&self, queue: Option<&str>) -> Result<(), Error> {
-        self.tell(Op::Pause(queue.map(str::to_owned))).await
+        self.ask::<operation::Pause>(queue.map(str::to_owned)).await
     }
 
     /// Sends again.
@@ -215,7 +214,7 @@ impl Client {
     /// # Errors
     /// `unknown-queue`.
     pub async fn resume(&self, queue: Option<&str>) -> Result<(), Error> {
-        self.tell(Op::Resume(queue.map(str::to_owned))).await
+        self.ask::<operation::Resume>(queue.map(str::to_owned)).await
     }
 
     /// Says who is signed in; none for nobody. Jobs are stamped with, shown to and sent for their owner only. Call it
@@ -229,7 +228,7 @@ impl Client {
             Purge::Previous => Some(self.link().owner()),
             Purge::Owner(owner) => Some(owner),
         };
-        self.tell(Op::SetOwner(protocol::SetOwner { owner: owner.map(str::to_owned), purge })).await
+        self.ask::<operation::SetOwner>(protocol::SetOwner { owner: owner.map(str::to_owned), purge }).await
     }
 
     /// Figures about the queue, and about the disk.
@@ -237,15 +236,15 @@ impl Client {
     /// # Errors
     /// That the worker cannot say.
     pub async fn metrics(&self) -> Result<Metrics, Error> {
-        answers::metrics(&self.put(Op::Metrics).await?).await
+        Ok(answers::metrics(self.ask::<operation::Metrics>(()).await?).await)
     }
 
     /// Looks at every stored row: puts aside what does not parse, counts anew, takes back dead leases.
     ///
     /// # Errors
     /// That the worker cannot do it.
-    pub async fn repair(&self) -> Result<RepairReport, Error> {
-        answers::repaired(&self.put(Op::Repair).await?)
+    pub async fn repair(&self) -> Result<Repaired, Error> {
+        self.ask::<operation::Repair>(()).await
     }
 
     /// Forgets traces beyond the configured history, and failed jobs last tried longer than `failed` milliseconds ago.
@@ -253,7 +252,7 @@ impl Client {
     /// # Errors
     /// That the worker cannot do it.
     pub async fn compact(&self, failed: Option<u64>) -> Result<Compacted, Error> {
-        self.ask(Op::Compact(protocol::Compact { failed })).await
+        self.ask::<operation::Compact>(protocol::Compact { failed }).await
     }
 
     /// Failed, conflicting and blocked jobs with headers and bodies; 100 of each unless `limit` says otherwise.
@@ -261,7 +260,7 @@ impl Client {
     /// # Errors
     /// `invalid-request` when `after` names no stored job.
     pub async fn export_failed(&self, filter: Filter) -> Result<Vec<Exported>, Error> {
-        answers::exported(&self.put(Op::Export(filter)).await?)
+        answers::exported(&self.put(operation::Export::op(filter)).await?)
     }
 
     /// Has the browser fire `periodicsync`, at least `min_interval` milliseconds apart: what is due is sent.
@@ -322,12 +321,8 @@ impl Client {
         asked.await
     }
 
-    async fn ask<T: Wire>(&self, op: Op) -> Result<T, Error> {
-        read(&self.put(op).await?)
-    }
-
-    async fn tell(&self, op: Op) -> Result<(), Error> {
-        self.put(op).await.map(drop)
+    async fn ask<O: Operation>(&self, request: O::Request) -> Result<O::Answer, Error> {
+        read::<O>(&self.put(O::op(request)).await?)
     }
 }
 
@@ -347,7 +342,7 @@ impl Intake {
 
     /// Stores them; returns their ids as they came.
     pub(crate) async fn store(self, jobs: Vec<NewJob>, bodies: Array) -> Result<JsValue, Error> {
-        self.question.ask(Op::Enqueue(protocol::Enqueue { jobs, repeat: false }), bodies).await
+        self.question.ask(operation::Enqueue::op(protocol::Enqueue { jobs, repeat: false }), bodies).await
     }
 }
 
@@ -363,11 +358,11 @@ pub(crate) fn new_id() -> Result<JobId, Error> {
 }
 
 pub(crate) async fn get(link: &Rc<Link>, id: JobId) -> Result<Option<JobView>, Error> {
-    let job = link.ask(Op::Get(id), Array::new()).await?;
-    if job.is_null() { Ok(None) } else { read(&job).map(Some) }
+    read::<operation::Get>(&link.ask(operation::Get::op(id), Array::new()).await?)
 }
 
-/// What the worker returned, as a type.
-pub(crate) fn read<T: Wire>(answer: &JsValue) -> Result<T, Error> {
-    decode(answer).map_err(|mismatch| Error::internal(["the worker returned something else: ", &mismatch.to_string()].text()))
+/// What the worker returned, as the operation's own answer.
+pub(crate) fn read<O: Operation>(ok: &JsValue) -> Result<O::Answer, Error> {
+    read_answer::<O, _>(&Js(ok.clone()))
+        .map_err(|mismatch| Error::internal(["the worker's answer to \"", O::NAME, "\": ", &mismatch.to_string()].text()))
 }

@@ -38,7 +38,7 @@ mod stream;
 mod wakes;
 mod worker;
 
-pub use answers::{Capabilities, Exported, Metrics, PeriodicSync, Purge, QuarantinedRow, RepairReport, Storage};
+pub use answers::{Capabilities, Exported, Metrics, PeriodicSync, Purge, Storage};
 pub use client::Client;
 pub use options::{ClientOptions, ConnectOptions};
 pub use request::{Body, Change, FetchOptions, NewRequest};
@@ -46,7 +46,10 @@ pub use stream::{Event, MOST_EVENTS, Updates};
 
 pub use shearwater_core::{
     Error, ErrorCode, JobId, Millis,
-    protocol::view::{JobState, JobView, Overall, Snapshot, SyncResult},
+    protocol::{
+        QuarantinedRow, Repaired,
+        view::{JobState, JobView, Overall, Snapshot, SyncResult},
+    },
     queue::{
         capture::Capture,
         enqueue::Priority,

@@ -153,7 +153,7 @@ impl Page {
         Ok(json!({
             "delivered": metrics.queue.delivered,
             "storage": metrics.storage.is_some(),
-            "jobs": report.report.jobs,
+            "jobs": report.of.jobs,
             "history": compacted.history,
             "exported": exported,
             "cleared": cleared,
