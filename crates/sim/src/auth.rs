@@ -74,6 +74,11 @@ impl Login {
             result: AttemptResult::Withheld("the auth hook failed".to_owned()),
         }
     }
+
+    /// Whether it was cancelled before its request left, which will therefore never leave.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.revoked && !self.is_out
+    }
 }
 
 impl World {

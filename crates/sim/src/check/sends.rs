@@ -70,7 +70,8 @@ fn alone(world: &World, sending: &Sending) -> Checked {
         let row = store.job(&other.job.id).filter(|row| row.order.seq == other.job.order.seq);
         // A row that went bad in the air leaves its line to the next; a lease that was taken over in
         // time, for want of locks, leaves the job to another.
-        if row.is_none_or(|row| !world.faults.locks && row.lease != other.job.lease) {
+        // One that was cancelled while the app's hook was asked will never leave.
+        if other.login.is_withdrawn() || row.is_none_or(|row| !world.faults.locks && row.lease != other.job.lease) {
             continue;
         }
         ensure(other.job.id != sending.job.id, Promise::Once, || {
