@@ -12,7 +12,7 @@ use shearwater_core::{
     },
     queue::{config::DEFAULT_QUEUE, enqueue::NewJob, manage::Compacted},
     store::read::Filter,
-    wire::text::Text,
+    wire::{Wire, text::Text},
 };
 use wasm_bindgen::prelude::*;
 
@@ -363,6 +363,10 @@ pub(crate) async fn get(link: &Rc<Link>, id: JobId) -> Result<Option<JobView>, E
 
 /// What the worker returned, as the operation's own answer.
 pub(crate) fn read<O: Operation>(ok: &JsValue) -> Result<O::Answer, Error> {
-    read_answer::<O, _>(&Js(ok.clone()))
-        .map_err(|mismatch| Error::internal(["the worker's answer to \"", O::NAME, "\": ", &mismatch.to_string()].text()))
+    // A job that does not exist, say: null is no value that could be read.
+    match O::Answer::absent() {
+        Some(nothing) if ok.is_null() => Ok(nothing),
+        _ => read_answer::<O, _>(&Js(ok.clone()))
+            .map_err(|mismatch| Error::internal(["the worker's answer to \"", O::NAME, "\": ", &mismatch.to_string()].text())),
+    }
 }
