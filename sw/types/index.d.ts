@@ -3,7 +3,10 @@
  * A rejected promise carries a {@link ShearwaterError}.
  */
 
-/** Finds or registers the app's service worker, waits until it is active, and returns a client. */
+/**
+ * Finds or registers the app's service worker, waits until it is active, and returns a client, which lives until
+ * {@link Client.close}, whether or not the app keeps it.
+ */
 export function connect(options?: ConnectOptions): Promise<Client>;
 
 /** The version of this package. */

@@ -10,7 +10,7 @@
 import { invalidConfig } from "../error.js";
 
 /**
- * Where each wasm lies, by its file; the getters of a module worker are evaluated only for the one that is used.
+ * Where each wasm lies, by its file.
  *
  * @typedef {{readonly "worker.wasm": string, readonly "worker-full.wasm": string}} Urls
  *
@@ -50,7 +50,10 @@ export function candidates(config, urls) {
   const file = wasmFor(config);
   const url = urls[file];
   const files = [{ file: String(file), url }];
-  if (config?.logLevel === "debug") files.unshift({ file: `debug/${file}`, url: new URL(`debug/${file}`, url).href });
+  // A bundle may have put the wasm into a `data:` URL, beside which nothing lies.
+  if (config?.logLevel === "debug" && URL.canParse?.(`debug/${file}`, url)) {
+    files.unshift({ file: `debug/${file}`, url: new URL(`debug/${file}`, url).href });
+  }
   return files.map((found) => ({ ...found, sha: __WORKER_SHA256__[found.file] ?? "" }));
 }
 

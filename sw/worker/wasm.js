@@ -80,31 +80,25 @@ const orNone = (promise) => promise.catch(() => undefined);
 export async function loadWasm(candidates, { writable, first }) {
   for (const wanted of candidates.slice(0, -1)) {
     try {
-      return await load(wanted, { writable, modes: first ? ["no-cache"] : [] });
+      return await load(wanted, { writable, modes: first ? ["no-cache"] : [], lost: false });
     } catch (error) {
       if (first) console.info(`[shearwater] goes on without ${wanted.file}: ${asError(error).message}`);
     }
   }
   const wanted = /** @type {Candidate} */ (candidates.at(-1));
-  try {
-    // From the browser's HTTP cache, however old, because the digest shows whether the file is the right one; otherwise
-    // from the server.
-    return await load(wanted, { writable, modes: ["force-cache", "reload"] });
-  } catch (error) {
-    if (!first && error instanceof Error)
-      error.message = `${wanted.file} is lost: no copy is left in Cache Storage (deleted by an activate handler that deletes caches it does not know?) or in IndexedDB, and ${error.message}`;
-    throw error;
-  }
+  // From the browser's HTTP cache, however old, because the digest shows whether the file is the right one; otherwise from
+  // the server.
+  return load(wanted, { writable, modes: ["force-cache", "reload"], lost: !first });
 }
 
 /**
- * Loads from a copy, or fetches in one of these cache `modes`.
+ * Loads from a copy, or fetches in one of these cache `modes`; with `lost`, a copy was to be there.
  *
  * @param {Candidate} wanted
- * @param {{writable: Promise<unknown>, modes: RequestCache[]}} how
+ * @param {{writable: Promise<unknown>, modes: RequestCache[], lost: boolean}} how
  * @returns {Promise<Loaded>}
  */
-async function load(wanted, { writable, modes }) {
+async function load(wanted, { writable, modes, lost }) {
   const name = nameOf(wanted);
   const { url } = wanted;
   const cached = await orNone((async () => (await caches.open(name)).match(url))());
@@ -120,7 +114,11 @@ async function load(wanted, { writable, modes }) {
     const response = new Response(copy, { headers: { "content-type": "application/wasm" } });
     return { module: await compileWasm(copy), kept: orNone(keepInCache(name, url, response)) };
   }
-  const response = await fetched;
+  const response = await fetched.catch((error) => {
+    if (lost)
+      error.message = `${wanted.file} is lost: no copy is left in Cache Storage (deleted by an activate handler that deletes caches it does not know?) or in IndexedDB, and ${error.message}`;
+    throw error;
+  });
   const bytes = response.clone().arrayBuffer();
   const kept = Promise.all([
     orNone(keepInCache(name, url, response.clone())),

@@ -72,6 +72,18 @@ test("a pause that was in it is over, and pages are told so", async () => {
   for (const page of [one, two]) await until("the pause to be over", async () => (await w.snapshot(page)).state === "idle");
 });
 
+test("what was claimed before it went does not leave after it, with whoever's credentials the hook has by then", async () => {
+  const [one] = await signedIn();
+  await one.evaluate((tokens) => window.tell({ auth: { tokens, hold: true } }), { A: tokens.B });
+  await w.enqueue(one, { url: "/api/sink/claimed", body: "of A" });
+  await until("the hook to be asked", async () => (await one.evaluate(() => rows("jobs")))[0]?.state === "syncing");
+  await deleteDatabase(one);
+  await one.evaluate((tokens) => window.tell({ auth: { tokens, hold: false }, release: true }), tokens);
+  await setOwner(one, "A");
+  await w.becomes(one, await w.enqueue(one, { url: "/api/sink/next", body: "x" }), "delivered");
+  assert.equal((await w.server.arrivals("/api/sink/claimed")).length, 0);
+});
+
 test("jobs that were being sent when it went are not heard of again, and what follows is delivered once", async () => {
   const [one] = await signedIn();
   await w.server.faults([{ path: "/api/sink/held", action: { hold: true } }]);

@@ -311,7 +311,7 @@ impl Client {
 
     /// Begins to store jobs, at this moment.
     pub(crate) fn begin_intake(&self, jobs: &[NewJob]) -> Intake {
-        Intake { place: line_of(jobs).map(|line| self.0.lines.join(line)), question: self.link().begin(None) }
+        Intake { places: lines_of(jobs).map(|line| self.0.lines.join(line)).collect(), question: self.link().begin(None) }
     }
 
     /// Asks, and gives the answer as it came.
@@ -329,13 +329,13 @@ impl Client {
 /// A call that stores jobs, from the moment it was made.
 pub(crate) struct Intake {
     question: Question,
-    place: Option<Place>,
+    places: Vec<Place>,
 }
 
 impl Intake {
     /// Waits for those of the same key that were called before.
     pub(crate) async fn turn(&mut self) {
-        if let Some(place) = &mut self.place {
+        for place in &mut self.places {
             place.turn().await;
         }
     }
@@ -346,10 +346,18 @@ impl Intake {
     }
 }
 
-/// The queue and the key that all of them have.
-fn line_of(jobs: &[NewJob]) -> Option<String> {
-    let options = &jobs.first()?.options;
-    Some([options.queue.as_deref().unwrap_or(DEFAULT_QUEUE), "\n", options.key.as_deref()?].text())
+/// Each queue and key that any of them has, once.
+fn lines_of(jobs: &[NewJob]) -> impl Iterator<Item = String> {
+    let mut lines: Vec<String> = Vec::new();
+    for options in jobs.iter().map(|job| &job.options) {
+        if let Some(key) = options.key.as_deref() {
+            let line = [options.queue.as_deref().unwrap_or(DEFAULT_QUEUE), "\n", key].text();
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+    }
+    lines.into_iter()
 }
 
 /// A job's id, of the page's making.

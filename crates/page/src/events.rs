@@ -26,7 +26,7 @@ pub enum Topic {
     Event(&'static str),
     /// One job, as JavaScript gets to see it.
     Job(String),
-    /// Whatever the worker broadcasts, as it came.
+    /// Whatever the worker broadcasts, as it came; undefined when another owner is signed in than before.
     Broadcast,
 }
 
@@ -49,6 +49,7 @@ pub struct Events {
     /// Changes of the snapshot, counted.
     changes: Cell<u32>,
     channel: BroadcastChannel,
+    /// Until it is closed.
     listener: RefCell<Option<Closure<dyn FnMut(JsValue)>>>,
     /// Signs of life of the worker, counted.
     heard: Cell<u32>,
@@ -127,7 +128,10 @@ impl Events {
     /// Adds a listener; [`Events::unlisten`] takes it off again by the number that is returned.
     pub fn listen(&self, topic: Topic, listener: Listener) -> u32 {
         let id = self.next.replace(self.next.get().wrapping_add(1));
-        self.listeners.borrow_mut().push((id, topic, listener));
+        // Of a client that is closed there is nothing to hear: the listener is dropped, and its stream ends.
+        if self.listener.borrow().is_some() {
+            self.listeners.borrow_mut().push((id, topic, listener));
+        }
         id
     }
 
@@ -147,8 +151,16 @@ impl Events {
     /// Takes a status that was asked for; an older one than was broadcast meanwhile is passed over.
     pub fn take_status(&self, status: Status) {
         if status.version >= self.status.borrow().version {
-            self.status.replace(status);
+            self.replace(status);
             self.refresh();
+        }
+    }
+
+    /// Takes a status; what streams hold of the owner before is nothing to the next.
+    fn replace(&self, status: Status) {
+        let before = self.status.replace(status);
+        if before.owner != self.status.borrow().owner {
+            self.emit(&Topic::Broadcast, &JsValue::UNDEFINED);
         }
     }
 
@@ -204,7 +216,7 @@ impl Events {
             (known.done, known.total)
         };
         let (done, total) = (status.done, status.total);
-        self.status.replace(status);
+        self.replace(status);
         self.refresh();
         self.emit(&Topic::Broadcast, data);
         if (done, total) != before && total > 0 {

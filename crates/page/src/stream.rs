@@ -118,6 +118,12 @@ impl<T> Waiting<T> {
         self.wake();
     }
 
+    /// Forgets what was not taken yet.
+    fn clear(&self) {
+        let items = std::mem::take(&mut *self.items.borrow_mut());
+        drop(items);
+    }
+
     fn wake(&self) {
         let waker = self.waker.take();
         if let Some(waker) = waker {
@@ -169,6 +175,11 @@ pub(crate) fn snapshots(events: &Rc<Events>) -> Updates<Snapshot> {
 pub(crate) fn watch(events: &Rc<Events>, link: &Rc<Link>, id: JobId) -> Updates<Option<JobView>> {
     let (asked, wanted) = (Rc::downgrade(link), id.clone());
     let updates = subscribe(events, Topic::Broadcast, 1, move |waiting, data| {
+        if data.is_undefined() {
+            waiting.clear();
+            // It may be of the new owner.
+            return look(waiting, &asked, wanted.clone());
+        }
         for job in jobs(data).filter(|job| job.id == wanted) {
             waiting.push(Some(job));
         }
@@ -199,6 +210,9 @@ fn look(waiting: &Rc<Waiting<Option<JobView>>>, link: &Weak<Link>, id: JobId) {
 pub(crate) fn events(events: &Rc<Events>) -> Updates<Event> {
     let before = Cell::new(events.progress());
     subscribe(events, Topic::Broadcast, MOST_EVENTS, move |waiting, data| {
+        if data.is_undefined() {
+            return waiting.clear();
+        }
         let status = js::get(data, "status");
         let (done, total) = (member(&status, "done").unwrap_or(0), member(&status, "total").unwrap_or(0));
         if before.replace((done, total)) != (done, total) && total > 0 {

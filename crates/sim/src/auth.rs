@@ -7,6 +7,7 @@ use shearwater_core::{
     health::auth::{Authorization, Credentials, MOST_SENDS, Step, Supplied},
     http::reply::AttemptResult,
     queue::{cycle::retry::disposition_of_status, disposition::Disposition},
+    store::Session,
     time::unit::SECOND,
 };
 
@@ -120,7 +121,7 @@ impl World {
 
     /// Why it must not leave after all, looked at in the last moment.
     fn withheld(&self, sending: &Sending) -> Option<&'static str> {
-        let is_covered = self.store.borrow().session().is_none_or(|session| session.covers(&sending.job));
+        let is_covered = Session::covers(self.store.borrow().session(), &sending.job);
         if !is_covered && self.flaw != Some(Flaw::SendsForAnyOwner) {
             Some("another user is signed in")
         } else if sending.login.revoked {

@@ -78,8 +78,7 @@ impl Engine {
             });
             look
         });
-        // While the store does not say, nobody has signed in since what was claimed was claimed.
-        Ok(look.wait().await?.is_none_or(|session| session.covers(job)))
+        Ok(Session::covers(look.wait().await?.as_ref(), job))
     }
 
     /// Whether `queue` stores and does not send, as this worker saw last.

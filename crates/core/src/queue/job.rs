@@ -225,6 +225,8 @@ impl Job {
         self.state = State::Syncing;
         self.place = Place::Out;
         self.attempts.last_tried_at = Some(now);
+        // What it waited for is over. Given back after the clock was set back, it would wait for it again.
+        self.schedule.next_attempt_at = self.schedule.next_attempt_at.min(now);
         self.lease = Some(lease);
     }
 

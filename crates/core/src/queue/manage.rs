@@ -300,8 +300,9 @@ pub async fn set_owner<T: Tx>(tx: &T, now: Millis, owner: &str, purge: Option<&s
             ledger.forget_owner(purged);
         }
         ledger.sign_in(owner);
-        tx.put(&Session::of(&ledger))?;
     }
+    // Always: an older release may have written the ledger without its session since.
+    tx.put(&Session::of(&ledger))?;
     let queues: Vec<String> =
         ledger.own_queues().filter(|queue| queue.counts.blocked > 0).map(|queue| queue.queue.clone()).collect();
     for queue in queues {

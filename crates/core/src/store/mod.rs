@@ -146,7 +146,12 @@ pub async fn read_ledger<T: Tx>(tx: &T) -> Result<Ledger, Error> {
 pub(crate) async fn load<T: Tx>(tx: &T) -> Result<Ledger, Error> {
     match tx.get::<Ledger>(&LedgerKey).await? {
         Some(ledger) => Ok(ledger),
-        None => repair::rebuild(tx, lost(tx).await?).await,
+        None => {
+            let ledger = repair::rebuild(tx, lost(tx).await?).await?;
+            // From its first day, so that no claim is without a session.
+            tx.put(&Session::of(&ledger))?;
+            Ok(ledger)
+        }
     }
 }
 
@@ -157,9 +162,10 @@ async fn lost<T: Tx>(tx: &T) -> Result<Ledger, Error> {
     }
     let history = oldest_outcomes(tx, u32::MAX).await?.len() as u64;
     let session = tx.get::<Session>(&SessionKey).await?;
-    let Session { owner, number: session, paused, paused_queues, others } = session.unwrap_or_default();
-    // Whether the clock was set back since nobody knows: let the next cycle look.
+    let Session { owner, number, paused, paused_queues, others } = session.unwrap_or_default();
     let version = tx.first_version();
+    let session = if number == 0 { version } else { number };
+    // Whether the clock was set back since nobody knows: let the next cycle look.
     Ok(Ledger { version, history, device: Millis::MAX, owner, session, paused, paused_queues, others, ..Ledger::default() })
 }
 

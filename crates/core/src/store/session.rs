@@ -21,11 +21,18 @@ pub struct Session {
 }
 
 impl Session {
-    /// Whether a job that was claimed under `lease` may still be sent: nobody has signed in or out since, on whose behalf it
+    /// Whether a claimed job may still be sent, as `session` is stored: nobody has signed in or out since, on whose behalf it
     /// may have been purged.
+    ///
+    /// A lease without a session is of a release that knew none, or of its ledger: the owner alone decides. Where there is no
+    /// session any more though the lease names one, the database is another than it was claimed in.
     #[must_use]
-    pub fn covers(&self, job: &Job) -> bool {
-        self.owner == job.owner && job.lease.as_ref().is_some_and(|lease| lease.session == self.number)
+    pub fn covers(session: Option<&Self>, job: &Job) -> bool {
+        let Some(lease) = &job.lease else { return false };
+        match session {
+            None => lease.session == 0,
+            Some(session) => session.owner == job.owner && (lease.session == 0 || lease.session == session.number),
+        }
     }
 
     /// The session that this ledger stands for.
@@ -48,3 +55,29 @@ crate::record!(Session {
     paused_queues: "pausedQueues" = Vec::new(),
     others: "others" = Vec::new(),
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{queue::job::Lease, time::Millis, wire::testing::parse};
+
+    #[test]
+    fn a_claim_is_covered_by_the_session_that_it_was_made_in() {
+        let session = |owner: &str, number| Some(Session { owner: owner.to_owned(), number, ..Session::default() });
+        let covers = |session: Option<Session>, lease| {
+            let row = r#"{"v":2,"id":"11111111-1111-4111-8111-111111111111","seq":1,"queue":"q","owner":"ada","origin":"https://a.example",
+                "priority":5,"rank":0,"request":{"url":"https://a.example/","method":"POST"},"idempotencyKey":"k",
+                "state":"syncing","place":"out","line":false,"queuedAt":1,"expiresAt":2,"attempts":0,"unreachable":0,
+                "interruptions":0,"nextAttemptAt":1,"holdUntil":0,"lastDelay":0}"#;
+            let mut job = parse::<Job>(row).unwrap();
+            job.lease = Some(Lease { holder: "drain".to_owned(), until: Millis(1), session: lease });
+            Session::covers(session.as_ref(), &job)
+        };
+        assert!(covers(session("ada", 7), 7));
+        assert!(!covers(session("ada", 8), 7), "signed out and in again");
+        assert!(!covers(session("bob", 7), 7));
+        assert!(!covers(None, 7), "the database was deleted");
+        // By a release without sessions, or by its ledger.
+        assert!(covers(session("ada", 7), 0) && covers(None, 0) && !covers(session("bob", 7), 0));
+    }
+}

@@ -475,6 +475,6 @@ impl Tx for SimTx<'_> {
     }
 
     fn first_version(&self) -> u64 {
-        if self.flaw == Some(Flaw::RestartsVersions) { 0 } else { self.db.borrow().latest_version }
+        if self.flaw == Some(Flaw::RestartsVersions) { 0 } else { self.db.borrow().latest_version + 1 }
     }
 }

@@ -24,9 +24,12 @@ use super::{
 };
 use crate::{clock, js};
 
-/// Versions of ledgers that one millisecond has room for; see [`Tx::first_version`]. 2⁵³ of them, which is as far as numbers
-/// in JavaScript are exact, last until the year 2248.
+/// Versions of ledgers that one millisecond has room for; see [`Tx::first_version`]. Numbers in JavaScript are
+/// exact up to 2⁵³.
 const VERSIONS_PER_MILLISECOND: u64 = 1024;
+
+/// The latest time by which versions begin, in the year 2109: half of all versions are above it.
+const LATEST_CLOCK: u64 = 1 << 42;
 
 /// The core's view of one `IndexedDB` transaction.
 pub struct Db {
@@ -203,8 +206,12 @@ impl Tx for Db {
         self.quarantined.get()
     }
 
-    /// Follows the device's clock, which no ledger's versions outrun, and where that was set back, what this worker has seen.
+    /// Follows the device's clock, which no ledger's versions outrun, and where that was set back, what this worker has seen:
+    /// a version that a page was told of before anything was written, too. A clock far in the future leaves room above.
     fn first_version(&self) -> u64 {
-        clock::now().0.saturating_mul(VERSIONS_PER_MILLISECOND).max(self.latest.get().saturating_add(1))
+        let version = clock::now().0.min(LATEST_CLOCK) * VERSIONS_PER_MILLISECOND;
+        let version = version.max(self.latest.get().saturating_add(1));
+        self.saw(version);
+        version
     }
 }

@@ -170,8 +170,9 @@ async fn a_hook_that_never_ends_is_given_up_after_the_time_of_the_queue() {
 async fn nothing_is_sent_in_another_session_than_it_was_claimed_in() {
     server_takes("good");
     let engine = plain_engine();
-    let job = job(&engine).await;
-    for (owner, number, is_sent) in [("", 0, true), ("ann", 1, false), ("", 2, false)] {
+    let mut job = job(&engine).await;
+    job.lease.as_mut().unwrap().session = 7;
+    for (owner, number, is_sent) in [("", 7, true), ("ann", 8, false), ("", 9, false)] {
         let session = Session { owner: owner.to_owned(), number, ..Session::default() };
         engine.store.run(crate::store::Mode::Strict, async |db| db.put(&session)).await.unwrap();
         let result = crate::drain::fetch::send(&engine, &job, None).await;
