@@ -208,6 +208,18 @@ async fn a_new_ledger_is_of_a_later_version_than_the_one_that_was_lost() {
 }
 
 #[wasm_bindgen_test]
+async fn a_version_that_was_told_before_anything_is_stored_is_not_undercut_by_a_clock_that_is_set_back() {
+    let (store, _) = new_store();
+    let version = async || store.run(Mode::Read, async |db| Ok(read_ledger(db).await?.version)).await.unwrap();
+    let told = version().await;
+    script("(() => { const { now } = Date; Date.now = () => now() - 60_000; self.restore = () => { Date.now = now; }; })()");
+    stored(&store, 1).await;
+    let stored = version().await;
+    script("restore()");
+    assert!(stored > told);
+}
+
+#[wasm_bindgen_test]
 async fn who_is_signed_in_is_known_without_the_stores_of_a_drain() {
     let (store, _) = new_store();
     assert_eq!(store.session().await.unwrap(), None);
