@@ -50,7 +50,7 @@ try {
     );
     await window.client.pause("photos");
   });
-  await until("tries that found nobody", async () =>
+  await until("tries without a response", async () =>
     (await page.evaluate(() => window.client.list({ state: "pending" }))).some((job) => job.unreachable > 0),
   );
   await until("rest", async () => !(await page.evaluate(() => window.client.getSnapshot())).isRunning);

@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzzer_mutate;
 use serde_json::{Number, Value as Json, json};
 
-/// Changes an input in place; answers its new size.
+/// Changes an input in place; returns its new size.
 pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
     let mut dice = Dice::new(seed);
     let tree = data.get(..size).and_then(|text| serde_json::from_slice::<Json>(text).ok());
@@ -14,7 +14,7 @@ pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize
     write(&tree, data.get_mut(..max_size).unwrap_or_default()).unwrap_or_else(|| fuzzer_mutate(data, size, max_size))
 }
 
-/// Puts a part of the second input into the first; answers the size of what comes of it.
+/// Puts a part of the second input into the first; returns the size of what comes of it.
 pub fn cross(first: &[u8], second: &[u8], out: &mut [u8], seed: u32) -> usize {
     let mut dice = Dice::new(seed);
     let (Ok(mut tree), Ok(mut other)) = (serde_json::from_slice::<Json>(first), serde_json::from_slice::<Json>(second)) else {

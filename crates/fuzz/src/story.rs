@@ -150,7 +150,7 @@ names!(Kind {
     Withheld: "withheld",
 });
 
-/// Plays a story; answers whether each item of it could be read.
+/// Plays a story; returns whether each item of it could be read.
 pub fn play(story: &Foreign) -> bool {
     let items = story.as_list().unwrap_or_default();
     let first = items.first().and_then(|item| item.member("config"));

@@ -1,7 +1,7 @@
 //! Simulates the app's `auth` hook and the sessions at the servers, and checks how the shell uses them.
 //!
 //! The app holds one token; the servers' session ends now and then, after which they refuse it. A refresh gets the app a
-//! token of the current session, fails, or finds nobody signed in.
+//! token of the current session, fails, or finds no user signed in.
 
 use shearwater_core::{
     health::auth::{Authorization, Credentials, MOST_SENDS, Step, Supplied},

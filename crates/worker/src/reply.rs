@@ -69,7 +69,7 @@ pub enum Guard {
     Asked,
     /// They would take the auth hook's headers along to wherever they lead.
     Credentials,
-    /// Following one is what may have found nobody the last time.
+    /// Following one may be why there was no response the last time.
     Suspicion,
 }
 
@@ -219,7 +219,7 @@ pub async fn explain_rejection(engine: &Rc<Engine>, job: &Job) -> AttemptResult 
     AttemptResult::Unreachable
 }
 
-/// Why following a redirect of the app's own server found nobody.
+/// Why following a redirect of the app's own server got no response.
 const LEADS_NOWHERE: &str = "the server redirects in circles, or to where the request may not follow; it may have acted on it";
 
 /// Jobs of which is remembered that their next try is not to follow redirects.

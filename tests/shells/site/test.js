@@ -80,7 +80,7 @@ export async function runTest(name, url) {
 }
 
 /**
- * What an instance does to the world, until `end`: from then on its timers do not fire and its fetches find nobody.
+ * What an instance does to the world, until `end`: from then on its timers do not fire and its fetches never settle.
  * An engine whose test is over may have a drain at work, which the next test is to see nothing of.
  */
 function createLife() {

@@ -69,7 +69,7 @@ pub struct JobView {
     pub attempts: u32,
     /// Of how many.
     pub max_attempts: Option<u32>,
-    /// Tries that found nobody; they count toward nothing.
+    /// Tries without a response; they count toward nothing.
     pub unreachable: u32,
     /// When it was queued.
     pub queued_at: Millis,

@@ -225,8 +225,6 @@ impl Job {
         self.state = State::Syncing;
         self.place = Place::Out;
         self.attempts.last_tried_at = Some(now);
-        // What it waited for is over. Given back after the clock was set back, it would wait for it again.
-        self.schedule.next_attempt_at = self.schedule.next_attempt_at.min(now);
         self.lease = Some(lease);
     }
 
@@ -248,7 +246,9 @@ impl Job {
     }
 
     /// Gives back a job that was claimed and not sent.
-    pub fn release(&mut self) {
+    pub fn release(&mut self, now: Millis) {
+        // What it waited for before its claim is over, also where the clock was set back since.
+        self.schedule.next_attempt_at = self.schedule.next_attempt_at.min(now);
         self.state = State::Pending;
         self.place = Place::Ready;
         self.lease = None;
@@ -257,7 +257,7 @@ impl Job {
     /// Notes that the worker died with the job in hand; whether it arrived is not known.
     ///
     /// Burns no attempt. A job that keeps killing its worker becomes a dead letter in the end.
-    pub fn mark_interrupted(&mut self, on_failure: OnFailure) {
+    pub fn mark_interrupted(&mut self, now: Millis, on_failure: OnFailure) {
         self.attempts.interruptions = self.attempts.interruptions.saturating_add(1);
         let error = LastError {
             kind: ErrorKind::Interrupted,
@@ -267,7 +267,7 @@ impl Job {
         if self.attempts.interruptions >= MOST_INTERRUPTIONS {
             self.dead_letter(State::Failed, error, on_failure);
         } else {
-            self.release();
+            self.release(now);
             self.error = Some(error);
         }
     }

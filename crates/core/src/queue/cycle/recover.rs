@@ -31,7 +31,7 @@ impl<T: Tx> CycleRun<'_, T> {
                 let theirs = job.lease.as_ref().is_none_or(|lease| lease.holder != cycle.holder);
                 if theirs && (takeover.exclusive || job.lease_ends(self.now) <= self.now) {
                     let (from, in_line) = (job.state, job.order.line);
-                    job.mark_interrupted(self.settings.queue.on_failure);
+                    job.mark_interrupted(self.now, self.settings.queue.on_failure);
                     self.keep(job, from, in_line).await?;
                 }
             }

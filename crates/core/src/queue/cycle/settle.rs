@@ -142,7 +142,7 @@ impl<T: Tx> CycleRun<'_, T> {
             && job.lease.as_ref().is_some_and(|lease| lease.holder == holder)
         {
             let from = job.state;
-            job.release();
+            job.release(self.now);
             key_order::yield_to_earlier(self.tx, &mut job, self.now).await?;
             self.ledger.shift(&job, from);
             self.tx.put(&job)?;
