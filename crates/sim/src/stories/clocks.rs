@@ -93,7 +93,7 @@ fn a_wait_that_was_over_when_the_job_was_claimed_does_not_come_back_after_the_cl
     bench.claim("drain", 1);
     bench.settle("drain", &second, 503);
     bench.now = bench.next_wake().expect("it waits");
-    assert_eq!(bench.claim("drain", 1), [second.clone()]);
+    assert_eq!(bench.claim("drain", 1), std::slice::from_ref(&second));
     bench.now = Millis(NOON.0 - 300 * DAY);
     // Its worker dies; a person has the first tried again, behind which it stands then.
     bench.retry(&first);
