@@ -88,7 +88,7 @@ versus: built setup-browsers ## head-to-head with workbox-background-sync; write
 sim: ## the simulator: make sim SEEDS=20000, or SEEDS=5..9
 	cargo run --locked --release -p shearwater-sim -- --seeds $(SEEDS)
 
-check: build ## format, lints, types, docs, links of the public types, size
+check: build setup-fuzz ## format, lints, types, docs, links of the public types, size
 	$(XTASK) size --check
 	node_modules/.bin/biome check --error-on-warnings
 	for project in sw/page sw/worker tests/e2e/harness tests/types tests/types/tsconfig.demo.json; do node_modules/.bin/tsc --project $$project; done
@@ -97,6 +97,8 @@ check: build ## format, lints, types, docs, links of the public types, size
 	cargo clippy --locked -p shearwater-worker -p shearwater-page -p shearwater-bridge --target wasm32-unknown-unknown --all-targets -- -D warnings
 	cargo clippy --locked -p shearwater-worker --features full,debug --target wasm32-unknown-unknown -- -D warnings
 	cargo clippy --locked -p shearwater-rust-page --target wasm32-unknown-unknown -- -D warnings
+	cd crates/fuzz && cargo clippy --quiet --locked --bins -- -D warnings
+	cargo clippy --quiet --locked --manifest-path tests/bench/core/Cargo.toml -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
 
 format: setup ## writes Rust, JavaScript, CSS and JSON as `make check` wants them

@@ -288,7 +288,7 @@ impl World {
                 };
                 let ledger = self.read(async |tx| read_ledger(tx).await)?;
                 for queue in self.read(async |tx| next_wake::due(tx, &ledger, now, skip).await)? {
-                    self.begin(Begin { queue, skip: skips.clone(), offline: false, locked: true });
+                    self.begin(Begin { queue, skip: skips, offline: false, locked: true });
                 }
                 Ok(())
             }

@@ -61,8 +61,8 @@ fn change(job: &Job) {
     let error = || LastError { kind: ErrorKind::Http, status: Some(503), message: "the server failed".to_owned() };
     let changes: [&dyn Fn(&mut Job); 6] = [
         &|job| job.claim(NOW, Lease { holder: "a drain".to_owned(), until: NOW.after(60_000), session: 1 }),
-        &Job::release,
-        &|job| job.mark_interrupted(OnFailure::Continue),
+        &|job| job.release(NOW),
+        &|job| job.mark_interrupted(NOW, OnFailure::Continue),
         &|job| job.schedule(NOW, NOW, error()),
         &|job| job.dead_letter(State::Failed, error(), OnFailure::Continue),
         &|job| job.revive(NOW, u64::MAX),
