@@ -13,6 +13,19 @@ const folder = join(root, "tests/golden");
 const goldens = readdirSync(folder).filter((name) => name.endsWith(".json"));
 const w = world();
 
+/**
+ * A golden database as if it had been left a minute ago: its jobs age, and those of an old release would expire before the
+ * test sees them. Instants are told from other numbers by their size.
+ */
+function reread(name) {
+  // Rows carry whole URLs; the server is where it finds a free port.
+  const text = readFileSync(join(folder, name), "utf8").replaceAll("http://localhost:47831", w.server.origin);
+  const { clock } = JSON.parse(text).stores.meta.rows.find(({ key }) => key === "ledger").value;
+  const since = Date.now() - 60_000 - clock;
+  const isInstant = (value) => typeof value === "number" && value > 1e12 && value < 3e12;
+  return JSON.parse(text, (_, value) => (isInstant(value) ? value + since : value));
+}
+
 /** Makes the database in the page's origin, row for row as it was written down. */
 const restore = (page, dump) =>
   page.evaluate(async ({ version, stores }) => {
@@ -44,8 +57,7 @@ const restore = (page, dump) =>
 
 for (const name of goldens) {
   test(`a database of ${name}: what waited is delivered, what ended is listed`, async () => {
-    // Rows carry whole URLs; the server is where it finds a free port.
-    const dump = JSON.parse(readFileSync(join(folder, name), "utf8").replaceAll("http://localhost:47831", w.server.origin));
+    const dump = reread(name);
     const page = await w.visit();
     await restore(page, dump);
     const config = encodeURIComponent(JSON.stringify({ queues: { photos: { onFailure: "continue" } } }));
