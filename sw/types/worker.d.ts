@@ -62,6 +62,13 @@ export interface Hooks {
    * killed at that moment, the hook is not called; `get()` still returns the job.
    */
   delivered(job: Job): unknown;
+  /**
+   * A job was sent and became `failed`, `conflict` or `blocked`, or it expired, and that is stored; `job.error` says why.
+   * Errors, duration and a killed worker are as with `delivered`. Not called for what a person does (`cancel`).
+   */
+  failed(job: Job): unknown;
+  conflict(job: Job): unknown;
+  blocked(job: Job): unknown;
   /** Any `sync` event, in parallel with the drain of the queue of that name. Rejects the event if it throws. */
   sync(event: SyncDetail): unknown;
   /** Any `periodicsync` event, in parallel with the drain of all queues. */

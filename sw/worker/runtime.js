@@ -12,7 +12,7 @@ import { identify } from "./name.js";
 import { forgetOthers, keepPageWasm, loadWasm } from "./wasm.js";
 
 const PROTOCOL = 1;
-const HOOKS = /^(auth|delivered|(periodic)?sync(:.+)?)$/;
+const HOOKS = /^(auth|delivered|failed|conflict|blocked|(periodic)?sync(:.+)?)$/;
 /** Milliseconds that the first event of a worker waits for adopt(); after that both run in parallel. */
 const ADOPTION_ALONE = 3_000;
 /** Milliseconds that events are kept alive for adopt(). */
@@ -275,7 +275,7 @@ export function createShearwater(urls) {
     on(hook, handler, options) {
       if (!HOOKS.test(hook)) {
         mistake(
-          `there is no hook "${hook}"; there are "auth", "delivered", "sync", "sync:<tag>", "periodicsync" and "periodicsync:<tag>"`,
+          `there is no hook "${hook}"; there are "auth", "delivered", "failed", "conflict", "blocked", "sync", "sync:<tag>", "periodicsync" and "periodicsync:<tag>"`,
         );
       }
       if (typeof handler !== "function") mistake(`the handler of "${hook}" is not a function`);

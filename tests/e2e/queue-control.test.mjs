@@ -201,6 +201,40 @@ test("the delivered hook that throws changes nothing about the delivery", async 
   assert.equal((await w.server.sink()).length, 2);
 });
 
+test("each outcome calls its hook with the job, once, whatever the hook throws; a retry calls none", async () => {
+  const config = { queues: { default: { maxAttempts: 2, backoff: { base: 5, max: 10 } } } };
+  const page = await w.open({ options: { worker: script(config, { outcomes: "" }) } });
+  await page.evaluate(() => {
+    window.outcomes = [];
+    new BroadcastChannel("test:outcomes").onmessage = ({ data }) => outcomes.push(data);
+  });
+  const table = {
+    ok: ["delivered", 200],
+    gone: ["failed", 422],
+    stale: ["conflict", 409],
+    login: ["blocked", 401],
+    down: ["failed", 503],
+  };
+  await w.server.faults(
+    Object.entries(table).map(([path, [, status]]) => ({ path: `/api/sink/${path}`, action: { status, body: "why" } })),
+  );
+  const ids = {};
+  for (const path of Object.keys(table)) ids[path] = await w.enqueue(page, { url: `/api/sink/${path}`, body: "x" });
+  for (const [path, [state]] of Object.entries(table)) await w.becomes(page, ids[path], state);
+  const outcomes = await until("all hooks", () =>
+    page.evaluate((all) => outcomes.length >= all && outcomes, Object.keys(ids).length),
+  );
+  for (const [path, [state, status]] of Object.entries(table)) {
+    const told = outcomes.filter(({ job }) => job.id === ids[path]);
+    assert.deepEqual(
+      told.map(({ hook, job }) => [hook, job.state, job.error?.status ?? job.status]),
+      [[state, state, status]],
+      path,
+    );
+  }
+  assert.equal((await w.server.arrivals("/api/sink/down")).length, 2, "it was tried again, and no hook heard of that");
+});
+
 test("an idempotency key among the headers is the job's key", async () => {
   const page = await w.open();
   const key = crypto.randomUUID();

@@ -13,7 +13,7 @@ use shearwater_core::{
         Broadcast, Event, VERSION,
         view::{JobView, Status},
     },
-    queue::{cycle::Settled, last_error::LastError},
+    queue::{cycle::Settled, job::State, last_error::LastError},
     store::ledger::Ledger,
     wire::text::Text,
 };
@@ -145,30 +145,39 @@ impl Engine {
     /// Tells pages what a cycle of a drain changed.
     pub fn tell_news(&self, news: News) {
         let mut jobs = Vec::with_capacity(news.settled.len() + news.claimed.len());
-        for settled in news.settled {
-            match settled {
-                Settled::Delivered(outcome) => jobs.push(JobView::delivered(*outcome)),
-                Settled::Kept(job) => jobs.push(JobView::of(*job, None, &news.ledger, &self.config)),
-                Settled::Late => {}
-            }
-        }
+        jobs.extend(news.settled.into_iter().filter_map(|settled| self.outcome_view(settled, &news.ledger)));
         for job in news.claimed.into_iter().chain(news.released) {
             jobs.push(JobView::of(job, None, &news.ledger, &self.config));
         }
         self.tell(self.status(&news.ledger), jobs, None);
     }
 
-    /// Calls a hook of the app's that is told what happened and decides nothing; what it throws is reported.
-    pub fn tell_hook(self: &Rc<Self>, name: &'static str, job: &JobView) {
+    /// Calls the app's hook of an outcome, which is told what happened and decides nothing; what it throws is reported.
+    pub fn tell_outcome(self: &Rc<Self>, settled: &Settled, ledger: &Ledger) {
+        let name = match settled {
+            Settled::Delivered(_) => "delivered",
+            Settled::Kept(job) if matches!(job.state, State::Failed | State::Conflict | State::Blocked) => job.state.as_str(),
+            Settled::Kept(_) | Settled::Late => return,
+        };
         if !self.host.has_hook(name) {
             return;
         }
-        let (engine, detail) = (Rc::clone(self), parse_metadata(encode(job)));
+        let Some(job) = self.outcome_view(settled.clone(), ledger) else { return };
+        let (engine, detail) = (Rc::clone(self), parse_metadata(encode(&job)));
         spawn_local(async move {
             if let Err(error) = engine.host.hook(name, &detail).await {
                 engine.log_error(&error.message);
             }
         });
+    }
+
+    /// A settled job as apps see it.
+    fn outcome_view(&self, settled: Settled, ledger: &Ledger) -> Option<JobView> {
+        match settled {
+            Settled::Delivered(outcome) => Some(JobView::delivered(*outcome)),
+            Settled::Kept(job) => Some(JobView::of(*job, None, ledger, &self.config)),
+            Settled::Late => None,
+        }
     }
 
     /// Broadcasts to all pages.

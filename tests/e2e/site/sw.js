@@ -99,6 +99,17 @@ shearwater.on("sync", ({ tag }) => {
 });
 shearwater.on("periodicsync", ({ tag }) => told.postMessage({ periodic: tag }));
 
+// ?outcomes: what the hooks of outcomes are given is told to pages.
+if (query.has("outcomes")) {
+  const outcomes = new BroadcastChannel("test:outcomes");
+  for (const hook of ["delivered", "failed", "conflict", "blocked"]) {
+    shearwater.on(hook, (job) => {
+      outcomes.postMessage({ hook, job });
+      throw hook;
+    });
+  }
+}
+
 // ?delivered: what the hook is given is told to pages; ?delivered=throws: it fails.
 if (query.has("delivered")) {
   const delivered = new BroadcastChannel("test:delivered");

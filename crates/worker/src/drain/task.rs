@@ -10,12 +10,9 @@ use shearwater_core::{
     Error, JobId, Millis,
     drain::{Command, Dispatch, Drain, Input, Plan, Summary},
     http::reply::AttemptResult,
-    protocol::{
-        Event, SyncComplete,
-        view::{JobView, SyncResult},
-    },
+    protocol::{Event, SyncComplete, view::SyncResult},
     queue::{
-        cycle::{Cycle, CycleOutcome, Settings, Settled, cycle},
+        cycle::{Cycle, CycleOutcome, Settings, cycle},
         job::Job,
         last_error::LastError,
     },
@@ -285,9 +282,7 @@ impl DrainTask {
             engine.recovered(&self.queue);
         }
         for settled in &committed.settled {
-            if let Settled::Delivered(outcome) = settled {
-                engine.tell_hook("delivered", &JobView::delivered((**outcome).clone()));
-            }
+            engine.tell_outcome(settled, &committed.ledger);
         }
         let idle = committed.next_wake.filter(|_| request.in_flight.is_empty());
         self.next_wake_at_version.set(idle.map(|next| (committed.ledger.version, next)));
