@@ -87,4 +87,3 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-

@@ -2,11 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    metrics::Metrics,
-    store::repair::Report,
-    time::Millis,
-};
+use crate::{metrics::Metrics, store::repair::Report, time::Millis};
 
 /// The request of [`Op::Compact`](super::Op::Compact).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

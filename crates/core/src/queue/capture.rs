@@ -18,4 +18,3 @@ pub struct Capture {
     /// The body as text, at most 64 KiB of it.
     pub body: Option<String>,
 }
-

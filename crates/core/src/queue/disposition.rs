@@ -24,4 +24,3 @@ pub enum Disposition {
     /// No response; tried again later, and counts as no attempt.
     Unreachable,
 }
-

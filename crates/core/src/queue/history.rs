@@ -38,4 +38,3 @@ pub struct Outcome {
     #[serde(rename = "response")]
     pub capture: Option<Capture>,
 }
-

@@ -98,4 +98,3 @@ fn explain(response: &Response) -> String {
         _ => advice.to_owned(),
     }
 }
-

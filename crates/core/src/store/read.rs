@@ -95,4 +95,3 @@ pub async fn list<T: Tx>(tx: &T, filter: &Filter, config: &WorkerConfig) -> Resu
     }
     Ok(views)
 }
-

@@ -297,13 +297,7 @@ impl Serializer for &mut Json {
         unwritten()
     }
 
-    fn serialize_tuple_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Impossible<(), Never>, Never> {
+    fn serialize_tuple_variant(self, _: &'static str, _: u32, _: &'static str, _: usize) -> Result<Impossible<(), Never>, Never> {
         unwritten()
     }
 

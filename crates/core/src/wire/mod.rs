@@ -8,8 +8,8 @@
 //!
 //! # Conventions
 //!
-//! The reader looks up each member by its name and hands it to the derive by its position, which takes a third of the code
-//! that dispatching on names does. So it sees of a type what the derive tells it, which is its name and those of its members:
+//! The reader looks up each member by its name and hands it to the derive by its position: no names to dispatch on, no
+//! duplicates to refuse. So it knows of a type what the derive tells it, which is its name and those of its members:
 //!
 //! | a type says | and means |
 //! |---|---|
@@ -19,9 +19,10 @@
 //! | `#[serde(default)]` on a field or, with its `Default`, the type | what an absent member is otherwise; without it, a mismatch |
 //! | an enum | its name alone, or where the variant holds a value, an object with that as its one member |
 //!
-//! `flatten`, `alias`, `skip_deserializing`, `deny_unknown_fields` and `untagged` are not for these types. One that takes
-//! values of several kinds has a `Visitor`: booleans, whole numbers and strings come by their own methods, all else as a
-//! deserializer by `visit_newtype_struct`; its `expecting` is the whole reason, such as "is not a job id".
+//! `flatten`, `alias`, `skip_deserializing`, `deny_unknown_fields`, `untagged` and `tag` are not for these types, which
+//! `tests/conventions.rs` checks. A type that takes values of several kinds has a `Visitor`: booleans, whole numbers and
+//! strings come by their own methods, all else as a deserializer by `visit_newtype_struct`; its `expecting` is the whole
+//! reason, such as "is not a job id".
 
 pub mod json;
 mod read;
@@ -255,23 +256,4 @@ pub(crate) mod testing {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{testing::parse, *};
-
-    #[test]
-    fn numbers_are_whole_and_in_range() {
-        assert_eq!(parse::<u64>("9007199254740991"), Ok(9_007_199_254_740_991));
-        for text in ["-1", "1.5", "9007199254740992", "\"1\"", "true", "null", "[]"] {
-            assert!(parse::<u64>(text).is_err(), "{text}");
-        }
-        assert!(parse::<u8>("256").is_err());
-        assert_eq!(parse::<Vec<(String, u8)>>(r#"[["a", 1]]"#), Ok(vec![("a".to_owned(), 1)]));
-        assert!(parse::<(u8, u8)>("[1]").is_err());
-    }
-
-    #[test]
-    fn an_error_tells_its_place() {
-        let mismatch = Mismatch::new("is not a number").within("maxAge").within("notes").within("queues");
-        assert_eq!(mismatch.to_string(), "queues.notes.maxAge: is not a number");
-    }
-}
+mod tests;

@@ -8,7 +8,10 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use crate::wire::{FLAT, Mismatch, STRICT, Value, text::{Text, listed}};
+use crate::wire::{
+    FLAT, Mismatch, STRICT, Value,
+    text::{Text, listed},
+};
 
 /// What is past the whole numbers that JavaScript holds exactly.
 const TOO_LARGE: f64 = 9_007_199_254_740_992.0;
@@ -74,20 +77,14 @@ impl<'a, V: Value> Reader<'a, V> {
             Some(name) => (name, None),
             None => {
                 let object = self.object().map_err(|_| not_one_of(names))?;
-                match <[String; 1]>::try_from(object.names()) {
-                    Ok([name]) => {
-                        let content = object.entry(&name);
-                        (name, Some(content))
-                    }
-                    Err(_) => return Err(not_one_of(names)),
-                }
+                let [name] = <[String; 1]>::try_from(object.names()).map_err(|_| not_one_of(names))?;
+                let content = object.entry(&name);
+                (name, Some(content))
             }
         };
-        match (0..).zip(names).find(|(_, known)| **known == name) {
-            Some((index, name)) => Ok(Variant { index, name, content }),
-            None if content.is_some() => Err(unknown(&name, names)),
-            None => Err(not_one_of(names)),
-        }
+        let found = (0..).zip(names).find(|(_, known)| **known == name);
+        let (index, name) = found.ok_or_else(|| not_one_of(names))?;
+        Ok(Variant { index, name, content })
     }
 }
 
