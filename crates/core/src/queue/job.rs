@@ -12,6 +12,7 @@
 use crate::{
     id::JobId,
     queue::{
+        batch::Membership,
         config::OnFailure,
         last_error::{ErrorKind, LastError},
         request::RequestHead,
@@ -94,7 +95,7 @@ pub struct Packed {
 /// What a job is to do. Each kind is a type that holds what only this kind has.
 ///
 /// Uploads and pushed mutations get a variant of their own. A batch does not: it is several requests in one
-/// [`Dispatch`](crate::drain::Dispatch). A new kind makes an `Option` of [`Work::request`], so that nothing compiles
+/// [`Dispatch`](crate::drain::Dispatch), each marked as an item. A new kind makes an `Option` of [`Work::request`], so that nothing compiles
 /// before each place that sends, counts, shows or edits a request has said what it does with the other kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Work {
@@ -128,6 +129,8 @@ pub struct RequestWork {
     pub size: Option<u64>,
     /// Where the body lies, unless it has a record of its own.
     pub packed: Option<Packed>,
+    /// It is an item of its queue's batches, by [`Job::is_item`].
+    pub item: Option<bool>,
 }
 
 /// Where a job stands among others.
@@ -206,6 +209,8 @@ pub struct Job {
     pub error: Option<LastError>,
     /// Who holds it while it is syncing.
     pub lease: Option<Lease>,
+    /// The batch that it is in.
+    pub batch: Option<Membership>,
 }
 
 /// The order of claiming: when the job, had it been critical, would have to be queued to rank the same.
@@ -339,6 +344,28 @@ impl Job {
         self.work.request().size
     }
 
+    /// Whether it is JSON that is sent in a batch; see [`crate::queue::batch`].
+    #[must_use]
+    pub fn is_item(&self) -> bool {
+        self.work.request().item == Some(true)
+    }
+
+    /// Whether it waits for nothing but other items of its batch.
+    #[must_use]
+    pub fn waits_for_company(&self) -> bool {
+        self.is_item()
+            && self.place == Place::Due
+            && self.attempts.last_tried_at.is_none()
+            && self.attempts.last_delay == 0
+            && self.schedule.hold_until == Millis(0)
+    }
+
+    /// Puts a job back whose batch was refused, to be sent with fewer others.
+    pub fn split_off(&mut self, now: Millis, error: LastError) {
+        self.release(now);
+        self.error = Some(error);
+    }
+
     /// Whether anything will send this job without a person's help.
     #[must_use]
     pub fn is_live(&self) -> bool {
@@ -356,7 +383,7 @@ crate::names!(State { Pending: "pending", Syncing: "syncing", Failed: "failed", 
 crate::names!(Place { Ready: "ready", Due: "due", Behind: "behind", Out: "out" });
 crate::record!(Lease { holder: "holder", until: "until", session: "session" = 0 });
 crate::record!(Packed { pack: "pack", at: "at" });
-crate::members!(RequestWork { head: "request", origin: "origin", size: "size", packed: "packed" });
+crate::members!(RequestWork { head: "request", origin: "origin", size: "size", packed: "packed", item: "item" });
 crate::members!(Order { seq: "seq", key: "key", line: "line", priority: "priority", rank: "rank" });
 crate::members!(Schedule {
     queued_at: "queuedAt",
@@ -387,6 +414,7 @@ crate::record!(Job {
     place: "place",
     error: "error",
     lease: "lease",
+    batch: "batch",
 });
 
 impl Members for Work {
