@@ -278,6 +278,12 @@ export interface Client {
   enqueue(request: Request | RequestInput, options?: EnqueueOptions): Promise<string>;
   /** Stores many in one transaction: all or none. */
   enqueueAll(requests: Array<Request | RequestInput>, options?: EnqueueOptions): Promise<string[]>;
+  /**
+   * Stores an item of a queue whose worker configuration has `batch`, and returns at once. `event` is what JSON can say,
+   * 64 KiB at most. The item is posted to the worker within the call, so a call in `pagehide` succeeds although the page
+   * is closed. What goes wrong is told to the console; use `enqueue` to be told.
+   */
+  track(queue: string, event: unknown): void;
   /** Returns a stored job, or a delivered one while the history keeps it. */
   get(id: string): Promise<Job | null>;
   /** In the order of queueing; 100 unless `limit` (at most 1,000) says otherwise. */

@@ -156,12 +156,40 @@ export interface QueueConfig {
   expect?: { status?: number | number[]; contentType?: string; redirected?: boolean };
   /** What `response` of a delivered job contains: these headers, the body as text up to 64 KiB. */
   response?: { headers?: string[]; body?: boolean };
+  /**
+   * Sends jobs of this queue together. Its items are what `client.track` stores, and requests to `url` itself: each a JSON
+   * value of at most 64 KiB. Requests to other addresses are sent one by one. See docs/batches.md.
+   */
+  batch?: BatchConfig;
   /** The meaning of single statuses. That of 302 applies to every redirect that is not followed. */
   statuses?: Record<number, "deliver" | "retry" | "fail" | "conflict" | "block">;
   /** False for none, or the header's name. Default: true, `Idempotency-Key`. */
   idempotency?: boolean | { header: string };
   /** Waiting this long raises a job by one priority level. Default: one hour. */
   aging?: number;
+}
+
+export interface BatchConfig {
+  /** Where batches are posted; relative to the worker's script. */
+  url: string;
+  /** Items in a request at most, 1 to 1,000. Default: 50. */
+  max?: number;
+  /** Bytes of a request's body at most, envelope included, 1 KiB to 16 MiB. Default: 1 MiB. A larger item goes alone. */
+  maxBytes?: number;
+  /** Milliseconds that an item waits for others, unless there are enough or `syncNow` is called; up to one hour. Default: 0. */
+  wait?: number;
+  /**
+   * The body around the items: the member whose value is `"items"` has their array, and the others are constants. Default:
+   * the array alone.
+   */
+  wrap?: Record<string, string | number | boolean>;
+  /**
+   * JSON pointer to the array of results in a successful response, one result an item, in their order. A result is a status,
+   * or an object with `status` and, for people, `detail`, `message` or `error`; any other value is a success. Default: the
+   * response's body, if it is an array. With this setting every success but a 204 must have results; a 207 always must. If
+   * their number differs from that of the items, the same batch is sent again.
+   */
+  results?: string;
 }
 
 declare global {

@@ -232,7 +232,7 @@ impl World {
                 let idempotency_key = format!("edit {}", self.begun);
                 let body = if body { Body::Replace(1, size) } else { Body::Keep };
                 let origin = (!request.url.is_empty()).then_some(origin);
-                let edit = Edit { request, headers, origin, body, idempotency_key };
+                let edit = Edit { request, headers, origin, body, is_json: false, idempotency_key };
                 self.write(async |tx| manage::edit(tx, now, &id, edit, &config).await).map(drop)
             }
             Op::Clear(filter) => self.write(async |tx| manage::clear(tx, now, &filter, &caller).await).map(drop),

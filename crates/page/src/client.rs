@@ -3,14 +3,19 @@
 use std::{cell::RefCell, pin::Pin, rc::Rc};
 
 use js_sys::Array;
-use shearwater_bridge::Js;
+use shearwater_bridge::{Js, spawn_local};
 use shearwater_core::{
     Error, JobId,
     protocol::{
         self, Op, Operation, Repaired, operation, read_answer,
         view::{JobView, Snapshot, SyncResult},
     },
-    queue::{config::DEFAULT_QUEUE, enqueue::NewJob, manage::Compacted},
+    queue::{
+        config::DEFAULT_QUEUE,
+        enqueue::{EnqueueOptions, NewJob},
+        manage::Compacted,
+        request::RequestHead,
+    },
     store::read::Filter,
     wire::text::Text,
 };
@@ -131,6 +136,21 @@ impl Client {
         let mut intake = self.begin_intake(&jobs);
         intake.turn().await;
         read::<operation::Enqueue>(&intake.store(jobs, bodies).await?)
+    }
+
+    /// Stores an item of a queue's batches, as JSON text, and does not wait for it: what goes wrong is told to the console.
+    /// The message is posted before the page's next task, so it survives `pagehide`.
+    pub fn track(&self, queue: &str, event: &str) {
+        let Ok(id) = new_id() else { return };
+        let options = EnqueueOptions { queue: Some(queue.to_owned()), ..EnqueueOptions::default() };
+        let request = RequestHead { method: "POST".to_owned(), ..RequestHead::default() };
+        let jobs = vec![NewJob { id, request, options, metadata: None }];
+        let (intake, body) = (self.begin_intake(&[]), js_sys::Uint8Array::from(event.as_bytes()).buffer());
+        spawn_local(async move {
+            if let Err(error) = intake.store(jobs, Array::of1(&body)).await {
+                js::console_error("[shearwater] track:", &shearwater_bridge::error_of(&error));
+            }
+        });
     }
 
     /// A stored job, or the trace of a delivered one while the history keeps it.

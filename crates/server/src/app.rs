@@ -48,6 +48,7 @@ pub(crate) fn main_router(app: App, options: &Options) -> Router {
         .route("/api/attachments/{id}", get(routes::files::attachment))
         .route("/api/uploads", post(routes::files::upload))
         .route("/api/uploads/{id}", get(routes::files::uploaded))
+        .route("/api/analytics/batch", post(routes::analytics::batch))
         .route("/api/sink", any(routes::sink::accept))
         .route("/api/sink/{*path}", any(routes::sink::accept))
         .route("/api", any(routes::nothing_here))

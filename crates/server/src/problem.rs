@@ -20,6 +20,8 @@ pub(crate) enum Problem {
     MediaTypeUnsupported { expected: &'static str, given: String },
     #[error("The body is larger than {limit} bytes.")]
     BodyTooLarge { limit: u32 },
+    #[error("An event of the batch is bad; none was stored.")]
+    EventRefused,
     #[error("There is no {what} here.")]
     NotFound { what: &'static str },
     #[error("This path knows no such method.")]
@@ -47,7 +49,9 @@ pub(crate) enum Problem {
 impl Problem {
     fn status(&self) -> StatusCode {
         match self {
-            Self::TextMissing(_) | Self::KeyReused { .. } | Self::FaultSetInvalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TextMissing(_) | Self::EventRefused | Self::KeyReused { .. } | Self::FaultSetInvalid(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Self::BodyMalformed { .. } | Self::KeyMalformed => StatusCode::BAD_REQUEST,
             Self::MediaTypeUnsupported { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -68,6 +72,7 @@ impl Problem {
             Self::BodyMalformed { .. } => "body-malformed",
             Self::MediaTypeUnsupported { .. } => "media-type-unsupported",
             Self::BodyTooLarge { .. } => "body-too-large",
+            Self::EventRefused => "event-refused",
             Self::NotFound { .. } => "not-found",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::VersionMismatch { .. } => "version-mismatch",

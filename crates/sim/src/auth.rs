@@ -155,7 +155,7 @@ impl World {
     fn leave(&mut self, number: SendNo, context: usize) -> Checked {
         let limit = {
             let Some(sending) = self.wire.sending(number) else { return Ok(()) };
-            self.config_of_run(sending.run).queue_or_default(&sending.job.queue).send_limit(sending.job.size())
+            self.config_of_run(sending.run).queue_or_default(&sending.job.queue).send_limit(sending.size())
         };
         check::sends::leaves(self, number)?;
         let (Some(place), Some(sending)) = (self.contexts.get(context), self.wire.sending_mut(number)) else { return Ok(()) };
@@ -169,7 +169,9 @@ impl World {
         ensure(!stale, Promise::Private, || {
             format!("{} is sent with credentials that were asked for before a refresh", sending.job.id)
         })?;
-        self.oracle.use_up(&sending.job.id);
+        for part in &sending.parts {
+            self.oracle.use_up(&part.job.id);
+        }
         self.later(0, 5, Event::Leaves(number));
         self.later(limit, limit, Event::TimeUp(number, sends));
         Ok(())

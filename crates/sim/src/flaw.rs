@@ -46,11 +46,17 @@ pub enum Flaw {
     RefreshesForEachSend,
     /// Credentials that were refused, or asked for before a refresh, are sent again.
     KeepsStaleCredentials,
+    /// Which jobs were in a batch is not remembered.
+    ForgetsBatches,
+    /// A batch is sent under the key of its first job, whoever goes along.
+    ReusesBatchKeys,
+    /// What the server says about the first item is taken for what it says about all.
+    SettlesAllByFirst,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::DeletesBeforeSending,
         Self::DropsOutcomes,
         Self::DropsBodies,
@@ -71,5 +77,14 @@ impl Flaw {
         Self::SendsForAnyOwner,
         Self::RefreshesForEachSend,
         Self::KeepsStaleCredentials,
+        Self::ForgetsBatches,
+        Self::ReusesBatchKeys,
+        Self::SettlesAllByFirst,
     ];
+
+    /// Whether it takes batches to be seen.
+    #[must_use]
+    pub fn needs_batches(self) -> bool {
+        matches!(self, Self::ForgetsBatches | Self::ReusesBatchKeys | Self::SettlesAllByFirst)
+    }
 }

@@ -20,7 +20,7 @@
 //! | what can happen | `world`, `faults` |
 //! | what a worker does, and how it dies | `worker`, `locks` |
 //! | what is stored, and what a failed commit leaves | `store` |
-//! | what requests and replies meet | `network`, `wire`, `server` |
+//! | what requests and replies meet | `network`, `wire`, `server`, `batches` |
 //! | what people do | `page` |
 //! | what was promised, and whether it is kept | `oracle`, `check`, `quiesce` |
 //! | whether the checks can fail | [`Flaw`] |
@@ -29,6 +29,7 @@
 #![forbid(unsafe_code)]
 
 mod auth;
+mod batches;
 mod check;
 mod clock;
 #[cfg(test)]
@@ -62,6 +63,8 @@ pub use trace::Tracing;
 pub struct Options {
     /// Things that happen before it all calms down.
     pub steps: u64,
+    /// Whether queues send batches: each seed is another run then.
+    pub batches: bool,
     /// A deliberate mistake.
     pub flaw: Option<Flaw>,
     /// What is remembered of it.
@@ -70,7 +73,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { steps: 300, flaw: None, tracing: Tracing::Off }
+        Self { steps: 300, batches: false, flaw: None, tracing: Tracing::Off }
     }
 }
 
@@ -119,6 +122,8 @@ pub struct Failure {
     pub seed: u64,
     /// The options' steps.
     pub steps: u64,
+    /// The options' batches.
+    pub batches: bool,
     /// What was broken, and how.
     pub violation: Violation,
     /// The last things that happened.
@@ -131,7 +136,8 @@ impl fmt::Display for Failure {
             writeln!(f, "{line}")?;
         }
         writeln!(f, "seed {}: {}", self.seed, self.violation)?;
-        write!(f, "replay: cargo run -p shearwater-sim -- --seed {} --steps {} --trace", self.seed, self.steps)
+        let batches = if self.batches { " --batches" } else { "" };
+        write!(f, "replay: cargo run -p shearwater-sim -- --seed {} --steps {}{batches} --trace", self.seed, self.steps)
     }
 }
 
@@ -145,6 +151,8 @@ pub fn run(seed: u64, options: &Options) -> Result<Tally, Box<Failure>> {
         Ok(()) => Ok(world.tally()),
         // Run again, to tell what led to it: a run that succeeds, as nearly all do, pays nothing for that.
         Err(_) if options.tracing == Tracing::Off => run(seed, &Options { tracing: Tracing::Tail, ..*options }),
-        Err(violation) => Err(Box::new(Failure { seed, steps: options.steps, violation, tail: world.into_tail() })),
+        Err(violation) => {
+            Err(Box::new(Failure { seed, steps: options.steps, batches: options.batches, violation, tail: world.into_tail() }))
+        }
     }
 }

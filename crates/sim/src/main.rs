@@ -9,6 +9,7 @@ const USAGE: &str = "shearwater-sim [--seeds N | A..B] [--steps N] [--keep-going
   --seeds N      runs the seeds 0 to N-1 (default: 1000)
   --seeds A..B   runs the seeds A to B-1
   --steps N      things that happen in a run before it calms down (default: 300)
+  --batches      has queues send batches, in place of doing so after each run without
   --keep-going   goes on after a failure, and tells each in one line
   --seed N       runs one seed
   --trace        prints all that happens in it";
@@ -18,6 +19,8 @@ struct Asked {
     from: u64,
     upto: u64,
     keep_going: bool,
+    /// Each seed is run without batches and with.
+    both: bool,
     options: Options,
 }
 
@@ -33,7 +36,14 @@ fn main() -> ExitCode {
     let mut tally = Tally::default();
     let mut failures = 0_u64;
     for seed in asked.from..asked.upto {
-        match run(seed, &asked.options) {
+        let options = asked.options;
+        let counts = run(seed, &options).and_then(|mut counts| {
+            if asked.both {
+                counts.add(&run(seed, &Options { batches: true, ..options })?);
+            }
+            Ok(counts)
+        });
+        match counts {
             Ok(counts) => tally.add(&counts),
             Err(failure) if asked.keep_going => {
                 failures += 1;
@@ -69,7 +79,7 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
-    let mut asked = Asked { from: 0, upto: 1_000, keep_going: false, options: Options::default() };
+    let mut asked = Asked { from: 0, upto: 1_000, keep_going: false, both: true, options: Options::default() };
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{argument} wants a value"));
         match argument.as_str() {
@@ -83,8 +93,10 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
             "--seed" => {
                 asked.from = number(&value()?)?;
                 asked.upto = asked.from.saturating_add(1);
+                asked.both = false;
             }
             "--steps" => asked.options.steps = number(&value()?)?,
+            "--batches" => (asked.both, asked.options.batches) = (false, true),
             "--keep-going" => asked.keep_going = true,
             "--trace" => asked.options.tracing = Tracing::Print,
             _ => return Err(format!("{argument} is not an option")),

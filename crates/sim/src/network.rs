@@ -3,12 +3,20 @@
 //! A request that has left arrives whatever becomes of its sender; a reply reaches only a sender
 //! that is still there and still waits.
 
-use shearwater_core::{JobId, drain::Input, http::reply::AttemptResult, queue::cycle::retry::disposition, time::unit::SECOND};
+use shearwater_core::{
+    JobId,
+    drain::Input,
+    http::reply::AttemptResult,
+    queue::{batch, cycle::retry::disposition},
+    time::unit::SECOND,
+};
 
 use crate::{
-    check::Checked,
+    batches::{self, Item},
+    check::{self, Checked},
+    flaw::Flaw,
     server::Request,
-    wire::{SendNo, Status},
+    wire::{Part, SendNo, Status},
     world::{Event, World},
 };
 
@@ -35,8 +43,16 @@ impl World {
             origin: sending.job.origin(),
             method: &sending.job.work.request().head.method,
             key: &sending.key,
-            content: content_of(&sending.job.work.request().head.url),
-            body: sending.body,
+            content: batches::content_of(&sending.job),
+            body: sending.parts.first().and_then(|part| part.body),
+            items: sending.payload.is_some().then(|| {
+                let item = |part: &Part| Item {
+                    content: batches::content_of(&part.job),
+                    body: part.body,
+                    key: part.job.idempotency_key.clone(),
+                };
+                sending.parts.iter().map(item).collect()
+            }),
             token: sending.login.token,
         };
         let answer = self.servers.take(&request, self.clock.elapsed(), self.faults.misconduct, &mut self.rng)?;
@@ -55,20 +71,33 @@ impl World {
     }
 
     /// A send is over, and its drain hears of it.
-    pub(crate) fn finish(&mut self, number: SendNo, result: AttemptResult) -> Checked {
+    pub(crate) fn finish(&mut self, number: SendNo, mut result: AttemptResult) -> Checked {
         let Some(sending) = self.wire.sending(number) else { return Ok(()) };
+        if self.flaw == Some(Flaw::SettlesAllByFirst)
+            && let AttemptResult::Status(response) = &mut result
+            && let Some(items) = &mut response.items
+            && let Some(first) = items.first().cloned()
+        {
+            items.fill(first);
+        }
         let (run, dispatch) = (sending.run, sending.dispatch.clone());
         let queue = self.config_of_run(run).queue_or_default(&sending.job.queue);
         let status = match &result {
             AttemptResult::TimedOut => Status::TimedOut,
             result => Status::Answered(disposition(&sending.job.work.request().head.method, result, &queue)),
         };
+        let method = sending.job.work.request().head.method.clone();
         if !self.wire.end(number, status) {
             return Ok(());
         }
-        // The last job's result is the dispatch's.
-        if self.wire.in_the_air().any(|(_, other)| other.run == run && other.dispatch == dispatch) {
-            return Ok(());
+        if let Some(sending) = self.wire.sending_mut(number).filter(|sending| sending.payload.is_some()) {
+            let (each, own) = batch::results_of_each(&result, sending.parts.len());
+            let each: Vec<_> = each.iter().map(|result| disposition(&method, result, &queue)).collect();
+            // A success that does not tell its items apart is none.
+            if let (false, Some(first), Status::Answered(_)) = (own, each.first(), sending.status) {
+                sending.status = Status::Answered(*first);
+            }
+            check::batches::read(sending, &result, &each, own);
         }
         let roll = self.rng.roll();
         self.feed(run, Input::Attempted { dispatch, result, roll })
@@ -77,7 +106,7 @@ impl World {
     /// The sends of this job are aborted: a person cancelled it. What has left may arrive.
     pub(crate) fn abort(&mut self, id: &JobId) -> Checked {
         let numbers: Vec<SendNo> =
-            self.wire.in_the_air().filter(|(_, sending)| sending.job.id == *id).map(|(number, _)| number).collect();
+            self.wire.in_the_air().filter(|(_, sending)| sending.carries(id)).map(|(number, _)| number).collect();
         numbers.into_iter().try_for_each(|number| self.revoke(number))?;
         let runs: Vec<_> = self.runs.keys().copied().collect();
         runs.into_iter().try_for_each(|run| self.feed(run, Input::Cancelled(id.clone())))

@@ -5,7 +5,7 @@ use shearwater_core::{
     protocol::view::Status,
     queue::{
         config::WorkerConfig,
-        enqueue::{EnqueueOptions, NewJob, Priority, admit, enqueue},
+        enqueue::{EnqueueOptions, NewJob, Priority, address, admit, enqueue},
         job::State,
         manage::{self, Body, Cancelled, Edit},
         request::RequestHead,
@@ -86,6 +86,18 @@ impl World {
             max_attempts: rng.happens(0.1).then(|| rng.pick([1, 3])),
             key,
         };
+        if self.batches && rng.happens(0.8) {
+            let request = RequestHead::default();
+            let size = Some(rng.magnitude(1 << 12));
+            let metadata = Some(content.to_string());
+            let options = EnqueueOptions { queue: Some(rng.pick(["default", "default", "narrow"]).to_owned()), ..options };
+            return Asked {
+                new: NewJob { id: JobId::from_random(rng.bytes()), request, options, metadata },
+                origin,
+                content,
+                size,
+            };
+        }
         Asked { new: NewJob { id: JobId::from_random(rng.bytes()), request, options, metadata: None }, origin, content, size }
     }
 
@@ -127,7 +139,8 @@ impl World {
         if self.flaw == Some(Flaw::StampsWithTheCurrentOwner) {
             caller.owner = None;
         }
-        let context = self.rng.index(CONTEXTS);
+        // The next version may know no batches.
+        let context = if self.batches && matches!(call.ask, Ask::Enqueue(_)) { 0 } else { self.rng.index(CONTEXTS) };
         let (now, config) = (self.clock.device(), self.config_of(context));
         let in_time = match &call.ask {
             Ask::Retry(id) | Ask::Discard(id) | Ask::Edit { id, .. } => check::manage::in_time(self, id),
@@ -141,7 +154,10 @@ impl World {
         let mut admitted = Vec::new();
         if let Ask::Enqueue(jobs) = &call.ask {
             for asked in jobs {
-                match admit(asked.new.clone(), asked.origin.to_owned(), asked.size, &config) {
+                let mut new = asked.new.clone();
+                let known = address(&mut new, &config);
+                let origin = ORIGINS.into_iter().find(|origin| new.request.url.starts_with(origin)).unwrap_or(asked.origin);
+                match known.and_then(|()| admit(new, origin.to_owned(), asked.size, &config)) {
                     Ok(job) => admitted.push((job, asked.size.map(|_| asked.content))),
                     Err(error) => return Err(Violation::new(Promise::Durable, format!("a sound job was refused: {error}"))),
                 }
@@ -167,7 +183,7 @@ impl World {
                     Ask::Edit { id, request, origin, content, size, key } => {
                         let body = size.map_or(Body::None, |size| Body::Replace(*content, size));
                         let (request, origin) = ((**request).clone(), Some((*origin).to_owned()));
-                        let change = Edit { request, headers: true, origin, body, idempotency_key: key.clone() };
+                        let change = Edit { request, headers: true, origin, body, is_json: true, idempotency_key: key.clone() };
                         Answer::InTime(manage::edit(tx, now, id, change, &config).await?.is_some())
                     }
                     Ask::Clear(filter) => Answer::Removed(manage::clear(tx, now, filter, &caller).await?),

@@ -32,6 +32,7 @@ impl World {
         self.faults = self.faults.none();
         self.online = true;
         self.servers.bring_up();
+        self.servers.batches.calm();
         if self.rng.happens(0.5) {
             (0..CONTEXTS).for_each(|context| self.kill(context));
         }

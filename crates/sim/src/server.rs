@@ -13,6 +13,7 @@ use shearwater_core::{
 };
 
 use crate::{
+    batches::{Batches, Item},
     check::{Checked, Promise, Violation},
     flaw::Flaw,
     rng::Rng,
@@ -31,6 +32,8 @@ pub(crate) struct Request<'a> {
     pub(crate) content: u64,
     /// What it says, as the body has it, where there is one.
     pub(crate) body: Option<u64>,
+    /// Of a batch: its items.
+    pub(crate) items: Option<Vec<Item>>,
     /// The session that `Authorization` names.
     pub(crate) token: Option<u64>,
 }
@@ -56,6 +59,7 @@ pub(crate) struct Servers {
     /// The session whose token is taken.
     pub(crate) session: u64,
     flaw: Option<Flaw>,
+    pub(crate) batches: Batches,
 }
 
 #[derive(Clone, Copy)]
@@ -70,8 +74,8 @@ enum Conduct {
 }
 
 impl Servers {
-    pub(crate) fn new(flaw: Option<Flaw>) -> Self {
-        Self { flaw, ..Self::default() }
+    pub(crate) fn new(flaw: Option<Flaw>, batches: Batches) -> Self {
+        Self { flaw, batches, ..Self::default() }
     }
 
     /// Takes `origin` down until `elapsed`.
@@ -113,6 +117,10 @@ impl Servers {
             // Not a failure: what was to go is gone.
             conduct = Conduct::Handles;
         }
+        if self.batches.knows(request.key) && matches!(conduct, Conduct::Fails(400..500)) {
+            // A key that was answered gets its answer again.
+            conduct = Conduct::Handles;
+        }
         let reply = match conduct {
             Conduct::Drops => Some(AttemptResult::Unreachable),
             Conduct::Hangs => None,
@@ -126,6 +134,16 @@ impl Servers {
     }
 
     fn handle(&mut self, request: &Request<'_>, rng: &mut Rng) -> Checked<AttemptResult> {
+        if let Some(items) = &request.items {
+            let (applied, answer) = self.batches.handle(request.key, items, rng)?;
+            for item in applied {
+                let ordinal = self.handled.len() as u64;
+                self.handled.entry(item.key.clone()).or_insert(ordinal);
+                self.effects.insert(item.key, item.content);
+                self.apply(item.content)?;
+            }
+            return Ok(answer);
+        }
         if request.body.is_some_and(|body| body != request.content) {
             return Err(Violation::new(Promise::Durable, format!("{} arrived with another request's body", request.key)));
         }
@@ -140,13 +158,19 @@ impl Servers {
             return Err(Violation::new(Promise::Once, format!("the key {} stands for two payloads", request.key)));
         }
         if known.is_none() || self.flaw == Some(Flaw::ServerForgetsKeys) {
-            let effects = self.by_content.entry(request.content).or_default();
-            *effects += 1;
-            if *effects > 1 {
-                return Err(Violation::new(Promise::Once, format!("content {} had {effects} effects", request.content)));
-            }
+            self.apply(request.content)?;
         }
         Ok(if rng.happens(0.05) { AttemptResult::Opaque } else { status(rng.pick([200, 201, 204])) })
+    }
+
+    /// Something has its effect.
+    fn apply(&mut self, content: u64) -> Checked {
+        let effects = self.by_content.entry(content).or_default();
+        *effects += 1;
+        if *effects > 1 && !self.batches.excused.contains(&content) {
+            return Err(Violation::new(Promise::Once, format!("content {content} had {effects} effects")));
+        }
+        Ok(())
     }
 }
 

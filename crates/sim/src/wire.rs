@@ -29,17 +29,32 @@ pub(crate) enum Status {
     CutOff,
 }
 
+/// One job of a send.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// The row as it was claimed.
+    pub(crate) job: Job,
+    pub(crate) body: Option<u64>,
+    /// What the reply says about this one alone.
+    pub(crate) told: Option<Disposition>,
+}
+
 /// One send.
 #[derive(Debug)]
 pub(crate) struct Sending {
     pub(crate) run: RunNo,
-    /// What it is a part of: each job of a dispatch is a send of its own here.
+    /// What is sent.
     pub(crate) dispatch: DispatchId,
-    /// The row as it was claimed.
+    /// The row as it was claimed; of a batch, that of its lead.
     pub(crate) job: Job,
+    /// All jobs of it.
+    pub(crate) parts: Vec<Part>,
+    /// Of a batch: its body.
+    pub(crate) payload: Option<String>,
+    /// It was answered with a refusal of the whole.
+    pub(crate) refused: bool,
     /// The idempotency key as sent.
     pub(crate) key: String,
-    pub(crate) body: Option<u64>,
     /// When it began, by the device's clock.
     pub(crate) since: Millis,
     /// It left the device: what happens to the sender does not stop it any more.
@@ -51,11 +66,25 @@ pub(crate) struct Sending {
     pub(crate) settled: bool,
 }
 
+impl Sending {
+    /// Whether this job is a part of it.
+    pub(crate) fn carries(&self, id: &JobId) -> bool {
+        self.parts.iter().any(|part| part.job.id == *id)
+    }
+
+    /// The size of all bodies.
+    pub(crate) fn size(&self) -> Option<u64> {
+        self.parts.iter().filter_map(|part| part.job.size()).reduce(u64::saturating_add)
+    }
+}
+
 /// All sends of a run.
 #[derive(Default)]
 pub(crate) struct Wire {
     sendings: Vec<Sending>,
     by_key: BTreeMap<String, Vec<SendNo>>,
+    /// The last send of each job.
+    by_job: BTreeMap<JobId, SendNo>,
     in_the_air: BTreeSet<SendNo>,
 }
 
@@ -63,6 +92,9 @@ impl Wire {
     pub(crate) fn send(&mut self, sending: Sending) -> SendNo {
         let number = self.sendings.len();
         self.by_key.entry(sending.key.clone()).or_default().push(number);
+        for part in &sending.parts {
+            self.by_job.insert(part.job.id.clone(), number);
+        }
         self.in_the_air.insert(number);
         self.sendings.push(sending);
         number
@@ -106,7 +138,7 @@ impl Wire {
 
     /// The reply to `job` that `run` had got was recorded.
     pub(crate) fn settle(&mut self, run: RunNo, job: &JobId) {
-        if let Some(sending) = self.sendings.iter_mut().rev().find(|sending| sending.run == run && sending.job.id == *job) {
+        if let Some(sending) = self.sendings.iter_mut().rev().find(|sending| sending.run == run && sending.carries(job)) {
             sending.settled = true;
         }
     }
@@ -116,9 +148,26 @@ impl Wire {
         self.by_key.get(key).and_then(|numbers| numbers.last()).and_then(|number| self.sendings.get(*number))
     }
 
-    /// Forgets what was sent under this key: its job was queued anew.
-    pub(crate) fn forget(&mut self, key: &str) {
-        self.by_key.remove(key);
+    /// Forgets what was sent of this job, which was queued anew.
+    pub(crate) fn forget(&mut self, id: &JobId) {
+        self.by_key.remove(id.as_str());
+        self.by_job.remove(id);
+    }
+
+    /// The last send of this job, and its part in it.
+    pub(crate) fn last_of(&self, id: &JobId) -> Option<(&Sending, &Part)> {
+        let sending = self.sendings.get(*self.by_job.get(id)?)?;
+        Some((sending, sending.parts.iter().find(|part| part.job.id == *id)?))
+    }
+
+    /// What was sent under this key.
+    pub(crate) fn under(&self, key: &str) -> impl Iterator<Item = &Sending> {
+        self.by_key.get(key).into_iter().flatten().filter_map(|number| self.sendings.get(*number))
+    }
+
+    /// Whether a send under this key, but for the last, ended with nobody knowing whether it had arrived.
+    pub(crate) fn is_in_doubt(&self, key: &str) -> bool {
+        self.under(key).filter(|sending| crate::check::batches::is_open(sending.status)).count() > 0
     }
 
     /// Sends that have no reply and whose senders live.

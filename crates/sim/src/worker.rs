@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use shearwater_core::{
     Error, JobId,
-    drain::{Command, Dispatch, DispatchId, Drain, Input, News, Plan, Summary},
+    drain::{Command, Dispatch, Drain, Input, News, Plan, Summary},
     health::clock::Time,
     queue::{
         cycle::{Cycle, CycleOutcome, Settings, cycle},
@@ -21,11 +21,12 @@ use shearwater_core::{
 };
 
 use crate::{
+    batches::payload,
     check::{self, Cause, Checked, Promise, Violation},
     clock::Clock,
     faults::QUEUES,
     flaw::Flaw,
-    wire::{Sending, Status},
+    wire::{Part, Sending, Status},
     world::{Event, World},
 };
 
@@ -168,9 +169,7 @@ impl World {
                 }
                 self.later(0, 20, Event::Cycle(number, Box::new(cycle)));
             }
-            Command::Send(Dispatch { id, jobs, .. }) => {
-                jobs.into_iter().try_for_each(|job| self.send(number, id.clone(), job))?
-            }
+            Command::Send(dispatch) => self.send(number, dispatch)?,
             Command::Wait(at) => {
                 let delay = at.since(self.clock.device());
                 if let Some(run) = self.runs.get_mut(&number) {
@@ -255,22 +254,30 @@ impl World {
         )
     }
 
-    fn send(&mut self, number: RunNo, dispatch: DispatchId, job: Job) -> Checked {
-        let key = if self.flaw == Some(Flaw::MakesKeysWhenSending) {
-            JobId::from_random(self.rng.bytes()).to_string()
-        } else {
-            job.idempotency_key.clone()
+    fn send(&mut self, number: RunNo, dispatch: Dispatch) -> Checked {
+        let Some(job) = dispatch.jobs.first().cloned() else { return Ok(()) };
+        let key = match self.flaw {
+            Some(Flaw::MakesKeysWhenSending) => JobId::from_random(self.rng.bytes()).to_string(),
+            Some(Flaw::ReusesBatchKeys) => job.id.to_string(),
+            _ => dispatch.key().to_owned(),
         };
-        let body = self.runs.get_mut(&number).and_then(|run| run.bodies.remove(&job.id));
-        self.note(|| format!("drain {number} sends #{} {}", job.order.seq, job.id));
+        let mut body = |id: &JobId| self.runs.get_mut(&number).and_then(|run| run.bodies.remove(id));
+        let parts = |job: &Job| Part { body: body(&job.id), job: job.clone(), told: None };
+        let parts: Vec<Part> = dispatch.jobs.iter().map(parts).collect();
+        let bodies: Vec<Option<u64>> = parts.iter().map(|part| part.body).collect();
+        let payload = dispatch.batch().map(|batch| payload(&batch.envelope, &bodies));
+        let seqs = || dispatch.jobs.iter().map(|job| job.order.seq).collect::<Vec<_>>();
+        self.note(|| format!("drain {number} sends {:?} {} under {key}", seqs(), job.id));
         let Some(context) = self.runs.get(&number).map(|run| run.context) else { return Ok(()) };
         let login = self.login(context, job.origin());
         let since = self.clock.device();
         let sending = Sending {
             run: number,
-            dispatch,
+            dispatch: dispatch.id,
+            parts,
+            payload,
+            refused: false,
             key,
-            body,
             since,
             left: false,
             status: Status::InTheAir,
@@ -279,6 +286,7 @@ impl World {
             job,
         };
         check::sends::check(self, &sending)?;
+        check::batches::one_payload(self, &sending)?;
         let sent = self.wire.send(sending);
         self.authorize(sent)
     }

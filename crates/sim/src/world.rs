@@ -1,6 +1,10 @@
 //! One run: the world, the events in it, and the loop that lets them happen.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use futures::FutureExt;
 use shearwater_core::{
@@ -18,6 +22,7 @@ use shearwater_core::{
 use crate::{
     Options, Tally,
     auth::Context,
+    batches::{self, Batches},
     check::{Checked, Promise, Violation},
     clock::{Agenda, Clock},
     faults::{Faults, QUEUES, configuration},
@@ -32,6 +37,9 @@ use crate::{
     wire::{SendNo, Wire},
     worker::{CONTEXTS, Run, RunNo},
 };
+
+/// Sets the stream of what batches draw apart.
+const BATCHES: u64 = 0x6261_7463_6865_7300;
 
 /// Stored jobs beyond which pages queue no more, so that checks stay quick.
 const MOST_JOBS: usize = 60;
@@ -105,6 +113,12 @@ pub(crate) struct World {
     pub(crate) locks: Locks,
     pub(crate) wire: Wire,
     pub(crate) servers: Servers,
+    /// Queues send batches.
+    pub(crate) batches: bool,
+    /// What each key of a batch went out with.
+    pub(crate) payloads: BTreeMap<String, String>,
+    /// Keys of batches that were broken by hand, or by a row that rotted.
+    pub(crate) broken: BTreeSet<String>,
     pub(crate) contexts: [Context; CONTEXTS],
     /// The token that the app holds.
     pub(crate) token: u64,
@@ -122,7 +136,12 @@ impl World {
     pub(crate) fn new(seed: u64, options: &Options) -> Self {
         let mut rng = Rng::new(seed);
         let faults = Faults::draw(&mut rng);
-        let configs = [Rc::new(configuration(&mut rng)), Rc::new(configuration(&mut rng))];
+        let mut configs = [configuration(&mut rng), configuration(&mut rng)];
+        let mut apart = Rng::new(seed ^ BATCHES);
+        if options.batches {
+            batches::configure(&mut configs, &mut apart);
+        }
+        let configs = configs.map(Rc::new);
         let mut world = Self {
             rng,
             faults,
@@ -134,7 +153,10 @@ impl World {
             runs_begun: 0,
             locks: Locks::default(),
             wire: Wire::default(),
-            servers: Servers::new(options.flaw),
+            servers: Servers::new(options.flaw, Batches::draw(&mut apart)),
+            batches: options.batches,
+            payloads: BTreeMap::new(),
+            broken: BTreeSet::new(),
             contexts: Default::default(),
             token: 0,
             oracle: Oracle::default(),
@@ -147,6 +169,19 @@ impl World {
         };
         world.note(|| format!("{faults:?}"));
         world
+    }
+
+    /// A batch cannot be sent again as it was, whether it has arrived or not.
+    pub(crate) fn break_batch(&mut self, key: &str) {
+        if self.broken.insert(key.to_owned()) {
+            self.excuse(key);
+        }
+    }
+
+    /// What was sent in this batch may be applied once more.
+    pub(crate) fn excuse(&mut self, key: &str) {
+        let contents = self.wire.under(key).flat_map(|sending| &sending.parts).map(|part| batches::content_of(&part.job));
+        self.servers.batches.excused.extend(contents);
     }
 
     /// Lets `steps` things happen, then calms down and sees that everything is delivered or explained.

@@ -152,6 +152,13 @@ pub async fn is_whole(body: &JsValue) -> bool {
     JsFuture::from(reading).await.is_ok_and(|last| js::get(&last, "byteLength").as_f64() == Some(1.0))
 }
 
+/// Whether a stored body is JSON text (RFC 8259) in UTF-8, and small enough to be kept in memory.
+pub fn is_json(body: &JsValue) -> bool {
+    let Some(buffer) = body.dyn_ref::<ArrayBuffer>() else { return false };
+    let bytes = js_sys::Uint8Array::new(buffer).to_vec();
+    std::str::from_utf8(&bytes).is_ok_and(|text| js_sys::JSON::parse(text).is_ok())
+}
+
 fn unreadable(error: JsValue) -> Error {
     let advice = "the body cannot be read; a file that was changed or removed must be chosen again: ";
     Error::invalid_request([advice, &js::message_of(&error)].text())

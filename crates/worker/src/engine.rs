@@ -66,6 +66,23 @@ pub struct Engine {
     resumed: Cell<bool>,
 }
 
+/// The configuration with the addresses of its batches as the platform spells them. A relative one is relative to the script.
+///
+/// # Errors
+/// `invalid-config` for what is no address of a server.
+pub fn with_addresses(mut config: WorkerConfig) -> Result<WorkerConfig, Error> {
+    let base = js::get2(&js_sys::global(), "location", "href").as_string().unwrap_or_default();
+    for (name, queue) in &mut config.queues {
+        let Some(batch) = &mut queue.batch else { continue };
+        let url = js::URL::relative(&batch.url, &base).map(|url| url.href()).unwrap_or_default();
+        if !url.starts_with("http") {
+            return Err(Error::invalid_config(["queues.", name, ".batch.url is not an http(s) URL"].text()));
+        }
+        url.split('#').next().unwrap_or_default().clone_into(&mut batch.url);
+    }
+    Ok(config)
+}
+
 impl Engine {
     /// An idle engine.
     pub fn new(config: WorkerConfig, host: Host) -> Rc<Self> {

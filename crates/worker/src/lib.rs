@@ -79,6 +79,7 @@ pub fn boot(config: JsValue, host: JsValue) -> Result<(), JsValue> {
             .map_err(fault::to_js)?
     };
     config.check().map_err(fault::to_js)?;
+    let config = engine::with_addresses(config).map_err(fault::to_js)?;
     let started = Engine::new(config, host);
     started.log_info(STARTED);
     ENGINE.with_borrow_mut(|engine| *engine = Some(started));

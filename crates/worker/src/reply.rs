@@ -10,11 +10,12 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use shearwater_bridge::spawn_local;
+use shearwater_bridge::{Js, spawn_local};
 use shearwater_core::{
     JobId, Millis,
     http::reply::{AttemptResult, Response},
     queue::{
+        batch::{ItemResult, read_results},
         capture::Capture,
         config::{KeepResponse, QueueConfig},
         job::Job,
@@ -40,6 +41,9 @@ const EXCERPT_BYTES: u32 = 4 * 1024;
 
 /// Bytes of a body that are kept, or read so that its connection can be used again.
 const MOST_BYTES: u32 = 64 * 1024;
+
+/// Bytes of the results of a batch that are read.
+const MOST_RESULTS: u32 = 1024 * 1024;
 
 /// Milliseconds that a body may take once the headers are there.
 const PATIENCE: u64 = 2_000;
@@ -74,7 +78,13 @@ pub enum Guard {
 }
 
 /// Reads the response of a send.
-pub async fn read(response: js::Response, sending: &Rc<Sending>, queue: &QueueConfig, guard: Option<Guard>) -> AttemptResult {
+pub async fn read(
+    response: js::Response,
+    sending: &Rc<Sending>,
+    queue: &QueueConfig,
+    guard: Option<Guard>,
+    is_batch: bool,
+) -> AttemptResult {
     if response.kind() == "opaqueredirect" {
         return match guard {
             // Not sent again by itself: a server may redirect whom it has served.
@@ -102,18 +112,34 @@ pub async fn read(response: js::Response, sending: &Rc<Sending>, queue: &QueueCo
         content_type: kind.clone(),
         excerpt: None,
         capture: None,
+        items: None,
     };
     let body = Body::of(&response);
     let is_text = ["application/json", "application/problem+json", "text/plain"];
     let is_text = kind.is_some_and(|kind| is_text.iter().any(|text| kind.starts_with(text)));
-    let keep = queue.response.as_ref().filter(|_| (200..300).contains(&status));
-    if let Some(keep) = keep {
+    let keep = queue.response.as_ref().filter(|_| (200..300).contains(&status) && !is_batch);
+    if is_batch && (200..300).contains(&status) && queue.expects(&reply) {
+        reply.items = results(queue, &reply, &body, sending).await;
+    } else if let Some(keep) = keep {
         reply.capture = Some(capture(keep, status, &headers, &body, sending).await);
     } else if status >= 400 && is_text {
         reply.excerpt = excerpt(&body, sending).await;
     }
     body.let_go(sending);
     AttemptResult::Status(reply)
+}
+
+/// What the response to a batch says about its items.
+async fn results(queue: &QueueConfig, reply: &Response, body: &Body, sending: &Rc<Sending>) -> Option<Vec<ItemResult>> {
+    let pointer = queue.batch.as_ref().and_then(|batch| batch.results.as_deref());
+    let is_json = reply.content_type.as_deref().is_some_and(|kind| kind.contains("json"));
+    let text = if is_json { body.beginning(MOST_RESULTS, sending).await } else { String::new() };
+    match js_sys::JSON::parse(&text) {
+        Ok(json) => read_results(reply.status, Some(&Js(json)), pointer),
+        // It may have had results.
+        Err(_) if !text.is_empty() => Some(Vec::new()),
+        Err(_) => read_results::<Js>(reply.status, None, pointer),
+    }
 }
 
 async fn capture(keep: &KeepResponse, status: u16, headers: &js::Headers, body: &Body, sending: &Rc<Sending>) -> Capture {

@@ -41,7 +41,8 @@ impl Drain {
             (self.skip, self.skip_from) = (cycle.skip, from);
         }
         let asked = cycle.map_or(0, |cycle| cycle.claim);
-        self.exhausted = !committed.asks_time && (committed.claimed.len() as u64) < u64::from(asked);
+        let claimed = dispatches(committed.claimed.clone());
+        self.exhausted = !committed.asks_time && !committed.full && (claimed.len() as u64) < u64::from(asked);
         self.next_due = committed.next_due;
         // What was waited for may be gone; a new wait is set below.
         self.timer = None;
@@ -55,13 +56,21 @@ impl Drain {
         let ours = in_flight + self.settle.len() + self.release.len() + at_hand + committed.claimed.len();
         self.leased_elsewhere = counts.syncing > ours as u64;
         // A job that was lost and claimed again may have got its result meanwhile.
-        let answered =
-            |job: &&Job| self.settle.iter().any(|settlement| settlement.id == job.id && settlement.key == job.idempotency_key);
-        let (cancelled, claimed): (Vec<Job>, Vec<Job>) =
-            committed.claimed.iter().filter(|job| !answered(job)).cloned().partition(|job| cancelled.contains(&job.id));
-        self.claimed.extend(dispatches(claimed));
-        // It may have been retried since, and claimed anew.
-        self.release.extend(cancelled.into_iter().map(|job| job.id));
+        let answered = |job: &Job| {
+            let batch = job.batch.as_ref().map(|membership| &membership.key);
+            self.settle.iter().any(|settlement| {
+                settlement.id == job.id
+                    && settlement.key == job.idempotency_key
+                    && settlement.batch.as_ref().map(|sent| &sent.key) == batch
+            })
+        };
+        let (cancelled, claimed): (Vec<Dispatch>, Vec<Dispatch>) = claimed
+            .into_iter()
+            .filter(|dispatch| !dispatch.jobs.iter().any(answered))
+            .partition(|dispatch| dispatch.jobs.iter().any(|job| cancelled.contains(&job.id)));
+        self.claimed.extend(claimed);
+        // It may have been retried since, and claimed anew; and its batch does not go without it.
+        self.release.extend(job_ids(cancelled));
         self.spare(now, &committed.ledger);
         let is_news = !(committed.settled.is_empty() && committed.claimed.is_empty() && committed.released.is_empty());
         if is_news && is_current {

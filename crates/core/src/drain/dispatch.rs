@@ -1,10 +1,13 @@
 //! What a drain sends in one piece.
 //!
 //! The slots, the fair shares and the time of a send are counted in dispatches; leases, outcomes and counts in jobs.
-//! Today each dispatch has one job. Batches (one request for several jobs) are made here, by [`dispatches`], and nowhere
-//! else: a drain settles every job of a dispatch by its result.
+//! A dispatch is one job, or the batch that a cycle put together ([`crate::queue::batch`]), whole and in its order: where
+//! one of its jobs is not to be sent, the others go back to the store.
 
-use crate::{id::JobId, queue::job::Job};
+use crate::{
+    id::JobId,
+    queue::{batch::Batch, job::Job},
+};
 
 /// Names a dispatch in flight: by its first job, for a job is never in flight twice in one drain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,20 +30,68 @@ pub struct Dispatch {
     pub jobs: Vec<Job>,
 }
 
-/// Groups claimed jobs into dispatches, in their order.
-pub(super) fn dispatches(claimed: Vec<Job>) -> Vec<Dispatch> {
-    claimed
-        .into_iter()
-        .map(|job| Dispatch { id: job.id.clone().into(), origin: job.origin().to_owned(), jobs: vec![job] })
-        .collect()
+impl Dispatch {
+    /// The value of the idempotency header, without its quotes.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        match self.jobs.as_slice() {
+            [Job { batch: Some(membership), .. }, ..] => membership.key.as_str(),
+            [job, ..] => &job.idempotency_key,
+            [] => "",
+        }
+    }
+
+    /// The size of all bodies in bytes, where there is any.
+    #[must_use]
+    pub fn size(&self) -> Option<u64> {
+        self.jobs.iter().filter_map(Job::size).reduce(u64::saturating_add)
+    }
+
+    /// The ids of its jobs.
+    #[must_use]
+    pub fn ids(&self) -> Vec<JobId> {
+        self.jobs.iter().map(|job| job.id.clone()).collect()
+    }
+
+    /// The dispatch that one job is.
+    #[must_use]
+    pub fn of(job: Job) -> Self {
+        Self { id: job.id.clone().into(), origin: job.origin().to_owned(), jobs: vec![job] }
+    }
+
+    /// The batch that it is, if it is one.
+    #[must_use]
+    pub fn batch(&self) -> Option<&Batch> {
+        self.jobs.first()?.batch.as_ref()?.batch.as_ref()
+    }
+
+    /// The key of the batch that it is, if it is one.
+    pub(super) fn batch_key(&self) -> Option<&JobId> {
+        Some(&self.jobs.first()?.batch.as_ref()?.key)
+    }
 }
 
-/// Takes jobs out of dispatches that have not been sent; one that has none left is dropped.
-pub(super) fn take_out(claimed: &mut Vec<Dispatch>, unwanted: impl Fn(&Job) -> bool) {
-    claimed.retain_mut(|dispatch| {
-        dispatch.jobs.retain(|job| !unwanted(job));
-        !dispatch.jobs.is_empty()
-    });
+/// Groups claimed jobs into dispatches, in their order.
+pub(super) fn dispatches(claimed: Vec<Job>) -> Vec<Dispatch> {
+    let mut dispatches: Vec<Dispatch> = Vec::new();
+    for job in claimed {
+        let joins = |last: &&mut Dispatch| {
+            job.batch.as_ref().is_some_and(|membership| membership.lead != job.id && last.batch_key() == Some(&membership.key))
+        };
+        match dispatches.last_mut().filter(joins) {
+            Some(last) => last.jobs.push(job),
+            None => dispatches.push(Dispatch::of(job)),
+        }
+    }
+    dispatches
+}
+
+/// Drops dispatches with jobs that are not to be sent; returns the ids of their other jobs, which go back.
+pub(super) fn take_out(claimed: &mut Vec<Dispatch>, unwanted: impl Fn(&Job) -> bool) -> Vec<JobId> {
+    let (dropped, kept): (Vec<Dispatch>, Vec<Dispatch>) =
+        std::mem::take(claimed).into_iter().partition(|dispatch| dispatch.jobs.iter().any(&unwanted));
+    *claimed = kept;
+    dropped.into_iter().flat_map(|dispatch| dispatch.jobs).filter(|job| !unwanted(job)).map(|job| job.id).collect()
 }
 
 /// The ids of all jobs of these dispatches.
@@ -78,6 +129,7 @@ mod tests {
             jobs,
             origin: "https://a.example".to_owned(),
             since: now,
+            batch: Some(JobId::from_random([9; 16])),
         };
         drain.in_flight = vec![flight(vec![job(1), job(2)]), flight(vec![job(3)])];
         let input = Input::Attempted { dispatch: job(1).0.into(), result: AttemptResult::TimedOut, roll: 0.5 };

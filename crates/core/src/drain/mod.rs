@@ -50,7 +50,11 @@ use crate::{
     http::reply::AttemptResult,
     id::JobId,
     protocol::view::SyncResult,
-    queue::cycle::{Cycle, Settlement, Takeover},
+    queue::{
+        batch::{self, SentIn},
+        cycle::{Cycle, Settlement, Takeover},
+        job::Job,
+    },
     schedule::wakes::SkipBackoff,
     time::Millis,
 };
@@ -179,7 +183,8 @@ impl Drain {
                 self.time = (now, clock::answer(now, replied, date));
             }
             Input::Cancelled(id) => {
-                take_out(&mut self.claimed, |job| job.id == id);
+                let others = take_out(&mut self.claimed, |job| job.id == id);
+                self.release.extend(others);
                 // The cycle that is being committed may have claimed it just before.
                 if self.committing.is_some() {
                     self.cancelled.push(id);
@@ -215,13 +220,21 @@ impl Drain {
 
     /// Settles each job of a dispatch by its result.
     fn attempted(&mut self, now: Millis, flight: Flight, result: &AttemptResult, roll: f64) {
-        for (id, key) in &flight.jobs {
+        let (results, own) = match &flight.batch {
+            Some(_) => batch::results_of_each(result, flight.jobs.len()),
+            None => (vec![result.clone(); flight.jobs.len()], false),
+        };
+        for ((id, key), result) in flight.jobs.iter().zip(results) {
             // Lost and claimed again while it was in flight: this is the reply to that claim too.
-            take_out(&mut self.claimed, |job| job.id == *id && job.idempotency_key == *key);
+            let is_same = |job: &Job| {
+                job.id == *id && job.idempotency_key == *key && job.batch.as_ref().map(|own| &own.key) == flight.batch.as_ref()
+            };
+            let others = take_out(&mut self.claimed, is_same);
+            self.release.extend(others.into_iter().filter(|other| !flight.carries(other)));
             // A drain that gave up writes nothing.
             if self.failed_cycles < MOST_FAILED_CYCLES {
-                let (id, key, result) = (id.clone(), key.clone(), result.clone());
-                self.settle.push(Settlement { id, key, result, at: now, roll });
+                let batch = flight.batch.clone().map(|key| SentIn { key, own });
+                self.settle.push(Settlement { id: id.clone(), key: key.clone(), result, at: now, roll, batch });
             }
         }
         if result.is_trouble() {

@@ -31,6 +31,8 @@ pub(super) struct Flight {
     pub(super) jobs: Vec<(JobId, String)>,
     pub(super) origin: String,
     pub(super) since: Millis,
+    /// The key of the batch that it is.
+    pub(super) batch: Option<JobId>,
 }
 
 impl Flight {
@@ -59,6 +61,7 @@ impl Drain {
                 jobs: dispatch.jobs.iter().map(|job| (job.id.clone(), job.idempotency_key.clone())).collect(),
                 origin: dispatch.origin.clone(),
                 since: now,
+                batch: dispatch.batch_key().cloned(),
             });
             self.out.push(Command::Send(dispatch));
         }

@@ -3,7 +3,10 @@
 //! What it means for the job is decided in [`crate::queue::cycle::retry`].
 
 use super::retry_after;
-use crate::{queue::capture::Capture, time::Millis};
+use crate::{
+    queue::{batch::ItemResult, capture::Capture},
+    time::Millis,
+};
 
 /// What came back from one send, as the shell saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub enum AttemptResult {
     /// It was not sent or was aborted, for a reason on this side: the app's `auth` hook failed, the owner changed, a person
     /// cancelled it.
     Withheld(String),
+    /// A success of a batch that does not say what became of each of its items. How not, for people.
+    Miscounted(String),
 }
 
 /// The parts of a readable response that decide anything.
@@ -47,6 +52,8 @@ pub struct Response {
     pub excerpt: Option<String>,
     /// What the queue's `response` setting asks to keep of a delivery.
     pub capture: Option<Capture>,
+    /// What it says about each item of a batch.
+    pub items: Option<Vec<ItemResult>>,
 }
 
 impl AttemptResult {
@@ -62,7 +69,7 @@ impl AttemptResult {
     /// Whether a server is known to have sent it: it was reached.
     #[must_use]
     pub fn reached_server(&self) -> bool {
-        matches!(self, Self::Status(_) | Self::Opaque | Self::Hidden(_) | Self::Redirected(_))
+        matches!(self, Self::Status(_) | Self::Opaque | Self::Hidden(_) | Self::Redirected(_) | Self::Miscounted(_))
     }
 
     /// Whether it may mean that its server is in trouble; the circuit breaker decides.

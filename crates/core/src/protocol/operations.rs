@@ -108,7 +108,7 @@ macro_rules! operations {
 
 operations! {
     /// Stores jobs, all or none. `bodies[i]` belongs to `jobs[i]`. Returns their ids.
-    "enqueue": Enqueue(jobs::Enqueue) -> Vec<JobId>, changes, ["enqueue", "enqueueAll"];
+    "enqueue": Enqueue(jobs::Enqueue) -> Vec<JobId>, changes, ["enqueue", "enqueueAll", "track"];
     /// Returns a job, or the trace of a delivered one.
     "get": Get(JobId) -> Option<JobView>, reads, ["get"];
     /// Returns a page of jobs.

@@ -13,7 +13,8 @@ use serde::{
 use crate::{
     error::{Error, ErrorCode},
     health::origin::RetryBudget,
-    queue::{backoff::Backoff, disposition::Disposition},
+    http::reply::Response,
+    queue::{backoff::Backoff, batch::BatchConfig, disposition::Disposition},
     time::unit,
     wire::{self, Mismatch, Value, text::Text},
 };
@@ -134,6 +135,8 @@ pub struct QueueConfig {
     pub expect: Option<Expect>,
     /// What is kept of the response to a delivered job.
     pub response: Option<KeepResponse>,
+    /// How its items are sent together.
+    pub batch: Option<BatchConfig>,
 }
 
 /// What tells a delivery from the page of a captive portal, or from a login page reached by a redirect.
@@ -175,6 +178,7 @@ impl Default for QueueConfig {
             aging: unit::HOUR,
             expect: None,
             response: None,
+            batch: None,
         }
     }
 }
@@ -264,6 +268,12 @@ impl QueueConfig {
         self.timeout.saturating_add(size.unwrap_or(0) / 32 * unit::SECOND / 1_024)
     }
 
+    /// Whether a success is what the queue's `expect` says.
+    #[must_use]
+    pub fn expects(&self, response: &Response) -> bool {
+        self.expect.as_ref().and_then(|expect| expect.mismatch(response)).is_none()
+    }
+
     fn check(&self) -> Result<(), Error> {
         if self.max_attempts == 0 || self.max_attempts > 1_000 {
             return Err(Error::invalid_config("maxAttempts is 1 to 1000"));
@@ -289,6 +299,9 @@ impl QueueConfig {
             && keep.headers.iter().any(|name| !crate::queue::request::is_token(name))
         {
             return Err(Error::invalid_config("response.headers: each must be a header name (RFC 9110 token)"));
+        }
+        if let Some(batch) = &self.batch {
+            batch.check()?;
         }
         self.backoff.check()
     }
@@ -427,6 +440,15 @@ mod tests {
             (r#"{"queues": {"a": {"expect": {"status": 404}}}}"#, "expect.status"),
             (r#"{"queues": {"a": {"expect": {"contenttype": "x"}}}}"#, "expect.contenttype"),
             (r#"{"queues": {"a": {"response": {"headers": ["a b"]}}}}"#, "response.headers"),
+            (r#"{"queues": {"a": {"batch": {}}}}"#, "batch.url"),
+            (r#"{"queues": {"a": {"batch": {"url": "/b", "max": 0}}}}"#, "batch.max"),
+            (r#"{"queues": {"a": {"batch": {"url": "/b", "maxBytes": 1000}}}}"#, "batch.maxBytes"),
+            (r#"{"queues": {"a": {"batch": {"url": "/b", "wait": 3600001}}}}"#, "batch.wait"),
+            (r#"{"queues": {"a": {"batch": {"url": "/b", "results": "results"}}}}"#, "batch.results"),
+            (r#"{"queues": {"a": {"batch": {"url": "/b", "wrap": {"a": 1}}}}}"#, "batch.wrap"),
+            (r#"{"queues": {"a": {"batch": {"url": "/b", "wrap": {"a": "items", "b": "items"}}}}}"#, "batch.wrap"),
+            (r#"{"queues": {"a": {"batch": {"url": "/b", "wrap": {"a": "items", "b": []}}}}}"#, "batch.wrap"),
+            (r#"{"queues": {"a": {"batch": {"url": "/b", "size": 1}}}}"#, "batch.size"),
             (r#"{"credentials": ["-"]}"#, "credentials"),
             (r#"{"name": ""}"#, "name"),
         ] {

@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     id::JobId,
     queue::{
-        config::{WorkerConfig, check_name},
+        config::{DEFAULT_QUEUE, WorkerConfig, check_name},
         history::Outcome,
         job::{Attempts, Job, Order, Place, RECORD_VERSION, RequestWork, Schedule, State, Work, rank},
         key_order,
@@ -99,6 +99,10 @@ pub struct Admitted {
     aging: u64,
     /// The app's own idempotency key, where it gave one.
     given_key: Option<String>,
+    /// It is sent in batches; the shell has to see that its body is JSON.
+    pub is_item: bool,
+    /// Milliseconds that it waits for others.
+    wait: u64,
     /// Credential headers that were taken off, for the log.
     pub taken: Vec<String>,
 }
@@ -123,10 +127,16 @@ impl Admitted {
 /// `invalid-request` or `unknown-queue`, naming what cannot be queued.
 pub fn admit(mut new: NewJob, origin: String, size: Option<u64>, config: &WorkerConfig) -> Result<Admitted, Error> {
     let taken = new.request.admit(&config.credentials)?;
+    let batch = config.queue_or_default(new.options.queue.as_deref().unwrap_or(DEFAULT_QUEUE)).batch;
+    let is_item = match &batch {
+        Some(batch) => batch.admit(&mut new.request, size)?,
+        None => false,
+    };
+    let wait = batch.filter(|_| is_item).map_or(0, |batch| batch.wait);
     if size.is_some() && !takes_body(&new.request.method) {
         return Err(Error::invalid_request([&new.request.method, " takes no body"].text()));
     }
-    let queue = new.options.queue.clone().unwrap_or_else(|| crate::queue::config::DEFAULT_QUEUE.to_owned());
+    let queue = new.options.queue.clone().unwrap_or_else(|| DEFAULT_QUEUE.to_owned());
     check_name("queue", &queue)?;
     if let Some(key) = &new.options.key {
         check_name("key", key)?;
@@ -144,7 +154,26 @@ pub fn admit(mut new: NewJob, origin: String, size: Option<u64>, config: &Worker
         Some(header) => new.request.given_key(header)?,
         None => None,
     };
-    Ok(Admitted { new, origin, size, queue, priority, max_age, aging: settings.aging, given_key, taken })
+    Ok(Admitted { new, origin, size, queue, priority, max_age, aging: settings.aging, given_key, is_item, wait, taken })
+}
+
+/// Gives a request without an address that of its queue's batches.
+///
+/// # Errors
+/// `invalid-request` where the queue has none; `unknown-queue`.
+pub fn address(new: &mut NewJob, config: &WorkerConfig) -> Result<(), Error> {
+    if !new.request.url.is_empty() {
+        return Ok(());
+    }
+    let queue = new.options.queue.as_deref().unwrap_or(DEFAULT_QUEUE);
+    match config.queue(queue)?.batch {
+        Some(batch) => new.request.url = batch.url,
+        None => return Err(Error::invalid_request(["the queue \"", queue, "\" has no batch: name a URL"].text())),
+    }
+    if new.request.method.is_empty() {
+        new.request.method = "POST".to_owned();
+    }
+    Ok(())
 }
 
 /// Stores jobs with their bodies for the caller's owner. Returns each one's id and whether it is new.
@@ -173,7 +202,7 @@ pub async fn enqueue<T: Tx>(
     // Lines that this very call has put a job into: no need to look again.
     let mut occupied: Vec<(String, String)> = Vec::new();
     for ((admitted, body), packed) in jobs.into_iter().zip(places) {
-        let Admitted { new, origin, size, queue, priority, max_age, aging, given_key, .. } = admitted;
+        let Admitted { new, origin, size, queue, priority, max_age, aging, given_key, is_item, wait, .. } = admitted;
         if repeat
             && (tx.get::<Job>(&new.id).await?.is_some()
                 || tx.get::<Outcome>(&new.id).await?.is_some()
@@ -198,7 +227,7 @@ pub async fn enqueue<T: Tx>(
             id: new.id,
             queue,
             owner: caller.owner_or(&ledger.owner).to_owned(),
-            work: Work::Request(RequestWork { head: new.request, origin, size, packed }),
+            work: Work::Request(RequestWork { head: new.request, origin, size, packed, item: is_item.then_some(true) }),
             metadata: new.metadata,
             order: Order { seq, line: key.is_some(), key, priority, rank: rank(clock, priority, aging) },
             schedule: Schedule {
@@ -220,6 +249,7 @@ pub async fn enqueue<T: Tx>(
             place: Place::Ready,
             error: None,
             lease: None,
+            batch: None,
         };
         match &job.order.key {
             Some(key) if occupied.iter().any(|(queue, taken)| *queue == job.queue && taken == key) => job.place = Place::Behind,
@@ -228,6 +258,10 @@ pub async fn enqueue<T: Tx>(
                 key_order::enter(tx, &mut job, now).await?;
             }
             None => key_order::enter(tx, &mut job, now).await?,
+        }
+        if wait > 0 && job.order.key.is_none() && job.place == Place::Ready {
+            job.place = Place::Due;
+            job.schedule.next_attempt_at = now.after(wait);
         }
         ledger.enter(&job);
         match &body {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use crate::{
     id::JobId,
     queue::{
+        batch::Membership,
         config::OnFailure,
         last_error::{ErrorKind, LastError},
         request::RequestHead,
@@ -98,7 +99,7 @@ pub struct Packed {
 /// What a job is to do. Each kind is a type that holds what only this kind has.
 ///
 /// Uploads and pushed mutations get a variant of their own. A batch does not: it is several requests in one
-/// [`Dispatch`](crate::drain::Dispatch). A new kind makes an `Option` of [`Work::request`], so that nothing compiles
+/// [`Dispatch`](crate::drain::Dispatch), each marked as an item. A new kind makes an `Option` of [`Work::request`], so that nothing compiles
 /// before each place that sends, counts, shows or edits a request has said what it does with the other kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Work {
@@ -133,6 +134,8 @@ pub struct RequestWork {
     pub size: Option<u64>,
     /// Where the body lies, unless it has a record of its own.
     pub packed: Option<Packed>,
+    /// It is an item of its queue's batches, by [`Job::is_item`].
+    pub item: Option<bool>,
 }
 
 /// Where a job stands among others.
@@ -220,6 +223,8 @@ pub struct Job {
     pub error: Option<LastError>,
     /// Who holds it while it is syncing.
     pub lease: Option<Lease>,
+    /// The batch that it is in.
+    pub batch: Option<Membership>,
 }
 
 /// The order of claiming: when the job, had it been critical, would have to be queued to rank the same.
@@ -351,6 +356,28 @@ impl Job {
     #[must_use]
     pub fn size(&self) -> Option<u64> {
         self.work.request().size
+    }
+
+    /// Whether it is JSON that is sent in a batch; see [`crate::queue::batch`].
+    #[must_use]
+    pub fn is_item(&self) -> bool {
+        self.work.request().item == Some(true)
+    }
+
+    /// Whether it waits for nothing but other items of its batch.
+    #[must_use]
+    pub fn waits_for_company(&self) -> bool {
+        self.is_item()
+            && self.place == Place::Due
+            && self.attempts.last_tried_at.is_none()
+            && self.attempts.last_delay == 0
+            && self.schedule.hold_until == Millis(0)
+    }
+
+    /// Puts a job back whose batch was refused, to be sent with fewer others.
+    pub fn split_off(&mut self, now: Millis, error: LastError) {
+        self.release(now);
+        self.error = Some(error);
     }
 
     /// Whether anything will send this job without a person's help.

@@ -72,6 +72,7 @@ impl LastError {
             AttemptResult::Withheld(why) => (ErrorKind::Withheld, why.clone()),
             AttemptResult::Hidden(why) => (ErrorKind::Hidden, why.clone()),
             AttemptResult::Redirected(why) => (ErrorKind::Redirected, why.clone()),
+            AttemptResult::Miscounted(why) => (ErrorKind::Unexpected, why.clone()),
             AttemptResult::Opaque => (ErrorKind::Http, String::new()),
             AttemptResult::Status(response) => match unexpected(response) {
                 Some(how) => (ErrorKind::Unexpected, ["the response does not match `expect`: ", &how].text()),

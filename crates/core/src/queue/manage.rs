@@ -13,6 +13,7 @@ use crate::{
     error::{Error, ErrorCode},
     id::JobId,
     queue::{
+        batch::{self, LARGEST_ITEM},
         config::{DEFAULT_QUEUE, OnFailure, WorkerConfig},
         history::Outcome,
         job::{Job, Place, State},
@@ -44,25 +45,32 @@ const PAGE: u32 = 256;
 /// What the transaction returns.
 pub async fn retry<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfig) -> Result<Option<Job>, Error> {
     let mut ledger = load(tx).await?;
-    let Some(mut job) = idle_job(tx, &mut ledger, id).await? else { return Ok(None) };
-    let from = job.state;
-    match job.state {
-        State::Pending => {
-            job.schedule.next_attempt_at = now;
-            job.schedule.hold_until = Millis(0);
-            job.attempts.last_delay = 0;
+    let Some(job) = idle_job(tx, &mut ledger, id).await? else { return Ok(None) };
+    let mut retried = None;
+    // A batch that may have arrived goes again as it was, or not at all.
+    for mut job in batch::members(tx, &job).await?.into_iter().filter(|member| member.state != State::Syncing) {
+        let from = job.state;
+        match job.state {
+            State::Pending => {
+                job.schedule.next_attempt_at = now;
+                job.schedule.hold_until = Millis(0);
+                job.attempts.last_delay = 0;
+            }
+            _ => job.revive(now, config.queue_or_default(&job.queue).max_age),
         }
-        _ => job.revive(now, config.queue_or_default(&job.queue).max_age),
+        key_order::enter(tx, &mut job, now).await?;
+        ledger.shift(&job, from);
+        ledger.add_origin(&job);
+        if ledger.origin(job.origin()).is_some() {
+            ledger.change_origin(job.origin(), now, |health| health.allow_probe(now));
+        }
+        tx.put(&job)?;
+        if job.id == *id {
+            retried = Some(job);
+        }
     }
-    key_order::enter(tx, &mut job, now).await?;
-    ledger.shift(&job, from);
-    ledger.add_origin(&job);
-    if ledger.origin(job.origin()).is_some() {
-        ledger.change_origin(job.origin(), now, |health| health.allow_probe(now));
-    }
-    tx.put(&job)?;
     save(tx, &mut ledger).await?;
-    Ok(Some(job))
+    Ok(retried)
 }
 
 /// Removes a job that is not being sent, and lets its successors go.
@@ -107,6 +115,8 @@ pub async fn cancel<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfi
     };
     let on_failure = config.queue_or_default(&job.queue).on_failure;
     job.dead_letter(State::Failed, error, on_failure);
+    // The others are not sent with it any more.
+    job.batch = None;
     // A dead letter that came back by hand may stand further ahead.
     key_order::yield_to_earlier(tx, &mut job, now).await?;
     ledger.shift(&job, State::Syncing);
@@ -133,6 +143,7 @@ pub async fn edit<T: Tx>(
     let mut ledger = load(tx).await?;
     let Some(mut job) = idle_job(tx, &mut ledger, id).await? else { return Ok(None) };
     let from = job.state;
+    let was_item = job.is_item().then(|| job.work.request().head.clone());
     let work = job.work.request_mut();
     let kept = matches!(change.body, Body::Keep).then(|| work.head.headers.clone()).unwrap_or_default();
     work.head.change(change.request, change.headers);
@@ -141,6 +152,19 @@ pub async fn edit<T: Tx>(
         work.head.headers.extend(kept.into_iter().filter(|(name, _)| name == "content-type"));
     }
     work.head.admit(&config.credentials)?;
+    if let Some(item) = was_item {
+        if (&item.url, &item.method) == (&work.head.url, &work.head.method) {
+            work.head = item;
+            match &change.body {
+                Body::Keep => {}
+                Body::Replace(_, 1..=LARGEST_ITEM) if change.is_json => {}
+                _ => return Err(Error::invalid_request("an item of a batch is JSON of 1 byte to 64 KiB")),
+            }
+        } else {
+            // From here on it is a request of its own.
+            work.item = None;
+        }
+    }
     if let Some(origin) = change.origin {
         work.origin = origin;
     }
@@ -168,6 +192,7 @@ pub async fn edit<T: Tx>(
     }
     leaving.count_out(tx).await?;
     job.idempotency_key = change.idempotency_key;
+    job.batch = None;
     job.error = None;
     if from != State::Pending {
         job.revive(now, config.queue_or_default(&job.queue).max_age);
@@ -191,6 +216,8 @@ pub struct Edit<B> {
     pub origin: Option<String>,
     /// What becomes of the body.
     pub body: Body<B>,
+    /// Whether the new body is JSON.
+    pub is_json: bool,
     /// The new idempotency key.
     pub idempotency_key: String,
 }

@@ -121,6 +121,25 @@ impl Json {
         self.text.push_str("\":");
     }
 
+    /// The name of a member that is not one of ours; its value is to follow.
+    pub fn entry(&mut self, name: &str) {
+        self.follow();
+        self.text(name);
+        self.text.push(':');
+    }
+
+    /// Bytes written so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Whether nothing was written yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
     /// A comma, but for the first. No value ends in an opening bracket.
     fn follow(&mut self) {
         if !self.text.ends_with(['[', '{']) {

@@ -87,6 +87,14 @@ impl JsClient {
         }
     }
 
+    /// Stores an item of a queue's batches; nobody waits for it.
+    pub fn track(&self, queue: JsValue, event: JsValue) {
+        match (queue.as_string(), js_sys::JSON::stringify(&event).ok().and_then(|text| text.as_string())) {
+            (Some(queue), Some(event)) => self.client.track(&queue, &event),
+            _ => js::console_error("[shearwater] track:", &invalid("track takes the name of a queue and what JSON can say")),
+        }
+    }
+
     /// A stored job, or the trace of a delivered one, or null.
     pub fn get(&self, id: JsValue) -> Promise {
         self.ask_of_job(&id, Op::Get)

@@ -1,5 +1,6 @@
 //! Turns requests that may be handled into effects and replies.
 
+pub(crate) mod analytics;
 pub(crate) mod demo;
 pub(crate) mod files;
 mod form;

@@ -27,7 +27,7 @@ pub(crate) fn record(
             let max_age = options.max_age.unwrap_or(config.queue_or_default(&queue).max_age);
             let ripe_old = ripe_old(world, max_age);
             world.oracle.accept(id, asked.content, asked.size.is_some(), line, ripe_old);
-            world.wire.forget(id.as_str());
+            world.wire.forget(id);
         } else if *id == asked.new.id {
             let known = world.oracle.entry(id).is_some() || world.store.borrow().outcome(id).is_some();
             ensure(known, Promise::Durable, || format!("{id} is said to be stored already, and is not"))?;

@@ -11,11 +11,22 @@ use shearwater_core::{
     time::unit::{DAY, HOUR, SECOND},
 };
 
-use super::{Cause, Checked, Hand, Promise, Violation, ensure};
-use crate::{network::content_of, oracle::Departure, store::Changes, worker::CONTEXTS, world::World};
+use super::{Cause, Checked, Hand, Promise, Violation, batches, ensure};
+use crate::{batches::content_of, oracle::Departure, store::Changes, worker::CONTEXTS, world::World};
 
 /// Looks at each row that changed, and notes in the oracle what left the store.
 pub(super) fn check(world: &mut World, cause: &Cause<'_>, changes: &Changes) -> Checked {
+    for id in &changes.quarantined {
+        let before = changes.jobs.get(id).and_then(|(before, _)| before.as_ref());
+        if let Some(membership) = before.and_then(|before| before.batch.as_ref()) {
+            world.break_batch(membership.key.as_str());
+        }
+    }
+    for (before, after) in changes.jobs.values() {
+        if let Some(before) = before.as_deref() {
+            batches::changed(world, cause, before, after.as_deref())?;
+        }
+    }
     for (id, (before, after)) in &changes.jobs {
         if let Some(before) = before.as_deref().filter(|_| changes.quarantined.contains(id)) {
             world.oracle.put_aside(before.order.seq);
@@ -46,7 +57,7 @@ fn as_accepted(world: &World, job: &Job) -> Checked {
     let Some(entry) = world.oracle.entry(&job.id) else {
         return Err(Violation::new(Promise::Durable, format!("{} is stored and was never accepted", job.id)));
     };
-    let content = content_of(&job.work.request().head.url);
+    let content = content_of(job);
     ensure(entry.content == content, Promise::Durable, || format!("{} says {content}, was to say {}", job.id, entry.content))?;
     ensure(entry.key == job.idempotency_key, Promise::Once, || {
         format!("{} has the key {}, was {}", job.id, job.idempotency_key, entry.key)
@@ -130,7 +141,12 @@ fn moved(world: &mut World, cause: &Cause<'_>, before: &Job, after: &Job) -> Che
     }
     if !before.is_live() && after.is_live() {
         let by_hand = match cause {
-            Cause::Hand(Hand::Retry(named) | Hand::Edit(named)) => *named == id,
+            Cause::Hand(Hand::Retry(named) | Hand::Edit(named)) if *named == id => true,
+            // Those of its batch go with it.
+            Cause::Hand(Hand::Retry(named)) => {
+                let store = world.store.borrow();
+                store.job(named).is_some_and(|job| job.batch.is_some() && same_batch(job, after))
+            }
             Cause::Hand(Hand::SignIn | Hand::Purge(_)) => before.state == State::Blocked && after.owner == world.oracle.owner,
             _ => false,
         };
@@ -143,6 +159,11 @@ fn moved(world: &mut World, cause: &Cause<'_>, before: &Job, after: &Job) -> Che
         world.oracle.touch(id, false);
     }
     Ok(())
+}
+
+fn same_batch(one: &Job, other: &Job) -> bool {
+    let key = |job: &Job| job.batch.as_ref().map(|membership| membership.key.clone());
+    key(one) == key(other)
 }
 
 /// What is given up for its age is as old as that by true time, whatever the device's clock says. What a

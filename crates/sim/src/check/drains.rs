@@ -15,14 +15,15 @@ use crate::{worker::RunNo, world::World};
 pub(super) fn committed(world: &World, cycle: &Cycle, committed: &CycleOutcome, quarantined: bool) -> Checked {
     let store = world.store.borrow();
     let Some(ledger) = store.ledger() else { return Ok(()) };
-    ensure(committed.claimed.len() <= cycle.claim as usize, Promise::Patient, || {
-        format!("{} claimed of {}", committed.claimed.len(), cycle.claim)
-    })?;
+    let dispatches = || committed.claimed.iter().filter(|job| job.batch.as_ref().is_none_or(|batch| batch.lead == job.id));
+    let claimed = dispatches().count();
+    ensure(claimed <= cycle.claim as usize, Promise::Patient, || format!("{claimed} claimed of {}", cycle.claim))?;
     // Rows that went to quarantine set others free; those are for the next cycle.
     if quarantined
         || committed.asks_time
         || cycle.owner != ledger.owner
-        || committed.claimed.len() == cycle.claim as usize
+        || claimed == cycle.claim as usize
+        || committed.full
         || ledger.is_paused(&cycle.queue)
     {
         return Ok(());
@@ -34,7 +35,7 @@ pub(super) fn committed(world: &World, cycle: &Cycle, committed: &CycleOutcome, 
     };
     for job in store.jobs().filter(|job| job.owner == ledger.owner && job.queue == cycle.queue) {
         let known = cycle.in_flight.iter().filter(|(origin, _)| *origin == job.origin()).map(|(_, count)| count).sum::<usize>();
-        let in_flight = known + committed.claimed.iter().filter(|claimed| claimed.origin() == job.origin()).count();
+        let in_flight = known + dispatches().filter(|claimed| claimed.origin() == job.origin()).count();
         let permitted = ledger.origin(job.origin()).is_none_or(|health| health.permits(now, in_flight) > 0)
             && in_flight < cycle.most as usize
             && (in_flight < cycle.share as usize || !has_company(job));

@@ -5,11 +5,13 @@
 //! | `changes` | what a transaction did to each row, and whether its cause allows that |
 //! | `rows` | the store as a whole: lines, places, counts |
 //! | `sends` | whether a job may be sent, and sent again |
+//! | `batches` | whether a batch is sent again as it was, and why a job leaves one |
 //! | `accepts` | what `enqueue` answers |
 //! | `manage` | what pages are told |
 //! | `drains` | how drains end, and what is left when everything is quiet |
 
 pub(crate) mod accepts;
+pub(crate) mod batches;
 mod changes;
 pub(crate) mod drains;
 pub(crate) mod manage;

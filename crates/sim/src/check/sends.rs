@@ -5,7 +5,7 @@ use shearwater_core::{
     queue::{disposition::Disposition, job::State},
 };
 
-use super::{Checked, Promise, Violation, ensure};
+use super::{Checked, Promise, Violation, batches, ensure};
 use crate::{
     wire::{SendNo, Sending, Status, line_of},
     world::World,
@@ -17,6 +17,7 @@ pub(crate) fn check(world: &World, sending: &Sending) -> Checked {
         return Ok(());
     }
     as_promised(world, sending)?;
+    batches::with_the_others(world, sending)?;
     alone(world, sending)?;
     for_a_reason(world, sending)?;
     let held = holds(world, sending);
@@ -37,50 +38,61 @@ pub(crate) fn leaves(world: &World, number: SendNo) -> Checked {
 fn holds(world: &World, sending: &Sending) -> bool {
     let holder = world.runs.get(&sending.run).map(|run| run.plan.holder.as_str());
     let store = world.store.borrow();
-    store
-        .job(&sending.job.id)
-        .is_some_and(|row| row.state == State::Syncing && row.lease.as_ref().map(|lease| lease.holder.as_str()) == holder)
+    let is_held = |id| {
+        store
+            .job(id)
+            .is_some_and(|row| row.state == State::Syncing && row.lease.as_ref().map(|lease| lease.holder.as_str()) == holder)
+    };
+    sending.parts.iter().all(|part| is_held(&part.job.id))
 }
 
 /// What nobody can do better: the row went bad after it was claimed, and what was claimed is sound (the
 /// page may have queued it anew since); or
 /// there are no locks, and a clock that was set back ended the lease under its holder's hands.
 fn is_excused(world: &World, sending: &Sending) -> bool {
-    let rotten = world.oracle.was_put_aside(sending.job.order.seq);
+    let rotten = sending.parts.iter().any(|part| world.oracle.was_put_aside(part.job.order.seq));
     let lost = !world.faults.locks && world.clock.times_set_back() > 0 && !holds(world, sending);
     rotten || lost
 }
 
 /// It says what was accepted, under the key that stands for it.
 fn as_promised(world: &World, sending: &Sending) -> Checked {
-    let id = &sending.job.id;
-    let Some(entry) = world.oracle.entry(id) else {
-        return Err(Violation::new(Promise::Durable, format!("{id} is sent and is not stored")));
-    };
-    ensure(entry.key == sending.key, Promise::Once, || format!("{id} is sent with the key {}, has {}", sending.key, entry.key))?;
-    let body = entry.body.then_some(entry.content);
-    ensure(sending.body == body, Promise::Durable, || format!("{id} is sent with the body {:?}, has {body:?}", sending.body))
+    for part in &sending.parts {
+        let id = &part.job.id;
+        let Some(entry) = world.oracle.entry(id) else {
+            return Err(Violation::new(Promise::Durable, format!("{id} is sent and is not stored")));
+        };
+        let own = if sending.payload.is_some() { &part.job.idempotency_key } else { &sending.key };
+        ensure(entry.key == *own, Promise::Once, || format!("{id} is sent with the key {own}, has {}", entry.key))?;
+        let body = entry.body.then_some(entry.content);
+        ensure(part.body == body, Promise::Durable, || format!("{id} is sent with the body {:?}, has {body:?}", part.body))?;
+    }
+    Ok(())
 }
 
-/// Neither it nor another of its line is in the air, from a sender that lives and has its lease.
+/// Neither a part of it nor another of its line is in the air, from a sender that lives and has its lease.
 fn alone(world: &World, sending: &Sending) -> Checked {
     let store = world.store.borrow();
-    let line = line_of(&sending.job);
     for (_, other) in world.wire.in_the_air() {
-        let row = store.job(&other.job.id).filter(|row| row.order.seq == other.job.order.seq);
-        // A row that went bad in the air leaves its line to the next; a lease that was taken over in
-        // time, for want of locks, leaves the job to another.
-        // One that was cancelled while the app's hook was asked will never leave.
-        if other.login.is_withdrawn() || row.is_none_or(|row| !world.faults.locks && row.lease != other.job.lease) {
-            continue;
+        for theirs in &other.parts {
+            let row = store.job(&theirs.job.id).filter(|row| row.order.seq == theirs.job.order.seq);
+            // A row that went bad in the air leaves its line to the next; a lease that was taken over in
+            // time, for want of locks, leaves the job to another.
+            // One that was cancelled while the app's hook was asked will never leave.
+            if other.login.is_withdrawn() || row.is_none_or(|row| !world.faults.locks && row.lease != theirs.job.lease) {
+                continue;
+            }
+            for part in &sending.parts {
+                ensure(theirs.job.id != part.job.id, Promise::Once, || {
+                    format!("{} is sent by drain {} while drain {} sends it", part.job.id, sending.run, other.run)
+                })?;
+                let line = line_of(&part.job);
+                let same_line = line.is_some() && line_of(&theirs.job) == line;
+                ensure(!same_line, Promise::Ordered, || {
+                    format!("{} is sent while {} of its line is in the air", part.job.id, theirs.job.id)
+                })?;
+            }
         }
-        ensure(other.job.id != sending.job.id, Promise::Once, || {
-            format!("{} is sent by drain {} while drain {} sends it", sending.job.id, sending.run, other.run)
-        })?;
-        let same_line = line.is_some() && line_of(&other.job) == line;
-        ensure(!same_line, Promise::Ordered, || {
-            format!("{} is sent while {} of its line is in the air", sending.job.id, other.job.id)
-        })?;
     }
     let spent = world.runs.get(&sending.run).is_some_and(|run| run.is_spent(&world.clock));
     ensure(!spent, Promise::Patient, || format!("drain {} sends {} when its time is up", sending.run, sending.job.id))?;
@@ -101,7 +113,7 @@ fn for_a_reason(world: &World, sending: &Sending) -> Checked {
     // Of a row that went bad nothing was recorded.
     let last = world.wire.last(&sending.key).filter(|last| !world.oracle.was_put_aside(last.job.order.seq));
     let Some(last) = last else { return Ok(()) };
-    let revived = world.oracle.entry(&sending.job.id).is_some_and(|entry| entry.revived);
+    let revived = sending.parts.iter().any(|part| world.oracle.entry(&part.job.id).is_some_and(|entry| entry.revived));
     let why = match last.status {
         // Looked at above; here it is one whose lease is over.
         Status::InTheAir | Status::CutOff | Status::TimedOut => return Ok(()),

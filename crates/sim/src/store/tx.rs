@@ -374,6 +374,12 @@ impl Tx for SimTx<'_> {
             }
             db.latest_version = db.latest_version.max(ledger.version);
         }
+        if self.flaw == Some(Flaw::ForgetsBatches)
+            && let Some(job) = (&mut row as &mut dyn Any).downcast_mut::<Job>()
+            && job.state == State::Pending
+        {
+            job.batch = None;
+        }
         self.set(key, Some(row));
         Ok(())
     }

@@ -31,7 +31,8 @@ fn a_wait_asked_for_after_the_clock_was_set_back_is_kept() {
     bench.now = Millis(NOON.0 - 2 * DAY);
     let patience =
         AttemptResult::Status(Response { status: 429, retry_after: Some("99999999".to_owned()), ..Response::default() });
-    let settlement = Settlement { id: id.clone(), key: id.as_str().to_owned(), result: patience, at: bench.now, roll: 0.5 };
+    let settlement =
+        Settlement { id: id.clone(), key: id.as_str().to_owned(), result: patience, at: bench.now, roll: 0.5, batch: None };
     bench.cycle(&Cycle { settle: vec![settlement], ..later_cycle("drain", 0) });
     assert_eq!(bench.first_turn("next drain", true, 1).claimed, []);
 }

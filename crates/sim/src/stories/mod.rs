@@ -109,13 +109,20 @@ impl Bench {
     }
 
     fn settle_with(&self, holder: &str, id: &JobId, reply: AttemptResult) -> CycleOutcome {
-        let settlement = Settlement { id: id.clone(), key: id.as_str().to_owned(), result: reply, at: self.now, roll: 0.5 };
+        let settlement =
+            Settlement { id: id.clone(), key: id.as_str().to_owned(), result: reply, at: self.now, roll: 0.5, batch: None };
         self.cycle(&Cycle { settle: vec![settlement], ..later_cycle(holder, 0) })
     }
 
     fn settle(&self, holder: &str, id: &JobId, status: u16) -> CycleOutcome {
-        let settlement =
-            Settlement { id: id.clone(), key: id.as_str().to_owned(), result: answer(status), at: self.now, roll: 0.5 };
+        let settlement = Settlement {
+            id: id.clone(),
+            key: id.as_str().to_owned(),
+            result: answer(status),
+            at: self.now,
+            roll: 0.5,
+            batch: None,
+        };
         self.cycle(&Cycle { settle: vec![settlement], ..later_cycle(holder, 0) })
     }
 

@@ -26,7 +26,8 @@ fn a_server_that_is_back_and_refuses_is_waited_for_as_patiently_as_before() {
     let id = bench.put(None);
     for reply in std::iter::repeat_n(AttemptResult::Unreachable, 12).chain([answer(503)]) {
         assert_eq!(bench.claim("drain", 1).len(), 1);
-        let settlement = Settlement { id: id.clone(), key: id.as_str().to_owned(), result: reply, at: bench.now, roll: 0.5 };
+        let settlement =
+            Settlement { id: id.clone(), key: id.as_str().to_owned(), result: reply, at: bench.now, roll: 0.5, batch: None };
         bench.cycle(&Cycle { settle: vec![settlement], ..later_cycle("drain", 0) });
         bench.now = bench.job(&id).schedule.next_attempt_at;
     }
@@ -62,7 +63,8 @@ fn an_origin_that_has_nothing_left_rests() {
     bench.claim("drain", 1);
     let rate_limit = Some("\"default\";r=0;t=30".to_owned());
     let reply = AttemptResult::Status(Response { status: 200, rate_limit, ..Response::default() });
-    let settlement = Settlement { id: first.clone(), key: first.as_str().to_owned(), result: reply, at: bench.now, roll: 0.5 };
+    let settlement =
+        Settlement { id: first.clone(), key: first.as_str().to_owned(), result: reply, at: bench.now, roll: 0.5, batch: None };
     let committed = bench.cycle(&Cycle { settle: vec![settlement], ..later_cycle("drain", 1) });
     assert_eq!((committed.claimed.len(), committed.next_due), (0, Some(bench.now.after(30 * SECOND))));
     bench.now = bench.now.after(30 * SECOND);

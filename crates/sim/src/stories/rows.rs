@@ -51,7 +51,8 @@ fn an_edited_job_is_not_taken_for_delivered_by_a_late_reply_to_what_it_said_befo
     bench.now = bench.now.after(HOUR);
     bench.first_turn("drain without locks", false, 0);
     let request = RequestHead { url: format!("{ORIGIN}/items/other"), ..bench.job(&id).work.request().head.clone() };
-    let change = Edit { request, headers: true, origin: None, body: Body::None, idempotency_key: "other".to_owned() };
+    let change =
+        Edit { request, headers: true, origin: None, body: Body::None, is_json: false, idempotency_key: "other".to_owned() };
     bench.write(async |tx| manage::edit(tx, bench.now, &id, change, &bench.config).await).unwrap();
     bench.settle("slow drain", &id, 200);
     assert_eq!(bench.job(&id).state, State::Pending, "what it says now was never sent");

@@ -5,7 +5,7 @@ use shearwater_sim::{Flaw, Options, Promise, run};
 /// The promise that is broken first under most seeds in which the flaw shows at all.
 fn named(flaw: Flaw) -> Vec<Promise> {
     let mut broken: Vec<Promise> = (0..60)
-        .filter_map(|seed| run(seed, &Options { flaw: Some(flaw), ..Options::default() }).err())
+        .filter_map(|seed| run(seed, &Options { flaw: Some(flaw), batches: flaw.needs_batches(), ..Options::default() }).err())
         .map(|failure| failure.violation.promise)
         .collect();
     broken.sort_unstable();
@@ -31,6 +31,8 @@ fn every_flaw_is_noticed() {
             Flaw::ForgetsReceipts => &[Promise::Once],
             Flaw::StampsWithTheCurrentOwner | Flaw::SendsForAnyOwner | Flaw::KeepsStaleCredentials => &[Promise::Private],
             Flaw::RefreshesForEachSend => &[Promise::Patient],
+            Flaw::ForgetsBatches | Flaw::ReusesBatchKeys => &[Promise::Once],
+            Flaw::SettlesAllByFirst => &[Promise::Durable],
         };
         let broken = named(flaw);
         assert!(expected.iter().any(|promise| broken.contains(promise)), "{flaw:?} broke {broken:?}");

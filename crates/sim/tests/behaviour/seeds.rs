@@ -24,6 +24,17 @@ fn many_short_runs_keep_every_promise() {
 }
 
 #[test]
+fn many_short_runs_with_batches_keep_every_promise() {
+    let mut tally = Tally::default();
+    for seed in 0..1_000 {
+        let kept = run(seed, &Options { batches: true, ..Options::default() });
+        tally.add(&kept.unwrap_or_else(|failure| panic!("some promise was broken: {failure}")));
+    }
+    // More is applied than is sent: several jobs go at once.
+    assert!(tally.kills > 2_500 && tally.effects > 10_000, "{tally:?}");
+}
+
+#[test]
 fn a_few_long_runs_keep_every_promise() {
     run_all(100_000..100_050, 5_000);
 }

@@ -1,4 +1,4 @@
-//! Sends one job and says what came back.
+//! Sends one job, or a batch of them, and says what came back.
 
 use std::{
     cell::{Cell, RefCell},
@@ -9,9 +9,11 @@ use js_sys::Object;
 use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, JobId, Millis,
+    drain::Dispatch,
     health::auth::{Authorization, Step, Supplied},
     http::reply::AttemptResult,
     queue::{
+        batch::{Batch, Piece},
         config::WorkerConfig,
         cycle::retry::disposition_of_status,
         disposition::Disposition,
@@ -35,15 +37,27 @@ use crate::{
 /// Milliseconds that the question for the time may take.
 const PATIENCE: u64 = 10_000;
 
-/// Sends a job under its queue's time limit. Never fails: whatever happens is an [`AttemptResult`].
-pub async fn send(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>) -> AttemptResult {
-    let ticket = engine.sends.admit(&job.id);
-    if job.size().is_some() && body.is_none() {
-        return AttemptResult::Unsendable("the stored body is gone; discard the job or edit it".to_owned());
+/// Sends a dispatch under its queue's time limit, given the bodies of its jobs. Never fails: whatever happens is an
+/// [`AttemptResult`].
+pub async fn send(engine: &Rc<Engine>, dispatch: &Dispatch, bodies: &[Option<JsValue>]) -> AttemptResult {
+    let ticket = engine.sends.admit(dispatch);
+    let Some(job) = dispatch.jobs.first() else { return AttemptResult::Withheld("nothing to send".to_owned()) };
+    for (job, body) in dispatch.jobs.iter().zip(bodies) {
+        if job.size().is_some() && body.is_none() {
+            return AttemptResult::Unsendable("the stored body is gone; discard the job or edit it".to_owned());
+        }
+        if body.as_ref().is_some_and(|body| !is_body(body)) {
+            return AttemptResult::Unsendable("the stored body is no body; discard the job or edit it".to_owned());
+        }
     }
-    if body.is_some_and(|body| !is_body(body)) {
-        return AttemptResult::Unsendable("the stored body is no body; discard the job or edit it".to_owned());
-    }
+    let body = match dispatch.batch() {
+        Some(batch) => match together(batch, bodies) {
+            Ok(body) => Some(body),
+            Err(error) => return AttemptResult::Unsendable(js::message_of(&error)),
+        },
+        None => bodies.first().cloned().flatten(),
+    };
+    let body = body.as_ref();
     if let Some(body) = body
         && !body::is_whole(body).await
     {
@@ -78,7 +92,7 @@ pub async fn send(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>) -> Att
                 }
             }
             Step::Send => {
-                result = attempt(engine, job, body, &headers).await;
+                result = attempt(engine, dispatch, job, body, &headers).await;
                 let method = &job.work.request().head.method;
                 let refused = result.status().is_some_and(|status| disposition_of_status(method, status) == Disposition::Blocked);
                 engine.auth.replied(&mut authorization, refused);
@@ -86,6 +100,15 @@ pub async fn send(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>) -> Att
             Step::Done | Step::Wait => return result,
         }
     }
+}
+
+/// The body of a batch.
+fn together(batch: &Batch, bodies: &[Option<JsValue>]) -> Result<JsValue, JsValue> {
+    let part = |piece: Piece<'_, Option<JsValue>>| match piece {
+        Piece::Text(text) => JsValue::from_str(text),
+        Piece::Item(body) => body.clone().unwrap_or_default(),
+    };
+    js::Blob::new(&js::array(batch.envelope.body(bodies).map(part))).map(JsValue::from)
 }
 
 /// Why the job must not leave after all, looked at in the last moment: the hook may have taken its time, and another worker
@@ -181,14 +204,20 @@ pub async fn ask_time(engine: &Engine) -> (bool, Option<Millis>) {
     (response.is_some(), date.and_then(|date| Millis::from_http_date(&date)))
 }
 
-async fn attempt(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>, credentials: &[(String, String)]) -> AttemptResult {
-    let sending = Sending::begin(engine, job);
+async fn attempt(
+    engine: &Rc<Engine>,
+    dispatch: &Dispatch,
+    job: &Job,
+    body: Option<&JsValue>,
+    credentials: &[(String, String)],
+) -> AttemptResult {
+    let sending = Sending::begin(engine, dispatch);
     let queue = engine.config.queue_or_default(&job.queue);
-    let timer = Timer::start(queue.send_limit(job.size()), {
+    let timer = Timer::start(queue.send_limit(dispatch.size()), {
         let sending = Rc::clone(&sending);
         move || sending.abort(End::TimedOut)
     });
-    let init = request_init(&engine.config, &engine.origin, job, body, credentials);
+    let init = request_init(&engine.config, &engine.origin, job, dispatch.key(), body, credentials);
     let guard = match job.work.request().head.redirect.as_deref() {
         // Where only `follow` is allowed, and no header of a hook is sent (Fetch §4.1).
         _ if job.work.request().head.mode.as_deref() == Some("no-cors") => None,
@@ -205,7 +234,7 @@ async fn attempt(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>, credent
     // What the platform refuses before any network says nothing about a server.
     let reply = match js::Request::new(&job.work.request().head.url, &init).and_then(|request| js::fetch_request(&request)) {
         Ok(promise) => match JsFuture::from(promise).await {
-            Ok(response) => reply::read(response.unchecked_into(), &sending, &queue, guard).await,
+            Ok(response) => reply::read(response.unchecked_into(), &sending, &queue, guard, dispatch.batch().is_some()).await,
             Err(_) => match sending.ended.get() {
                 Some(End::TimedOut) => AttemptResult::TimedOut,
                 // Says nothing about the server.
@@ -235,13 +264,13 @@ pub struct Sends(RefCell<Vec<Rc<Sending>>>, RefCell<Vec<Rc<Ticket>>>);
 
 /// The right to send a job, from its claim until its request leaves: the app's hook may take its time meanwhile.
 struct Ticket {
-    id: JobId,
+    ids: Vec<JobId>,
     revoked: Cell<bool>,
 }
 
 impl Sends {
-    fn admit(&self, id: &JobId) -> Rc<Ticket> {
-        let ticket = Rc::new(Ticket { id: id.clone(), revoked: Cell::new(false) });
+    fn admit(&self, dispatch: &Dispatch) -> Rc<Ticket> {
+        let ticket = Rc::new(Ticket { ids: dispatch.ids(), revoked: Cell::new(false) });
         let mut tickets = self.1.borrow_mut();
         tickets.retain(|ticket| Rc::strong_count(ticket) > 1);
         tickets.push(Rc::clone(&ticket));
@@ -253,17 +282,17 @@ impl Sends {
         self.1.borrow().iter().for_each(|ticket| ticket.revoked.set(true));
     }
 
-    /// Aborts the sends of this job.
+    /// Aborts the sends of this job, its batch included.
     pub fn cancel(&self, id: &JobId) {
-        self.1.borrow().iter().filter(|ticket| ticket.id == *id).for_each(|ticket| ticket.revoked.set(true));
-        let sendings: Vec<_> = self.0.borrow().iter().filter(|sending| sending.id == *id).cloned().collect();
+        self.1.borrow().iter().filter(|ticket| ticket.ids.contains(id)).for_each(|ticket| ticket.revoked.set(true));
+        let sendings: Vec<_> = self.0.borrow().iter().filter(|sending| sending.ids.contains(id)).cloned().collect();
         sendings.iter().for_each(|sending| sending.abort(End::Cancelled));
     }
 }
 
 /// One send, from its beginning until nothing holds its connection any more.
 pub struct Sending {
-    id: JobId,
+    ids: Vec<JobId>,
     /// Aborts it.
     pub controller: js::AbortController,
     ended: Cell<Option<End>>,
@@ -273,11 +302,11 @@ pub struct Sending {
 }
 
 impl Sending {
-    fn begin(engine: &Engine, job: &Job) -> Rc<Self> {
+    fn begin(engine: &Engine, dispatch: &Dispatch) -> Rc<Self> {
         let controller = js::AbortController::new();
         engine.host.abort_on_death(&controller);
         let sending = Rc::new(Self {
-            id: job.id.clone(),
+            ids: dispatch.ids(),
             controller,
             ended: Cell::new(None),
             host: engine.host.clone(),
@@ -321,6 +350,7 @@ fn request_init(
     config: &WorkerConfig,
     own_origin: &str,
     job: &Job,
+    key: &str,
     body: Option<&JsValue>,
     credentials: &[(String, String)],
 ) -> Object {
@@ -330,8 +360,7 @@ fn request_init(
     let queue = config.queue_or_default(&job.queue);
     let takes_key = origin == own_origin || config.idempotency_origins.contains(origin);
     // A structured-field string (RFC 8941 §3.3.3); a UUID needs no escapes.
-    let key =
-        queue.idempotency.header().filter(|_| takes_key).map(|name| (name.to_owned(), ["\"", &job.idempotency_key, "\""].text()));
+    let key = queue.idempotency.header().filter(|_| takes_key).map(|name| (name.to_owned(), ["\"", key, "\""].text()));
     let supplied = || credentials.iter().chain(&key);
     let stored = request.headers.iter().filter(|(name, _)| !supplied().any(|(other, _)| other.eq_ignore_ascii_case(name)));
     let pair = |(name, value): &(String, String)| js::array([JsValue::from_str(name), JsValue::from_str(value)]).into();

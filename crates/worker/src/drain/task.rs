@@ -8,8 +8,7 @@ use std::{
 use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, JobId, Millis,
-    drain::{Command, Dispatch, Drain, Input, Plan, Summary},
-    http::reply::AttemptResult,
+    drain::{Command, Drain, Input, Plan, Summary},
     protocol::{Event, SyncComplete, view::SyncResult},
     queue::{
         cycle::{Cycle, CycleOutcome, Settings, cycle},
@@ -217,16 +216,13 @@ impl DrainTask {
                 };
                 this.feed(&engine, input);
             }),
-            Command::Send(Dispatch { id: dispatch, jobs, .. }) => {
-                let body = jobs.first().and_then(|job| self.body(&job.id));
+            Command::Send(dispatch) => {
+                let bodies: Vec<Option<JsValue>> = dispatch.jobs.iter().map(|job| self.body(&job.id)).collect();
                 spawn_local(async move {
                     failpoints::reach("send-before").await;
-                    let result = match jobs.as_slice() {
-                        [job] => fetch::send(&engine, job, body.as_ref()).await,
-                        _ => AttemptResult::Withheld("this version sends one job at a time".to_owned()),
-                    };
+                    let result = fetch::send(&engine, &dispatch, &bodies).await;
                     failpoints::reach("reply-after").await;
-                    this.feed(&engine, Input::Attempted { dispatch, result, roll: clock::roll() });
+                    this.feed(&engine, Input::Attempted { dispatch: dispatch.id, result, roll: clock::roll() });
                 });
             }
             Command::Wait(until) => {

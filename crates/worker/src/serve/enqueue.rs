@@ -25,6 +25,7 @@ pub async fn enqueue(engine: &Rc<Engine>, request: Enqueue, bodies: Vec<JsValue>
     let mut total = 0;
     for (mut job, body) in jobs.into_iter().zip(bodies) {
         let size = body.as_ref().map(body_size).transpose()?;
+        enqueue::address(&mut job, &engine.config)?;
         total += size.unwrap_or_default();
         let origin = parse_url(&mut job.request)?;
         fetchable::check(&job.request, &origin, &engine.origin)?;
@@ -34,6 +35,9 @@ pub async fn enqueue(engine: &Rc<Engine>, request: Enqueue, bodies: Vec<JsValue>
         }
         ids.push(job.id.clone());
         let job = enqueue::admit(job, origin, size, &engine.config)?;
+        if job.is_item && !body.as_ref().is_some_and(body::is_json) {
+            return Err(Error::invalid_request("an item of a batch is JSON"));
+        }
         for name in &job.taken {
             if !dropped.contains(name) {
                 dropped.push(name.clone());

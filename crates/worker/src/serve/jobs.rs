@@ -109,6 +109,7 @@ pub async fn edit(engine: &Rc<Engine>, request: protocol::Edit, bodies: Vec<JsVa
         None => None,
     };
     let size = bytes.iter().flatten().next().map(body_size).transpose()?;
+    let is_json = bytes.iter().flatten().next().is_some_and(body::is_json);
     let new_key = clock::unique_name();
     let now = clock::now();
     let room = size.unwrap_or_default();
@@ -139,7 +140,7 @@ pub async fn edit(engine: &Rc<Engine>, request: protocol::Edit, bodies: Vec<JsVa
                 whole.change(request.clone(), headers);
                 fetchable::check(&whole, origin.as_ref().unwrap_or(&stored.origin), &engine.origin)?;
             }
-            let edit = Edit { request, headers, origin: origin.clone(), body, idempotency_key: key };
+            let edit = Edit { request, headers, origin: origin.clone(), body, is_json, idempotency_key: key };
             let job = manage::edit(&*db, now, &id, edit, &engine.config).await?;
             queue.replace(job.map(|job| job.queue));
             Ok(Answer::InTime(queue.borrow().is_some()))

@@ -9,7 +9,7 @@ use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::{
     advance, fake_fetch, fetches, install_timers, script,
-    sending::{begin_send, engine_with_auth, header, job, known, plain_engine, response, send},
+    sending::{begin_send, engine_with_auth, header, job, known, plain_engine, response, send, send_job},
     settle,
 };
 use crate::{drain::auth::Auth, js};
@@ -95,7 +95,7 @@ async fn credentials_go_to_the_origins_of_the_hook_alone() {
     let mut job = job(&engine).await;
     job.work.request_mut().origin = "https://elsewhere.example".to_owned();
     job.work.request_mut().head.url = "https://elsewhere.example/note".to_owned();
-    assert_eq!(response(crate::drain::fetch::send(&engine, &job, None).await).status, 401);
+    assert_eq!(response(send_job(&engine, &job).await).status, 401);
     assert!(refreshes().is_empty());
 }
 
@@ -175,7 +175,7 @@ async fn nothing_is_sent_in_another_session_than_it_was_claimed_in() {
     for (owner, number, is_sent) in [("", 7, true), ("ann", 8, false), ("", 9, false)] {
         let session = Session { owner: owner.to_owned(), number, ..Session::default() };
         engine.store.run(crate::store::Mode::Strict, async |db| db.put(&session)).await.unwrap();
-        let result = crate::drain::fetch::send(&engine, &job, None).await;
+        let result = send_job(&engine, &job).await;
         assert_eq!(matches!(result, AttemptResult::Status(_)), is_sent, "{result:?}");
         assert_eq!(matches!(result, AttemptResult::Withheld(_)), !is_sent, "{result:?}");
     }

@@ -1,9 +1,10 @@
+use shearwater_core::drain::Dispatch;
 use shearwater_core::http::reply::AttemptResult;
 use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::{
     advance, fake_fetch, fetched, fetches, install_timers, script,
-    sending::{NO_HOOKS, begin_send, engine, job, known, plain_engine, response, send},
+    sending::{NO_HOOKS, begin_send, engine, job, known, plain_engine, response, send, send_job},
     settle,
 };
 use crate::js;
@@ -163,9 +164,9 @@ async fn after_a_failure_of_the_apps_own_server_that_can_be_reached_a_redirect_i
     let mut job = job(&engine).await;
     job.work.request_mut().origin.clone_from(&engine.origin);
     job.work.request_mut().head.url = format!("{}/note", engine.origin);
-    assert_eq!(crate::drain::fetch::send(&engine, &job, None).await, AttemptResult::Unreachable);
+    assert_eq!(send_job(&engine, &job).await, AttemptResult::Unreachable);
     fake_fetch(&script("() => ({ type: 'opaqueredirect', status: 0 })"));
-    let reply = crate::drain::fetch::send(&engine, &job, None).await;
+    let reply = send_job(&engine, &job).await;
     assert_eq!(js::get(&fetches().get(0), "redirect"), "manual");
     assert!(matches!(&reply, AttemptResult::Redirected(why) if why.contains("in circles")), "{reply:?}");
 }
@@ -176,7 +177,7 @@ async fn what_the_platform_refuses_to_send_is_not_taken_for_no_network() {
     let engine = plain_engine();
     let mut job = job(&engine).await;
     job.work.request_mut().head.method = "TRACE".to_owned();
-    assert!(matches!(crate::drain::fetch::send(&engine, &job, None).await, AttemptResult::Unsendable(_)));
+    assert!(matches!(send_job(&engine, &job).await, AttemptResult::Unsendable(_)));
     assert_eq!(fetches().length(), 0);
 }
 
@@ -186,8 +187,8 @@ async fn a_job_whose_body_is_gone_is_not_sent_without_it() {
     let engine = plain_engine();
     let mut job = job(&engine).await;
     job.work.request_mut().size = Some(4);
-    assert!(matches!(crate::drain::fetch::send(&engine, &job, None).await, AttemptResult::Unsendable(_)));
-    let forged = crate::drain::fetch::send(&engine, &job, Some(&"text".into())).await;
+    assert!(matches!(send_job(&engine, &job).await, AttemptResult::Unsendable(_)));
+    let forged = crate::drain::fetch::send(&engine, &Dispatch::of(job.clone()), &[Some("text".into())]).await;
     assert!(matches!(forged, AttemptResult::Unsendable(_)), "{forged:?}");
     assert_eq!(fetches().length(), 0);
 }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use shearwater_bridge::Js;
 use shearwater_core::{
+    drain::Dispatch,
     http::reply::{AttemptResult, Response},
     queue::{
         config::WorkerConfig,
@@ -61,7 +62,12 @@ pub async fn job(engine: &Rc<Engine>) -> Job {
 /// Sends a new job; the network is what `fake_fetch` says.
 pub async fn send(engine: &Rc<Engine>) -> AttemptResult {
     let job = job(engine).await;
-    fetch::send(engine, &job, None).await
+    send_job(engine, &job).await
+}
+
+/// Sends a job without a body.
+pub async fn send_job(engine: &Rc<Engine>, job: &Job) -> AttemptResult {
+    fetch::send(engine, &Dispatch::of(job.clone()), &[None]).await
 }
 
 /// The same beside everything else; the reply lies there once it is known.
@@ -69,7 +75,7 @@ pub fn begin_send(engine: &Rc<Engine>, job: &Job) -> Rc<std::cell::RefCell<Optio
     let (engine, job, reply) = (Rc::clone(engine), job.clone(), Rc::default());
     let there: Rc<std::cell::RefCell<Option<AttemptResult>>> = Rc::clone(&reply);
     shearwater_bridge::spawn_local(async move {
-        let came = fetch::send(&engine, &job, None).await;
+        let came = send_job(&engine, &job).await;
         there.replace(Some(came));
     });
     reply

@@ -2,8 +2,10 @@
 
 use super::{Cycle, CycleRun, PAGE, expire::expired};
 use crate::{
+    boxed::boxed,
     error::Error,
     health::origin::OriginHealth,
+    id::JobId,
     queue::{
         job::{Job, Lease, Place, State},
         last_error::{ErrorKind, LastError},
@@ -22,6 +24,9 @@ const PROBES: u32 = 16;
 
 /// Pages of waiting jobs that are looked through for those of an origin that can be reached again.
 const RECOVERY_PAGES: u32 = 8;
+
+/// Jobs that a cycle claims before it claims no further batch.
+const MOST_CLAIMED: usize = 1_000;
 
 /// Milliseconds that a job waits when it is not known whether it has expired.
 const DOUBT: u64 = 5 * unit::MINUTE;
@@ -87,22 +92,33 @@ impl<T: Tx> CycleRun<'_, T> {
         Ok(())
     }
 
-    pub(super) async fn claim(&mut self, cycle: &Cycle, owner: &str) -> Result<Vec<Job>, Error> {
+    /// Claims what is sent next, each batch in one piece; says whether it stopped for having claimed enough.
+    pub(super) async fn claim(&mut self, cycle: &Cycle, owner: &str) -> Result<(Vec<Job>, bool), Error> {
         let mut claimed: Vec<Job> = Vec::new();
         let want = cycle.claim as usize;
         if want == 0 || self.ledger.queue(&cycle.queue, owner).is_none() {
-            return Ok(claimed);
+            return Ok((claimed, false));
         }
         self.first_due = self.open_due(&cycle.queue, owner).await?;
+        self.open_full_batches(&cycle.queue, owner).await?;
         let mut more = true;
-        while more && claimed.len() < want {
-            let room = want - claimed.len();
+        while more && dispatches(&claimed).count() < want {
+            let room = want - dispatches(&claimed).count();
+            // Those that were changed along with others of their batch.
+            let mut seen: Vec<JobId> = Vec::new();
             let candidates;
             (candidates, more) = self.candidates(cycle, owner, room, &claimed).await?;
             if candidates.is_empty() {
                 break;
             }
-            for mut job in first_by(candidates, room, |job| (job.order.rank, job.order.seq)) {
+            for job in first_by(candidates, room, |job| (job.order.rank, job.order.seq)) {
+                if claimed.len() >= MOST_CLAIMED {
+                    return Ok((claimed, true));
+                }
+                if seen.contains(&job.id) {
+                    more = true;
+                    continue;
+                }
                 if job.schedule.expires_at <= self.wall {
                     if self.in_doubt {
                         self.put_off(job, self.now.after(DOUBT), Some(doubtful()))?;
@@ -113,24 +129,34 @@ impl<T: Tx> CycleRun<'_, T> {
                     }
                     continue;
                 }
-                if let Err(until) = self.take_retry(&job) {
-                    self.put_off(job, until, None)?;
+                let jobs = boxed(self.assemble(cycle, owner, job, &mut seen)).await?;
+                // There may be more of those that were passed over for what is in the batch, or waits with it.
+                more |= !seen.is_empty();
+                let Some(lead) = jobs.first() else { continue };
+                if let Err(until) = self.take_retry(lead) {
+                    for job in jobs {
+                        self.put_off(job, until, None)?;
+                    }
                     continue;
                 }
-                job.claim(
-                    self.now,
-                    Lease {
-                        holder: cycle.holder.clone(),
-                        until: self.now.after(self.settings.queue.send_limit(job.size()).saturating_mul(2)),
-                        session: self.ledger.session,
-                    },
-                );
-                self.ledger.shift(&job, State::Pending);
-                self.tx.put(&job)?;
-                claimed.push(job);
+                let size = jobs.iter().filter_map(Job::size).reduce(u64::saturating_add);
+                let lease = Lease {
+                    holder: cycle.holder.clone(),
+                    until: self.now.after(self.settings.queue.send_limit(size).saturating_mul(2)),
+                    session: self.ledger.session,
+                };
+                let expires_at = jobs.iter().map(|job| job.schedule.expires_at).max().unwrap_or_default();
+                for mut job in jobs {
+                    job.schedule.expires_at = expires_at;
+                    job.schedule.next_attempt_at = job.schedule.next_attempt_at.min(self.now);
+                    job.claim(self.now, lease.clone());
+                    self.ledger.shift(&job, State::Pending);
+                    self.tx.put(&job)?;
+                    claimed.push(job);
+                }
             }
         }
-        Ok(claimed)
+        Ok((claimed, false))
     }
 
     /// Counts a retry against its origin's budget, or says when there is room for it.
@@ -144,7 +170,7 @@ impl<T: Tx> CycleRun<'_, T> {
     }
 
     /// Lets a job that was ready wait.
-    fn put_off(&mut self, mut job: Job, until: Millis, error: Option<LastError>) -> Result<(), Error> {
+    pub(super) fn put_off(&mut self, mut job: Job, until: Millis, error: Option<LastError>) -> Result<(), Error> {
         job.place = Place::Due;
         job.schedule.next_attempt_at = until;
         // A wait of ours, should it stand behind another meanwhile.
@@ -243,10 +269,15 @@ impl<T: Tx> CycleRun<'_, T> {
     }
 }
 
-/// Jobs of an origin that the drain holds.
+/// Dispatches of an origin that the drain holds.
 fn held(cycle: &Cycle, origin: &str, claimed: &[Job]) -> usize {
     cycle.in_flight.iter().filter(|(name, _)| name == origin).map(|(_, count)| *count).sum::<usize>()
-        + claimed.iter().filter(|job| job.origin() == origin).count()
+        + dispatches(claimed).filter(|job| job.origin() == origin).count()
+}
+
+/// The first job of each dispatch.
+fn dispatches(claimed: &[Job]) -> impl Iterator<Item = &Job> {
+    claimed.iter().filter(|job| job.batch.as_ref().is_none_or(|membership| membership.lead == job.id))
 }
 
 fn doubtful() -> LastError {

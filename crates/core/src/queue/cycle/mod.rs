@@ -10,7 +10,9 @@
 //! | take back what dead drains held | `recover` |
 //! | end what is too old, prune the history | `expire` |
 //! | choose what is sent next | `claim` |
+//! | put batches together, settle them | `batches` |
 
+mod batches;
 mod claim;
 mod expire;
 mod recover;
@@ -65,7 +67,7 @@ pub struct Cycle {
     pub settle: Vec<Settlement>,
     /// Claimed jobs that were not sent and go back.
     pub release: Vec<JobId>,
-    /// How many jobs to claim at most.
+    /// How many dispatches to claim at most: jobs, or batches of them.
     pub claim: u32,
     /// How many of one origin to hold at most, those in flight included.
     pub most: u32,
@@ -92,6 +94,8 @@ pub struct CycleOutcome {
     pub asks_time: bool,
     /// Claimed jobs that were given back unsent, as they are stored now.
     pub released: Vec<Job>,
+    /// It claimed as many jobs as a cycle may: there may be more.
+    pub full: bool,
     /// An origin that could not be reached was reached: what waits for it in other queues may go as well.
     pub recovered: bool,
     /// The ledger as written.
@@ -150,8 +154,17 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
     }
     let asks_time = boxed(work.judge_time(cycle, &owner)).await?;
     let settled: Vec<&JobId> = cycle.settle.iter().map(|settlement| &settlement.id).collect();
-    for (settlement, job) in cycle.settle.iter().zip(tx.get_each::<Job>(&settled).await?) {
-        boxed(work.settle(settlement, job, &cycle.holder)).await?;
+    let mut results = cycle.settle.iter().zip(tx.get_each::<Job>(&settled).await?).peekable();
+    while let Some((settlement, job)) = results.next() {
+        let Some(sent) = &settlement.batch else {
+            boxed(work.settle(settlement, job, &cycle.holder)).await?;
+            continue;
+        };
+        let mut jobs = vec![(settlement, job)];
+        while let Some(next) = results.next_if(|(next, _)| next.batch.as_ref().is_some_and(|other| other.key == sent.key)) {
+            jobs.push(next);
+        }
+        boxed(work.settle_batch(sent, jobs, &cycle.holder)).await?;
     }
     for id in &cycle.release {
         boxed(work.release(id, &cycle.holder)).await?;
@@ -167,7 +180,7 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
         }
     }
     std::mem::take(&mut work.leaving).count_out(tx).await?;
-    let mut claimed = Vec::new();
+    let (mut claimed, mut full) = (Vec::new(), false);
     let mut next_due = None;
     let mut more_to_skip_from = None;
     for origin in std::mem::take(&mut work.recovered) {
@@ -177,7 +190,7 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
         if cycle.skip > SkipBackoff::None {
             more_to_skip_from = boxed(work.skip_backoffs(cycle, &owner)).await?;
         }
-        claimed = boxed(work.claim(cycle, &owner)).await?;
+        (claimed, full) = boxed(work.claim(cycle, &owner)).await?;
         next_due = work.next_due(cycle, &owner, &claimed).await?;
     }
     if !cycle.settle.is_empty() && (claimed.is_empty() || work.ledger.version.is_multiple_of(SWEPT_EACH)) {
@@ -225,7 +238,7 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
         next_due = Some(now);
         next_wake = None;
     }
-    Ok(CycleOutcome { claimed, settled, next_due, next_wake, more_to_skip_from, asks_time, released, recovered, ledger })
+    Ok(CycleOutcome { claimed, settled, next_due, next_wake, more_to_skip_from, asks_time, released, full, recovered, ledger })
 }
 
 struct CycleRun<'a, T> {

@@ -12,6 +12,7 @@
 //! | no reply (offline, refused, cut off), 511 | unreachable: tried again, burns no attempt |
 //! | a reply that CORS hides | retry: burns an attempt, for the server may have acted |
 //! | not sent: the `auth` hook failed, the owner changed | as unreachable, and says nothing about the server |
+//! | a success of a batch with another number of results than items | retry: burns an attempt |
 //! | timeout, 408, 425, 429, 5xx but 501, 505, 507 | retry: burns an attempt |
 //! | 401, 419, 440 | blocked until signed in |
 //! | 409 with `Retry-After` | retry: the first request under this key is still running |
@@ -141,7 +142,7 @@ pub fn disposition(method: &str, result: &AttemptResult, queue: &QueueConfig) ->
     match result {
         AttemptResult::Opaque => Disposition::Delivered,
         AttemptResult::Unreachable | AttemptResult::Withheld(_) => Disposition::Unreachable,
-        AttemptResult::TimedOut | AttemptResult::Hidden(_) => Disposition::Retry,
+        AttemptResult::TimedOut | AttemptResult::Hidden(_) | AttemptResult::Miscounted(_) => Disposition::Retry,
         AttemptResult::Unsendable(_) => Disposition::Failed,
         AttemptResult::Redirected(_) => overridden(REDIRECT).unwrap_or(Disposition::Failed),
         AttemptResult::Status(response) => {

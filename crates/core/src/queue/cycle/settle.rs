@@ -10,6 +10,7 @@ use crate::{
     http::{rate_limit, reply::AttemptResult},
     id::JobId,
     queue::{
+        batch::SentIn,
         history::Outcome,
         job::{Job, RECORD_VERSION, RequestWork, State, Work},
         key_order,
@@ -32,6 +33,8 @@ pub struct Settlement {
     pub at: Millis,
     /// A random number in `[0, 1)`, for jitter.
     pub roll: f64,
+    /// The batch that it was sent in. Its settlements follow one another, in the order of the batch.
+    pub batch: Option<SentIn>,
 }
 
 /// What became of a settled job.
@@ -66,6 +69,12 @@ impl<T: Tx> CycleRun<'_, T> {
             self.settled.push(Settled::Late);
             return Ok(());
         }
+        self.record(job, settlement, next).await
+    }
+
+    /// Does what was decided, and counts it.
+    pub(super) async fn record(&mut self, mut job: Job, settlement: &Settlement, next: Next) -> Result<(), Error> {
+        let (config, at) = (self.settings.queue, settlement.at.min(self.now));
         let (from, in_line) = (job.state, job.order.line);
         let error = LastError::of(&settlement.result, config);
         match next {

@@ -40,6 +40,7 @@ fn job(method: &str, attempts: u32) -> Job {
             origin: "https://a.example".into(),
             size: None,
             packed: None,
+            item: None,
         }),
         idempotency_key: "k".into(),
         metadata: None,
@@ -57,6 +58,7 @@ fn job(method: &str, attempts: u32) -> Job {
         place: Place::Out,
         error: None,
         lease: None,
+        batch: None,
     }
 }
 
