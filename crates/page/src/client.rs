@@ -3,7 +3,6 @@
 use std::{cell::RefCell, pin::Pin, rc::Rc};
 
 use js_sys::Array;
-use shearwater_bridge::Js;
 use shearwater_core::{
     Error, JobId,
     protocol::{
@@ -14,6 +13,7 @@ use shearwater_core::{
     store::read::Filter,
     wire::{Wire, text::Text},
 };
+use shearwater_web::Js;
 use wasm_bindgen::prelude::*;
 
 use crate::{

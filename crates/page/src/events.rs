@@ -6,13 +6,13 @@ use std::{
 };
 
 use js_sys::{Array, Object};
-use shearwater_bridge::{decode, spell};
 use shearwater_core::{
     Millis,
     protocol::view::{Snapshot, Status},
     schedule::wakes::{Facts, WakeReason, plan},
     wire::{json::Json, text::Text},
 };
+use shearwater_web::{decode, spell};
 use wasm_bindgen::prelude::*;
 
 use crate::js::{self, BroadcastChannel};

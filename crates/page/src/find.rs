@@ -67,7 +67,7 @@ pub(crate) async fn greet(registration: &JsValue) -> Result<String, Error> {
         if data.is_object() {
             let error = js::get(&data, "error");
             return if error.is_object() {
-                Err(shearwater_bridge::decode(&error).unwrap_or_else(|_| Error::internal(js::message_of(&error))))
+                Err(shearwater_web::decode(&error).unwrap_or_else(|_| Error::internal(js::message_of(&error))))
             } else {
                 Ok(js::get2(&data, "ok", "name").as_string().unwrap_or_else(|| "shearwater".to_owned()))
             };

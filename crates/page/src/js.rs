@@ -3,7 +3,7 @@
 use js_sys::{Function, Promise};
 use wasm_bindgen::prelude::*;
 
-pub use shearwater_bridge::{get, get2, global, message_of, number, set};
+pub use shearwater_web::{get, get2, global, message_of, number, set};
 
 #[wasm_bindgen]
 extern "C" {

@@ -7,13 +7,13 @@ use std::{
 
 use futures_channel::oneshot;
 use js_sys::Array;
-use shearwater_bridge::{decode, encode};
 use shearwater_core::{
     Error, ErrorCode,
     protocol::{Envelope, Op, VERSION, view::Status},
     store::{Caller, receipts::REPEATED_FOR},
     wire::text::{Text, listed},
 };
+use shearwater_web::{decode, encode};
 use wasm_bindgen::prelude::*;
 
 use crate::{

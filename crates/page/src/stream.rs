@@ -13,7 +13,6 @@ use std::{
 };
 
 use futures_core::Stream;
-use shearwater_bridge::decode;
 use shearwater_core::{
     JobId,
     protocol::{
@@ -22,6 +21,7 @@ use shearwater_core::{
     },
     wire::Wire,
 };
+use shearwater_web::decode;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 

@@ -9,12 +9,12 @@
 use std::cell::RefCell;
 
 use js_sys::{Array, ArrayBuffer, Promise};
-use shearwater_bridge::future_to_promise;
 use shearwater_core::{
     Error, ErrorCode,
     queue::{config::DEFAULT_QUEUE, enqueue::NewJob},
     wire::text::Text,
 };
+use shearwater_web::future_to_promise;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 

@@ -5,7 +5,6 @@ use std::{
     rc::Rc,
 };
 
-use shearwater_bridge::{encode, spawn_local};
 use shearwater_core::{
     Millis,
     drain::News,
@@ -17,6 +16,7 @@ use shearwater_core::{
     store::ledger::Ledger,
     wire::text::Text,
 };
+use shearwater_web::{encode, spawn_local};
 
 use crate::{
     clock::Timer,

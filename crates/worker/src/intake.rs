@@ -10,12 +10,12 @@ use std::{
     rc::Rc,
 };
 
-use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, ErrorCode,
     queue::enqueue::{Admitted, enqueue},
     store::{Answer, Caller, ledger::Ledger, receipts::once},
 };
+use shearwater_web::spawn_local;
 use wasm_bindgen::JsValue;
 
 use crate::{clock, engine::Engine, latch::Latch, store::Mode};

@@ -3,7 +3,7 @@
 use js_sys::{Function, Object, Promise};
 use wasm_bindgen::prelude::*;
 
-pub use shearwater_bridge::{array, get, get2, global, message_of, name_of, number, set};
+pub use shearwater_web::{array, get, get2, global, message_of, name_of, number, set};
 
 #[wasm_bindgen]
 extern "C" {

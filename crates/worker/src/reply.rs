@@ -10,7 +10,6 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use shearwater_bridge::spawn_local;
 use shearwater_core::{
     JobId, Millis,
     http::reply::{AttemptResult, Response},
@@ -21,6 +20,7 @@ use shearwater_core::{
     },
     wire::text::Text,
 };
+use shearwater_web::spawn_local;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 

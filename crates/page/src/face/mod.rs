@@ -10,7 +10,6 @@ pub(crate) mod signal;
 use std::{cell::RefCell, pin::Pin, rc::Rc};
 
 use js_sys::{Array, Function, Object, Promise};
-use shearwater_bridge::{Js, parse as parse_json};
 use shearwater_core::{
     Error, JobId,
     protocol::{self, Op},
@@ -21,6 +20,7 @@ use shearwater_core::{
         text::{Text, listed},
     },
 };
+use shearwater_web::{Js, parse as parse_json};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 
@@ -314,7 +314,7 @@ impl JsClient {
 
 /// An error as JavaScript gets it.
 fn thrown(error: Error) -> JsValue {
-    shearwater_bridge::error_of(&error)
+    shearwater_web::error_of(&error)
 }
 
 /// An `invalid-request`.

@@ -14,8 +14,8 @@ mod wakes;
 use std::{cell::RefCell, rc::Rc};
 
 use js_sys::{Array, Promise};
-use shearwater_bridge::{decode, spawn_local};
 use shearwater_core::protocol::{VERSION, view::Status};
+use shearwater_web::{decode, spawn_local};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
@@ -69,7 +69,7 @@ fn assigned(object: &JsValue, members: &str) -> JsValue {
 
 /// A status in which nothing waits, with these members besides.
 fn status(members: &str) -> JsValue {
-    let status = shearwater_bridge::encode(&Status::default());
+    let status = shearwater_web::encode(&Status::default());
     assigned(&status, members)
 }
 

@@ -7,7 +7,6 @@ use std::{
     rc::Rc,
 };
 
-use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, JobId, Millis,
     drain::Summary,
@@ -18,6 +17,7 @@ use shearwater_core::{
     },
     store::{Scope, read_ledger},
 };
+use shearwater_web::spawn_local;
 
 use crate::{
     clock,

@@ -6,7 +6,6 @@ use std::{
 };
 
 use js_sys::Object;
-use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, JobId, Millis,
     health::auth::{Authorization, Step, Supplied},
@@ -19,6 +18,7 @@ use shearwater_core::{
     },
     wire::text::Text,
 };
+use shearwater_web::spawn_local;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 

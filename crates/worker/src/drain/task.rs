@@ -5,7 +5,6 @@ use std::{
     rc::Rc,
 };
 
-use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, JobId, Millis,
     drain::{Command, Dispatch, Drain, Input, Plan, Summary},
@@ -22,6 +21,7 @@ use shearwater_core::{
     schedule::wakes::SkipBackoff,
     wire::text::Text,
 };
+use shearwater_web::spawn_local;
 use wasm_bindgen::prelude::*;
 
 use crate::{

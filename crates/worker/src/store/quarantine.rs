@@ -1,11 +1,11 @@
 //! Rows that do not parse: put aside as they are, listed, given back to the core as far as they can be read.
 
-use shearwater_bridge::decode;
 use shearwater_core::{
     Error,
     store::{Aside, Row, Scope, row::LedgerKey},
     wire::text::Text,
 };
+use shearwater_web::decode;
 use wasm_bindgen::prelude::*;
 
 use super::{Db, Mode, Store, schema};

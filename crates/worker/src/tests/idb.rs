@@ -252,7 +252,7 @@ async fn an_upgrade_waits_for_a_connection_that_stays() {
     drop(open(&name).await);
     let old = hold_on_disk(&name, 1).await.unwrap();
     let upgraded = Rc::new(RefCell::new(false));
-    shearwater_bridge::spawn_local({
+    shearwater_web::spawn_local({
         let (name, upgraded) = (name.clone(), Rc::clone(&upgraded));
         async move {
             Connection::open(&name, 2, None, |_, _, _| Ok(())).await.unwrap();

@@ -19,7 +19,6 @@ mod sending;
 mod store;
 
 use js_sys::{Array, Promise};
-use shearwater_bridge::decode;
 use shearwater_core::{
     JobId,
     queue::{
@@ -28,6 +27,7 @@ use shearwater_core::{
     },
     store::Caller,
 };
+use shearwater_web::decode;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use shearwater_bridge::Js;
 use shearwater_core::{
     http::reply::{AttemptResult, Response},
     queue::{
@@ -12,6 +11,7 @@ use shearwater_core::{
     },
     store::{Caller, Tx},
 };
+use shearwater_web::Js;
 use wasm_bindgen::prelude::*;
 
 use super::{new_job, new_name, script, settle};
@@ -68,7 +68,7 @@ pub async fn send(engine: &Rc<Engine>) -> AttemptResult {
 pub fn begin_send(engine: &Rc<Engine>, job: &Job) -> Rc<std::cell::RefCell<Option<AttemptResult>>> {
     let (engine, job, reply) = (Rc::clone(engine), job.clone(), Rc::default());
     let there: Rc<std::cell::RefCell<Option<AttemptResult>>> = Rc::clone(&reply);
-    shearwater_bridge::spawn_local(async move {
+    shearwater_web::spawn_local(async move {
         let came = fetch::send(&engine, &job, None).await;
         there.replace(Some(came));
     });
