@@ -1,17 +1,16 @@
 //! What the typed client returns besides the core's own types.
 
-use js_sys::{Array, Object};
+use js_sys::{Array, Object, Promise};
 use shearwater_core::{
     Error, metrics,
     protocol::{self, Measured, QuarantinedRow, operation, view::JobView},
     wire::text::Text,
 };
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::Blob;
 
-use crate::{
-    client::read,
-    js::{self, Blob},
-};
+use crate::{client::read, js};
 
 /// What the browser can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +85,7 @@ pub struct Exported {
     /// Names in lower case, and values.
     pub headers: Vec<(String, String)>,
     /// The body, if it has one.
-    pub body: Option<web_sys::Blob>,
+    pub body: Option<Blob>,
 }
 
 /// Figures of the worker's, with the browser's.
@@ -104,14 +103,20 @@ pub(crate) async fn metrics(measured: Measured) -> Metrics {
 
 /// What the browser says about its disk: `usage`, `quota`, `persisted`; null where it says nothing.
 pub(crate) async fn storage() -> JsValue {
-    let manager = js::get(&js::global("navigator"), "storage");
-    let Ok(estimate) = js::call_method(&manager, "estimate", &[]).await else { return JsValue::NULL };
+    // Absent outside of a secure context, where the calls fail.
+    let manager = js::scope::navigator().storage();
+    let Some(estimate) = settled(manager.estimate()).await else { return JsValue::NULL };
     let storage = Object::new();
     for name in ["usage", "quota"] {
         js::set(&storage, name, &js::get(&estimate, name));
     }
-    js::set(&storage, "persisted", &js::call_method(&manager, "persisted", &[]).await.unwrap_or(JsValue::NULL));
+    js::set(&storage, "persisted", &settled(manager.persisted()).await.unwrap_or(JsValue::NULL));
     storage.into()
+}
+
+/// What a promise resolves with, if it was made and does.
+async fn settled(promise: Result<Promise, JsValue>) -> Option<JsValue> {
+    JsFuture::from(promise.ok()?).await.ok()
 }
 
 /// Exported jobs, read from the worker's answer, with the bodies that lie beside them.
@@ -125,10 +130,10 @@ pub(crate) fn exported(answer: &JsValue) -> Result<Vec<Exported>, Error> {
     jobs.into_iter().zip(bodies).map(with).collect()
 }
 
-fn as_blob(body: JsValue) -> Result<web_sys::Blob, Error> {
+fn as_blob(body: JsValue) -> Result<Blob, Error> {
     if js::class_of(&body) == "Blob" {
         return Ok(body.unchecked_into());
     }
-    let blob = Blob::new(&Array::of1(&body)).map_err(|error| Error::internal(["body: ", &js::message_of(&error)].text()))?;
-    Ok(JsValue::from(blob).unchecked_into())
+    Blob::new_with_buffer_source_sequence(&Array::of1(&body))
+        .map_err(|error| Error::internal(["body: ", &js::message_of(&error)].text()))
 }

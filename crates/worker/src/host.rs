@@ -1,6 +1,6 @@
 //! What `sw/worker.js` provides: the app's hooks and the death notice.
 
-use js_sys::{Function, Promise};
+use js_sys::Promise;
 use shearwater_core::{Error, wire::text::Text};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -74,8 +74,7 @@ impl Host {
     }
 
     fn call(&self, method: &'static str, arguments: &[JsValue]) -> Result<JsValue, JsValue> {
-        let function: Function = js::get(&self.0, method).dyn_into()?;
-        function.apply(&self.0, &js::array(arguments.iter().cloned()))
+        js::call(&self.0, method, arguments)
     }
 }
 

@@ -58,7 +58,7 @@ fn message(error: &JsValue) -> String {
 
 /// A configuration's name that no other test has: broadcasts of one test reach no other.
 fn new_name() -> String {
-    js::random_uuid()
+    js::random::uuid()
 }
 
 /// An object with these members besides.
@@ -101,7 +101,7 @@ impl Worker {
     /// The same, of a page that wakes the worker every so many milliseconds while jobs wait.
     fn link_waking_every(&self, interval: u64, timeout: u32) -> (Rc<Link>, Rc<Events>) {
         let events = Events::new(&new_name(), interval);
-        (Link::new(self.registration.clone(), timeout, Rc::clone(&events)), events)
+        (Link::new(self.registration.clone().unchecked_into(), timeout, Rc::clone(&events)), events)
     }
 
     /// What was posted so far.

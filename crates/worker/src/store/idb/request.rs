@@ -9,13 +9,13 @@ use std::{
 
 use shearwater_core::Error;
 use wasm_bindgen::prelude::*;
+use web_sys::IdbRequest;
 
-use super::set_handler;
-use crate::{fault::storage_error, js};
+use crate::fault::storage_error;
 
 /// Resolves with the request's result. To be awaited within the transaction's own futures only.
 pub struct Request {
-    request: JsValue,
+    request: IdbRequest,
     state: Rc<RefCell<State>>,
     _on_end: Closure<dyn FnMut()>,
 }
@@ -28,7 +28,7 @@ struct State {
 
 impl Request {
     /// Listens to a request that was just made.
-    pub fn new(request: JsValue) -> Self {
+    pub fn new(request: IdbRequest) -> Self {
         let state = Rc::new(RefCell::new(State::default()));
         let on_end = Closure::<dyn FnMut()>::new({
             let state = Rc::clone(&state);
@@ -43,8 +43,8 @@ impl Request {
                 }
             }
         });
-        set_handler(&request, "onsuccess", on_end.as_ref().unchecked_ref());
-        set_handler(&request, "onerror", on_end.as_ref().unchecked_ref());
+        request.set_onsuccess(Some(on_end.as_ref().unchecked_ref()));
+        request.set_onerror(Some(on_end.as_ref().unchecked_ref()));
         Self { request, state, _on_end: on_end }
     }
 }
@@ -58,14 +58,17 @@ impl Future for Request {
             state.waker = Some(context.waker().clone());
             return Poll::Pending;
         }
-        let error = js::get(&self.request, "error");
-        Poll::Ready(if error.is_object() { Err(storage_error(&error)) } else { Ok(js::get(&self.request, "result")) })
+        // Neither throws of a request that is done.
+        Poll::Ready(match self.request.error() {
+            Ok(Some(error)) => Err(storage_error(&error)),
+            _ => Ok(self.request.result().unwrap_or_default()),
+        })
     }
 }
 
 impl Drop for Request {
     fn drop(&mut self) {
-        js::set(&self.request, "onsuccess", &JsValue::NULL);
-        js::set(&self.request, "onerror", &JsValue::NULL);
+        self.request.set_onsuccess(None);
+        self.request.set_onerror(None);
     }
 }
