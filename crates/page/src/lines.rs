@@ -123,9 +123,11 @@ impl Lines {
     fn leave(&self, place: u32) {
         let turn = {
             let mut places = self.places.borrow_mut();
-            let Some(at) = places.iter().position(|waiting| waiting.place == place) else { return };
-            let left = places.remove(at);
-            places.iter_mut().find(|waiting| waiting.line == left.line).and_then(|first| first.turn.take())
+            let own = places.iter_mut().find(|waiting| waiting.place == place);
+            let line = own.map(|own| std::mem::take(&mut own.line)).unwrap_or_default();
+            // Not `Vec::remove`, whose panic would bring along the formatting of numbers, 1.2 KB of page.wasm.
+            places.retain(|waiting| waiting.place != place);
+            places.iter_mut().find(|waiting| waiting.line == line).and_then(|first| first.turn.take())
         };
         turn.into_iter().for_each(tell);
     }
