@@ -109,8 +109,11 @@ impl Lines {
 
     fn let_go(&self) {
         self.leaving.set(true);
-        let turns: Vec<_> = self.places.borrow_mut().iter_mut().filter_map(|waiting| waiting.turn.take()).collect();
-        turns.into_iter().for_each(tell);
+        loop {
+            let next = self.places.borrow_mut().iter_mut().find_map(|waiting| waiting.turn.take());
+            let Some(turn) = next else { break };
+            tell(turn);
+        }
     }
 
     fn stay(&self) {

@@ -13,7 +13,11 @@ pub struct Listener {
 impl Listener {
     /// Calls `then` at each event of this name.
     pub fn new(target: &EventTarget, event: &'static str, then: impl FnMut() + 'static) -> Self {
-        let closure = Closure::<dyn FnMut()>::new(then);
+        Self::boxed(target, event, Box::new(then))
+    }
+
+    fn boxed(target: &EventTarget, event: &'static str, then: Box<dyn FnMut()>) -> Self {
+        let closure = Closure::wrap(then);
         // Of an event target this throws nothing.
         let _ = target.add_event_listener_with_callback(event, closure.as_ref().unchecked_ref());
         Self { target: target.clone(), event, closure }
