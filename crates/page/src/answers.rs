@@ -1,13 +1,12 @@
 //! What the typed client returns besides the core's own types.
 
-use js_sys::{Array, Object, Promise};
+use js_sys::{Array, Object};
 use shearwater_core::{
     Error, metrics,
     protocol::{self, Measured, QuarantinedRow, operation, view::JobView},
     wire::text::Text,
 };
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
 use web_sys::Blob;
 
 use crate::{client::read, js};
@@ -105,18 +104,13 @@ pub(crate) async fn metrics(measured: Measured) -> Metrics {
 pub(crate) async fn storage() -> JsValue {
     // Absent outside of a secure context, where the calls fail.
     let manager = js::scope::navigator().storage();
-    let Some(estimate) = settled(manager.estimate()).await else { return JsValue::NULL };
+    let Ok(estimate) = js::settled(manager.estimate().map(JsValue::from)).await else { return JsValue::NULL };
     let storage = Object::new();
     for name in ["usage", "quota"] {
         js::set(&storage, name, &js::get(&estimate, name));
     }
-    js::set(&storage, "persisted", &settled(manager.persisted()).await.unwrap_or(JsValue::NULL));
+    js::set(&storage, "persisted", &js::settled(manager.persisted().map(JsValue::from)).await.unwrap_or(JsValue::NULL));
     storage.into()
-}
-
-/// What a promise resolves with, if it was made and does.
-async fn settled(promise: Result<Promise, JsValue>) -> Option<JsValue> {
-    JsFuture::from(promise.ok()?).await.ok()
 }
 
 /// Exported jobs, read from the worker's answer, with the bodies that lie beside them.

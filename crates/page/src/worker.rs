@@ -19,7 +19,7 @@ pub async fn register_periodic(registration: &ServiceWorkerRegistration, tag: &s
     let options = js_sys::Object::new();
     js::set(&options, "minInterval", &JsValue::from_f64(min_interval));
     // It asks for the permission itself, which the browser grants to installed apps that are used.
-    match js::call_method(&manager, "register", &[JsValue::from_str(tag), options.into()]).await {
+    match js::settled(js::call(&manager, "register", &[JsValue::from_str(tag), options.into()])).await {
         Ok(_) => PeriodicSync::Registered,
         Err(_) => PeriodicSync::Denied,
     }

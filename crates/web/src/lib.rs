@@ -30,7 +30,7 @@ mod view;
 
 pub use error::{error_of, message_of, name_of, sure, with_code};
 pub use listener::Listener;
-pub use object::{array, call, call_method, class_of, get, get2, global, number, set};
-pub use task::{future_to_promise, spawn_local};
+pub use object::{array, call, class_of, get, get2, global, number, set};
+pub use task::{future_to_promise, settled, spawn_local};
 pub use value::{Js, decode, encode, parse, spell};
 pub use view::as_shown;

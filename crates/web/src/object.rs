@@ -1,8 +1,7 @@
 //! Members and methods of JavaScript objects.
 
-use js_sys::{Array, Function, Promise, Reflect};
+use js_sys::{Array, Function, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 
 use crate::{externs, names::js_name};
 
@@ -45,14 +44,6 @@ pub fn class_of(value: &JsValue) -> String {
 pub fn call(target: &JsValue, method: &'static str, arguments: &[JsValue]) -> Result<JsValue, JsValue> {
     let method: Function = get(target, method).dyn_into()?;
     method.apply(target, &array(arguments.iter().cloned()))
-}
-
-/// Calls a method by name and waits for what it returns.
-///
-/// # Errors
-/// What it throws or rejects with; that there is no such method.
-pub async fn call_method(target: &JsValue, method: &'static str, arguments: &[JsValue]) -> Result<JsValue, JsValue> {
-    JsFuture::from(Promise::resolve(&call(target, method, arguments)?)).await
 }
 
 /// An array of these values.

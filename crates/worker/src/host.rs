@@ -3,7 +3,6 @@
 use js_sys::Promise;
 use shearwater_core::{Error, wire::text::Text};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
 
 use crate::js;
 
@@ -69,8 +68,7 @@ impl Host {
         if answer.is_undefined() {
             return Ok(None);
         }
-        let promise = Promise::resolve(&answer);
-        JsFuture::from(promise).await.map(Some).map_err(|thrown| hook_error(name, &thrown))
+        js::settled(Ok(answer)).await.map(Some).map_err(|thrown| hook_error(name, &thrown))
     }
 
     fn call(&self, method: &'static str, arguments: &[JsValue]) -> Result<JsValue, JsValue> {
