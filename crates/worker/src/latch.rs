@@ -1,61 +1,50 @@
 //! A value that is set once and may be awaited by many.
+//!
+//! Where one alone waits, it is a `oneshot` channel's instead.
 
-use std::{
-    cell::RefCell,
-    future::poll_fn,
-    rc::Rc,
-    task::{Poll, Waker},
-};
+use std::{cell::Cell, rc::Rc};
+
+use futures_channel::oneshot;
+use futures_util::future::{FutureExt as _, Shared, pending};
 
 /// See the module.
-pub struct Latch<T>(Rc<RefCell<Inner<T>>>);
-
-struct Inner<T> {
-    value: Option<T>,
-    wakers: Vec<Waker>,
+pub struct Latch<T: Clone> {
+    /// Taken by whoever opens it.
+    opener: Rc<Cell<Option<oneshot::Sender<T>>>>,
+    value: Shared<oneshot::Receiver<T>>,
 }
 
-impl<T> Clone for Latch<T> {
+impl<T: Clone> Clone for Latch<T> {
     fn clone(&self) -> Self {
-        Self(Rc::clone(&self.0))
+        Self { opener: Rc::clone(&self.opener), value: self.value.clone() }
     }
 }
 
 impl<T: Clone> Latch<T> {
     /// A closed latch.
     pub fn new() -> Self {
-        Self(Rc::new(RefCell::new(Inner { value: None, wakers: Vec::new() })))
+        let (opener, value) = oneshot::channel();
+        Self { opener: Rc::new(Cell::new(Some(opener))), value: value.shared() }
     }
 
     /// Whether both are the same latch.
     pub fn is(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.0, &other.0)
+        Rc::ptr_eq(&self.opener, &other.opener)
     }
 
     /// Opens it; the first value stays.
     pub fn open(&self, value: T) {
-        let wakers = {
-            let mut inner = self.0.borrow_mut();
-            inner.value.get_or_insert(value);
-            std::mem::take(&mut inner.wakers)
-        };
-        for waker in wakers {
-            waker.wake();
+        if let Some(opener) = self.opener.take() {
+            let _ = opener.send(value);
         }
     }
 
     /// Waits until it is open.
     pub async fn wait(&self) -> T {
-        poll_fn(|context| {
-            let mut inner = self.0.borrow_mut();
-            match &inner.value {
-                Some(value) => Poll::Ready(value.clone()),
-                None => {
-                    inner.wakers.push(context.waker().clone());
-                    Poll::Pending
-                }
-            }
-        })
-        .await
+        match self.value.clone().await {
+            Ok(value) => value,
+            // It is held by whoever waits: nothing but `open` takes the sender.
+            Err(oneshot::Canceled) => pending().await,
+        }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::{
     cell::{Cell, RefCell},
+    pin::pin,
     rc::Rc,
 };
 
+use futures_util::future::{Either, select};
 use js_sys::Object;
 use shearwater_core::{
     Error, JobId, Millis,
@@ -18,7 +20,6 @@ use shearwater_core::{
     },
     wire::text::Text,
 };
-use shearwater_web::spawn_local;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, Blob, Headers, Request, RequestCache, RequestInit, RequestRedirect, Response};
@@ -29,7 +30,6 @@ use crate::{
     engine::Engine,
     host::Host,
     js,
-    latch::Latch,
     reply::{self, Guard},
 };
 
@@ -145,19 +145,11 @@ fn is_body(value: &JsValue) -> bool {
 
 /// Calls the `auth` hook, and gives it up after the time that the queue has for a send.
 async fn hook_in_time(engine: &Engine, job: &Job, detail: Object) -> Result<Option<JsValue>, Error> {
-    let answer: Latch<Result<Option<JsValue>, Error>> = Latch::new();
     let limit = engine.config.queue_or_default(&job.queue).timeout;
-    let timer = Timer::start(limit, {
-        let answer = answer.clone();
-        move || answer.open(Err(Error::internal("the app's \"auth\" hook did not answer in time")))
-    });
-    spawn_local({
-        let (host, answer) = (engine.host.clone(), answer.clone());
-        async move { answer.open(host.hook("auth", &detail).await) }
-    });
-    let answered = answer.wait().await;
-    drop(timer);
-    answered
+    match select(pin!(engine.host.hook("auth", &detail)), pin!(js::time::sleep(limit))).await {
+        Either::Left((answered, _)) => answered,
+        Either::Right(_) => Err(Error::internal("the app's \"auth\" hook did not answer in time")),
+    }
 }
 
 /// Asks the app's own server what time it is: whether it replied, and its `Date` (RFC 9110 §6.6.1).

@@ -22,7 +22,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{IdbDatabase, IdbKeyRange, IdbVersionChangeEvent};
 
-use crate::{fault::storage_error, js, latch::Latch};
+use crate::{fault::storage_error, js};
 
 pub use request::Request;
 pub use transaction::{Mode, Transaction};
@@ -66,9 +66,8 @@ impl Connection {
             database.close();
         }
         let opening = factory.open_with_u32(name, version).map_err(|error| storage_error(&error))?;
-        let failed: Latch<JsValue> = Latch::new();
         let on_upgrade = Closure::<dyn FnMut(IdbVersionChangeEvent)>::new({
-            let (failed, opening) = (failed.clone(), opening.clone());
+            let opening = opening.clone();
             move |event: IdbVersionChangeEvent| {
                 let old = event.old_version();
                 let database: IdbDatabase = opening.result().unwrap_or_default().unchecked_into();
@@ -76,8 +75,7 @@ impl Connection {
                 let loss = is_lost.then(|| js::get(&event, "dataLossMessage").as_string().unwrap_or_default());
                 let loss = loss.or_else(|| lost_before.clone());
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "our own version numbers are small")]
-                if let Err(error) = upgrade(&database, old as u32, loss) {
-                    failed.open(error);
+                if upgrade(&database, old as u32, loss).is_err() {
                     let _ = opening.transaction().map(|transaction| transaction.abort());
                 }
             }

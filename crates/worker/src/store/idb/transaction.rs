@@ -1,7 +1,11 @@
 //! One transaction: reads are awaited, writes are issued, the end is always known.
 
-use std::cell::RefCell;
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
+use futures_channel::oneshot;
 use js_sys::Array;
 use shearwater_core::{
     Error, ErrorCode,
@@ -14,7 +18,6 @@ use super::Request;
 use crate::{
     fault::storage_error,
     js::{self, externs::DurableDatabase},
-    latch::Latch,
 };
 
 /// What a transaction may do, and how sure its commit is.
@@ -41,7 +44,8 @@ impl Mode {
 pub struct Transaction {
     inner: IdbTransaction,
     stores: RefCell<Vec<(Store, IdbObjectStore)>>,
-    end: Latch<bool>,
+    /// Whether it was committed.
+    end: oneshot::Receiver<bool>,
     settled: bool,
     _on_end: [Closure<dyn FnMut()>; 2],
 }
@@ -55,10 +59,15 @@ impl Transaction {
         let access = if mode.writes() { "readwrite" } else { "readonly" };
         let database: &DurableDatabase = database.unchecked_ref();
         let inner = database.transaction(&names, access, &options).map_err(|error| storage_error(&error))?;
-        let end: Latch<bool> = Latch::new();
+        let (tell, end) = oneshot::channel();
+        let tell = Rc::new(Cell::new(Some(tell)));
         let on_end = [true, false].map(|completed| {
-            let end = end.clone();
-            Closure::<dyn FnMut()>::new(move || end.open(completed))
+            let tell = Rc::clone(&tell);
+            Closure::<dyn FnMut()>::new(move || {
+                if let Some(tell) = tell.take() {
+                    let _ = tell.send(completed);
+                }
+            })
         });
         inner.set_oncomplete(Some(on_end[0].as_ref().unchecked_ref()));
         inner.set_onabort(Some(on_end[1].as_ref().unchecked_ref()));
@@ -73,7 +82,7 @@ impl Transaction {
         self.settled = true;
         // It commits by itself when its last write has succeeded. `IDBTransaction.commit()` would save a message, but
         // in Firefox it commits what is left when a write fails, as that of a body does on a full disk.
-        if self.end.wait().await {
+        if (&mut self.end).await == Ok(true) {
             return Ok(());
         }
         let no_reason = "the browser aborted the transaction; nothing was stored, try again";
