@@ -24,6 +24,8 @@ mod object;
 pub mod random;
 pub mod scope;
 mod task;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod time;
 mod value;
 mod view;

@@ -55,8 +55,9 @@ impl Signals {
         let mut abort = None;
         let aborted = Promise::new(&mut |_, reject| abort = Some(reject));
         let raced = Promise::race(&Array::of2(&stored, &aborted));
+        let signals = Rc::new(self);
         let listen = |signal: &AbortSignal| {
-            let (signals, abort) = (self.clone(), abort.clone());
+            let (signals, abort) = (Rc::clone(&signals), abort.clone());
             Listener::new(signal, "abort", move || {
                 if let (false, Err(reason), Some(reject)) = (signals.settled.get(), signals.check(), &abort) {
                     signals.aborted.set(true);
@@ -64,11 +65,11 @@ impl Signals {
                 }
             })
         };
-        let listeners: Vec<_> = self.signals.iter().map(listen).collect();
+        let listeners: Vec<_> = signals.signals.iter().map(listen).collect();
         spawn_local(async move {
             let outcome = JsFuture::from(stored).await;
             drop(listeners);
-            if self.aborted.get() && outcome.is_ok() {
+            if signals.aborted.get() && outcome.is_ok() {
                 for id in ids {
                     let _ = link.ask(Op::Discard(id), Array::new()).await;
                 }
