@@ -42,7 +42,7 @@ demo: build ## the demo PWA on its back end; prints the address to open
 test: check test-native test-shells fuzz-smoke test-e2e engines ## everything
 
 test-native: setup ## the core, the server, and a fixed number of the simulator's seeds
-	cargo test --locked --workspace --exclude shearwater-worker --exclude shearwater-page --exclude shearwater-bridge --exclude shearwater-rust-page
+	cargo test --locked --workspace --exclude shearwater-worker --exclude shearwater-page --exclude shearwater-web --exclude shearwater-rust-page
 
 test-shells: setup setup-browsers ## modules of the worker in a real service worker, of the page in a real page
 	$(XTASK) shells
@@ -93,8 +93,8 @@ check: build setup-fuzz ## format, lints, types, docs, links of the public types
 	node_modules/.bin/biome check --error-on-warnings
 	for project in sw/page sw/worker tests/e2e/harness tests/types tests/types/tsconfig.demo.json; do node_modules/.bin/tsc --project $$project; done
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --exclude shearwater-worker --exclude shearwater-page --exclude shearwater-bridge --exclude shearwater-rust-page --all-targets -- -D warnings
-	cargo clippy --locked -p shearwater-worker -p shearwater-page -p shearwater-bridge --target wasm32-unknown-unknown --all-targets -- -D warnings
+	cargo clippy --locked --workspace --exclude shearwater-worker --exclude shearwater-page --exclude shearwater-web --exclude shearwater-rust-page --all-targets -- -D warnings
+	cargo clippy --locked -p shearwater-worker -p shearwater-page -p shearwater-web --target wasm32-unknown-unknown --all-targets -- -D warnings
 	cargo clippy --locked -p shearwater-worker --features full,debug --target wasm32-unknown-unknown -- -D warnings
 	cargo clippy --locked -p shearwater-rust-page --target wasm32-unknown-unknown -- -D warnings
 	cd crates/fuzz && cargo clippy --quiet --locked --bins -- -D warnings

@@ -13,7 +13,7 @@ const UNSEEN: [&str; 9] =
 
 /// All files of the crates whose types `wire` reads.
 fn sources() -> Vec<(PathBuf, String)> {
-    let mut folders: Vec<PathBuf> = ["core", "bridge", "page", "worker"]
+    let mut folders: Vec<PathBuf> = ["core", "web", "page", "worker"]
         .map(|name| Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name).join("src"))
         .into();
     let mut files = Vec::new();

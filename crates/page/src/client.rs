@@ -3,7 +3,6 @@
 use std::{cell::RefCell, pin::Pin, rc::Rc};
 
 use js_sys::Array;
-use shearwater_bridge::{Js, spawn_local};
 use shearwater_core::{
     Error, JobId,
     protocol::{
@@ -19,7 +18,9 @@ use shearwater_core::{
     store::read::Filter,
     wire::text::Text,
 };
+use shearwater_web::{Js, spawn_local};
 use wasm_bindgen::prelude::*;
+use web_sys::ServiceWorkerRegistration;
 
 use crate::{
     answers::{self, Capabilities, Exported, Metrics, PeriodicSync, Purge},
@@ -80,13 +81,10 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::connect`].
-    pub async fn of_registration(
-        registration: &web_sys::ServiceWorkerRegistration,
-        options: ClientOptions,
-    ) -> Result<Self, Error> {
+    pub async fn of_registration(registration: &ServiceWorkerRegistration, options: ClientOptions) -> Result<Self, Error> {
         find::within(options.timeout, async {
             let name = find::greet(registration).await?;
-            Self::attach(registration.into(), &name, &options).await
+            Self::attach(registration.clone(), &name, &options).await
         })
         .await
     }
@@ -95,7 +93,11 @@ impl Client {
     ///
     /// # Errors
     /// Why the worker cannot say what is stored.
-    pub(crate) async fn attach(registration: JsValue, name: &str, options: &ClientOptions) -> Result<Self, Error> {
+    pub(crate) async fn attach(
+        registration: ServiceWorkerRegistration,
+        name: &str,
+        options: &ClientOptions,
+    ) -> Result<Self, Error> {
         let events = Events::new(name, u64::from(options.auto_sync_interval));
         let link = Link::new(registration, options.timeout, Rc::clone(&events));
         events.take_status(read::<operation::Status>(&link.ask(operation::Status::op(()), Array::new()).await?)?);
@@ -148,7 +150,7 @@ impl Client {
         let (intake, body) = (self.begin_intake(&[]), js_sys::Uint8Array::from(event.as_bytes()).buffer());
         spawn_local(async move {
             if let Err(error) = intake.store(jobs, Array::of1(&body)).await {
-                js::console_error("[shearwater] track:", &shearwater_bridge::error_of(&error));
+                js::console::error_thrown("track:", &js::error_of(&error));
             }
         });
     }
@@ -382,7 +384,7 @@ fn lines_of(jobs: &[NewJob]) -> impl Iterator<Item = String> {
 
 /// A job's id, of the page's making.
 pub(crate) fn new_id() -> Result<JobId, Error> {
-    JobId::parse(&js::random_uuid())
+    JobId::parse(&js::random::uuid())
 }
 
 pub(crate) async fn get(link: &Rc<Link>, id: JobId) -> Result<Option<JobView>, Error> {

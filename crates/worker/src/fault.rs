@@ -7,7 +7,7 @@ use crate::{host::Host, js};
 
 /// The error as JavaScript sees it.
 pub fn to_js(error: Error) -> JsValue {
-    shearwater_bridge::error_of(&error)
+    shearwater_web::error_of(&error)
 }
 
 /// The typed error for what the storage threw, told by its name; messages differ by browser.

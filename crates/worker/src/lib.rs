@@ -27,7 +27,6 @@ mod failpoints;
 mod fault;
 mod host;
 mod intake;
-mod js;
 mod latch;
 mod reply;
 mod serve;
@@ -38,8 +37,9 @@ mod tags;
 use std::{cell::RefCell, rc::Rc};
 
 use js_sys::{Function, Promise};
-use shearwater_bridge::future_to_promise;
 use shearwater_core::{Error, queue::config::WorkerConfig, wire::text::Text};
+use shearwater_web as js;
+use shearwater_web::future_to_promise;
 use wasm_bindgen::prelude::*;
 
 use engine::Engine;
@@ -74,7 +74,7 @@ pub fn boot(config: JsValue, host: JsValue) -> Result<(), JsValue> {
     let config: WorkerConfig = if config.is_undefined() || config.is_null() {
         WorkerConfig::default()
     } else {
-        WorkerConfig::read(&shearwater_bridge::Js(config))
+        WorkerConfig::read(&shearwater_web::Js(config))
             .map_err(|mismatch| Error::invalid_config(["start(): ", &mismatch.to_string()].text()))
             .map_err(fault::to_js)?
     };

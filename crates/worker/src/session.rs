@@ -8,12 +8,12 @@ use std::{
     rc::Rc,
 };
 
-use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error,
     queue::job::Job,
     store::{Session, ledger::Ledger},
 };
+use shearwater_web::spawn_local;
 
 use crate::{engine::Engine, latch::Latch};
 

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use shearwater_bridge::spawn_local;
+use shearwater_web::spawn_local;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 

@@ -174,7 +174,7 @@ fn nameless() -> String {
     let cargo = home("CARGO_HOME").or_else(|| home("HOME").map(|home| home.join(".cargo"))).unwrap_or_default();
     let mut flags = format!("--remap-path-prefix={}=cargo", cargo.display());
     // Where a panic happened is told by crate and file.
-    for name in ["core", "worker", "page", "bridge"] {
+    for name in ["core", "worker", "page", "web"] {
         flags.push_str(&format!("\u{1f}--remap-path-prefix=crates/{name}/src={name}"));
     }
     flags

@@ -7,7 +7,6 @@ use std::{
     rc::Rc,
 };
 
-use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, JobId, Millis,
     drain::Summary,
@@ -18,6 +17,7 @@ use shearwater_core::{
     },
     store::{Scope, read_ledger},
 };
+use shearwater_web::spawn_local;
 
 use crate::{
     clock,
@@ -118,7 +118,7 @@ impl Engine {
         let rests: Vec<_> = queues.iter().map(|queue| self.start(queue, SkipBackoff::All).rested()).collect();
         let mut total = Ok(SyncResult::default());
         for rest in rests {
-            let rested = rest.wait().await;
+            let rested = rest.await.unwrap_or_else(|_| Err(Error::internal("a drain was dropped")));
             total = total.and_then(|mut total| {
                 total.add(&rested?);
                 Ok(total)

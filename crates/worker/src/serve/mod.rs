@@ -12,7 +12,6 @@ mod owners;
 use std::{cell::RefCell, rc::Rc};
 
 use js_sys::Function;
-use shearwater_bridge::{decode, parse, spell};
 use shearwater_core::{
     Error, ErrorCode,
     boxed::boxed,
@@ -21,6 +20,7 @@ use shearwater_core::{
     store::{Answer, Caller, ledger::Ledger, receipts::Work},
     wire::{Mismatch, text::Text},
 };
+use shearwater_web::{decode, parse, spell};
 use wasm_bindgen::prelude::*;
 
 use crate::{

@@ -1,10 +1,10 @@
 //! A row with its index entries.
 
-use shearwater_bridge::{parse, spell};
 use shearwater_core::{
     store::{Entry, Row},
     wire::json::Json,
 };
+use shearwater_web::{parse, spell};
 use wasm_bindgen::JsValue;
 
 /// The row as it is stored: the record, and beside it the key of each index that it stands in, unless that is a member of

@@ -1,11 +1,11 @@
 //! Rows that do not parse: put aside as they are, listed, given back to the core as far as they can be read.
 
-use shearwater_bridge::decode;
 use shearwater_core::{
     Error,
     store::{Aside, Row, Scope, row::LedgerKey},
     wire::text::Text,
 };
+use shearwater_web::decode;
 use wasm_bindgen::prelude::*;
 
 use super::{Db, Mode, Store, schema};
@@ -75,7 +75,7 @@ impl Db {
         self.tx.delete(store, &key)?;
         if self.tells {
             let store = store.as_str();
-            js::console_error("[shearwater]", &["a record in \"", store, "\" does not parse and was put aside: ", reason].text());
+            js::console::error(&["a record in \"", store, "\" does not parse and was put aside: ", reason].text());
         }
         Ok(())
     }

@@ -44,7 +44,7 @@ async fn while_credentials_are_refreshed_all_other_sends_wait() {
     let steps = Rc::new(RefCell::new(Vec::new()));
     for _ in 0..2 {
         let (auth, steps) = (Rc::clone(&auth), Rc::clone(&steps));
-        shearwater_bridge::spawn_local(async move {
+        shearwater_web::spawn_local(async move {
             let step = auth.step(&mut Authorization::new(true)).await;
             steps.borrow_mut().push(step);
         });
@@ -62,7 +62,7 @@ async fn a_refresh_that_fails_lets_the_others_go_on_all_the_same() {
     let mut refreshing = refused(&auth).await;
     auth.step(&mut refreshing).await;
     let step = Rc::new(RefCell::new(None));
-    shearwater_bridge::spawn_local({
+    shearwater_web::spawn_local({
         let (auth, step) = (Rc::clone(&auth), Rc::clone(&step));
         async move {
             let next = auth.step(&mut Authorization::new(true)).await;

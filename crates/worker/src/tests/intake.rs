@@ -1,10 +1,10 @@
 use std::{cell::RefCell, rc::Rc};
 
-use shearwater_bridge::spawn_local;
 use shearwater_core::{
     Error, ErrorCode, JobId,
     store::{Caller, ledger::Ledger},
 };
+use shearwater_web::spawn_local;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_test::wasm_bindgen_test;
 

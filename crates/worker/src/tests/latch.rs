@@ -1,6 +1,6 @@
 use std::{cell::RefCell, rc::Rc};
 
-use shearwater_bridge::spawn_local;
+use shearwater_web::spawn_local;
 use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::settle;

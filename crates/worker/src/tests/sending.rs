@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use shearwater_bridge::Js;
 use shearwater_core::{
     drain::Dispatch,
     http::reply::{AttemptResult, Response},
@@ -13,6 +12,7 @@ use shearwater_core::{
     },
     store::{Caller, Tx},
 };
+use shearwater_web::Js;
 use wasm_bindgen::prelude::*;
 
 use super::{new_job, new_name, script, settle};
@@ -74,7 +74,7 @@ pub async fn send_job(engine: &Rc<Engine>, job: &Job) -> AttemptResult {
 pub fn begin_send(engine: &Rc<Engine>, job: &Job) -> Rc<std::cell::RefCell<Option<AttemptResult>>> {
     let (engine, job, reply) = (Rc::clone(engine), job.clone(), Rc::default());
     let there: Rc<std::cell::RefCell<Option<AttemptResult>>> = Rc::clone(&reply);
-    shearwater_bridge::spawn_local(async move {
+    shearwater_web::spawn_local(async move {
         let came = send_job(&engine, &job).await;
         there.replace(Some(came));
     });
@@ -102,5 +102,5 @@ pub fn response(reply: AttemptResult) -> Response {
 /// A header of a request that was fetched.
 pub fn header(request: &JsValue, name: &str) -> Option<String> {
     let headers = crate::js::get(request, "headers");
-    headers.unchecked_ref::<crate::js::Headers>().get(name)
+    crate::js::http::header(headers.unchecked_ref(), name)
 }

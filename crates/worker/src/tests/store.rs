@@ -304,7 +304,7 @@ async fn nothing_is_written_before_the_browser_has_begun_a_fresh_log() {
     let read = store.run(Mode::Read.on(Scope::SESSION), async |db| db.get::<Session>(&SessionKey).await).await.unwrap();
     assert_eq!(read, None, "a read does not wait");
     let written = std::rc::Rc::new(Cell::new(false));
-    shearwater_bridge::spawn_local({
+    shearwater_web::spawn_local({
         let (store, written) = (std::rc::Rc::clone(&store), std::rc::Rc::clone(&written));
         async move {
             stored(&store, 1).await;
