@@ -12,7 +12,7 @@ import { identify } from "./name.js";
 import { forgetOthers, keepPageWasm, loadWasm } from "./wasm.js";
 
 const PROTOCOL = 1;
-const HOOKS = /^(auth|delivered|(periodic)?sync(:.+)?)$/;
+const HOOKS = /^(auth|before-send|delivered|(periodic)?sync(:.+)?)$/;
 /** Milliseconds that the first event of a worker waits for adopt(); after that both run in parallel. */
 const ADOPTION_ALONE = 3_000;
 /** Milliseconds that events are kept alive for adopt(). */
@@ -275,7 +275,7 @@ export function createShearwater(urls) {
     on(hook, handler, options) {
       if (!HOOKS.test(hook)) {
         mistake(
-          `there is no hook "${hook}"; there are "auth", "delivered", "sync", "sync:<tag>", "periodicsync" and "periodicsync:<tag>"`,
+          `there is no hook "${hook}"; there are "auth", "before-send", "delivered", "sync", "sync:<tag>", "periodicsync" and "periodicsync:<tag>"`,
         );
       }
       if (typeof handler !== "function") mistake(`the handler of "${hook}" is not a function`);
@@ -304,11 +304,11 @@ export function createShearwater(urls) {
    * @returns {import("../types/worker.js").AuthOptions}
    */
   function hookOptions(hook, options = {}) {
-    const unknown = Object.keys(options).find((name) => hook !== "auth" || name !== "origins");
+    const unknown = Object.keys(options).find((name) => !["auth", "before-send"].includes(hook) || name !== "origins");
     if (unknown) mistake(`the hook "${hook}" has no option "${unknown}"`);
     if (options.origins === undefined) return {};
     if (!Array.isArray(options.origins) || !options.origins.every(isOrigin)) {
-      mistake('origins of the "auth" hook are strings such as "https://api.example"');
+      mistake(`origins of the "${hook}" hook are strings such as "https://api.example"`);
     }
     return { origins: [...options.origins] };
   }

@@ -51,6 +51,13 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn password(this: &URL) -> String;
 
+    /// A query or a form as text.
+    pub type URLSearchParams;
+    #[wasm_bindgen(constructor, catch)]
+    pub fn new(pairs: &js_sys::Array) -> Result<URLSearchParams, JsValue>;
+    #[wasm_bindgen(method, js_name = toString)]
+    pub fn text(this: &URLSearchParams) -> String;
+
     /// `AbortController`.
     pub type AbortController;
     #[wasm_bindgen(constructor)]
@@ -68,6 +75,8 @@ extern "C" {
     pub fn size(this: &Blob) -> f64;
     #[wasm_bindgen(method, catch)]
     pub fn slice(this: &Blob, from: f64) -> Result<Blob, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = slice)]
+    pub fn slice_between(this: &Blob, from: f64, end: f64) -> Result<Blob, JsValue>;
 
     /// Bytes as text; what is no UTF-8 is replaced.
     pub type TextDecoder;

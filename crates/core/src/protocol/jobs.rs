@@ -14,8 +14,12 @@ pub struct Enqueue {
     pub jobs: Vec<NewJob>,
     /// The ids are of the caller's own making, the same for the same job each time.
     pub repeat: bool,
+    /// The draft that ends with it.
+    pub draft: Option<JobId>,
+    /// The failed job that it stands for, which goes.
+    pub replaces: Option<JobId>,
 }
-crate::record!(strict Enqueue { jobs: "jobs", repeat: "repeat" = false });
+crate::record!(strict Enqueue { jobs: "jobs", repeat: "repeat" = false, draft: "draft", replaces: "replaces" });
 
 /// The request of [`Op::Edit`](super::Op::Edit).
 #[derive(Clone, Debug, PartialEq, Eq)]

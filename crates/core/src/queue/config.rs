@@ -30,6 +30,8 @@ pub struct WorkerConfig {
     pub idempotency_origins: Vec<String>,
     /// How many delivered jobs are remembered, and how long.
     pub history: HistoryConfig,
+    /// How many drafts of forms are kept, how large and how long.
+    pub drafts: DraftsConfig,
     /// How many different jobs in a row must meet trouble at an origin before the rest waits.
     pub breaker_threshold: u32,
     /// How many retries each origin gets.
@@ -48,6 +50,7 @@ impl Default for WorkerConfig {
             queues: Vec::new(),
             idempotency_origins: Vec::new(),
             history: HistoryConfig::default(),
+            drafts: DraftsConfig::default(),
             breaker_threshold: 5,
             retry_budget: RetryBudget::default(),
             credentials: Vec::new(),
@@ -82,6 +85,23 @@ pub struct HistoryConfig {
 impl Default for HistoryConfig {
     fn default() -> Self {
         Self { max_age: 7 * unit::DAY, max: 1_000 }
+    }
+}
+
+/// Bounds of the drafts of one owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DraftsConfig {
+    /// Milliseconds since the last save.
+    pub max_age: u64,
+    /// Drafts.
+    pub max: u32,
+    /// Bytes of one draft, its files included.
+    pub max_bytes: u64,
+}
+
+impl Default for DraftsConfig {
+    fn default() -> Self {
+        Self { max_age: 30 * unit::DAY, max: 50, max_bytes: 50 << 20 }
     }
 }
 
@@ -292,6 +312,11 @@ crate::record!(strict HistoryConfig {
     max_age: "maxAge" = Self::default().max_age,
     max: "max" = Self::default().max,
 });
+crate::record!(strict DraftsConfig {
+    max_age: "maxAge" = Self::default().max_age,
+    max: "max" = Self::default().max,
+    max_bytes: "maxBytes" = Self::default().max_bytes,
+});
 crate::record!(strict KeepResponse { headers: "headers" = Vec::new(), body: "body" = false });
 impl Wire for Expect {
     fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
@@ -383,6 +408,7 @@ impl WorkerConfig {
                 "queues",
                 "idempotencyOrigins",
                 "history",
+                "drafts",
                 "breakerThreshold",
                 "retryBudget",
                 "credentials",
@@ -397,6 +423,7 @@ impl WorkerConfig {
             queues: wire::member_or(value, "queues", Some(Entries(default.queues)), &mut trouble).0,
             idempotency_origins: wire::member_or(value, "idempotencyOrigins", Some(default.idempotency_origins), &mut trouble),
             history: wire::member_or(value, "history", Some(default.history), &mut trouble),
+            drafts: wire::member_or(value, "drafts", Some(default.drafts), &mut trouble),
             breaker_threshold: wire::member_or(value, "breakerThreshold", Some(default.breaker_threshold), &mut trouble),
             retry_budget: wire::member_or(value, "retryBudget", Some(default.retry_budget), &mut trouble),
             credentials: wire::member_or(value, "credentials", Some(default.credentials), &mut trouble),

@@ -25,6 +25,7 @@ use wasm_bindgen_futures::JsFuture;
 use crate::{
     body,
     clock::{self, Timer},
+    drain::before_send,
     engine::Engine,
     host::Host,
     js,
@@ -52,9 +53,7 @@ pub async fn send(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>) -> Att
         return AttemptResult::Unsendable(advice.to_owned());
     }
     // Credentials are for the origins that the hook is for, and for nobody else.
-    let origin = &job.work.request().origin;
-    let asks = engine.host.auth_origins().map_or(*origin == engine.origin, |origins| origins.contains(origin));
-    let mut authorization = Authorization::new(asks);
+    let mut authorization = Authorization::new(is_of_hook(engine, job, "auth"));
     let mut headers = Vec::new();
     let mut result = AttemptResult::Withheld("the auth hook supplied nothing".to_owned());
     loop {
@@ -78,7 +77,18 @@ pub async fn send(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>) -> Att
                 }
             }
             Step::Send => {
-                result = attempt(engine, job, body, &headers).await;
+                let extra = match before_send::ask(engine, job).await {
+                    Ok(extra) => extra,
+                    Err(failed) => return failed,
+                };
+                if let Some(withheld) = withheld(engine, job, &ticket).await {
+                    return withheld;
+                }
+                let body = match extra.body(job, body) {
+                    Ok(body) => body,
+                    Err(failed) => return failed,
+                };
+                result = attempt(engine, job, body.as_ref(), &headers, &extra.headers).await;
                 let method = &job.work.request().head.method;
                 let refused = result.status().is_some_and(|status| disposition_of_status(method, status) == Disposition::Blocked);
                 engine.auth.replied(&mut authorization, refused);
@@ -101,8 +111,14 @@ async fn withheld(engine: &Rc<Engine>, job: &Job, ticket: &Ticket) -> Option<Att
     Some(AttemptResult::Withheld(why))
 }
 
-/// What the app's `auth` hook supplies for this job.
-async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(String, String)>, AttemptResult> {
+/// Whether this job's origin is one of those that the app's hook of this name is for.
+pub fn is_of_hook(engine: &Engine, job: &Job, name: &str) -> bool {
+    let origin = &job.work.request().origin;
+    engine.host.hook_origins(name).map_or(*origin == engine.origin, |origins| origins.contains(origin))
+}
+
+/// What a hook is told of a job.
+pub fn job_detail(job: &Job) -> Object {
     let detail = Object::new();
     js::set(&detail, "id", &JsValue::from_str(job.id.as_str()));
     js::set(&detail, "url", &JsValue::from_str(&job.work.request().head.url));
@@ -110,8 +126,14 @@ async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(S
     js::set(&detail, "queue", &JsValue::from_str(&job.queue));
     let owner = if job.owner.is_empty() { JsValue::NULL } else { JsValue::from_str(&job.owner) };
     js::set(&detail, "owner", &owner);
+    detail
+}
+
+/// What the app's `auth` hook supplies for this job.
+async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(String, String)>, AttemptResult> {
+    let detail = job_detail(job);
     js::set(&detail, "refresh", &JsValue::from_bool(refresh));
-    match hook_in_time(engine, job, detail).await {
+    match hook_in_time(engine, job, "auth", detail).await {
         Ok(Some(headers)) if headers.is_object() => {
             js::Headers::new(&present(headers)).map(|headers| headers.pairs()).map_err(|error| {
                 let message = ["what the app's \"auth\" hook answered is no headers: ", &js::message_of(&error)].text();
@@ -129,7 +151,7 @@ async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(S
 }
 
 /// A plain object without the members that are undefined or null; anything else as it is.
-fn present(headers: JsValue) -> JsValue {
+pub fn present(headers: JsValue) -> JsValue {
     if !js::get(&headers, "forEach").is_undefined() {
         return headers;
     }
@@ -142,17 +164,18 @@ fn is_body(value: &JsValue) -> bool {
     value.is_instance_of::<js::Blob>() || value.is_instance_of::<js_sys::ArrayBuffer>()
 }
 
-/// Calls the `auth` hook, and gives it up after the time that the queue has for a send.
-async fn hook_in_time(engine: &Engine, job: &Job, detail: Object) -> Result<Option<JsValue>, Error> {
+/// Calls a hook, and gives it up after the time that the queue has for a send; one before a send after its own.
+pub async fn hook_in_time(engine: &Engine, job: &Job, name: &'static str, detail: Object) -> Result<Option<JsValue>, Error> {
     let answer: Latch<Result<Option<JsValue>, Error>> = Latch::new();
     let limit = engine.config.queue_or_default(&job.queue).timeout;
+    let limit = if name == "auth" { limit } else { limit.min(before_send::PATIENCE) };
     let timer = Timer::start(limit, {
         let answer = answer.clone();
-        move || answer.open(Err(Error::internal("the app's \"auth\" hook did not answer in time")))
+        move || answer.open(Err(Error::internal(["the app's \"", name, "\" hook did not answer in time"].text())))
     });
     spawn_local({
         let (host, answer) = (engine.host.clone(), answer.clone());
-        async move { answer.open(host.hook("auth", &detail).await) }
+        async move { answer.open(host.hook(name, &detail).await) }
     });
     let answered = answer.wait().await;
     drop(timer);
@@ -181,14 +204,21 @@ pub async fn ask_time(engine: &Engine) -> (bool, Option<Millis>) {
     (response.is_some(), date.and_then(|date| Millis::from_http_date(&date)))
 }
 
-async fn attempt(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>, credentials: &[(String, String)]) -> AttemptResult {
+async fn attempt(
+    engine: &Rc<Engine>,
+    job: &Job,
+    body: Option<&JsValue>,
+    credentials: &[(String, String)],
+    extra: &[(String, String)],
+) -> AttemptResult {
     let sending = Sending::begin(engine, job);
     let queue = engine.config.queue_or_default(&job.queue);
     let timer = Timer::start(queue.send_limit(job.size()), {
         let sending = Rc::clone(&sending);
         move || sending.abort(End::TimedOut)
     });
-    let init = request_init(&engine.config, &engine.origin, job, body, credentials);
+    let supplied = [extra, credentials].concat();
+    let init = request_init(&engine.config, &engine.origin, job, body, &supplied);
     let guard = match job.work.request().head.redirect.as_deref() {
         // Where only `follow` is allowed, and no header of a hook is sent (Fetch §4.1).
         _ if job.work.request().head.mode.as_deref() == Some("no-cors") => None,
