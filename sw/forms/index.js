@@ -95,7 +95,7 @@ export function trackForm(client, form, options = {}) {
 
   /** @param {string} state */
   function show(state) {
-    form.dataset.shearwaterState = state;
+    Element.prototype.setAttribute.call(form, "data-shearwater-state", state);
   }
 
   /** @param {SubmitEvent} event */

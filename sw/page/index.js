@@ -138,7 +138,14 @@ function bind(client) {
     client.close();
   };
   bound.trackForm = (/** @type {HTMLFormElement} */ form, /** @type {any} */ options) => trackForm(bound, form, options);
-  bound[INTERNAL] = { ask: client._ask.bind(client), owner: client._owner.bind(client) };
+  bound[INTERNAL] = {
+    ask: (
+      /** @type {object} */ op,
+      /** @type {unknown[]} */ bodies = [],
+      /** @type {string | undefined} */ owner = undefined,
+    ) => client._ask(op, bodies, owner),
+    owner: client._owner.bind(client),
+  };
   bound.exportFailed = async (/** @type {unknown} */ filter) =>
     JSON.stringify(await Promise.all((await client.exportFailed(filter)).map(readable)), null, 2);
   return Object.freeze(bound);

@@ -109,6 +109,12 @@ export interface WorkerConfig {
   idempotencyOrigins?: string[];
   /** Of delivered jobs. Default: 7 days, 1,000 jobs. */
   history?: { maxAge?: number; max?: number };
+  /**
+   * Where a CSRF token is found when a job for the app's own origin is sent, for those who set no `before-send` hook: in a
+   * cookie that scripts may read (where the browser has CookieStore), or in a `meta` of one of the app's pages (`"/"` unless
+   * `page` says another), which is fetched before each send. It is sent as a header, or as a field of a form.
+   */
+  csrf?: ({ cookie: string } | { meta: string; page?: string }) & ({ header: string } | { field: string });
   /** Of drafts of forms, for each owner. Default: 30 days since the last save, 50 drafts, 50 MiB each with its files. */
   drafts?: { maxAge?: number; max?: number; maxBytes?: number };
   /** After so many different jobs in a row have failed (no response, 429, 5xx …), the others wait and one probes. Default: 5. */

@@ -6,6 +6,7 @@ import * as glue from "shearwater-glue";
 import { asError, invalidConfig, ShearwaterError, toWire } from "../error.js";
 import { announce } from "./announce.js";
 import { candidates } from "./build.js";
+import { csrfHook } from "./csrf.js";
 import { asRequestError, toJob } from "./enqueue.js";
 import { createInstance } from "./instance.js";
 import { identify } from "./name.js";
@@ -247,6 +248,8 @@ export function createShearwater(urls) {
     start(options) {
       if (started) mistake("shearwater.start() is called once");
       try {
+        if (options?.csrf !== undefined && !hooks.has("before-send"))
+          hooks.set("before-send", { handler: csrfHook(options.csrf) });
         files = candidates(options, urls);
       } catch (error) {
         throw announce(asError(error));

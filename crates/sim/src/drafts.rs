@@ -142,7 +142,9 @@ impl World {
         let carried_out = self.transact(scope, async |tx| {
             if let Form::Save(save) = form {
                 let new: Vec<_> = save.files.iter().map(|id| (id.clone(), 1, 1)).collect();
-                return drafts::save(tx, now, save, &new, &caller, &config.drafts).await.map(|kept| (Answer::InTime(kept), false));
+                return drafts::save(tx, now, save, &new, &caller, &config.drafts)
+                    .await
+                    .map(|kept| (Answer::InTime(kept), false));
             }
             let work = Box::pin(async {
                 Ok(Answer::InTime(match form {

@@ -79,14 +79,16 @@ impl Extra {
         let kind = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type")).map(|(_, kind)| kind.as_str());
         let added = match kind {
             Some(kind) if kind.starts_with("application/x-www-form-urlencoded") => self.urlencoded(body),
-            Some(kind) if kind.starts_with("multipart/form-data") => {
-                let boundary = kind.split_once("boundary=").map(|(_, boundary)| boundary.trim_matches('"'));
-                boundary.and_then(|boundary| self.multipart(body?, boundary))
+            // As the page encodes it.
+            Some(kind) => {
+                kind.strip_prefix("multipart/form-data; boundary=").and_then(|boundary| self.multipart(body?, boundary))
             }
-            _ => None,
+            None => None,
         };
         added.map(Some).ok_or_else(|| {
-            AttemptResult::Withheld("the \"before-send\" hook supplied fields for a body that is no form that takes them".to_owned())
+            AttemptResult::Withheld(
+                "the \"before-send\" hook supplied fields for a body that is no form that takes them".to_owned(),
+            )
         })
     }
 
@@ -113,9 +115,16 @@ impl Extra {
         let whole = Blob::new(&Array::of1(body)).ok()?;
         let mut text = String::new();
         for (name, value) in &self.fields {
-            let name = name.replace('\r', "%0D").replace('\n', "%0A").replace('"', "%22");
-            let head = ["--", boundary, "\r\nContent-Disposition: form-data; name=\"", &name, "\"\r\n\r\n", value, "\r\n"];
-            text.push_str(&head.text());
+            text.push_str(&["--", boundary, "\r\nContent-Disposition: form-data; name=\""].text());
+            for letter in name.chars() {
+                match letter {
+                    '\r' => text.push_str("%0D"),
+                    '\n' => text.push_str("%0A"),
+                    '"' => text.push_str("%22"),
+                    letter => text.push(letter),
+                }
+            }
+            text.push_str(&["\"\r\n\r\n", value, "\r\n"].text());
         }
         text.push_str(&close);
         Blob::new(&Array::of2(&whole.slice_between(0.0, end).ok()?.into(), &JsValue::from_str(&text))).map(JsValue::from).ok()

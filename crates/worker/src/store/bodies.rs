@@ -3,7 +3,10 @@
 use shearwater_core::{
     Error, JobId,
     queue::job::Job,
-    store::{Key, Store, row::{DraftFileKey, PackKey}},
+    store::{
+        Key, Store,
+        row::{DraftFileKey, PackKey},
+    },
 };
 use wasm_bindgen::prelude::*;
 
