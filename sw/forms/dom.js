@@ -1,20 +1,12 @@
 // What a form is, whatever its controls are called: an `<input name="method">` hides `form.method`.
 
 /**
- * @param {object} prototype
- * @param {string} name
- */
-const getter = (prototype, name) => /** @type {() => any} */ (Object.getOwnPropertyDescriptor(prototype, name)?.get);
-
-const elements = getter(HTMLFormElement.prototype, "elements");
-
-/**
  * The form's controls, those of `form=` elsewhere in the document included.
  *
  * @param {HTMLFormElement} form
  * @returns {any[]}
  */
-export const controls = (form) => [...elements.call(form)];
+export const controls = (form) => [...Reflect.get(HTMLFormElement.prototype, "elements", form)];
 
 /**
  * @param {Element} element

@@ -272,17 +272,19 @@ export function createDraft({ form, name, internal, interval, credentials }) {
     /** The draft that ends with a submission, which holds back saves until {@link ended} or {@link goOn}. */
     hold() {
       held = true;
+      touched.clear();
       return isStale() ? null : id;
     },
     /** It ended with a job; what is typed from here on is another. */
     async ended() {
       await renew();
       held = false;
-      touched.clear();
+      if (touched.size > 0) schedule();
     },
     /** It did not end. */
     goOn() {
       held = false;
+      touched.add(form);
       schedule();
     },
     /** Saves now, and resolves with whether it is stored. */

@@ -19,7 +19,7 @@ onEngines(others, (w) => {
       for (const event of ["form-stored", "form-delivered", "form-queued", "form-error", "draft-error", "draft-conflict"]) {
         window.form.addEventListener(event, ({ detail }) => window.told.push([event, detail.error?.message]));
       }
-      await window.client.trackForm(window.form, { saveInterval: 50 }).ready;
+      await window.client.trackForm(window.form, { id: "f", saveInterval: 50 }).ready;
       return true;
     });
 
