@@ -15,6 +15,10 @@ declare module "shearwater-glue" {
     capabilities(): { backgroundSync: boolean; periodicSync: boolean };
     // biome-ignore lint/suspicious/noExplicitAny: jobs with their bodies, as `readable` takes them.
     exportFailed(filter: unknown): Promise<any[]>;
+    /** Asks in the words of crates/core/src/protocol. */
+    // biome-ignore lint/suspicious/noExplicitAny: the answer is the operation's.
+    _ask(op: object | string, bodies: unknown[], owner?: string): Promise<any>;
+    _owner(): string;
     close(): void;
   }
 }

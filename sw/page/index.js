@@ -6,6 +6,7 @@ import initialise, { Client, connect as open } from "shearwater-glue";
 import { invalidConfig } from "../error.js";
 import { startLimit } from "./limit.js";
 import { findWorker } from "./register.js";
+import { INTERNAL, trackDeclared, trackForm } from "./track.js";
 import { loadWasm } from "./wasm.js";
 
 export { ShearwaterError } from "../error.js";
@@ -46,7 +47,9 @@ export async function connect(options = {}) {
     ]);
     const opening = open({ ...rest, timeout }, found.registration, found.name);
     try {
-      return bind(await limit.wait("the worker does not answer", opening));
+      const client = bind(await limit.wait("the worker does not answer", opening));
+      trackDeclared(client);
+      return client;
     } catch (error) {
       // The client may still arrive, and nothing else would close it.
       opening.then(
@@ -115,7 +118,7 @@ async function readable(job) {
 const living = new Set();
 
 /** What wasm-bindgen adds to a class of its own. */
-const OWN = /^(constructor|free|__.*)$/;
+const OWN = /^(constructor|free|_.*)$/;
 
 /**
  * A plain object with bound functions, which can be passed around as useSyncExternalStore requires.
@@ -133,6 +136,15 @@ function bind(client) {
   bound.close = () => {
     living.delete(client);
     client.close();
+  };
+  bound.trackForm = (/** @type {HTMLFormElement} */ form, /** @type {any} */ options) => trackForm(bound, form, options);
+  bound[INTERNAL] = {
+    ask: (
+      /** @type {object} */ op,
+      /** @type {unknown[]} */ bodies = [],
+      /** @type {string | undefined} */ owner = undefined,
+    ) => client._ask(op, bodies, owner),
+    owner: client._owner.bind(client),
   };
   bound.exportFailed = async (/** @type {unknown} */ filter) =>
     JSON.stringify(await Promise.all((await client.exportFailed(filter)).map(readable)), null, 2);

@@ -331,6 +331,14 @@ export interface Client {
   on<E extends keyof Events>(event: E, listener: (detail: Events[E]) => void): () => void;
   /** Calls `listener` with the job at each change, and with null when it was removed. */
   watch(id: string, listener: (job: Job | null) => void): () => void;
+  /**
+   * Keeps what is typed into a form, and submits it through the queue. Loads `forms.js`; `ready` rejects where that fails or
+   * the form cannot be tracked. See `shearwater/forms`.
+   */
+  trackForm(
+    form: import("./forms.js").FormElement,
+    options?: import("./forms.js").FormOptions,
+  ): import("./forms.js").TrackedForm;
   /** Ends this client; the worker goes on. */
   close(): void;
 }

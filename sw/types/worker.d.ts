@@ -38,7 +38,8 @@ export function enqueue(request: Request | RequestInput, options?: EnqueueOption
 
 /** Sets a hook, replacing an earlier one. Errors that it throws are contained and reported. */
 export function on(hook: "auth", handler: Hooks["auth"], options?: AuthOptions): void;
-export function on<H extends Exclude<keyof Hooks, "auth">>(hook: H, handler: Hooks[H]): void;
+export function on(hook: "before-send", handler: Hooks["before-send"], options?: AuthOptions): void;
+export function on<H extends Exclude<keyof Hooks, "auth" | "before-send">>(hook: H, handler: Hooks[H]): void;
 export function on(hook: `sync:${string}`, handler: (event: SyncDetail) => unknown): void;
 export function on(hook: `periodicsync:${string}`, handler: (event: { tag: string }) => unknown): void;
 
@@ -57,6 +58,14 @@ export interface Hooks {
    * headers of the hook follows no redirect, which would carry them along: it fails with the kind `redirected`.
    */
   auth(job: AuthDetail): Record<string, string> | undefined | Promise<Record<string, string> | undefined>;
+  /**
+   * Supplies what is taken when a job is sent and never stored, such as a CSRF token: headers, and fields that are added to a
+   * form (`application/x-www-form-urlencoded` or `multipart/form-data`). It is called right before each send to one of its
+   * origins. If it throws, returns anything else or takes longer than 30 s, the job waits and no attempt counts. Redirects
+   * take these headers along: secrets belong in `auth`. A server that compares the bodies of one idempotency key sees the
+   * fields in them: send the token as a header there.
+   */
+  "before-send"(job: Omit<AuthDetail, "refresh">): BeforeSend | undefined | Promise<BeforeSend | undefined>;
   /**
    * A job was delivered, and its delivery is stored. The hook's errors and duration do not affect the job. If the worker is
    * killed at that moment, the hook is not called; `get()` still returns the job.
@@ -78,6 +87,11 @@ export interface Hooks {
 export interface AuthOptions {
   /** The origins for whose requests the hook is called. Default: the app's own. */
   origins?: string[];
+}
+
+export interface BeforeSend {
+  headers?: Record<string, string>;
+  fields?: Record<string, string>;
 }
 
 export interface AuthDetail {
@@ -102,6 +116,14 @@ export interface WorkerConfig {
   idempotencyOrigins?: string[];
   /** Of delivered jobs. Default: 7 days, 1,000 jobs. */
   history?: { maxAge?: number; max?: number };
+  /**
+   * Where a CSRF token is found when a job for the app's own origin is sent, for those who set no `before-send` hook: in a
+   * cookie that scripts may read (where the browser has CookieStore), or in a `meta` of one of the app's pages (`"/"` unless
+   * `page` says another), which is fetched before each send. It is sent as a header, or as a field of a form.
+   */
+  csrf?: ({ cookie: string } | { meta: string; page?: string }) & ({ header: string } | { field: string });
+  /** Of drafts of forms, for each owner. Default: 30 days since the last save, 50 drafts, 50 MiB each with its files. */
+  drafts?: { maxAge?: number; max?: number; maxBytes?: number };
   /** After so many different jobs in a row have failed (no response, 429, 5xx …), the others wait and one probes. Default: 5. */
   breakerThreshold?: number;
   /** Retries per origin: burst, ms for one more, and the share that each good response earns. Default: 10, 1,000, 0.1. */

@@ -65,6 +65,6 @@ export function candidates(config, urls) {
  */
 export function forWasm(config, name) {
   if (typeof config !== "object" && config !== undefined) return config;
-  const { build: _, ...rest } = config ?? {};
+  const { build: _, csrf: __, ...rest } = config ?? {};
   return { ...rest, name };
 }

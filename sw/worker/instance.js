@@ -27,7 +27,7 @@ const MOST_RESTARTS = 3;
  * @property {() => Promise<unknown>} renewed
  * @property {(name: string, detail: unknown) => unknown} hook
  * @property {(name: string) => boolean} hasHook
- * @property {() => string[] | null} authOrigins
+ * @property {(name: string) => string[] | null} hookOrigins
  * @property {(controller: AbortController) => void} adopt
  * @property {(controller: AbortController) => void} release
  * @property {(text: string) => void} panicked
@@ -68,9 +68,9 @@ export function createInstance(app) {
       hasHook(name) {
         return app.hooks.has(name);
       },
-      /** The origins that the `auth` hook covers; null for the app's own. */
-      authOrigins() {
-        return app.hooks.get("auth")?.origins ?? null;
+      /** The origins that a hook covers; null for the app's own. */
+      hookOrigins(name) {
+        return app.hooks.get(name)?.origins ?? null;
       },
       adopt(controller) {
         adopted.add(controller);

@@ -6,13 +6,14 @@ import * as glue from "shearwater-glue";
 import { asError, invalidConfig, ShearwaterError, toWire } from "../error.js";
 import { announce } from "./announce.js";
 import { candidates } from "./build.js";
+import { csrfHook } from "./csrf.js";
 import { asRequestError, toJob } from "./enqueue.js";
 import { createInstance } from "./instance.js";
 import { identify } from "./name.js";
 import { forgetOthers, keepPageWasm, loadWasm } from "./wasm.js";
 
 const PROTOCOL = 1;
-const HOOKS = /^(auth|delivered|failed|conflict|blocked|(periodic)?sync(:.+)?)$/;
+const HOOKS = /^(auth|before-send|delivered|failed|conflict|blocked|(periodic)?sync(:.+)?)$/;
 /** Milliseconds that the first event of a worker waits for adopt(); after that both run in parallel. */
 const ADOPTION_ALONE = 3_000;
 /** Milliseconds that events are kept alive for adopt(). */
@@ -247,6 +248,8 @@ export function createShearwater(urls) {
     start(options) {
       if (started) mistake("shearwater.start() is called once");
       try {
+        if (options?.csrf !== undefined && !hooks.has("before-send"))
+          hooks.set("before-send", { handler: csrfHook(options.csrf) });
         files = candidates(options, urls);
       } catch (error) {
         throw announce(asError(error));
@@ -275,7 +278,7 @@ export function createShearwater(urls) {
     on(hook, handler, options) {
       if (!HOOKS.test(hook)) {
         mistake(
-          `there is no hook "${hook}"; there are "auth", "delivered", "failed", "conflict", "blocked", "sync", "sync:<tag>", "periodicsync" and "periodicsync:<tag>"`,
+          `there is no hook "${hook}"; there are "auth", "before-send", "delivered", "failed", "conflict", "blocked", "sync", "sync:<tag>", "periodicsync" and "periodicsync:<tag>"`,
         );
       }
       if (typeof handler !== "function") mistake(`the handler of "${hook}" is not a function`);
@@ -304,11 +307,11 @@ export function createShearwater(urls) {
    * @returns {import("../types/worker.js").AuthOptions}
    */
   function hookOptions(hook, options = {}) {
-    const unknown = Object.keys(options).find((name) => hook !== "auth" || name !== "origins");
+    const unknown = Object.keys(options).find((name) => !["auth", "before-send"].includes(hook) || name !== "origins");
     if (unknown) mistake(`the hook "${hook}" has no option "${unknown}"`);
     if (options.origins === undefined) return {};
     if (!Array.isArray(options.origins) || !options.origins.every(isOrigin)) {
-      mistake('origins of the "auth" hook are strings such as "https://api.example"');
+      mistake(`origins of the "${hook}" hook are strings such as "https://api.example"`);
     }
     return { origins: [...options.origins] };
   }

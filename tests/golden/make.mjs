@@ -49,6 +49,11 @@ try {
       { maxAge },
     );
     await window.client.pause("photos");
+    // As forms.js does.
+    const { ask } = window.client[Symbol.for("shearwater.internal")];
+    const id = "00000001-0000-4000-8000-000000000000";
+    const fields = '[{"n":"text","k":"text","i":0,"v":"typed"}]';
+    await ask({ "draft-save": { id, form: "/#note", seq: 3, fields, files: [id] } }, [new Blob([new Uint8Array([0, 1, 255])])]);
   });
   await until("tries without a response", async () =>
     (await page.evaluate(() => window.client.list({ state: "pending" }))).some((job) => job.unreachable > 0),

@@ -50,7 +50,7 @@ async function serve() {
     ["/", ["text/html", readFileSync(join(root, "tests/shells/site/index.html"))]],
     ["/page.js", ["text/javascript", await script("page.js", "page")]],
     ["/service.js", ["text/javascript", await script("service.js", "worker")]],
-    ...["v1", "v2", "v3"].map((version) => [
+    ...["v1", "v2", "v3", "v4"].map((version) => [
       `/golden/${version}.json`,
       ["application/json", readFileSync(join(root, `tests/golden/${version}.json`))],
     ]),

@@ -1,6 +1,7 @@
 // How the public types are meant to be used; compiled by `make check`, never run.
 
 import { type Client, connect, type Job, ShearwaterError, type SyncStatus } from "shearwater";
+import { type FormEvents, trackForms } from "shearwater/forms";
 import * as worker from "shearwater/worker";
 
 worker.start({
@@ -91,3 +92,19 @@ try {
 } catch (error) {
   if (error instanceof ShearwaterError && error.code === "quota-exceeded") stop();
 }
+
+declare const form: HTMLFormElement;
+const tracked = client.trackForm(form, { queue: "notes", toast: false, onDelivered: (sent) => console.log(sent.status) });
+await tracked.ready;
+tracked();
+// @ts-expect-error there is no such option
+client.trackForm(form, { tost: false });
+trackForms(client, document)();
+form.addEventListener("form-failed", (event) => {
+  const { job: refused, restore } = (event as CustomEvent<FormEvents["form-failed"]>).detail;
+  if (refused.error?.status === 422) restore().catch(console.error);
+});
+worker.on("before-send", (sent) => ({ headers: { "x-csrf-token": sent.url }, fields: { csrf: sent.queue } }));
+worker.start({ csrf: { meta: "csrf-token", header: "x-csrf-token" }, drafts: { max: 10 } });
+// @ts-expect-error a header or a field
+worker.start({ csrf: { cookie: "XSRF-TOKEN" } });

@@ -46,11 +46,13 @@
 //! | what is stored, in which stores and indexes | [`store`] |
 //! | when the worker is woken, and why | [`schedule`] |
 //! | what happens during a wake | [`drain`] |
+//! | what becomes of a form that is being filled in | [`drafts`] |
 //! | what page and worker say to each other | [`protocol`], [`metrics`] |
 
 #![forbid(unsafe_code)]
 
 pub mod boxed;
+pub mod drafts;
 pub mod drain;
 pub mod error;
 pub mod health;

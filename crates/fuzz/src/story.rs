@@ -31,6 +31,7 @@ use serde::Deserialize;
 
 use shearwater_core::{
     Error, ErrorCode, Millis,
+    drafts::{self, Draft},
     drain::{Budget, Command, Dispatch, DispatchId, Drain, Input, Plan},
     http::reply::{AttemptResult, Response},
     metrics,
@@ -211,16 +212,28 @@ impl World {
     fn operate(&mut self, op: Op) -> Result<(), Error> {
         let (now, config, caller) = (self.now, self.config.clone(), Caller::default());
         match op {
-            Op::Enqueue(protocol::Enqueue { jobs, repeat }) => {
+            Op::Enqueue(protocol::Enqueue { jobs, repeat, draft, replaces }) => {
                 // A page makes a new id for each job, and says so when it asks again.
                 let used = |job: &NewJob| self.db.borrow().outcome(&job.id).is_some();
                 if !repeat && jobs.iter().any(used) {
                     return Ok(());
                 }
                 let jobs = jobs.into_iter().map(|job| self.admit(job, &config)).collect::<Result<Vec<_>, _>>()?;
-                self.write(async |tx| enqueue::enqueue(tx, now, jobs, repeat, &caller).await).map(drop)
+                let submission = drafts::Submission { draft, replaces };
+                self.write(async |tx| drafts::submit(tx, now, jobs, repeat, &submission, &caller).await).map(drop)
             }
-            Op::Get(id) => self.read(async |tx| read::get(tx, &id, &config).await).map(|view| view.iter().for_each(check::keeps)),
+            Op::DraftSave(save) => {
+                let size = self.size;
+                let new: Vec<_> = save.files.iter().map(|id| (id.clone(), 1, size)).collect();
+                self.write(async |tx| drafts::save(tx, now, &save, &new, &caller, &config.drafts).await).map(drop)
+            }
+            Op::DraftList(form) => self.look_at_drafts(async |tx| drafts::list(tx, &form, &caller).await),
+            Op::DraftLoad(id) => self.look_at_drafts(async |tx| Ok(drafts::find(tx, &id, &caller).await?.into_iter().collect())),
+            Op::DraftClaim(protocol::DraftClaim { from, to }) => {
+                self.write(async |tx| drafts::claim(tx, now, &from, &to, &caller).await).map(drop)
+            }
+            Op::DraftDiscard(id) => self.write(async |tx| drafts::discard(tx, now, &id, &caller).await).map(drop),
+            Op::Get(id) | Op::Content(id) => self.read(async |tx| read::get(tx, &id, &config).await).map(|view| view.iter().for_each(check::keeps)),
             Op::List(filter) | Op::Export(filter) => {
                 self.read(async |tx| read::list(tx, &filter, &config).await).map(|views| views.iter().for_each(check::keeps))
             }
@@ -455,6 +468,13 @@ impl World {
         let answer = finish(work(&tx));
         tx.abort();
         answer
+    }
+
+    fn look_at_drafts(&self, work: impl AsyncFnOnce(&SimTx<'_>) -> Result<Vec<Draft>, Error>) -> Result<(), Error> {
+        let tx = SimTx::begin(&self.db, Mode::Read, Scope::DRAFTS, None, None);
+        let drafts = finish(work(&tx));
+        tx.abort();
+        drafts.map(|drafts| drafts.iter().for_each(check::keeps))
     }
 
     fn write<R>(&mut self, work: impl AsyncFnOnce(&SimTx<'_>) -> Result<R, Error>) -> Result<R, Error> {

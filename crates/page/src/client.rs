@@ -364,7 +364,9 @@ impl Intake {
 
     /// Stores them; returns their ids as they came.
     pub(crate) async fn store(self, jobs: Vec<NewJob>, bodies: Array) -> Result<JsValue, Error> {
-        self.question.ask(operation::Enqueue::op(protocol::Enqueue { jobs, repeat: false }), bodies).await
+        self.question
+            .ask(operation::Enqueue::op(protocol::Enqueue { jobs, repeat: false, draft: None, replaces: None }), bodies)
+            .await
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Link {
 
 struct Waiting {
     re: String,
+    /// The operation in the words of the protocol, in place of the envelope's.
+    raw: Option<JsValue>,
     answer: Option<oneshot::Sender<Result<JsValue, Error>>>,
     /// One for each time that it was posted.
     ports: Vec<MessagePort>,
@@ -105,7 +107,17 @@ impl Link {
         if let Some(Op::SetOwner(next)) = op {
             self.signing_in.borrow_mut().push((caller.re.clone(), next.owner.clone().unwrap_or_default()));
         }
-        Question { link: Rc::clone(self), caller }
+        Question { link: Rc::clone(self), caller, raw: None }
+    }
+
+    /// Asks, in the words of the protocol, on behalf of `owner`: for the package's own scripts, whose operations no Rust code
+    /// asks for.
+    #[cfg(feature = "javascript")]
+    pub fn begin_raw(self: &Rc<Self>, op: JsValue, owner: Option<String>) -> Question {
+        let mut question = self.begin(None);
+        question.raw = Some(op);
+        question.caller.owner = owner.or(question.caller.owner.take());
+        question
     }
 
     /// As [`Question::ask`], at this moment.
@@ -139,6 +151,9 @@ impl Link {
         ours.set_onmessage(Some(self.listener.as_ref().unchecked_ref()));
         if let Some(waiting) = self.waiting.borrow_mut().iter_mut().find(|waiting| waiting.re == envelope.re) {
             waiting.ports.push(ours);
+            if let Some(raw) = &waiting.raw {
+                js::set(&message, "op", raw);
+            }
         }
         worker
             .post_message_with_transferable(&message, &Array::of1(&channel.port2()))
@@ -231,6 +246,7 @@ impl Waiting {
 pub struct Question {
     link: Rc<Link>,
     caller: Caller,
+    raw: Option<JsValue>,
 }
 
 impl Question {
@@ -248,7 +264,7 @@ impl Question {
         let endless = matches!(op, Op::Sync(_));
         let envelope = Envelope { shearwater: VERSION, re: re.clone(), at, owner, op };
         let (tell, answer) = oneshot::channel();
-        link.waiting.borrow_mut().push(Waiting { re, answer: Some(tell), ports: Vec::new() });
+        link.waiting.borrow_mut().push(Waiting { re, raw: self.raw.clone(), answer: Some(tell), ports: Vec::new() });
         link.post(&envelope, &bodies)?;
         let repeating = pin!(link.repeat(envelope, bodies, endless));
         match select(answer, repeating).await {

@@ -52,11 +52,15 @@ pub enum Flaw {
     ReusesBatchKeys,
     /// What the server says about the first item is taken for what it says about all.
     SettlesAllByFirst,
+    /// Nobody remembers which drafts have ended.
+    RevivesDrafts,
+    /// A draft is said to be kept and is not written.
+    LosesDrafts,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::DeletesBeforeSending,
         Self::DropsOutcomes,
         Self::DropsBodies,
@@ -80,6 +84,8 @@ impl Flaw {
         Self::ForgetsBatches,
         Self::ReusesBatchKeys,
         Self::SettlesAllByFirst,
+        Self::RevivesDrafts,
+        Self::LosesDrafts,
     ];
 
     /// Whether it takes batches to be seen.

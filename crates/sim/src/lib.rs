@@ -21,7 +21,7 @@
 //! | what a worker does, and how it dies | `worker`, `locks` |
 //! | what is stored, and what a failed commit leaves | `store` |
 //! | what requests and replies meet | `network`, `wire`, `server`, `batches` |
-//! | what people do | `page` |
+//! | what people do | `page`, and in forms `drafts` |
 //! | what was promised, and whether it is kept | `oracle`, `check`, `quiesce` |
 //! | whether the checks can fail | [`Flaw`] |
 //! | what a server meets that comes back | [`fleet`] |
@@ -34,6 +34,7 @@ mod check;
 mod clock;
 #[cfg(test)]
 mod conformance;
+mod drafts;
 mod faults;
 mod flaw;
 pub mod fleet;

@@ -10,7 +10,7 @@ use std::{
 
 use shearwater_core::{JobId, Millis, store::Answer};
 
-use crate::wire::LineName;
+use crate::{drafts::Drafts, wire::LineName};
 
 /// An accepted job.
 #[derive(Clone, Debug)]
@@ -68,6 +68,8 @@ pub(crate) struct Oracle {
     pub(crate) time_is_lost: bool,
     /// The highest version of a ledger that a page may have been told of.
     pub(crate) version: Cell<u64>,
+    /// What forms were promised.
+    pub(crate) drafts: Drafts,
     /// The latest `notBefore` that was asked for.
     pub(crate) latest_start: Millis,
 }

@@ -22,6 +22,7 @@ use shearwater_core::{
 
 use crate::{
     check::{self, Cause, Checked, Hand, Promise, Violation},
+    drafts::Form,
     faults::QUEUES,
     flaw::Flaw,
     server::ORIGINS,
@@ -53,10 +54,11 @@ pub(crate) enum Ask {
     Repair,
     Pause { queue: Option<&'static str>, paused: bool },
     SetOwner { owner: &'static str, purge: Option<String> },
+    Draft(Form),
 }
 
 /// One job of a call.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) new: NewJob,
     pub(crate) origin: &'static str,
@@ -67,12 +69,15 @@ pub(crate) struct Asked {
 impl World {
     /// A page queues something.
     pub(crate) fn call(&mut self) -> Checked {
+        if self.rng.happens(0.25) {
+            return self.use_form();
+        }
         let count = self.rng.pick([1, 1, 1, 2, 5]);
         let jobs = (0..count).map(|_| self.ask()).collect();
         self.post(Ask::Enqueue(jobs))
     }
 
-    fn ask(&mut self) -> Asked {
+    pub(crate) fn ask(&mut self) -> Asked {
         let (request, origin, content, size) = self.request();
         let rng = &mut self.rng;
         let key = rng.happens(0.6).then(|| rng.pick(["a", "a", "b", "c"]).to_owned());
@@ -115,7 +120,7 @@ impl World {
 
     /// A page posts a message as the owner it knows of, which another tab may have changed. The message arrives, or
     /// gets lost with a worker and is posted again, or takes its time and is overtaken by its own repetition.
-    fn post(&mut self, ask: Ask) -> Checked {
+    pub(crate) fn post(&mut self, ask: Ask) -> Checked {
         let stale = !self.quiescing && self.rng.happens(0.05);
         let owner = if stale { self.rng.pick(OWNERS).to_owned() } else { self.oracle.owner.clone() };
         let re = JobId::from_random(self.rng.bytes()).to_string();
@@ -135,6 +140,9 @@ impl World {
 
     /// A message reaches a worker, which carries it out and answers; the answer may get lost, and the message come again.
     pub(crate) fn serve(&mut self, call: Call) -> Checked {
+        if let Ask::Draft(form) = call.ask.clone() {
+            return self.serve_form(call, &form);
+        }
         let mut caller = call.caller.clone();
         if self.flaw == Some(Flaw::StampsWithTheCurrentOwner) {
             caller.owner = None;
@@ -197,6 +205,7 @@ impl World {
                         manage::set_owner(tx, now, owner, purge.as_deref(), &config).await?;
                         Answer::Done
                     }
+                    Ask::Draft(_) => Answer::Done,
                 })
             });
             once(tx, now, &caller, work).await
@@ -251,6 +260,7 @@ impl World {
     ) -> Checked {
         let owner = call.caller.owner.clone().unwrap_or_default();
         match &call.ask {
+            Ask::Draft(_) => Ok(()),
             Ask::Enqueue(jobs) => {
                 check::accepts::record(self, jobs, &owner, stored, config)?;
                 check::committed(self, &Cause::Enqueue, changes)
@@ -283,6 +293,7 @@ impl World {
                 let purged = purge.as_deref().filter(|purged| purged != owner);
                 if let Some(purged) = purged {
                     self.oracle.forget_pauses(purged);
+                    self.oracle.drafts.purge(purged);
                 }
                 check::committed(self, &Cause::Hand(purged.map_or(Hand::SignIn, Hand::Purge)), changes)?;
                 let left = self.store.borrow().jobs().find(|job| purged == Some(&job.owner)).map(|job| job.id.clone());
@@ -378,6 +389,7 @@ impl Ask {
             Self::Clear(filter) => format!("clear of {filter:?}"),
             Self::Compact { failed } => format!("compact of {failed:?}"),
             Self::Repair => "repair".to_owned(),
+            Self::Draft(form) => format!("{form:?}"),
             Self::Pause { queue, paused } => format!("{} of {queue:?}", if *paused { "pause" } else { "resume" }),
             Self::SetOwner { owner, purge } => format!("sign-in of {owner:?}, purging {purge:?}"),
         }

@@ -76,6 +76,16 @@ pub async fn own(body: JsValue) -> Result<Option<JsValue>, Error> {
     Ok(Some(body).filter(|body| !body.is_undefined()))
 }
 
+/// Bodies for the database, each or nothing.
+///
+/// # Errors
+/// As [`own`].
+pub async fn each(bodies: Vec<JsValue>) -> Result<Vec<Option<JsValue>>, Error> {
+    let length = bodies.len();
+    let read = read(js::array(bodies), false).await?;
+    Ok((0..length).map(|at| Some(read.get(u32::try_from(at).unwrap_or(MOST))).filter(|body| !body.is_undefined())).collect())
+}
+
 /// Reads bodies, or the parts of a form, side by side.
 async fn read(bodies: Array, of_form: bool) -> Result<Array, Error> {
     let mut is_waiting = false;

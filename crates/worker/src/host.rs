@@ -52,9 +52,9 @@ impl Host {
         self.call("hasHook", &[JsValue::from_str(name)]).is_ok_and(|has| has.is_truthy())
     }
 
-    /// The origins that the app's `auth` hook is for; `None` where it does not say.
-    pub fn auth_origins(&self) -> Option<Vec<String>> {
-        let origins = self.call("authOrigins", &[]).ok()?;
+    /// The origins that the app's hook of this name is for; `None` where it does not say.
+    pub fn hook_origins(&self, name: &str) -> Option<Vec<String>> {
+        let origins = self.call("hookOrigins", &[JsValue::from_str(name)]).ok()?;
         let origins = origins.dyn_ref::<js_sys::Array>()?;
         Some(origins.iter().filter_map(|origin| origin.as_string()).collect())
     }

@@ -13,7 +13,8 @@ use std::{
 use futures_channel::oneshot;
 use shearwater_core::{
     Error, ErrorCode,
-    queue::enqueue::{Admitted, enqueue},
+    drafts::{Submission, submit},
+    queue::enqueue::Admitted,
     store::{Answer, Caller, ledger::Ledger, receipts::once},
 };
 use shearwater_web::spawn_local;
@@ -45,6 +46,8 @@ pub struct Arrival {
     pub repeat: bool,
     /// Bytes of the bodies.
     pub size: u64,
+    /// What ends with it.
+    pub submission: Submission,
 }
 
 /// A call, and who waits for it.
@@ -110,7 +113,7 @@ impl Engine {
                 for arrival in arrivals {
                     // A commit whose end was lost with the connection may have been one: its receipt tells.
                     let work = Box::pin(async {
-                        enqueue(db, now, arrival.jobs.clone(), arrival.repeat, &arrival.caller).await?;
+                        submit(db, now, arrival.jobs.clone(), arrival.repeat, &arrival.submission, &arrival.caller).await?;
                         Ok(Answer::Done)
                     });
                     once(db, now, &arrival.caller, work).await?;

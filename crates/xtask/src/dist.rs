@@ -88,6 +88,7 @@ pub fn build(faults: bool) -> Outcome {
         ("sw/adapters/import-workbox.js", "import-workbox.mjs", "esm", &worker_glue),
         ("sw/page/index.js", "page.js", "esm", &page_glue),
         ("sw/page/diagnose.js", "diagnose.js", "esm", &page_glue),
+        ("sw/page/forms.js", "forms.js", "esm", &page_glue),
     ] {
         bundle(entry, &dist.join(file), format, glue, &digests)?;
     }
@@ -95,6 +96,7 @@ pub fn build(faults: bool) -> Outcome {
     for (from, to) in [
         ("sw/types/index.d.ts", "index.d.ts"),
         ("sw/types/worker.d.ts", "worker.d.ts"),
+        ("sw/types/forms.d.ts", "forms.d.ts"),
         ("sw/types/import-workbox.d.ts", "import-workbox.d.ts"),
         ("sw/package.json", "package.json"),
         ("README.md", "README.md"),
@@ -198,6 +200,7 @@ fn bundle(entry: &str, out: &Path, format: &str, glue: &Path, digests: &[(&str, 
         "--charset=utf8".to_owned(),
         "--log-level=warning".to_owned(),
         "--external:./diagnose.js".to_owned(), // loaded only when a worker does not start
+        "--external:./forms.js".to_owned(),    // loaded only where a form is tracked
         format!("--format={format}"),
         format!("--outfile={}", out.display()),
         format!("--alias:shearwater-glue={}", glue.canonicalize()?.display()),

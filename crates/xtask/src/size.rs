@@ -6,17 +6,18 @@ use crate::{Outcome, run::root};
 
 /// Brotli bytes: (what, files, aim, at most). What is over its aim has a budget at today's size: lower it with every
 /// saving, and raise it for a reason that CHANGELOG gives.
-const BUDGETS: [(&str, &[&str], usize, usize); 3] = [
-    ("worker", &["worker.js", "worker.wasm"], 100 * 1024, 158_300),
-    ("full worker", &["worker.js", "worker-full.wasm"], 100 * 1024, 158_300),
-    ("page", &["page.js", "page.wasm"], 25 * 1024, 43_500),
+const BUDGETS: [(&str, &[&str], usize, usize); 4] = [
+    ("worker", &["worker.js", "worker.wasm"], 100 * 1024, 190_000),
+    ("full worker", &["worker.js", "worker-full.wasm"], 100 * 1024, 190_000),
+    ("page", &["page.js", "page.wasm"], 25 * 1024, 48_000),
+    ("forms", &["forms.js"], 6 * 1024, 7_000),
 ];
 
 /// Prints the table; with `check`, fails when a budget is passed.
 pub fn report(check: bool) -> Outcome {
     let dist = root().join("dist");
     println!("{:<16} {:>9} {:>9} {:>9}", "dist/", "raw", "gzip", "brotli");
-    for name in ["worker.js", "worker.mjs", "worker.wasm", "worker-full.wasm", "page.js", "page.wasm"] {
+    for name in ["worker.js", "worker.mjs", "worker.wasm", "worker-full.wasm", "page.js", "page.wasm", "forms.js"] {
         let (raw, gzip, brotli) = sizes(&dist.join(name))?;
         println!("{name:<16} {raw:>9} {gzip:>9} {brotli:>9}");
     }

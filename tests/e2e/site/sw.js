@@ -118,3 +118,14 @@ if (query.has("delivered")) {
     delivered.postMessage(job);
   });
 }
+
+// ?csrf=fields, ?csrf=headers: what the hook supplies, another each time; ?csrf=throws, ?csrf=nonsense.
+if (query.has("csrf")) {
+  let made = 0;
+  shearwater.on("before-send", () => {
+    made += 1;
+    if (query.get("csrf") === "throws") throw new Error("no token");
+    if (query.get("csrf") === "nonsense") return 7;
+    return { [query.get("csrf")]: { csrf_token: `fresh ${made}` } };
+  });
+}

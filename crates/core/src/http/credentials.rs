@@ -10,6 +10,7 @@ const PARTS: &[&str] = &[
     "accesstoken",
     "apikey",
     "authenticationtoken",
+    "authenticitytoken",
     "authorization",
     "authtoken",
     "bearer",
@@ -95,6 +96,7 @@ mod tests {
             "X-CSRFToken",
             "anti-csrf-token",
             "__RequestVerificationToken",
+            "authenticity_token",
             "X-Goog-Api-Key",
             "Ocp-Apim-Subscription-Key",
             "access_token",
@@ -124,6 +126,14 @@ mod tests {
             assert!(!is_credential(name, &[]), "{name}");
         }
         assert!(is_credential("X-Tenant-Pin", &["tenant-pin".to_owned()]));
+    }
+
+    #[test]
+    fn the_scripts_list_of_names_is_this_one() {
+        let script = include_str!("../../../../sw/forms/credentials.js");
+        let quoted: Vec<&str> = script.split('"').skip(1).step_by(2).filter(|name| !name.is_empty()).collect();
+        let known: Vec<&str> = PARTS.iter().chain(NAMES).copied().collect();
+        assert_eq!(quoted, known);
     }
 
     #[test]

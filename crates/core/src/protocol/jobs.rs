@@ -17,6 +17,10 @@ pub struct Enqueue {
     /// The ids are of the caller's own making, the same for the same job each time.
     #[serde(default)]
     pub repeat: bool,
+    /// The draft that ends with it.
+    pub draft: Option<JobId>,
+    /// The failed job that it stands for, which goes.
+    pub replaces: Option<JobId>,
 }
 
 /// The request of [`Op::Edit`](super::Op::Edit).

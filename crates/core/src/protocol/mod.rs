@@ -10,6 +10,7 @@
 //! A message that is not of this version, or of no known shape, gets the error `invalid-message` and changes nothing.
 
 pub mod broadcast;
+pub mod drafts;
 pub mod envelope;
 pub mod jobs;
 pub mod maintenance;
@@ -19,6 +20,7 @@ pub mod remembered;
 pub mod view;
 
 pub use broadcast::{Broadcast, Event, SyncComplete};
+pub use drafts::{DraftClaim, DraftContent, DraftView};
 pub use envelope::{Envelope, Response, Written, read_answer};
 pub use jobs::{Edit, Enqueue, Exported};
 pub use maintenance::{Compact, Measured, QuarantinedRow, Repaired, WithQuarantine};

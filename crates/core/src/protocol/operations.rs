@@ -8,8 +8,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    drafts,
     id::JobId,
     protocol::{
+        drafts::{self as forms, DraftContent, DraftView},
         jobs::{self, Exported},
         maintenance::{self, Measured, Repaired},
         owners,
@@ -29,7 +31,8 @@ pub trait Operation {
     type Answer: Wire;
     /// Its name in messages.
     const NAME: &'static str;
-    /// Whether it changes what is stored: then it leaves a receipt, and takes effect once.
+    /// Whether it changes what is stored. Then it takes effect once: it leaves a receipt, or is known by a number of its own, as
+    /// the saves of a draft are.
     const CHANGES: bool;
 
     /// The request, as a message carries it.
@@ -139,6 +142,19 @@ operations! {
     "compact": Compact(maintenance::Compact) -> Compacted, changes, ["compact"];
     /// Returns the dead letters with their requests; the bodies travel beside them.
     "export": Export(Filter, "or_default") -> Vec<Exported>, reads, ["exportFailed"];
+    /// Returns one job with its request; its body travels beside it.
+    "content": Content(JobId) -> Option<Exported>, reads, [];
+    /// Keeps what was typed into a form; `bodies[i]` are the bytes of `files[i]`, or null where they are stored. Returns whether
+    /// it is kept: false, the draft has ended.
+    "draft-save": DraftSave(drafts::Save) -> bool, changes, [];
+    /// Returns the drafts of a form, the latest first.
+    "draft-list": DraftList(String) -> Vec<DraftView>, reads, [];
+    /// Returns what a draft holds.
+    "draft-load": DraftLoad(JobId) -> Option<DraftContent>, reads, [];
+    /// Takes a draft over from another tab, under another name. Returns whether it was there.
+    "draft-claim": DraftClaim(forms::DraftClaim) -> bool, changes, [];
+    /// Ends a draft. Returns whether it was there.
+    "draft-discard": DraftDiscard(JobId) -> bool, changes, [];
     /// Returns the status.
     "status": Status -> view::Status, reads, [];
     /// Says that something happened which makes a wake worth while. Returns at once.

@@ -40,6 +40,8 @@ pub struct WorkerConfig {
     pub idempotency_origins: Vec<String>,
     /// How many delivered jobs are remembered, and how long.
     pub history: HistoryConfig,
+    /// How many drafts of forms are kept, how large and how long.
+    pub drafts: DraftsConfig,
     /// How many different jobs in a row must meet trouble at an origin before the rest waits.
     pub breaker_threshold: u32,
     /// How many retries each origin gets.
@@ -58,6 +60,7 @@ impl Default for WorkerConfig {
             queues: Vec::new(),
             idempotency_origins: Vec::new(),
             history: HistoryConfig::default(),
+            drafts: DraftsConfig::default(),
             breaker_threshold: 5,
             retry_budget: RetryBudget::default(),
             credentials: Vec::new(),
@@ -94,6 +97,24 @@ pub struct HistoryConfig {
 impl Default for HistoryConfig {
     fn default() -> Self {
         Self { max_age: 7 * unit::DAY, max: 1_000 }
+    }
+}
+
+/// Bounds of the drafts of one owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename = "!DraftsConfig", rename_all = "camelCase", default)]
+pub struct DraftsConfig {
+    /// Milliseconds since the last save.
+    pub max_age: u64,
+    /// Drafts.
+    pub max: u32,
+    /// Bytes of one draft, its files included.
+    pub max_bytes: u64,
+}
+
+impl Default for DraftsConfig {
+    fn default() -> Self {
+        Self { max_age: 30 * unit::DAY, max: 50, max_bytes: 50 << 20 }
     }
 }
 

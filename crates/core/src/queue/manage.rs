@@ -10,6 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    drafts,
     error::{Error, ErrorCode},
     id::JobId,
     queue::{
@@ -352,7 +353,7 @@ pub async fn set_owner<T: Tx>(tx: &T, now: Millis, owner: &str, purge: Option<&s
     save(tx, &mut ledger).await
 }
 
-/// Removes every job, body and trace of `owner`.
+/// Removes every job, body, trace and draft of `owner`.
 async fn remove_owner<T: Tx>(tx: &T, ledger: &mut Ledger, owner: &str, now: Millis) -> Result<(), Error> {
     let mut after = None;
     // All rows, by no index: one that does not parse may stand in none.
@@ -376,6 +377,7 @@ async fn remove_owner<T: Tx>(tx: &T, ledger: &mut Ledger, owner: &str, now: Mill
             tx.delete::<BodyRecord>(id)?;
         }
     }
+    drafts::purge(tx, owner, now).await?;
     bodies::recount(tx).await?;
     for outcome in oldest_outcomes(tx, u32::MAX).await? {
         if outcome.owner == owner {

@@ -1,6 +1,7 @@
 //! The indexes, and the ranges of them that are scanned.
 
 use crate::{
+    drafts::Draft,
     queue::{
         history::Outcome,
         job::{Job, Place, State},
@@ -114,6 +115,38 @@ impl RowIndex for ByRemoval {
 
     fn entry(self, tombstone: &Tombstone) -> Option<Entry<'_>> {
         Some((Vec::new(), vec![tombstone.at.0]))
+    }
+}
+
+/// The index of the drafts by owner and form: `[owner, form] savedAt`.
+#[derive(Clone, Copy, Debug)]
+pub struct ByForm;
+
+impl RowIndex for ByForm {
+    type Row = Draft;
+
+    fn as_str(self) -> &'static str {
+        "xForm"
+    }
+
+    fn entry(self, draft: &Draft) -> Option<Entry<'_>> {
+        Some((vec![&draft.owner, &draft.form], vec![draft.saved_at.0]))
+    }
+}
+
+/// The index of the drafts by time.
+#[derive(Clone, Copy, Debug)]
+pub struct BySaving;
+
+impl RowIndex for BySaving {
+    type Row = Draft;
+
+    fn as_str(self) -> &'static str {
+        "savedAt"
+    }
+
+    fn entry(self, draft: &Draft) -> Option<Entry<'_>> {
+        Some((Vec::new(), vec![draft.saved_at.0]))
     }
 }
 

@@ -18,7 +18,9 @@
 //! | `meta` | name | the [`Ledger`] |
 //! | `session` | name | the [`Session`]: who is signed in, apart, so that a look at it waits for no drain |
 //! | `receipts` | instant, request | one [`Answer`] an operation: see [`receipts`] |
-//! | `tombstones` | `id` | jobs that were removed lately, so that a repeated message does not bring them back |
+//! | `tombstones` | `id` | jobs and drafts that were removed lately, so that a repeated message does not bring them back |
+//! | `drafts` | `id` | one [`Draft`](crate::drafts::Draft) a form that is being filled in |
+//! | `bodies` | `draft <id>` | a file of a draft |
 //! | `quarantine` | auto | rows that did not parse, as they were |
 
 pub(crate) mod bodies;
@@ -46,7 +48,7 @@ use crate::{
     time::Millis,
 };
 
-pub use index::{ByDelivery, ByRemoval, Entry, HELD, Index, RowIndex, Scan};
+pub use index::{ByDelivery, ByForm, ByRemoval, BySaving, Entry, HELD, Index, RowIndex, Scan};
 pub use quarantine::Aside;
 pub use receipts::{Answer, Caller};
 pub use row::{Key, Keyed, Record, Row};
@@ -98,6 +100,8 @@ pub trait Tx {
 
     /// Stores a body in a record of its own.
     fn put_body(&self, id: &JobId, body: &Self::Body) -> Result<(), Error>;
+    /// Stores a file of a draft.
+    fn put_file(&self, id: &JobId, file: &Self::Body) -> Result<(), Error>;
     /// Stores bodies, each with the bytes before it, as a pack; where one of its name is there, here or at the commit, all
     /// fails with `invalid-request`.
     fn add_pack(&self, pack: &JobId, bodies: &[(u64, &Self::Body)]) -> Result<(), Error>;

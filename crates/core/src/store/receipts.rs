@@ -111,18 +111,20 @@ pub async fn once<T: Tx>(tx: &T, now: Millis, caller: &Caller, work: Work<'_>) -
     Ok((answer, false))
 }
 
-/// Deletes answers and tombstones that are old enough by a time that is not in doubt, every [`PRUNED_EVERY`] at most.
+/// Deletes answers and tombstones that are old enough by a time that is not in doubt, every [`PRUNED_EVERY`] at most; returns
+/// whether it was time for that.
 ///
 /// # Errors
 /// What the transaction returns.
-pub(crate) async fn prune<T: Tx>(tx: &T, now: Millis, ledger: &mut Ledger) -> Result<(), Error> {
-    if now.0.abs_diff(ledger.pruned_at.0) >= PRUNED_EVERY {
+pub(crate) async fn prune<T: Tx>(tx: &T, now: Millis, ledger: &mut Ledger) -> Result<bool, Error> {
+    let is_time = now.0.abs_diff(ledger.pruned_at.0) >= PRUNED_EVERY;
+    if is_time {
         let before = Millis(now.0.saturating_sub(KEPT_FOR));
         prune_answers(tx, before, KEPT_AT_LEAST).await?;
         tombstones::prune(tx, before, KEPT_AT_LEAST).await?;
         ledger.pruned_at = now;
     }
-    Ok(())
+    Ok(is_time)
 }
 
 /// Forgets the answers to what was asked for before this instant, all but the latest `keep` answers.

@@ -9,11 +9,12 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    drafts::Draft,
     id::JobId,
     queue::{history::Outcome, job::Job},
     store::{
         Answer, Session, Tombstone,
-        index::{ByDelivery, ByRemoval, Entry, Index, RowIndex},
+        index::{ByDelivery, ByForm, ByRemoval, BySaving, Entry, Index, RowIndex},
         ledger::Ledger,
         scope::Store,
     },
@@ -203,6 +204,49 @@ impl Record for Answer {
 }
 
 impl Row for Answer {}
+
+impl Record for Draft {
+    const STORE: Store = Store::Drafts;
+    type Key = JobId;
+}
+
+impl Row for Draft {
+    fn entries(&self) -> Vec<(&'static str, Entry<'_>)> {
+        let entries = [(ByForm.as_str(), ByForm.entry(self)), (BySaving.as_str(), BySaving.entry(self))];
+        entries.into_iter().filter_map(|(index, entry)| Some((index, entry?))).collect()
+    }
+}
+
+impl Keyed for Draft {
+    fn key(&self) -> JobId {
+        self.id.clone()
+    }
+}
+
+/// A file of a draft.
+#[derive(Debug)]
+pub enum DraftFile {}
+
+/// The key of a [`DraftFile`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DraftFileKey(pub JobId);
+
+impl Key for DraftFileKey {
+    const PREFIX: &'static str = "draft ";
+
+    fn text(&self) -> Cow<'_, str> {
+        Cow::Owned([Self::PREFIX, self.0.as_str()].text())
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        JobId::parse(text.strip_prefix(Self::PREFIX)?).ok().map(Self)
+    }
+}
+
+impl Record for DraftFile {
+    const STORE: Store = Store::Bodies;
+    type Key = DraftFileKey;
+}
 
 /// A body that has a record of its own.
 #[derive(Debug)]

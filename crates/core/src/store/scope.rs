@@ -25,12 +25,23 @@ pub enum Store {
     Tombstones,
     /// Who is signed in.
     Session,
+    /// Forms that are being filled in.
+    Drafts,
 }
 
 impl Store {
     /// All of them.
-    pub const ALL: [Self; 8] =
-        [Self::Jobs, Self::Bodies, Self::History, Self::Meta, Self::Quarantine, Self::Receipts, Self::Tombstones, Self::Session];
+    pub const ALL: [Self; 9] = [
+        Self::Jobs,
+        Self::Bodies,
+        Self::History,
+        Self::Meta,
+        Self::Quarantine,
+        Self::Receipts,
+        Self::Tombstones,
+        Self::Session,
+        Self::Drafts,
+    ];
 
     /// Its name on the disk.
     #[must_use]
@@ -44,6 +55,7 @@ impl Store {
             Self::Receipts => "receipts",
             Self::Tombstones => "tombstones",
             Self::Session => "session",
+            Self::Drafts => "drafts",
         }
     }
 
@@ -51,7 +63,7 @@ impl Store {
     #[must_use]
     pub const fn key_path(self) -> Option<&'static str> {
         match self {
-            Self::Jobs | Self::History | Self::Tombstones => Some("id"),
+            Self::Jobs | Self::History | Self::Tombstones | Self::Drafts => Some("id"),
             Self::Bodies | Self::Meta | Self::Quarantine | Self::Receipts | Self::Session => None,
         }
     }
@@ -66,7 +78,7 @@ impl Store {
 
 /// A set of stores: those that a transaction names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scope(u8);
+pub struct Scope(u16);
 
 impl Scope {
     /// Who is signed in, apart from everything else: waits for nobody but a sign-in.
@@ -81,6 +93,9 @@ impl Scope {
     pub const CONTENT: Self = Self::VIEW.with(Store::Bodies);
     /// All that a drain and most operations work on: a look at who is signed in does not wait for them.
     pub const WORK: Self = Self(Self::ALL.0 & !Self::SESSION.0);
+    /// What drafts need: themselves, their files and the names that have ended, beside the ledger and its quarantine.
+    pub const DRAFTS: Self =
+        Self::of(&[Store::Drafts, Store::Bodies, Store::Tombstones, Store::Receipts, Store::Meta, Store::Quarantine]);
     /// Everything: signing in, pausing.
     pub const ALL: Self = Self::of(&Store::ALL);
     /// What a lost ledger is made anew from, and where it stands.
@@ -102,7 +117,7 @@ impl Scope {
     /// These and one more.
     #[must_use]
     pub const fn with(self, store: Store) -> Self {
-        Self(self.0 | 1 << store as u8)
+        Self(self.0 | 1 << store as u16)
     }
 
     /// These and those.
@@ -120,7 +135,7 @@ impl Scope {
     /// Whether `store` is in it.
     #[must_use]
     pub const fn has(self, store: Store) -> bool {
-        self.0 & 1 << store as u8 != 0
+        self.0 & 1 << store as u16 != 0
     }
 
     /// Refuses what is not in it.

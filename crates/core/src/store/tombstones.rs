@@ -1,4 +1,4 @@
-//! Jobs that were removed lately, so that a repeated message does not bring them back.
+//! Jobs and drafts that were removed lately, so that a repeated message does not bring them back.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,10 +12,10 @@ use crate::{
 /// Tombstones that are cleared away in one transaction.
 const PRUNED_AT_ONCE: u32 = 1_000;
 
-/// Says that a job was removed.
+/// Says that a job was removed, or that a draft has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tombstone {
-    /// The job.
+    /// The job, or the draft.
     pub id: JobId,
     /// When.
     pub at: Millis,

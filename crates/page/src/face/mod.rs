@@ -252,6 +252,21 @@ impl JsClient {
         self.listen(Topic::Job(job_id(&id)?.as_str().to_owned()), listener)
     }
 
+    /// Asks for an operation in the words of the protocol, on behalf of `owner`. For the package's own scripts.
+    #[wasm_bindgen(js_name = _ask)]
+    pub fn ask_raw(&self, op: JsValue, bodies: JsValue, owner: JsValue) -> Promise {
+        let question = self.client.link().begin_raw(op, owner.as_string());
+        let bodies = Array::from(&bodies);
+        // The envelope's own operation is not what is posted.
+        future_to_promise(async move { question.ask(Op::Status, bodies).await.map_err(thrown) })
+    }
+
+    /// As whom this page asks; empty for nobody. For the package's own scripts.
+    #[wasm_bindgen(js_name = _owner)]
+    pub fn owner(&self) -> String {
+        self.client.link().owner()
+    }
+
     /// Ends this client; the worker goes on.
     pub fn close(&self) {
         self.client.close();

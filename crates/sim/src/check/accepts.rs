@@ -40,7 +40,7 @@ pub(crate) fn record(
 
 /// When a job that is queued now may be given up for its age. A device that shows an earlier time than it
 /// is, and was never told better, makes its jobs older than they are: that nobody can know.
-fn ripe_old(world: &World, max_age: u64) -> u64 {
+pub(crate) fn ripe_old(world: &World, max_age: u64) -> u64 {
     let seen = world.store.borrow().ledger().map(|ledger| ledger.seen).unwrap_or_default();
     let unknown = world.clock.true_time().since(world.clock.device().max(seen));
     world.clock.elapsed().saturating_add(max_age).saturating_sub(unknown)

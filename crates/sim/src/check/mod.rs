@@ -8,11 +8,13 @@
 //! | `batches` | whether a batch is sent again as it was, and why a job leaves one |
 //! | `accepts` | what `enqueue` answers |
 //! | `manage` | what pages are told |
+//! | `drafts` | forms that are being filled in |
 //! | `drains` | how drains end, and what is left when everything is quiet |
 
 pub(crate) mod accepts;
 pub(crate) mod batches;
 mod changes;
+pub(crate) mod drafts;
 pub(crate) mod drains;
 pub(crate) mod manage;
 mod rows;
@@ -105,6 +107,7 @@ pub(crate) fn committed(world: &mut World, cause: &Cause<'_>, changes: &Changes)
     world.tally.commits += 1;
     changes::check(world, cause, changes)?;
     rows::check(world)?;
+    drafts::check(world)?;
     if let Cause::Cycle { cycle, committed, .. } = cause {
         drains::committed(world, cycle, committed, !changes.quarantined.is_empty())?;
     }

@@ -11,6 +11,7 @@ use std::{any::Any, collections::BTreeMap, rc::Rc};
 
 use shearwater_core::{
     JobId,
+    drafts::Draft,
     queue::{history::Outcome, job::Job},
     store::{
         Answer, Row, Session, Store, Tombstone,
@@ -32,6 +33,8 @@ pub(crate) struct Database {
     session: Table<Session>,
     receipts: Table<Answer>,
     tombstones: Table<Tombstone>,
+    drafts: Table<Draft>,
+    draft_files: BTreeMap<JobId, u64>,
     bodies: BTreeMap<JobId, u64>,
     /// Small bodies that share a record, by the bytes before each.
     packs: BTreeMap<JobId, BTreeMap<u64, u64>>,
@@ -79,6 +82,18 @@ impl Database {
         self.bodies.keys()
     }
 
+    pub(crate) fn drafts(&self) -> impl Iterator<Item = &Draft> {
+        self.drafts.rows().values().map(|stored| &*stored.row)
+    }
+
+    pub(crate) fn draft(&self, id: &JobId) -> Option<&Draft> {
+        self.drafts.row(id)
+    }
+
+    pub(crate) fn draft_files(&self) -> &BTreeMap<JobId, u64> {
+        &self.draft_files
+    }
+
     pub(crate) fn outcome(&self, id: &JobId) -> Option<&Outcome> {
         self.history.row(id)
     }
@@ -122,6 +137,7 @@ impl Database {
             Store::Session => &self.session,
             Store::Receipts => &self.receipts,
             Store::Tombstones => &self.tombstones,
+            Store::Drafts => &self.drafts,
             Store::Bodies => &self.pack_uses,
             Store::Quarantine => return None,
         };
@@ -136,6 +152,7 @@ impl Database {
             Store::Session => &mut self.session,
             Store::Receipts => &mut self.receipts,
             Store::Tombstones => &mut self.tombstones,
+            Store::Drafts => &mut self.drafts,
             Store::Bodies => &mut self.pack_uses,
             Store::Quarantine => return None,
         };

@@ -14,6 +14,7 @@ use std::{
 
 use shearwater_core::{
     Error, ErrorCode, JobId,
+    drafts::Draft,
     queue::{
         history::Outcome,
         job::{Job, State},
@@ -21,7 +22,7 @@ use shearwater_core::{
     store::{
         Answer, Aside, Index, Key, Keyed, Record, Row, RowIndex, Scan, Scope, Session, Store, Tombstone, Tx,
         ledger::Ledger,
-        row::{PackKey, PackUse, PackUseKey},
+        row::{DraftFileKey, PackKey, PackUse, PackUseKey},
     },
 };
 
@@ -192,6 +193,16 @@ impl<'a> SimTx<'a> {
         }
     }
 
+    fn remove_file(&self, id: &JobId) {
+        let before = self.db.borrow_mut().draft_files.remove(id);
+        if let Some(before) = before {
+            let id = id.clone();
+            self.note(move |db| {
+                db.draft_files.insert(id, before);
+            });
+        }
+    }
+
     fn remove_pack(&self, pack: &JobId) {
         let before = self.db.borrow_mut().packs.remove(pack);
         if let Some(before) = before {
@@ -213,10 +224,12 @@ impl<'a> SimTx<'a> {
             Store::Session => all::<Session>(&db),
             Store::Receipts => all::<Answer>(&db),
             Store::Tombstones => all::<Tombstone>(&db),
+            Store::Drafts => all::<Draft>(&db),
             Store::Quarantine => db.quarantine.keys().map(u64::to_string).collect(),
             Store::Bodies => {
                 let mut texts = all::<PackUse>(&db);
                 texts.extend(db.bodies.keys().map(|id| id.as_str().to_owned()));
+                texts.extend(db.draft_files.keys().map(|id| DraftFileKey(id.clone()).text().into_owned()));
                 texts.extend(db.packs.keys().map(|pack| PackKey(pack.clone()).text().into_owned()));
                 texts.sort_unstable();
                 texts
@@ -267,6 +280,8 @@ impl<'a> SimTx<'a> {
             Some(Flaw::DropsLedgers) => row.downcast_ref::<Ledger>().is_some_and(|ledger| ledger.version.is_multiple_of(16)),
             Some(Flaw::ForgetsReceipts) => R::STORE == Store::Receipts,
             Some(Flaw::DropsOutcomes) => R::STORE == Store::History,
+            Some(Flaw::RevivesDrafts) => R::STORE == Store::Tombstones,
+            Some(Flaw::LosesDrafts) => R::STORE == Store::Drafts,
             _ => false,
         }
     }
@@ -402,12 +417,14 @@ impl Tx for SimTx<'_> {
             Store::Session => self.remove::<Session>(key),
             Store::Receipts => self.remove::<Answer>(key),
             Store::Tombstones => self.remove::<Tombstone>(key),
+            Store::Drafts => self.remove::<Draft>(key),
             Store::Quarantine => {}
             Store::Bodies => {
                 self.remove::<PackUse>(key);
                 let key: &dyn Any = key;
                 key.downcast_ref().into_iter().for_each(|id| self.remove_body(id));
                 key.downcast_ref().into_iter().for_each(|PackKey(pack)| self.remove_pack(pack));
+                key.downcast_ref().into_iter().for_each(|DraftFileKey(id)| self.remove_file(id));
             }
         }
         Ok(())
@@ -436,6 +453,19 @@ impl Tx for SimTx<'_> {
             match before {
                 Some(before) => db.bodies.insert(id, before),
                 None => db.bodies.remove(&id),
+            };
+        });
+        Ok(())
+    }
+
+    fn put_file(&self, id: &JobId, file: &u64) -> Result<(), Error> {
+        self.write(Store::Bodies)?;
+        let before = self.db.borrow_mut().draft_files.insert(id.clone(), *file);
+        let id = id.clone();
+        self.note(move |db| {
+            match before {
+                Some(before) => db.draft_files.insert(id, before),
+                None => db.draft_files.remove(&id),
             };
         });
         Ok(())

@@ -1,6 +1,7 @@
 //! Tells each bug that the simulator found as a story of a few steps, over the store or one drain alone.
 
 mod clocks;
+mod drafts;
 mod drains;
 mod key_order;
 mod origins;

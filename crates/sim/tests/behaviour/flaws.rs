@@ -30,6 +30,8 @@ fn every_flaw_is_noticed() {
             Flaw::BelievesTheClock => &[Promise::Durable],
             Flaw::ForgetsReceipts => &[Promise::Once],
             Flaw::StampsWithTheCurrentOwner | Flaw::SendsForAnyOwner | Flaw::KeepsStaleCredentials => &[Promise::Private],
+            Flaw::RevivesDrafts => &[Promise::Once],
+            Flaw::LosesDrafts => &[Promise::Durable],
             Flaw::RefreshesForEachSend => &[Promise::Patient],
             Flaw::ForgetsBatches | Flaw::ReusesBatchKeys => &[Promise::Once],
             Flaw::SettlesAllByFirst => &[Promise::Durable],

@@ -29,6 +29,7 @@ use web_sys::{AbortController, Blob, Headers, Request, RequestCache, RequestInit
 use crate::{
     body,
     clock::{self, Timer},
+    drain::before_send,
     engine::Engine,
     host::Host,
     js,
@@ -67,9 +68,7 @@ pub async fn send(engine: &Rc<Engine>, dispatch: &Dispatch, bodies: &[Option<JsV
         return AttemptResult::Unsendable(advice.to_owned());
     }
     // Credentials are for the origins that the hook is for, and for nobody else.
-    let origin = &job.work.request().origin;
-    let asks = engine.host.auth_origins().map_or(*origin == engine.origin, |origins| origins.contains(origin));
-    let mut authorization = Authorization::new(asks);
+    let mut authorization = Authorization::new(is_of_hook(engine, job, "auth"));
     let mut headers = Vec::new();
     let mut result = AttemptResult::Withheld("the auth hook supplied nothing".to_owned());
     loop {
@@ -93,7 +92,19 @@ pub async fn send(engine: &Rc<Engine>, dispatch: &Dispatch, bodies: &[Option<JsV
                 }
             }
             Step::Send => {
-                result = attempt(engine, dispatch, job, body, &headers).await;
+                let extra = match before_send::ask(engine, job).await {
+                    Ok(extra) => extra,
+                    Err(failed) => return failed,
+                };
+                if let Some(withheld) = withheld(engine, job, &ticket).await {
+                    return withheld;
+                }
+                let body = match extra.body(job, body) {
+                    Ok(body) => body,
+                    Err(failed) => return failed,
+                };
+                let supplied = [extra.headers.as_slice(), &headers].concat();
+                result = attempt(engine, dispatch, job, body.as_ref(), &supplied, &headers).await;
                 let method = &job.work.request().head.method;
                 let refused = result.status().is_some_and(|status| disposition_of_status(method, status) == Disposition::Blocked);
                 engine.auth.replied(&mut authorization, refused);
@@ -125,8 +136,14 @@ async fn withheld(engine: &Rc<Engine>, job: &Job, ticket: &Ticket) -> Option<Att
     Some(AttemptResult::Withheld(why))
 }
 
-/// What the app's `auth` hook supplies for this job.
-async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(String, String)>, AttemptResult> {
+/// Whether this job's origin is one of those that the app's hook of this name is for.
+pub fn is_of_hook(engine: &Engine, job: &Job, name: &str) -> bool {
+    let origin = &job.work.request().origin;
+    engine.host.hook_origins(name).map_or(*origin == engine.origin, |origins| origins.contains(origin))
+}
+
+/// What a hook is told of a job.
+pub fn job_detail(job: &Job) -> Object {
     let detail = Object::new();
     js::set(&detail, "id", &JsValue::from_str(job.id.as_str()));
     js::set(&detail, "url", &JsValue::from_str(&job.work.request().head.url));
@@ -134,8 +151,14 @@ async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(S
     js::set(&detail, "queue", &JsValue::from_str(&job.queue));
     let owner = if job.owner.is_empty() { JsValue::NULL } else { JsValue::from_str(&job.owner) };
     js::set(&detail, "owner", &owner);
+    detail
+}
+
+/// What the app's `auth` hook supplies for this job.
+async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(String, String)>, AttemptResult> {
+    let detail = job_detail(job);
     js::set(&detail, "refresh", &JsValue::from_bool(refresh));
-    match hook_in_time(engine, job, detail).await {
+    match hook_in_time(engine, job, "auth", detail).await {
         Ok(Some(headers)) if headers.is_object() => Headers::new_with_record_from_str_to_str(&present(headers))
             .map(|headers| js::http::pairs(&headers))
             .map_err(|error| {
@@ -153,7 +176,7 @@ async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(S
 }
 
 /// A plain object without the members that are undefined or null; anything else as it is.
-fn present(headers: JsValue) -> Object {
+pub fn present(headers: JsValue) -> Object {
     if !js::get(&headers, "forEach").is_undefined() {
         return headers.unchecked_into();
     }
@@ -166,12 +189,13 @@ fn is_body(value: &JsValue) -> bool {
     value.is_instance_of::<Blob>() || value.is_instance_of::<js_sys::ArrayBuffer>()
 }
 
-/// Calls the `auth` hook, and gives it up after the time that the queue has for a send.
-async fn hook_in_time(engine: &Engine, job: &Job, detail: Object) -> Result<Option<JsValue>, Error> {
+/// Calls a hook, and gives it up after the time that the queue has for a send; one before a send after its own.
+pub async fn hook_in_time(engine: &Engine, job: &Job, name: &'static str, detail: Object) -> Result<Option<JsValue>, Error> {
     let limit = engine.config.queue_or_default(&job.queue).timeout;
-    match select(pin!(engine.host.hook("auth", &detail)), pin!(js::time::sleep(limit))).await {
+    let limit = if name == "auth" { limit } else { limit.min(before_send::PATIENCE) };
+    match select(pin!(engine.host.hook(name, &detail)), pin!(js::time::sleep(limit))).await {
         Either::Left((answered, _)) => answered,
-        Either::Right(_) => Err(Error::internal("the app's \"auth\" hook did not answer in time")),
+        Either::Right(_) => Err(Error::internal(["the app's \"", name, "\" hook did not answer in time"].text())),
     }
 }
 
@@ -202,6 +226,7 @@ async fn attempt(
     dispatch: &Dispatch,
     job: &Job,
     body: Option<&JsValue>,
+    supplied: &[(String, String)],
     credentials: &[(String, String)],
 ) -> AttemptResult {
     let sending = Sending::begin(engine, dispatch);
@@ -210,7 +235,7 @@ async fn attempt(
         let sending = Rc::clone(&sending);
         move || sending.abort(End::TimedOut)
     });
-    let init = request_init(&engine.config, &engine.origin, job, dispatch.key(), body, credentials);
+    let init = request_init(&engine.config, &engine.origin, job, dispatch.key(), body, supplied);
     let guard = match job.work.request().head.redirect.as_deref() {
         // Where only `follow` is allowed, and no header of a hook is sent (Fetch §4.1).
         _ if job.work.request().head.mode.as_deref() == Some("no-cors") => None,

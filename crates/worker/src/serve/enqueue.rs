@@ -4,8 +4,9 @@ use std::rc::Rc;
 
 use shearwater_core::{
     Error, ErrorCode,
+    drafts::Submission,
     http::fetchable,
-    protocol::{Enqueue, operation},
+    protocol::{Enqueue, Event, operation},
     queue::{config::DEFAULT_QUEUE, enqueue, request::RequestHead},
     store::Caller,
 };
@@ -17,7 +18,7 @@ use crate::{body, engine::Engine, failpoints, intake::Arrival, js};
 
 /// Stores jobs, all or none; returns their ids once they are on the disk.
 pub async fn enqueue(engine: &Rc<Engine>, request: Enqueue, bodies: Vec<JsValue>, caller: Caller) -> Result<Served, Error> {
-    let Enqueue { mut jobs, repeat } = request;
+    let Enqueue { mut jobs, repeat, draft, replaces } = request;
     let bodies = body::all(&mut jobs, bodies).await?;
     let mut admitted = Vec::with_capacity(jobs.len());
     let mut ids = Vec::with_capacity(jobs.len());
@@ -47,7 +48,14 @@ pub async fn enqueue(engine: &Rc<Engine>, request: Enqueue, bodies: Vec<JsValue>
         admitted.push((job, body));
     }
     failpoints::reach("enqueue-before").await;
-    let ledger = engine.take_in(Arrival { caller, jobs: admitted, repeat, size: total }).await?;
+    let ledger = {
+        let submission = Submission { draft, replaces: replaces.clone() };
+        engine.take_in(Arrival { caller, jobs: admitted, repeat, size: total, submission }).await?
+    };
+    if let Some(replaced) = replaces {
+        engine.saw(&ledger);
+        engine.tell(engine.status(&ledger), Vec::new(), Some(Event::Removed(vec![replaced])));
+    }
     failpoints::reach("enqueue-after").await;
     Ok(Served { dropped, ..Served::after::<operation::Enqueue>(&ids, ledger, Then::Stored(queues)) })
 }

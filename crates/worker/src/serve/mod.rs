@@ -4,6 +4,7 @@
 //! of the table, and is a question or a change as the table says. What a page asked to change is on the disk before it is told.
 
 mod control;
+mod drafts;
 mod enqueue;
 mod jobs;
 mod maintenance;
@@ -28,7 +29,7 @@ use crate::{
     engine::Engine,
     failpoints, js,
     latch::Latch,
-    store::{Db, Mode},
+    store::{Access, Db, Mode},
 };
 
 /// Messages that are being served, by the page's `re`: one that is repeated joins the first.
@@ -55,7 +56,7 @@ impl UnderWay {
 /// that what is around it exists once for all operations.
 struct Served {
     ok: Written,
-    /// Bodies of the answer's items, which travel by reference.
+    /// Bodies of the answer's items, or of the one answer, which travel by reference.
     bodies: Vec<JsValue>,
     /// What the change left, so that the page reads its own write.
     ledger: Option<Ledger>,
@@ -148,8 +149,13 @@ async fn respond(engine: &Engine, re: String, outcome: Result<Served, Error>) ->
     }
     let message = parse(&response.text(spell));
     if !bodies.is_empty() {
-        for (item, body) in js_sys::Array::from(&js::get(&message, "ok")).iter().zip(bodies) {
-            js::set(&item, "body", &body);
+        let ok = js::get(&message, "ok");
+        if js_sys::Array::is_array(&ok) {
+            for (item, body) in js_sys::Array::from(&ok).iter().zip(bodies) {
+                js::set(&item, "body", &body);
+            }
+        } else {
+            js::set(&ok, "bodies", &js::array(bodies));
         }
     }
     (message, then)
@@ -230,6 +236,12 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Served, Error> 
         Op::Pause(queue) => boxed(control::pause(engine, queue, true, caller)),
         Op::Resume(queue) => boxed(control::pause(engine, queue, false, caller)),
         Op::Wake(reason) => boxed(control::wake(engine, reason)),
+        Op::Content(id) => boxed(drafts::content(engine, id)),
+        Op::DraftSave(request) => boxed(drafts::save(engine, request, bodies, caller)),
+        Op::DraftList(form) => boxed(drafts::list(engine, form, caller)),
+        Op::DraftLoad(id) => boxed(drafts::load(engine, id, caller)),
+        Op::DraftClaim(request) => boxed(drafts::claim(engine, request, caller)),
+        Op::DraftDiscard(id) => boxed(drafts::discard(engine, id, caller)),
         Op::Status => boxed(control::status(engine)),
         Op::SetOwner(request) => boxed(owners::set_owner(engine, request, caller)),
         Op::Metrics => boxed(maintenance::metrics(engine)),
@@ -276,12 +288,12 @@ async fn change<'w>(
 
 async fn change_in<'w>(
     engine: &'w Engine,
-    mode: Mode,
+    access: impl Into<Access>,
     caller: &'w Caller,
     point: &str,
     work: &'w (dyn Fn(Rc<Db>) -> Work<'w> + 'w),
 ) -> Result<Changed, Error> {
-    let (answer, repeated, ledger) = engine.store.once(mode, caller, work).await?;
+    let (answer, repeated, ledger) = engine.store.once(access, caller, work).await?;
     engine.store.note_room();
     failpoints::reach(point).await;
     Ok(Changed { answer, repeated, ledger })

@@ -3,7 +3,10 @@
 use shearwater_core::{
     Error, JobId,
     queue::job::Job,
-    store::{Key, Store, row::PackKey},
+    store::{
+        Key, Store,
+        row::{DraftFileKey, PackKey},
+    },
 };
 use wasm_bindgen::prelude::*;
 
@@ -38,6 +41,16 @@ impl Db {
             });
         }
         Ok(bodies)
+    }
+
+    /// The stored files of a draft, a `Blob` or an `ArrayBuffer` each; undefined where one is not there.
+    ///
+    /// # Errors
+    /// What the transaction returns.
+    pub async fn draft_files(&self, ids: &[JobId]) -> Result<Vec<JsValue>, Error> {
+        self.scope.check(Store::Bodies)?;
+        let keys: Vec<String> = ids.iter().map(|id| DraftFileKey(id.clone()).text().into_owned()).collect();
+        self.tx.get_each(Store::Bodies, &keys).await
     }
 
     pub(super) fn add_pack_of(&self, pack: &JobId, bodies: &[(u64, &JsValue)]) -> Result<(), Error> {

@@ -13,7 +13,7 @@ use std::{
 use js_sys::Array;
 use shearwater_core::{
     Error, JobId,
-    store::{Aside, Key, Keyed, Record, Row, RowIndex, Scan, Scope, Store, Tx, ledger::Ledger},
+    store::{Aside, Key, Keyed, Record, Row, RowIndex, Scan, Scope, Store, Tx, ledger::Ledger, row::DraftFileKey},
     wire::text::Text,
 };
 use wasm_bindgen::prelude::*;
@@ -183,6 +183,10 @@ impl Tx for Db {
     fn put_body(&self, id: &JobId, body: &JsValue) -> Result<(), Error> {
         self.scope.check(Store::Bodies)?;
         self.tx.put(Store::Bodies, body, Some(id.as_str()))
+    }
+
+    fn put_file(&self, id: &JobId, file: &JsValue) -> Result<(), Error> {
+        self.put_raw(Store::Bodies, &DraftFileKey(id.clone()).text(), file)
     }
 
     fn add_pack(&self, pack: &JobId, bodies: &[(u64, &JsValue)]) -> Result<(), Error> {

@@ -2,6 +2,7 @@ use std::{cell::RefCell, rc::Rc};
 
 use shearwater_core::{
     Error, ErrorCode, JobId,
+    drafts::Submission,
     store::{Caller, ledger::Ledger},
 };
 use shearwater_web::spawn_local;
@@ -17,7 +18,7 @@ type Outcomes = Rc<RefCell<Vec<Result<Ledger, Error>>>>;
 fn arrival(bytes: u32) -> (JobId, Arrival) {
     let (id, job) = admitted("{}", bytes);
     let caller = Caller { re: clock::unique_name(), at: Some(clock::now()), owner: None };
-    (id, Arrival { caller, jobs: vec![job], repeat: false, size: bytes.into() })
+    (id, Arrival { caller, jobs: vec![job], repeat: false, size: bytes.into(), submission: Submission::default() })
 }
 
 /// Makes all calls at once, and returns their outcomes in the order in which they were known.

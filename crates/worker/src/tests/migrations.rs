@@ -1,7 +1,8 @@
 use js_sys::Array;
 use shearwater_core::{
+    drafts,
     queue::job::{Job, State},
-    store::{Tx, ledger::Ledger, read_ledger},
+    store::{Caller, Scope, Tx, ledger::Ledger, read_ledger},
 };
 use wasm_bindgen::JsCast;
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -61,6 +62,22 @@ async fn a_database_of_version_2_is_upgraded_and_read_whole() {
 #[wasm_bindgen_test]
 async fn a_database_of_version_3_is_read_whole() {
     is_read_whole("v3").await;
+}
+
+#[wasm_bindgen_test]
+async fn a_database_of_version_4_is_read_whole_with_its_draft() {
+    is_read_whole("v4").await;
+    let (store, ..) = opened("v4").await;
+    let (drafts, files) = store
+        .run(Mode::Read.on(Scope::DRAFTS), async |db| {
+            let drafts = drafts::list(db, "/#note", &Caller::default()).await?;
+            let ids: Vec<_> = drafts.iter().flat_map(|draft| &draft.files).map(|file| file.id.clone()).collect();
+            Ok((drafts, db.draft_files(&ids).await?))
+        })
+        .await
+        .unwrap();
+    assert_eq!(drafts.iter().map(|draft| (draft.seq, draft.files.len())).collect::<Vec<_>>(), [(3, 1)]);
+    assert_eq!(js::get(&files[0], "byteLength").as_f64(), Some(3.0));
 }
 
 #[wasm_bindgen_test]

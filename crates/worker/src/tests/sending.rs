@@ -38,7 +38,7 @@ pub fn engine_with_auth(hook: &str) -> Rc<Engine> {
     engine(
         "{}",
         &format!(
-            "{{ death: new Promise(() => {{}}), hasHook: () => true, authOrigins: () => ['https://api.example'],
+            "{{ death: new Promise(() => {{}}), hasHook: (name) => name !== 'before-send', hookOrigins: () => ['https://api.example'],
                 calls: self.calls = [], hook(name, detail) {{ this.calls.push(detail); return ({hook})(detail, this.calls.length); }} }}"
         ),
     )

@@ -21,6 +21,7 @@ mod settle;
 
 use crate::{
     boxed::boxed,
+    drafts,
     error::Error,
     health::{
         clock::{self, Time},
@@ -28,7 +29,7 @@ use crate::{
     },
     id::JobId,
     queue::{
-        config::{HistoryConfig, QueueConfig, WorkerConfig},
+        config::{DraftsConfig, HistoryConfig, QueueConfig, WorkerConfig},
         job::Job,
         last_error::ErrorKind,
     },
@@ -109,6 +110,8 @@ pub struct Settings<'a> {
     pub queue: &'a QueueConfig,
     /// Of the history.
     pub history: HistoryConfig,
+    /// Of the drafts.
+    pub drafts: DraftsConfig,
     /// See [`crate::queue::config::WorkerConfig::breaker_threshold`].
     pub breaker_threshold: u32,
     /// Of each origin.
@@ -119,7 +122,13 @@ impl<'a> Settings<'a> {
     /// Those of `queue` in this configuration.
     #[must_use]
     pub fn new(config: &WorkerConfig, queue: &'a QueueConfig) -> Self {
-        Self { queue, history: config.history, breaker_threshold: config.breaker_threshold, retry_budget: config.retry_budget }
+        Self {
+            queue,
+            history: config.history,
+            drafts: config.drafts,
+            breaker_threshold: config.breaker_threshold,
+            retry_budget: config.retry_budget,
+        }
     }
 }
 
@@ -173,7 +182,9 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
         boxed(work.recover(cycle, takeover, &owner)).await?;
         if !work.in_doubt {
             boxed(work.expire(&cycle.queue, &owner)).await?;
-            crate::store::receipts::prune(tx, work.wall, work.ledger).await?;
+            if crate::store::receipts::prune(tx, work.wall, work.ledger).await? {
+                boxed(drafts::prune(tx, work.wall, &settings.drafts)).await?;
+            }
         }
         if work.ledger.history > 0 {
             boxed(work.prune_history()).await?;

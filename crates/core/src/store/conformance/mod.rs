@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, reason = "tests panic where they fail")]
 
 mod bodies;
+mod drafts;
 mod rows;
 mod upkeep;
 
@@ -85,6 +86,8 @@ tests! {
     bodies::small_bodies_share_a_pack_until_the_last_job_has_left,
     bodies::a_body_of_its_own_leaves_with_its_job,
     bodies::a_pack_whose_count_is_lost_is_counted_anew_by_a_repair,
+    drafts::a_draft_is_kept_with_its_files_until_it_ends,
+    drafts::a_draft_that_is_taken_over_has_another_name_and_the_same_content,
     upkeep::a_corrupt_row_is_put_aside_and_counted,
     upkeep::a_corrupt_row_is_passed_over_by_what_only_reads,
     upkeep::a_page_of_corrupt_rows_is_not_the_last,

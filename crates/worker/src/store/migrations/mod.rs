@@ -3,6 +3,7 @@
 mod v1;
 mod v2;
 mod v3;
+mod v4;
 
 use wasm_bindgen::JsValue;
 use web_sys::IdbDatabase;
@@ -17,6 +18,9 @@ pub fn upgrade(database: &IdbDatabase, old: u32, loss: Option<String>) -> Result
     }
     if old < 3 {
         v3::apply(database)?;
+    }
+    if old < 4 {
+        v4::apply(database)?;
     }
     Ok(())
 }
