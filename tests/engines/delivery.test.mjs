@@ -276,6 +276,28 @@ onEngines([...others, chromium], (w) => {
     assert.equal(await bare("/api/sink/queue"), await bare("/api/sink/fetch"));
   });
 
+  test(name("batches: items go together, each told apart, and track in pagehide arrives"), async () => {
+    const url = "/api/analytics/batch?results=multi";
+    const page = await w.open({ config: { queues: { events: { batch: { url, max: 5, wrap: { events: "items" } } } } } });
+    await page.evaluate(() => window.client.pause("events"));
+    const requests = Array.from({ length: 10 }, (_, n) => ({ url, method: "POST", body: { n, bad: n === 3 } }));
+    const ids = await w.enqueueAll(page, requests, { queue: "events" });
+    await page.evaluate(() => window.client.resume("events"));
+    assert.equal((await w.becomes(page, ids[3], "failed")).error.status, 422);
+    await w.settled(page);
+    assert.equal((await w.server.arrivals("/api/analytics")).length, 2);
+    await page.evaluate(() => window.addEventListener("pagehide", () => window.client.track("events", { n: 10 })));
+    if (w.engine === "Firefox") await page.goto("about:blank");
+    else await w.closeTab(page);
+    await w.open({ config: { queues: { events: { batch: { url, max: 5, wrap: { events: "items" } } } } } });
+    const stored = async () => (await w.server.sink("/api/analytics")).map(({ body }) => JSON.parse(body).n);
+    await until("the last event", async () => (await stored()).includes(10), 20_000);
+    assert.deepEqual(
+      (await stored()).sort((a, b) => a - b),
+      [0, 1, 2, 4, 5, 6, 7, 8, 9, 10],
+    );
+  });
+
   test(name("what a page queues in pagehide arrives, whatever its body"), async () => {
     const page = await w.open();
     await page.evaluate(() => {

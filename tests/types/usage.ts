@@ -26,6 +26,11 @@ console.log(queued, worker.ShearwaterError === ShearwaterError);
 worker.on("sync", () => undefined, { origins: [] });
 // @ts-expect-error there is no such option
 worker.start({ queues: { notes: { maxAtempts: 3 } } });
+worker.start({
+  queues: { events: { batch: { url: "/api/batch", max: 10, wrap: { v: 1, events: "items" }, results: "/results" } } },
+});
+// @ts-expect-error a batch has an address
+worker.start({ queues: { events: { batch: { max: 10 } } } });
 worker.start({ build: "full", logLevel: "debug" });
 // @ts-expect-error there are two builds
 worker.start({ build: "fuller" });
@@ -33,6 +38,7 @@ worker.start({ build: "fuller" });
 worker.on("authh", () => undefined);
 
 const client: Client = await connect({ worker: "/sw.js", syncOnMount: false });
+client.track("events", { name: "opened" });
 declare const trusted: { toString(): string; toJSON(): string };
 await connect({ worker: trusted });
 await connect({ build: "full" });

@@ -249,9 +249,9 @@ pub(crate) async fn members<T: Tx>(tx: &T, job: &Job) -> Result<Vec<Job>, Error>
 }
 
 /// Whether two items may be put together: what they met so far decides the same for both.
-pub(crate) fn are_alike(one: &Job, other: &Job) -> bool {
+pub(crate) fn are_alike(one: &Job, other: &Job, dissolved: Option<&JobId>) -> bool {
     other.is_item()
-        && other.batch.is_none()
+        && other.batch.as_ref().is_none_or(|membership| Some(&membership.key) == dissolved)
         && one.work.request().head.url == other.work.request().head.url
         && (one.attempts.made, one.attempts.limit, one.attempts.interruptions)
             == (other.attempts.made, other.attempts.limit, other.attempts.interruptions)

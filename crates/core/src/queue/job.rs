@@ -340,6 +340,11 @@ impl Job {
         if self.schedule.next_attempt_at <= now || not_before {
             return false;
         }
+        if self.waits_for_company() {
+            let wait = self.schedule.next_attempt_at.since(self.schedule.queued_at);
+            self.schedule.next_attempt_at = self.schedule.next_attempt_at.min(now.after(wait));
+            return true;
+        }
         self.schedule.next_attempt_at = self.schedule.next_attempt_at.min(now.after(self.schedule.next_attempt_at.since(device)));
         self.schedule.hold_until = self.schedule.hold_until.min(now.after(self.schedule.hold_until.since(device)));
         self.attempts.last_tried_at = self.attempts.last_tried_at.min(Some(now));

@@ -45,6 +45,7 @@ impl<T: Tx> CycleRun<'_, T> {
         mut job: Job,
         seen: &mut Vec<JobId>,
     ) -> Result<Vec<Job>, Error> {
+        let mut dissolved = None;
         if job.batch.is_some() {
             let members = batch::members(self.tx, &job).await?;
             seen.extend(members.iter().map(|member| member.id.clone()));
@@ -61,7 +62,7 @@ impl<T: Tx> CycleRun<'_, T> {
                         member.batch = None;
                         self.tx.put(&member)?;
                     }
-                    job.batch = None;
+                    dissolved = job.batch.take().map(|membership| membership.key);
                 }
             }
         }
@@ -70,7 +71,7 @@ impl<T: Tx> CycleRun<'_, T> {
             job.work.request_mut().item = None;
             return Ok(vec![job]);
         };
-        let mut jobs = self.company(cycle, owner, job, config).await?;
+        let mut jobs = self.company(cycle, owner, job, config, dissolved.as_ref()).await?;
         seen.extend(jobs.iter().map(|job| job.id.clone()));
         batch::bind(&mut jobs, self.ledger.version, &config.envelope);
         Ok(jobs)
@@ -98,8 +99,16 @@ impl<T: Tx> CycleRun<'_, T> {
         }
     }
 
-    /// A job and the items that go with it, in the order of claiming.
-    async fn company(&self, cycle: &Cycle, owner: &str, job: Job, config: &BatchConfig) -> Result<Vec<Job>, Error> {
+    /// A job and the items that go with it, in the order of claiming; those of the batch that was `dissolved` are free, though
+    /// their rows may not say so yet.
+    async fn company(
+        &self,
+        cycle: &Cycle,
+        owner: &str,
+        job: Job,
+        config: &BatchConfig,
+        dissolved: Option<&JobId>,
+    ) -> Result<Vec<Job>, Error> {
         let mut bytes = config.envelope.size().saturating_add(job.size().unwrap_or(0));
         let mut jobs = vec![job];
         let Some(lead) = jobs.first().cloned() else { return Ok(jobs) };
@@ -112,7 +121,8 @@ impl<T: Tx> CycleRun<'_, T> {
             if jobs.len() >= config.max as usize {
                 break;
             }
-            let is_fit = other.id != lead.id && batch::are_alike(&lead, &other) && other.schedule.expires_at > self.wall;
+            let is_fit =
+                other.id != lead.id && batch::are_alike(&lead, &other, dissolved) && other.schedule.expires_at > self.wall;
             if !is_fit || other.origin() != lead.origin() {
                 continue;
             }
