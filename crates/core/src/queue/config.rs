@@ -7,6 +7,7 @@ use crate::{
     error::{Error, ErrorCode},
     health::origin::RetryBudget,
     queue::{backoff::Backoff, disposition::Disposition},
+    routes::{self, RouteConfig, Routes},
     time::unit,
     wire::{self, Mismatch, Value, Wire, json::Json, text::Text},
 };
@@ -26,6 +27,8 @@ pub struct WorkerConfig {
     pub strict: bool,
     /// Settings per queue; the others have the defaults.
     pub queues: Vec<(String, QueueConfig)>,
+    /// Which of the app's own requests are queued when they fail; the first that matches counts.
+    pub routes: Vec<RouteConfig>,
     /// Origins other than the app's own that get the `Idempotency-Key` header.
     pub idempotency_origins: Vec<String>,
     /// How many delivered jobs are remembered, and how long.
@@ -46,6 +49,7 @@ impl Default for WorkerConfig {
             name: "shearwater".to_owned(),
             strict: false,
             queues: Vec::new(),
+            routes: Vec::new(),
             idempotency_origins: Vec::new(),
             history: HistoryConfig::default(),
             breaker_threshold: 5,
@@ -213,7 +217,7 @@ impl WorkerConfig {
             check_name("a queue's name", name).map_err(|error| Error::invalid_config(error.message))?;
             queue.check().map_err(|error| Error::invalid_config(["queues.", name, ".", &error.message].text()))?;
         }
-        Ok(())
+        routes::check(&self.routes, |queue| self.queue(queue).map(drop))
     }
 
     /// The settings of `queue`.
@@ -381,6 +385,7 @@ impl WorkerConfig {
                 "name",
                 "strict",
                 "queues",
+                "routes",
                 "idempotencyOrigins",
                 "history",
                 "breakerThreshold",
@@ -395,6 +400,7 @@ impl WorkerConfig {
             name: wire::member_or(value, "name", Some(default.name), &mut trouble),
             strict: wire::member_or(value, "strict", Some(default.strict), &mut trouble),
             queues: wire::member_or(value, "queues", Some(Entries(default.queues)), &mut trouble).0,
+            routes: wire::member_or(value, "routes", Some(Routes(default.routes)), &mut trouble).0,
             idempotency_origins: wire::member_or(value, "idempotencyOrigins", Some(default.idempotency_origins), &mut trouble),
             history: wire::member_or(value, "history", Some(default.history), &mut trouble),
             breaker_threshold: wire::member_or(value, "breakerThreshold", Some(default.breaker_threshold), &mut trouble),
