@@ -51,13 +51,14 @@ for (const [point, what, stored] of [
     const workers = await w.browser.workers(page);
     await w.server.faults([
       { path: `/api/points/${point}`, action: { hold: true }, times: 1 },
-      { path: "/api/sink", action: { drop: "before" }, times: 1 },
+      { path: "/api/sink", action: { drop: "before" } },
     ]);
     await begin(page, "/api/sink/a", post("x"));
     await w.held(1);
     await workers.stop();
     await w.server.release();
     assert.equal((await outcome(page)).error, "TypeError");
+    await w.server.faults([]);
     if (stored) {
       await page.evaluate(() => client.syncNow());
       await until("the delivery", async () => (await w.server.sink()).length === 1);
@@ -73,7 +74,7 @@ test("an app that tries again under a key of its own, after a 202 that never cam
   const workers = await w.browser.workers(page);
   await w.server.faults([
     { path: "/api/points/enqueue-after", action: { hold: true }, times: 1 },
-    { path: "/api/sink", action: { drop: "before" }, times: 1 },
+    { path: "/api/sink", action: { drop: "before" } },
   ]);
   const request = post("x", { headers: { "idempotency-key": "mine" } });
   await begin(page, "/api/sink/a", request);
@@ -81,6 +82,7 @@ test("an app that tries again under a key of its own, after a 202 that never cam
   await workers.stop();
   await w.server.release();
   assert.equal((await outcome(page)).error, "TypeError");
+  await w.server.faults([]);
   assert.equal((await call(page, "/api/sink/a", request)).status, 200);
   await page.evaluate(() => client.syncNow());
   await until("an empty queue", async () => (await w.list(page)).length === 0);
@@ -91,23 +93,26 @@ test("the page is closed during the first try: it goes on, and is queued when it
   const page = await openRouted(w, { routes: ROUTES });
   const other = await openRouted(w, { routes: ROUTES });
   await other.evaluate(() => client.pause());
-  await w.server.faults([{ path: "/api/sink", action: { hold: true, drop: "before" }, times: 1 }]);
+  await w.server.faults([{ path: "/api/sink", action: { hold: true, drop: "before" } }]);
   await begin(page, "/api/sink/a", post("x"));
   await w.held(1);
   await page.close();
+  await w.server.faults([{ path: "/api/sink", action: { drop: "before" } }]);
   await w.server.release();
   await until("the job", async () => (await w.list(other)).length === 1);
+  await w.server.faults([]);
   await other.evaluate(() => client.resume());
   await until("the delivery", async () => (await w.server.sink()).length === 1);
 });
 
 test("the app aborts its fetch: the first try is aborted, and nothing is queued", async () => {
   const page = await openRouted(w, { routes: ROUTES });
-  await w.server.faults([{ path: "/api/sink", action: { hold: true, drop: "before" }, times: 1 }]);
+  await w.server.faults([{ path: "/api/sink", action: { hold: true, drop: "before" } }]);
   await begin(page, "/api/sink/a", post("x"));
   await w.held(1);
   await page.evaluate(() => window.aborter.abort());
   assert.equal((await outcome(page)).error, "AbortError");
+  await w.server.faults([]);
   await w.server.release();
   await until("the end of the first try", async () => (await w.server.stats()).inFlight === 0);
   assert.equal((await call(page, "/api/sink/b", post("y"))).status, 200);
@@ -174,17 +179,17 @@ test("a worker whose wasm cannot be loaded passes failures on, never a 202", asy
 test("a sign-in between the first try and the store: the request is not stored for the other user", async () => {
   const page = await openRouted(w, { routes: ROUTES });
   await page.evaluate(() => client.setOwner("ada"));
-  await w.server.faults([{ path: "/api/sink", action: { hold: true, drop: "before" }, times: 1 }]);
+  await w.server.faults([{ path: "/api/sink", action: { hold: true, drop: "before" } }]);
   await begin(page, "/api/sink/a", post("of ada"));
   await w.held(1);
   await page.evaluate(() => client.setOwner("bob"));
+  await w.server.faults([{ path: "/api/sink", action: { drop: "before" } }]);
   await w.server.release();
   assert.deepEqual(await outcome(page), { error: "TypeError" });
   await nothingStored(page);
   await page.evaluate(() => client.setOwner("ada"));
   await nothingStored(page);
   assert.match((await told(page)).said.join("\n"), /not queued: another user may have signed in/);
-  await w.server.faults([{ path: "/api/sink", action: { drop: "before" }, times: 1 }]);
   assert.equal((await call(page, "/api/sink/a", post("of ada"))).status, 202, "the next one is hers");
 });
 

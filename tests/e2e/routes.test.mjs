@@ -4,8 +4,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import test from "node:test";
 
-import { openRouted } from "./harness/routed.mjs";
-import { routedSite } from "./harness/routed.mjs";
+import { openRouted, routedSite } from "./harness/routed.mjs";
 import { makeSite } from "./harness/site.mjs";
 import { until } from "./harness/wait.mjs";
 import { world } from "./harness/world.mjs";
@@ -26,7 +25,14 @@ function queued({ status, headers, text, job, ...rest }) {
   return job;
 }
 
-const delivered = (page, id) => w.becomes(page, id, "delivered");
+/** Cuts every connection, before the server has handled the request or after; Chromium may repeat one by itself. */
+const cut = (drop, path = "/api/sink") => w.server.faults([{ path, action: { drop } }]);
+/** The network is back. */
+async function delivered(page, id) {
+  await w.server.faults([]);
+  await page.evaluate(() => client.syncNow());
+  return w.becomes(page, id, "delivered");
+}
 
 test("online, the server gets what the app sent and the app what the server answered; nothing is stored", async () => {
   const page = await openRouted(w, { routes: ROUTES });
@@ -66,8 +72,6 @@ test("offline, the request is stored and answered 202; it is delivered once when
     window.states = [];
     client.watch(id, (job) => window.states.push(job?.state));
   }, id);
-  await w.server.down(false);
-  await page.evaluate(() => client.syncNow());
   await delivered(page, id);
   const [accepted, ...more] = await w.server.sink();
   assert.deepEqual([accepted.idempotencyKey, accepted.body, more.length], [id, "text", 0]);
@@ -106,21 +110,21 @@ test("a request that no route matches is not responded to, and other listeners s
 
 test("a reply that is lost doubles nothing: the first try carries the key of the job", async () => {
   const page = await openRouted(w, { routes: ROUTES });
-  await w.server.faults([{ path: "/api/sink", action: { drop: "after" }, times: 1 }]);
+  await cut("after");
   const id = queued(await call(page, "/api/sink/a", post("x")));
   await delivered(page, id);
   const keys = (await w.server.arrivals("/api/sink")).map(({ idempotencyKey }) => idempotencyKey);
-  assert.deepEqual(keys, [id, id]);
+  assert.ok(keys.length > 1 && keys.every((key) => key === id), keys.join());
   assert.equal((await w.server.sink()).length, 1);
 });
 
 test("the app's own Idempotency-Key is that of the first try and of the job", async () => {
   const page = await openRouted(w, { routes: ROUTES });
-  await w.server.faults([{ path: "/api/sink", action: { drop: "after" }, times: 1 }]);
+  await cut("after");
   const id = queued(await call(page, "/api/sink/a", post("x", { headers: { "idempotency-key": "mine" } })));
   await delivered(page, id);
   const sent = (await w.server.arrivals("/api/sink")).map(({ headers }) => headers["idempotency-key"]);
-  assert.deepEqual(sent, ['"mine"', '"mine"']);
+  assert.ok(sent.length > 1 && sent.every((key) => key === '"mine"'), sent.join());
   assert.equal((await w.server.sink()).length, 1);
 });
 
@@ -172,7 +176,7 @@ test("a captive portal's page is not the server's answer: queued, by the queue's
   const queues = { default: { expect: { contentType: "application/json", redirected: false } } };
   const page = await openRouted(w, { queues, routes: ROUTES });
   const portal = { status: 200, headers: { "Content-Type": "text/html" }, body: "<p>Sign in" };
-  await w.server.faults([{ path: "/api/sink", action: portal, times: 1 }]);
+  await w.server.faults([{ path: "/api/sink", action: portal }]);
   const id = queued(await call(page, "/api/sink/a", post("x")));
   await delivered(page, id);
   assert.deepEqual(
@@ -197,7 +201,7 @@ test("a form with files, a picture, a PUT of a photo: the same bytes at the firs
       ];
     }, path);
   for (const { status } of await send("online")) assert.equal(status, 200);
-  await w.server.faults([{ path: "/api/sink/offline", action: { drop: "before" }, times: 3 }]);
+  await cut("before", "/api/sink/offline");
   const ids = (await send("offline")).map(queued);
   for (const id of ids) await delivered(page, id);
   const arrivals = await w.server.arrivals("/api/sink");
@@ -230,8 +234,6 @@ test("a stream, keepalive, no-cors and what was cloned before: as the browser wo
     ];
     return [...answers.map(({ job }) => job), beacon.headers.get("shearwater-job")];
   });
-  await w.server.down(false);
-  await page.evaluate(() => client.syncNow());
   for (const id of ids) await delivered(page, id);
   assert.deepEqual((await w.server.sink()).map(({ body }) => body).sort(), ["cloned", "kept", "opaque", "streamed"]);
 });
@@ -253,11 +255,11 @@ test("a multipart or picture body without a byte is refused loudly, and nothing 
 
 test("Authorization goes with the first try and is never stored; the auth hook supplies it later", async () => {
   const page = await openRouted(w, { routes: ROUTES }, { query: { auth: "Bearer of-the-hook" } });
-  await w.server.faults([{ path: "/api/sink", action: { drop: "after" }, times: 1 }]);
+  await cut("after");
   const id = queued(await call(page, "/api/sink/a", post("x", { headers: { authorization: "Bearer of-the-app" } })));
   await delivered(page, id);
   const sent = (await w.server.arrivals("/api/sink")).map(({ headers }) => headers.authorization);
-  assert.deepEqual(sent, ["Bearer of-the-app", "Bearer of-the-hook"]);
+  assert.deepEqual([sent[0], sent.at(-1), new Set(sent).size], ["Bearer of-the-app", "Bearer of-the-hook", 2]);
   await w.server.down(true);
   await call(page, "/api/sink/a", post("x", { headers: { authorization: "Bearer of-the-app" } }));
   const stored = await page.evaluate(async () => {
@@ -311,7 +313,7 @@ test("a form navigation goes to the page that the route names, or back; the job'
     const opener = await openRouted(w, { routes: [{ ...ROUTES[0], page }] });
     const tab = await w.browser.newPage();
     await tab.goto(`${w.server.origin}/form.html`);
-    await w.server.faults([{ path: "/api/sink", action: { drop: "before" }, times: 1 }]);
+    await cut("before");
     await Promise.all([tab.waitForNavigation(), tab.evaluate(() => document.querySelector("form").submit())]);
     const { pathname, hash } = new URL(tab.url());
     assert.equal(pathname, path);
