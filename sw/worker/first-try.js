@@ -24,21 +24,22 @@
 //
 // # When something ends early
 //
-// - The worker dies before, during or after the first try, and before the commit: nothing is stored, and the app's `fetch`
-//   is rejected by the browser. If the server had taken it, the app cannot know, as without a worker.
-// - The worker dies after the commit and before the 202: the job is stored and delivered, and the app's `fetch` is
-//   rejected. An app that tries again by itself gives its requests an `Idempotency-Key` of its own: that one is used by
-//   first tries and by jobs, and the server sees one request.
+// - The worker dies before the commit: nothing is stored. Chromium hands the request to a new worker once, elsewhere the
+//   app's `fetch` is rejected. The same request of the same page, by the browser or the app, goes under the same key again
+//   (tries.js), so that the server handles it once.
+// - The worker dies after the commit and before the 202: the same; and the job is stored, is delivered under that key, and
+//   is not stored a second time.
 // - The reply comes while the job is being stored, after a timeout: the app gets it, and the job is discarded.
 // - The page is closed: the first try goes on, and is queued if it fails.
 // - The app aborts its `fetch`: so is the first try, and nothing is queued; a job that was stored by then is discarded,
-//   unless it is being sent.
+//   unless it is being sent. Chromium tells a worker of no abort: there a request is queued although it was aborted.
 
 import { asError } from "../error.js";
 import { toJob } from "./enqueue.js";
 import { Lines, watchWithdrawal } from "./in-flight.js";
 import { accepted, copyOf, fits, isExpected, read, setKey } from "./routed-request.js";
 import { keyOf } from "./routes.js";
+import { Tries } from "./tries.js";
 
 /** Milliseconds that the `routed` hook may take. */
 const LONGEST_HOOK = 30_000;
@@ -52,7 +53,8 @@ const LONGEST_HOOK = 30_000;
  * @typedef {{job: any, body: Blob | undefined}} Stored  what toJob returns
  *
  * @typedef {object} Queue  what the wasm does, once it is loaded
- * @property {(event: FetchEvent, stored: Stored) => Promise<string>} store  resolves with the id after the commit
+ * @property {(event: FetchEvent, stored: Stored, again: boolean) => Promise<string>} store  resolves with the id
+ *   after the commit; with `again`, a job of this id that is known already is not stored
  * @property {(id: string) => Promise<unknown>} discard
  * @property {(queue: string, key: string) => Promise<boolean>} overtakes
  * @property {(queue: string, retryAfter?: string, date?: string) => Promise<number>} notBefore
@@ -75,6 +77,7 @@ const LONGEST_HOOK = 30_000;
  */
 export function createFirstTry(config, queue, session, hook) {
   const lines = new Lines();
+  const tries = new Tries(self.registration?.scope ?? self.location.href);
 
   /**
    * @param {FetchEvent} event
@@ -87,25 +90,29 @@ export function createFirstTry(config, queue, session, hook) {
     const turn = key === undefined ? undefined : lines.join(`${name}\n${key}`);
     const signedIn = session.current();
     const withdrawal = watchWithdrawal(event);
+    /** @type {import("./tries.js").Try | undefined} */
+    let noted;
     try {
       const body = await read(request);
-      const id = crypto.randomUUID();
       await turn?.before;
       withdrawal.check();
+      noted = await tries.begin(event, body);
+      const { id, again } = noted;
       /** @type {Outcome} */
       const outcome =
         key !== undefined && (await mustWait(name, key))
           ? { reply: Promise.reject(new TypeError("not sent: earlier requests of its key wait")), reason: "order" }
-          : await firstTry(request, body, route, id, withdrawal);
+          : await firstTry(request, body, route, noted, withdrawal);
       outcome.reply.catch(() => {});
       const { reason } = outcome;
-      if (reason === undefined || !(await store(event, route, { id, body, key }, outcome, signedIn)))
+      if (reason === undefined || !(await store(event, route, { id, again, body, key }, outcome, signedIn)))
         return await outcome.reply;
       turn?.end();
       return await settle(event, route, id, /** @type {Outcome & {reason: Reason}} */ (outcome), body, withdrawal);
     } finally {
       turn?.end();
       withdrawal.end();
+      if (noted) event.waitUntil(noted.end());
     }
   }
 
@@ -123,11 +130,11 @@ export function createFirstTry(config, queue, session, hook) {
    * @param {Request} request
    * @param {Blob | undefined} body
    * @param {Route} route
-   * @param {string} id
+   * @param {{id: string, again: boolean}} noted
    * @param {Withdrawal} withdrawal
    * @returns {Promise<Outcome>}
    */
-  async function firstTry(request, body, route, id, withdrawal) {
+  async function firstTry(request, body, route, { id, again }, withdrawal) {
     const { failure = true, timeout, statuses = [] } = route.config.on ?? {};
     const settings = config.queues?.[route.config.queue ?? "default"];
     const first = copyOf(request, body, withdrawal.controller.signal);
@@ -138,7 +145,9 @@ export function createFirstTry(config, queue, session, hook) {
     /** @param {Response} response */
     const judge = (response) => {
       const unexpected = failure && !isExpected(response, settings?.expect);
-      const reason = statuses.includes(response.status) ? "status" : unexpected ? "unexpected" : undefined;
+      // What a server answers while the try of the dead worker is still running.
+      const running = again && response.status === 409 && response.headers.has("retry-after");
+      const reason = running || statuses.includes(response.status) ? "status" : unexpected ? "unexpected" : undefined;
       // Of a reply that comes after the timeout, only whether it stands matters.
       outcome.response = response;
       outcome.stands = reason === undefined;
@@ -162,18 +171,18 @@ export function createFirstTry(config, queue, session, hook) {
    *
    * @param {FetchEvent} event
    * @param {Route} route
-   * @param {{id: string, body: Blob | undefined, key: string | undefined}} what
+   * @param {{id: string, again: boolean, body: Blob | undefined, key: string | undefined}} what
    * @param {Outcome} outcome
    * @param {number} signedIn
    */
-  async function store(event, route, { id, body, key }, { reason, response }, signedIn) {
+  async function store(event, route, { id, again, body, key }, { reason, response }, signedIn) {
     const name = route.config.queue ?? "default";
     try {
       const options = { queue: name, ...(key !== undefined && { key }), ...(await held(name, reason, response)) };
       const stored = await toJob(event.request, options, { id, body });
       // Looked at and begun in one go: whoever signs in from here on waits for the commit.
       if (session.current() !== signedIn) throw new Error("another user may have signed in since it was made");
-      await session.hold(queue.store(event, stored));
+      await session.hold(queue.store(event, stored, again));
       return true;
     } catch (thrown) {
       const error = asError(thrown);

@@ -172,13 +172,14 @@ export function createShearwater(urls) {
    * @param {Omit<AdoptedJob, "body">} job
    * @param {AdoptedJob["body"]} body
    * @param {(begin: () => ReturnType<typeof store>) => Promise<string[]>} run
+   * @param {boolean} [again]  it may be stored already
    * @returns {Promise<string>}
    */
-  async function storeOne(job, body, run) {
+  async function storeOne(job, body, run, again = false) {
     for (let repeats = 0; ; repeats += 1) {
       const current = instance.current();
       try {
-        const [id] = await run(() => store([job], [body], repeats > 0));
+        const [id] = await run(() => store([job], [body], again || repeats > 0));
         return /** @type {string} */ (id);
       } catch (error) {
         // With the same id: a job that was stored before the wasm died is not stored again.
@@ -189,7 +190,7 @@ export function createShearwater(urls) {
 
   /** What the wasm does for routed requests. */
   const queue = /** @type {import("./first-try.js").Queue} */ ({
-    store: (event, { job, body }) =>
+    store: (event, { job, body }, again) =>
       storeOne(
         job,
         body,
@@ -202,6 +203,7 @@ export function createShearwater(urls) {
             };
             keepAlive(event, serve).catch(reject);
           }),
+        again,
       ),
     discard: (id) =>
       instance.alive(() => glue.message({ shearwater: PROTOCOL, re: crypto.randomUUID(), op: { discard: id } }, () => {})),

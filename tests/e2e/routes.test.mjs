@@ -36,7 +36,9 @@ async function delivered(page, id) {
 
 test("online, the server gets what the app sent and the app what the server answered; nothing is stored", async () => {
   const page = await openRouted(w, { routes: ROUTES });
-  await w.server.faults([{ path: "/api/sink/teapot", action: { status: 418, headers: { "x-tea": "yes" }, body: "no coffee" } }]);
+  await w.server.faults([
+    { path: "/api/sink/teapot", action: { status: 418, headers: { "x-tea": "yes" }, body: "no coffee" } },
+  ]);
   const headers = { "x-own": "1", authorization: "Bearer of-the-app", "content-type": "text/x-odd; a=b" };
   const created = await call(page, "/api/sink/a?b=c", post("Grüße \u{1F30A}", { headers }));
   assert.deepEqual([created.status, Object.keys(JSON.parse(created.text))], [200, ["arrival"]]);
@@ -138,7 +140,9 @@ test("the key is renamed, left out and kept from other origins as for jobs", asy
   const page = await openRouted(w, { queues, routes });
   for (const path of ["renamed", "off"]) await call(page, `/api/sink/${path}`, post("x"));
   await call(page, `${w.server.crossOrigin}/api/sink/cross`, post("x"));
-  const of = Object.fromEntries((await w.server.arrivals("/api/sink")).map(({ path, headers }) => [path.split("/").at(-1), headers]));
+  const of = Object.fromEntries(
+    (await w.server.arrivals("/api/sink")).map(({ path, headers }) => [path.split("/").at(-1), headers]),
+  );
   assert.match(of.renamed["x-key"], /^"[0-9a-f-]{36}"$/);
   for (const headers of [of.renamed, of.off, of.cross]) assert.equal(headers["idempotency-key"], undefined);
   assert.equal((await told(page)).responded.length, 3);
@@ -263,9 +267,12 @@ test("Authorization goes with the first try and is never stored; the auth hook s
   await w.server.down(true);
   await call(page, "/api/sink/a", post("x", { headers: { authorization: "Bearer of-the-app" } }));
   const stored = await page.evaluate(async () => {
-    const database = await new Promise((resolve) => (indexedDB.open("shearwater").onsuccess = ({ target }) => resolve(target.result)));
+    const database = await new Promise(
+      (resolve) => (indexedDB.open("shearwater").onsuccess = ({ target }) => resolve(target.result)),
+    );
     const rows = await new Promise(
-      (resolve) => (database.transaction("jobs").objectStore("jobs").getAll().onsuccess = ({ target }) => resolve(target.result)),
+      (resolve) =>
+        (database.transaction("jobs").objectStore("jobs").getAll().onsuccess = ({ target }) => resolve(target.result)),
     );
     database.close();
     return JSON.stringify(rows);
@@ -300,7 +307,11 @@ test("the routed hook answers something else; what it does wrong costs nobody th
       routed,
     );
     const complains = ["throws", "nonsense", "error", "used"].includes(routed);
-    assert.equal(said.some((text) => text.includes('the hook "routed" failed')), complains, said.join("\n"));
+    assert.equal(
+      said.some((text) => text.includes('the hook "routed" failed')),
+      complains,
+      said.join("\n"),
+    );
   }
 });
 
@@ -337,7 +348,9 @@ test("a form that arrives shows what the server answered, also by a redirect", a
     return tab;
   };
   assert.match(await (await submit()).evaluate(() => document.body.textContent), /"arrival":/);
-  await w.server.faults([{ path: "/api/sink", action: { status: 303, headers: { Location: "/thanks.html" }, handle: true }, times: 1 }]);
+  await w.server.faults([
+    { path: "/api/sink", action: { status: 303, headers: { Location: "/thanks.html" }, handle: true }, times: 1 },
+  ]);
   const tab = await submit();
   assert.equal(new URL(tab.url()).pathname, "/thanks.html");
   assert.equal((await w.server.sink()).length, 2);
