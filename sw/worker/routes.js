@@ -1,8 +1,8 @@
 // Which requests of the app are routed, and the listener that takes them; first-try.js does the rest.
 //
 // The decision falls within the `fetch` event, without the wasm, which may not be loaded. A request that no route matches is
-// left to the browser: nothing responds to it, reads it, clones it or waits for it. One that matches is taken from other
-// listeners too, for two that respond would send it twice.
+// left to the browser: nothing responds to it, reads it, clones it or waits for it. Of several listeners, the first that
+// responds is the last that hears of the request (`respondWith` stops it), so nothing is sent twice beside another library.
 //
 // # What always holds
 //
@@ -196,17 +196,7 @@ export function createFetchListener(routes, respond, warn) {
 
   return (/** @type {FetchEvent} */ event) => {
     const route = find(event.request);
-    if (!route || !isRepeatable(event.request)) return;
-    /** @type {(response: Promise<Response>) => void} */
-    let resolve = () => {};
-    try {
-      event.respondWith(new Promise((settle) => (resolve = settle)));
-    } catch {
-      warnOnce("another listener responds to requests that a route matches: call shearwater.start() before it is added");
-      return;
-    }
-    event.stopImmediatePropagation();
-    resolve(respond(event, route));
+    if (route && isRepeatable(event.request)) event.respondWith(respond(event, route));
   };
 }
 

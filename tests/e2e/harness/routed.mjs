@@ -10,9 +10,14 @@ const WORKER = `
     return respondWith.call(this, response);
   };
   let compiled = 0;
+  const broken = query.has("broken") && Boolean(self.registration.active);
   for (const name of ["compile", "compileStreaming"]) {
     const compile = WebAssembly[name];
-    WebAssembly[name] = (...given) => { compiled += 1; return compile.apply(WebAssembly, given); };
+    WebAssembly[name] = (...given) => {
+      compiled += 1;
+      // ?broken: once it is installed, a fresh start of the worker finds no wasm that compiles.
+      return broken ? Promise.reject(new Error("broken")) : compile.apply(WebAssembly, given);
+    };
   }
   const said = [];
   for (const level of ["warn", "error"]) {
@@ -101,6 +106,6 @@ export async function openRouted(w, config, { query, browser = w.browser } = {})
   const page = await browser.newPage();
   await page.goto(`${w.origin()}/`);
   await page.waitForFunction("window.ready");
-  await page.evaluate((worker) => window.start(worker), routedWorker(config, query));
+  await page.evaluate((worker) => /** @type {any} */ (window).start(worker), routedWorker(config, query));
   return page;
 }
