@@ -78,10 +78,29 @@ export interface Hooks {
   failed(job: Job): unknown;
   conflict(job: Job): unknown;
   blocked(job: Job): unknown;
+   * A request of a route was stored. Returns the response that the app's `fetch` gets, or undefined for the usual one: 202
+   * with `Shearwater-Job: <id>` and `{"queued": true, "id": "<id>"}`; after a form navigation, a 303. If the hook throws,
+   * takes more than 30 s or returns what the browser does not take for this request, the app gets the usual one.
+   */
+  routed(detail: RoutedDetail): Response | undefined | Promise<Response | undefined>;
   /** Any `sync` event, in parallel with the drain of the queue of that name. Rejects the event if it throws. */
   sync(event: SyncDetail): unknown;
   /** Any `periodicsync` event, in parallel with the drain of all queues. */
   periodicsync(event: { tag: string }): unknown;
+}
+
+export interface RoutedDetail {
+  /** The request as the app made it, with its body, and with its credentials; of a form navigation, as a same-origin request. */
+  request: Request;
+  /** Of the stored job. */
+  id: string;
+  /**
+   * `failure`: no response. `timeout`: none in time. `status`: one of the route's `statuses`. `unexpected`: a success that is
+   * not what the queue expects. `order`: not tried, because earlier requests of its key wait.
+   */
+  reason: "failure" | "timeout" | "status" | "unexpected" | "order";
+  /** With the reason `status`. */
+  status?: number;
 }
 
 export interface AuthOptions {
@@ -112,6 +131,11 @@ export interface WorkerConfig {
   /** Reject queues that `queues` does not name. Default: false. */
   strict?: boolean;
   queues?: Record<string, QueueConfig>;
+  /**
+   * Which of the app's own requests are queued when they fail; the first that matches counts. A request that matches none is
+   * not touched.
+   */
+  routes?: RouteConfig[];
   /** Origins besides the app's own that get the idempotency header, which causes a CORS preflight. */
   idempotencyOrigins?: string[];
   /** Of delivered jobs. Default: 7 days, 1,000 jobs. */
@@ -145,6 +169,55 @@ export interface WorkerConfig {
    */
   logLevel?: "off" | "error" | "info" | "debug";
 }
+
+/**
+ * Requests that are queued when their first try fails. The app's `fetch` gets the server's response if there is one, else
+ * 202; an error if the request cannot be stored. See docs/routes.md.
+ */
+export interface RouteConfig {
+  /**
+   * The URLs: a `URLPattern`, or its text, relative to the worker's script (`"/api/notes/*"`). A pattern that matches
+   * everything is rejected without `allowAll`.
+   */
+  match: string | URLPatternLike;
+  /** Default: POST, PUT, PATCH, DELETE. */
+  methods?: string[];
+  /** The queue of its jobs. Default: `"default"`. */
+  queue?: string;
+  /**
+   * The key of its jobs; `{name}` stands for what the pattern's group of that name matched: `"note-{id}"` with
+   * `"/api/notes/:id"`. Requests of one key go one at a time, and are stored without a try while jobs of the key wait.
+   */
+  key?: string;
+  on?: {
+    /** No response, or one that the queue's `expect` does not accept. Default: true. */
+    failure?: boolean;
+    /** No response within so many milliseconds, 100 to 3,600,000. Default: none. */
+    timeout?: number;
+    /** The server's response has one of these statuses, 400 to 599. `Retry-After` is heeded. Default: none. */
+    statuses?: number[];
+  };
+  /** Where the browser goes after a form whose submission was queued; the id follows as `#shearwater-job=<id>`. Default: back. */
+  page?: string;
+  /** Allow a pattern that matches everything. Default: false. */
+  allowAll?: boolean;
+}
+
+/** A `URLPattern`, of the browser or of the package urlpattern-polyfill. */
+export interface URLPatternLike {
+  test(input: string): boolean;
+  exec(input: string): Record<URLPatternPart, { groups: Record<string, string | undefined> }> | null;
+  readonly protocol: string;
+  readonly username: string;
+  readonly password: string;
+  readonly hostname: string;
+  readonly port: string;
+  readonly pathname: string;
+  readonly search: string;
+  readonly hash: string;
+}
+
+export type URLPatternPart = "protocol" | "username" | "password" | "hostname" | "port" | "pathname" | "search" | "hash";
 
 export interface QueueConfig {
   /** Attempts with a response before a job is failed. Default: 5. */

@@ -18,6 +18,10 @@ declare module "shearwater-glue" {
   export function sync(tag: string, lastChance: boolean): Promise<boolean>;
   /** Handles a `periodicsync` event. */
   export function periodic(): Promise<void>;
+  /** Whether stored jobs of the key wait. */
+  export function overtakes(queue: string, key: string): Promise<boolean>;
+  /** When a job may be sent whose first try was refused, or had no response in time. */
+  export function notBefore(queue: string, retryAfter?: string, date?: string): number;
   /** Takes back what a dead instance had claimed, and drains. */
   export function resume(): Promise<void>;
   /** With `dead`, has the next call begin with a fresh instance in the place of this one; without, is that call. */
@@ -29,12 +33,17 @@ declare module "shearwater-glue" {
 // Every script here runs in a service worker; the library knows `self` as any worker's only.
 interface WorkerGlobalScope {
   readonly registration: ServiceWorkerRegistration;
+  readonly clients: Clients;
   addEventListener(type: "install" | "activate", listener: (event: ExtendableEvent) => void): void;
+  addEventListener(type: "fetch", listener: (event: FetchEvent) => void): void;
   addEventListener(type: "message", listener: (event: ExtendableMessageEvent) => void): void;
   addEventListener(type: "sync", listener: (event: SyncEvent) => void): void;
   addEventListener(type: "periodicsync", listener: (event: PeriodicSyncEvent) => void): void;
   shearwater: typeof shearwater;
 }
+
+/** https://urlpattern.spec.whatwg.org/ */
+declare const URLPattern: (new (input: string, base: string) => import("../types/worker.js").URLPatternLike) | undefined;
 
 /** https://wicg.github.io/background-sync/spec/#sync-event */
 interface SyncEvent extends ExtendableEvent {

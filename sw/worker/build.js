@@ -8,6 +8,7 @@
 // and a panic writes its stack to the console. That folder need not be deployed.
 
 import { invalidConfig } from "../error.js";
+import { routesForWasm } from "./routes.js";
 
 /**
  * Where each wasm lies, by its file.
@@ -65,6 +66,6 @@ export function candidates(config, urls) {
  */
 export function forWasm(config, name) {
   if (typeof config !== "object" && config !== undefined) return config;
-  const { build: _, csrf: __, ...rest } = config ?? {};
-  return { ...rest, name };
+  const { build: _, csrf: __, routes, ...rest } = config ?? {};
+  return { ...rest, ...(routes !== undefined && { routes: routesForWasm(routes) }), name };
 }

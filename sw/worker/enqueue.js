@@ -14,18 +14,19 @@ const invalid = (message) => new ShearwaterError("invalid-request", message);
  *
  * @param {Request | import("../types/index.js").RequestInput} input
  * @param {import("../types/index.js").EnqueueOptions} [options]
+ * @param {{id: string, body: Blob | undefined}} [taken]  of a request that was read already
  */
-export async function toJob(input, options) {
+export async function toJob(input, options, taken) {
   if (options !== undefined && options !== null && typeof options !== "object") throw invalid("the options are an object");
   const { metadata, ...rest } = options ?? {};
   const kept = metadata === undefined ? undefined : JSON.stringify(metadata);
   const request = input instanceof Request ? input : build(input);
-  if (request.bodyUsed) throw invalid("the request's body was already read; queue request.clone() made before that");
-  const reading = /^(GET|HEAD)$/.test(request.method) ? undefined : request.clone().blob();
+  if (request.bodyUsed && !taken) throw invalid("the request's body was already read; queue request.clone() made before that");
+  const reading = taken ? taken.body : /^(GET|HEAD)$/.test(request.method) ? undefined : request.clone().blob();
   // A navigation is not repeated as a navigation: there is no one to show the page to.
   const navigates = request.mode === "navigate";
   const job = {
-    id: crypto.randomUUID(),
+    id: taken?.id ?? crypto.randomUUID(),
     request: {
       url: request.url,
       method: request.method,
@@ -54,7 +55,7 @@ export async function toJob(input, options) {
  *
  * @param {Request} request
  */
-function ownHeaders(request) {
+export function ownHeaders(request) {
   const { headers } = new Request(request.url, { headers: request.headers });
   for (const name of ["user-agent", "upgrade-insecure-requests"]) headers.delete(name);
   return headers;

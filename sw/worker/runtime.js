@@ -8,17 +8,20 @@ import { announce } from "./announce.js";
 import { candidates } from "./build.js";
 import { csrfHook } from "./csrf.js";
 import { asRequestError, toJob } from "./enqueue.js";
+import { createFirstTry } from "./first-try.js";
+import { Session } from "./in-flight.js";
 import { createInstance } from "./instance.js";
 import { identify } from "./name.js";
+import { compileRoutes, createFetchListener } from "./routes.js";
 import { forgetOthers, keepPageWasm, loadWasm } from "./wasm.js";
 
 const PROTOCOL = 1;
-const HOOKS = /^(auth|before-send|delivered|failed|conflict|blocked|(periodic)?sync(:.+)?)$/;
+const HOOKS = /^(auth|before-send|delivered|failed|conflict|blocked|routed|(periodic)?sync(:.+)?)$/;
 /** Milliseconds that the first event of a worker waits for adopt(); after that both run in parallel. */
 const ADOPTION_ALONE = 3_000;
 /** Milliseconds that events are kept alive for adopt(). */
 const LONGEST_ADOPTION = 60_000;
-/** How often the worker's own enqueue is repeated when the wasm dies keepAlive it. */
+/** How often the worker's own enqueue is repeated when the wasm dies under it. */
 const MOST_REPEATS = 2;
 
 /**
@@ -76,6 +79,7 @@ export function createShearwater(urls) {
     },
   };
   const instance = createInstance(app);
+  const session = new Session();
 
   /**
    * Throws an error about a mistake in the app's script, and tells pages, which hear nothing of it from the browser.
@@ -118,31 +122,35 @@ export function createShearwater(urls) {
   const active = (work) => instance.alive(() => ready().then(work));
 
   /**
-   * Stores jobs with their bodies, as a page's `enqueueAll` would; resolves when they are on disk.
+   * Stores jobs with their bodies, as a page's `enqueueAll` would: `stored` resolves with the ids when they are on disk,
+   * `served` when the work that this set off is over.
    *
    * @param {Array<Omit<AdoptedJob, "body">>} jobs
    * @param {Array<AdoptedJob["body"]>} bodies
    * @param {boolean} repeat
-   * @returns {Promise<string[]>}
    */
   function store(jobs, bodies, repeat) {
-    return new Promise((resolve, reject) => {
+    /** @type {Promise<void>} */
+    let served = Promise.resolve();
+    /** @type {Promise<string[]>} */
+    const stored = new Promise((resolve, reject) => {
       const op = { enqueue: { jobs, repeat } };
-      glue
-        .message({ shearwater: PROTOCOL, re: crypto.randomUUID(), op, bodies }, ({ ok, error }) =>
-          error ? reject(new ShearwaterError(error.code, error.message)) : resolve(ok),
-        )
-        .catch(reject);
+      served = glue.message({ shearwater: PROTOCOL, re: crypto.randomUUID(), op, bodies }, ({ ok, error }) =>
+        error ? reject(new ShearwaterError(error.code, error.message)) : resolve(ok),
+      );
+      served.catch(reject);
     });
+    return { stored, served };
   }
 
   const storeAdopted = (/** @type {AdoptedJob[]} */ jobs) =>
-    instance.alive(() =>
-      store(
-        jobs.map(({ body, ...job }) => job),
-        jobs.map(({ body }) => body),
-        true,
-      ),
+    instance.alive(
+      () =>
+        store(
+          jobs.map(({ body, ...job }) => job),
+          jobs.map(({ body }) => body),
+          true,
+        ).stored,
     );
 
   /**
@@ -158,6 +166,51 @@ export function createShearwater(urls) {
     event.waitUntil(promise.catch(() => instance.restart(current)).then(() => adopting));
     return promise;
   }
+
+  /**
+   * Stores one job; resolves with its id. `run` begins it in a live instance.
+   *
+   * @param {Omit<AdoptedJob, "body">} job
+   * @param {AdoptedJob["body"]} body
+   * @param {(begin: () => ReturnType<typeof store>) => Promise<string[]>} run
+   * @param {boolean} [again]  it may be stored already
+   * @returns {Promise<string>}
+   */
+  async function storeOne(job, body, run, again = false) {
+    for (let repeats = 0; ; repeats += 1) {
+      const current = instance.current();
+      try {
+        const [id] = await run(() => store([job], [body], again || repeats > 0));
+        return /** @type {string} */ (id);
+      } catch (error) {
+        // With the same id: a job that was stored before the wasm died is not stored again.
+        if (!current.dead || repeats >= MOST_REPEATS) throw asRequestError(error);
+      }
+    }
+  }
+
+  /** What the wasm does for routed requests. */
+  const queue = /** @type {import("./first-try.js").Queue} */ ({
+    store: (event, { job, body }, again) =>
+      storeOne(
+        job,
+        body,
+        (begin) =>
+          new Promise((resolve, reject) => {
+            const serve = () => {
+              const { stored, served } = begin();
+              stored.then(resolve, reject);
+              return served;
+            };
+            keepAlive(event, serve).catch(reject);
+          }),
+        again,
+      ),
+    discard: (id) =>
+      instance.alive(() => glue.message({ shearwater: PROTOCOL, re: crypto.randomUUID(), op: { discard: id } }, () => {})),
+    overtakes: (name, key) => active(() => glue.overtakes(name, key)),
+    notBefore: (name, retryAfter, date) => instance.alive(() => glue.notBefore(name, retryAfter, date)),
+  });
 
   /** @param {ExtendableMessageEvent} event */
   function onMessage(event) {
@@ -182,6 +235,16 @@ export function createShearwater(urls) {
       // A page asks which worker this is; its next message will need the wasm.
       event.waitUntil(app.identity().then(({ name }) => answer({ ok: { name } })));
       event.waitUntil(instance.boot().catch(() => {}));
+    } else if (data.op?.setOwner !== undefined) {
+      const done = (/** @type {Response} */ answer) => {
+        session.change();
+        reply(answer);
+      };
+      session.change();
+      keepAlive(event, () => session.committed().then(() => glue.message(data, done))).catch((thrown) => {
+        session.change();
+        refuse(asError(thrown));
+      });
     } else {
       keepAlive(event, () => glue.message(data, reply)).catch((thrown) => refuse(asError(thrown)));
     }
@@ -247,15 +310,24 @@ export function createShearwater(urls) {
 
     start(options) {
       if (started) mistake("shearwater.start() is called once");
+      /** @type {import("./routes.js").Route[]} */
+      let routes;
       try {
         if (options?.csrf !== undefined && !hooks.has("before-send"))
           hooks.set("before-send", { handler: csrfHook(options.csrf) });
         files = candidates(options, urls);
+        routes = compileRoutes(options?.routes);
       } catch (error) {
         throw announce(asError(error));
       }
       started = true;
       app.config = options;
+      if (routes.length > 0) {
+        const config = options ?? {};
+        const respond = createFirstTry(config, queue, session, (detail) => hooks.get("routed")?.handler(detail));
+        const warn = (/** @type {string} */ text) => config.logLevel !== "off" && console.warn("[shearwater]", text);
+        self.addEventListener("fetch", createFetchListener(routes, respond, warn));
+      }
       self.addEventListener("install", (event) => event.waitUntil(onInstall()));
       self.addEventListener("activate", onActivate);
       self.addEventListener("sync", (event) => event.waitUntil(onSync(event)));
@@ -278,7 +350,7 @@ export function createShearwater(urls) {
     on(hook, handler, options) {
       if (!HOOKS.test(hook)) {
         mistake(
-          `there is no hook "${hook}"; there are "auth", "before-send", "delivered", "failed", "conflict", "blocked", "sync", "sync:<tag>", "periodicsync" and "periodicsync:<tag>"`,
+          `there is no hook "${hook}"; there are "auth", "before-send", "delivered", "failed", "conflict", "blocked", "routed", "sync", "sync:<tag>", "periodicsync" and "periodicsync:<tag>"`,
         );
       }
       if (typeof handler !== "function") mistake(`the handler of "${hook}" is not a function`);
@@ -288,16 +360,7 @@ export function createShearwater(urls) {
     async enqueue(request, options) {
       if (!started) throw invalidConfig("shearwater.enqueue() is called after start()");
       const { job, body } = await toJob(request, options);
-      for (let repeats = 0; ; repeats += 1) {
-        const current = instance.current();
-        try {
-          const [id] = await active(() => store([job], [body], repeats > 0));
-          return id;
-        } catch (error) {
-          // With the same id: a job that was stored before the wasm died is not stored again.
-          if (!current.dead || repeats >= MOST_REPEATS) throw asRequestError(error);
-        }
-      }
+      return storeOne(job, body, (begin) => active(() => begin().stored));
     },
   };
 

@@ -22,6 +22,7 @@ import { enqueueMany, enqueueOne } from "./rows/enqueue.mjs";
 import { growth } from "./rows/growth.mjs";
 import { memory } from "./rows/memory.mjs";
 import { bytes, pageCost } from "./rows/page.mjs";
+import { routes } from "./rows/routes.mjs";
 
 const { values: given } = parseArgs({
   options: {
@@ -48,7 +49,17 @@ const bench = {
   memory: { blobs: Number(given.blobs ?? (quick ? 10 : 200)), blobBytes: 5 * 1_048_576, rounds: quick ? 2 : 10 },
 };
 
-const rows = { F1: enqueueOne, F2: enqueueMany, F3: drain, F5: coldStart, F6: growth, F7: memory, F8: pageCost, F9: bytes };
+const rows = {
+  F1: enqueueOne,
+  F2: enqueueMany,
+  F3: drain,
+  F5: coldStart,
+  F6: growth,
+  F7: memory,
+  F8: pageCost,
+  F9: bytes,
+  F10: routes,
+};
 const inFirefox = { F1: enqueueOne, F2: enqueueMany, F3: drain };
 const wanted = given.rows?.split(",");
 const began = Date.now();

@@ -34,6 +34,16 @@ worker.start({ queues: { events: { batch: { max: 10 } } } });
 worker.start({ build: "full", logLevel: "debug" });
 // @ts-expect-error there are two builds
 worker.start({ build: "fuller" });
+worker.start({
+  routes: [
+    { match: "/api/notes/:id", methods: ["PUT"], queue: "notes", key: "note-{id}", on: { timeout: 5_000, statuses: [503] } },
+  ],
+});
+// @ts-expect-error a route has a pattern
+worker.start({ routes: [{ methods: ["PUT"] }] });
+worker.on("routed", async ({ request, id, reason, status }) =>
+  reason === "status" && status === 503 ? new Response(await request.text(), { headers: { id } }) : undefined,
+);
 // @ts-expect-error there is no such hook
 worker.on("authh", () => undefined);
 

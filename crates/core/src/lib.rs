@@ -44,6 +44,7 @@
 //! | how long it waits | [`queue::backoff`], [`http::retry_after`], [`http::rate_limit`], [`health::origin`] |
 //! | whether the clock is right | [`health::clock`] |
 //! | what is stored, in which stores and indexes | [`store`] |
+//! | what is queued of the app's own `fetch` calls | [`routes`] |
 //! | when the worker is woken, and why | [`schedule`] |
 //! | what happens during a wake | [`drain`] |
 //! | what becomes of a form that is being filled in | [`drafts`] |
@@ -61,6 +62,7 @@ pub mod id;
 pub mod metrics;
 pub mod protocol;
 pub mod queue;
+pub mod routes;
 pub mod schedule;
 pub mod store;
 pub mod time;

@@ -37,13 +37,14 @@ mod tags;
 use std::{cell::RefCell, rc::Rc};
 
 use js_sys::{Function, Promise};
-use shearwater_core::{Error, queue::config::WorkerConfig, wire::text::Text};
+use shearwater_core::{Error, queue::config::WorkerConfig, routes, store::Scope, wire::text::Text};
 use shearwater_web as js;
 use shearwater_web::future_to_promise;
 use wasm_bindgen::prelude::*;
 
 use engine::Engine;
 use host::Host;
+use store::Mode;
 
 /// Smaller than the standard allocator by 2 KB brotli, and as fit for a long life: it joins what is free, and
 /// takes a piece that fits about best.
@@ -122,6 +123,24 @@ pub fn resume() -> Promise {
         events::resume(&engine).await.map_err(fault::to_js)?;
         Ok(JsValue::UNDEFINED)
     })
+}
+
+/// Returns whether stored jobs of `key` wait in `queue`, which a request that is sent now would overtake.
+#[wasm_bindgen]
+pub fn overtakes(queue: String, key: String) -> Promise {
+    with_engine(async move |engine| {
+        let overtakes = engine.store.run(Mode::Read.on(Scope::VIEW), async |db| routes::would_overtake(db, &queue, &key).await);
+        Ok(JsValue::from(overtakes.await.map_err(fault::to_js)?))
+    })
+}
+
+/// Returns when a job of `queue` may be sent whose first try was refused, or had no response in time; the headers
+/// `Retry-After` and `Date` are those of the refusal.
+#[wasm_bindgen(js_name = notBefore)]
+#[expect(clippy::cast_precision_loss, reason = "instants are below 2^53 ms")]
+pub fn not_before(queue: &str, retry_after: Option<String>, date: Option<String>) -> f64 {
+    let config = ENGINE.with_borrow(|engine| engine.as_ref().map(|engine| engine.config.queue_or_default(queue)));
+    routes::not_before(&config.unwrap_or_default(), retry_after, date, clock::now(), clock::roll()).0 as f64
 }
 
 /// With `dead`, has the next call begin with a fresh instance in the place of this one; without, is that call.

@@ -44,6 +44,15 @@ window.spaced = async (times, rest) => {
   return took.sort((a, b) => a - b)[times >> 1];
 };
 
+/** Milliseconds that each of `times` fetches took on average, one after the other, replies read. */
+window.fetches = async (url, init, times) => {
+  const one = async () => (await fetch(url, init)).arrayBuffer();
+  for (let at = 0; at < 20; at += 1) await one();
+  const began = performance.now();
+  for (let at = 0; at < times; at += 1) await one();
+  return (performance.now() - began) / times;
+};
+
 window.manyAtOnce = async (times) => {
   for (const request of window.requests(0, 5)) await window.client.one(request);
   const requests = window.requests(5, 5 + times);

@@ -3,7 +3,9 @@ importScripts("/tools.js");
 importScripts("/shearwater/worker.js");
 note("scripts loaded");
 const concurrency = Number(query.get("concurrency")) || 6;
-shearwater.start({ queues: { default: { concurrency } } });
+const routes = query.has("routes") ? { routes: [{ match: "/api/sink/routed/*" }] } : {};
+shearwater.start({ queues: { default: { concurrency } }, ...routes });
+if (query.has("listener")) self.addEventListener("fetch", ({ request }) => request.method);
 
 // Repeats what it tells pages, so often a second: what 10,000 changes a minute are to a page.
 let last;

@@ -11,5 +11,7 @@ export const message = (...given) => current.glue.message(...given);
 export const sync = (...given) => current.glue.sync(...given);
 export const periodic = (...given) => current.glue.periodic(...given);
 export const resume = (...given) => current.glue.resume(...given);
+export const overtakes = (...given) => current.glue.overtakes(...given);
+export const notBefore = (...given) => current.glue.notBefore(...given);
 export const renew = () => {};
 export const watchCallbacks = () => {};

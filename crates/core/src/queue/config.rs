@@ -15,6 +15,7 @@ use crate::{
     health::origin::RetryBudget,
     http::reply::Response,
     queue::{backoff::Backoff, batch::BatchConfig, disposition::Disposition},
+    routes::{self, RouteConfig},
     time::unit,
     wire::{self, Mismatch, Value, text::Text},
 };
@@ -36,6 +37,8 @@ pub struct WorkerConfig {
     /// Settings per queue; the others have the defaults.
     #[serde(deserialize_with = "wire::entries")]
     pub queues: Vec<(String, QueueConfig)>,
+    /// Which of the app's own requests are queued when they fail; the first that matches counts.
+    pub routes: Vec<RouteConfig>,
     /// Origins other than the app's own that get the `Idempotency-Key` header.
     pub idempotency_origins: Vec<String>,
     /// How many delivered jobs are remembered, and how long.
@@ -58,6 +61,7 @@ impl Default for WorkerConfig {
             name: "shearwater".to_owned(),
             strict: false,
             queues: Vec::new(),
+            routes: Vec::new(),
             idempotency_origins: Vec::new(),
             history: HistoryConfig::default(),
             drafts: DraftsConfig::default(),
@@ -257,7 +261,7 @@ impl WorkerConfig {
             check_name("a queue's name", name).map_err(|error| Error::invalid_config(error.message))?;
             queue.check().map_err(|error| Error::invalid_config(["queues.", name, ".", &error.message].text()))?;
         }
-        Ok(())
+        routes::check(&self.routes, |queue| self.queue(queue).map(drop))
     }
 
     /// The settings of `queue`.

@@ -27,6 +27,12 @@ async fn head_but<T: Tx>(tx: &T, job: &Job, key: &str) -> Result<Option<Job>, Er
     Ok(tx.scan(&scan).await?.into_iter().find(|other| other.id != job.id))
 }
 
+/// Whether the line of a key has any job.
+pub(crate) async fn is_occupied<T: Tx>(tx: &T, owner: &str, queue: &str, key: &str) -> Result<bool, Error> {
+    let scan = Scan::of(Index::Line, vec![owner, queue, key], 1);
+    Ok(!tx.scan(&scan).await?.is_empty())
+}
+
 /// Whether another job of `job`'s line is being sent.
 async fn another_is_sent<T: Tx>(tx: &T, job: &Job, key: &str) -> Result<bool, Error> {
     let scan = Scan::of(Index::State, vec![&job.owner, &job.queue, State::Syncing.as_str()], MOST_LEASES);

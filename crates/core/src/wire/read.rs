@@ -45,12 +45,12 @@ impl<'a, V: Value> Reader<'a, V> {
 
     fn items(&self) -> Result<Items<V>, Mismatch> {
         let list = self.0.and_then(V::as_list).ok_or_else(|| Mismatch::new("is not an array, or is too long"))?;
-        Ok(Items(list.into_iter()))
+        Ok(Items(list.into_iter(), 0))
     }
 
     fn tuple(&self, len: usize) -> Result<Items<V>, Mismatch> {
         let list = self.0.and_then(V::as_list).filter(|list| list.len() == len).ok_or_else(|| Mismatch::new("is not a pair"))?;
-        Ok(Items(list.into_iter()))
+        Ok(Items(list.into_iter(), 0))
     }
 
     fn object(&self) -> Result<&'a V, Mismatch> {
@@ -207,17 +207,25 @@ impl<'de, V: Value> Deserializer<'de> for Reader<'_, V> {
     }
 }
 
-/// The items of a list.
-struct Items<V>(vec::IntoIter<V>);
+/// The items of a list, and how many were read.
+struct Items<V>(vec::IntoIter<V>, u32);
 
 impl<'de, V: Value> SeqAccess<'de> for Items<V> {
     type Error = Mismatch;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Mismatch> {
+        self.1 += 1;
         match self.0.next() {
-            Some(item) => seed.deserialize(Reader(Some(&item))).map(Some),
+            Some(item) => seed.deserialize(Reader(Some(&item))).map(Some).map_err(|mismatch| self.explain(mismatch)),
             None => Ok(None),
         }
+    }
+}
+
+impl<V> Items<V> {
+    #[cold]
+    fn explain(&self, mismatch: Mismatch) -> Mismatch {
+        mismatch.within(&(self.1 - 1).to_string())
     }
 }
 

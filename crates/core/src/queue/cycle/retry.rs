@@ -106,16 +106,34 @@ pub fn decide(job: &Job, result: &AttemptResult, config: &QueueConfig, at: Milli
     }
     // A server that is back and refuses is the same trouble: both count, so that no new stampede begins.
     let failures = attempts.saturating_add(job.attempts.unreachable).saturating_add(u32::from(unreachable));
-    let delay = config.backoff.delay(failures, job.attempts.last_delay, roll);
-    let (wait, hold_until) = match result.retry_after(at) {
-        // All who were told the same come back over half as long again, not at once.
-        Some(least) => {
-            let spread = part((least / 2).min(config.backoff.max), roll);
-            (least.saturating_add(delay.max(spread)), at.after(least))
-        }
-        None => (delay, job.schedule.hold_until),
-    };
+    let Wait { wait, delay, least } = wait_after(result, config, failures, job.attempts.last_delay, at, roll);
+    let hold_until = least.map_or(job.schedule.hold_until, |least| at.after(least));
     Next::Retry(Retry { at: at.after(wait), hold_until, delay, unreachable })
+}
+
+/// How long a request waits for its next try, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// The whole wait.
+    pub wait: u64,
+    /// What the backoff alone asks for.
+    pub delay: u64,
+    /// What `Retry-After` asks for at least.
+    pub least: Option<u64>,
+}
+
+/// How long to wait after the `failures`-th failure in a row, which ended with `result` at `at`; `last_delay` is the
+/// backoff's delay before it.
+#[must_use]
+pub fn wait_after(result: &AttemptResult, config: &QueueConfig, failures: u32, last_delay: u64, at: Millis, roll: f64) -> Wait {
+    let delay = config.backoff.delay(failures, last_delay, roll);
+    let least = result.retry_after(at);
+    let wait = least.map_or(delay, |least| {
+        // All who were told the same come back over half as long again, not at once.
+        let spread = part((least / 2).min(config.backoff.max), roll);
+        least.saturating_add(delay.max(spread))
+    });
+    Wait { wait, delay, least }
 }
 
 /// What `status` means for a request of this `method`, before any queue's overrides.

@@ -81,6 +81,7 @@ tests! {
     rows::a_row_leaves_the_indexes_that_it_does_not_belong_to_any_more,
     rows::pages_have_all_rows_in_the_order_of_their_keys,
     rows::the_history_is_read_from_its_oldest_entry,
+    rows::a_request_overtakes_the_stored_jobs_of_its_key_and_no_others,
     rows::a_store_that_was_not_named_cannot_be_touched,
     rows::the_session_is_read_apart,
     bodies::small_bodies_share_a_pack_until_the_last_job_has_left,
@@ -114,6 +115,18 @@ async fn store<B: Backend>(backend: &B, numbers: &[u8]) {
     write(backend, Scope::WORK, async |tx| {
         let jobs = numbers.iter().map(admitted).collect();
         enqueue(tx, NOW, jobs, false, &Caller::default()).await.map(drop)
+    })
+    .await;
+}
+
+/// Stores one job of a key.
+async fn store_keyed<B: Backend>(backend: &B, number: u8, key: &str) {
+    let request = RequestHead { url: "https://api.example/note".to_owned(), method: "POST".to_owned(), ..RequestHead::default() };
+    let options = EnqueueOptions { key: Some(key.to_owned()), ..EnqueueOptions::default() };
+    let new = NewJob { id: id(number), request, options, metadata: None };
+    let admitted = admit(new, "https://api.example".to_owned(), None, &WorkerConfig::default()).expect("a sound job");
+    write(backend, Scope::WORK, async |tx| {
+        enqueue(tx, NOW, vec![(admitted.clone(), None)], false, &Caller::default()).await.map(drop)
     })
     .await;
 }

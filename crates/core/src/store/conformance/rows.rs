@@ -1,12 +1,13 @@
 //! Rows: put, found by key and by index, deleted, taken back.
 
-use super::{Backend, NOW, id, job, read, store, write};
+use super::{Backend, NOW, id, job, read, store, store_keyed, write};
 use crate::{
     error::{Error, ErrorCode},
     queue::{
         history::Outcome,
         job::{Job, Place, State},
     },
+    routes::would_overtake,
     store::{ByDelivery, Index, Scan, Scope, Session, Tombstone, Tx, row::SessionKey},
     time::Millis,
 };
@@ -204,6 +205,24 @@ pub(super) async fn the_history_is_read_from_its_oldest_entry<B: Backend>(backen
         let oldest = tx.scan(&Scan::of(ByDelivery, Vec::new(), 3)).await?;
         assert_eq!(oldest.iter().map(|outcome| &outcome.id).collect::<Vec<_>>(), [&id(2), &id(4), &id(3)]);
         assert_eq!(tx.scan(&Scan::of(ByDelivery, Vec::new(), 9).upto(20)).await?.len(), 3);
+        Ok(())
+    })
+    .await;
+}
+
+pub(super) async fn a_request_overtakes_the_stored_jobs_of_its_key_and_no_others<B: Backend>(backend: &B) {
+    store(backend, &[1]).await;
+    store_keyed(backend, 2, "a").await;
+    read(backend, Scope::VIEW, async |tx| {
+        assert!(would_overtake(tx, "default", "a").await?);
+        assert!(!would_overtake(tx, "default", "b").await?);
+        assert!(!would_overtake(tx, "other", "a").await?);
+        Ok(())
+    })
+    .await;
+    write(backend, Scope::WORK, async |tx| tx.delete::<Job>(&id(2))).await;
+    read(backend, Scope::VIEW, async |tx| {
+        assert!(!would_overtake(tx, "default", "a").await?);
         Ok(())
     })
     .await;
