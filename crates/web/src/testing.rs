@@ -39,7 +39,6 @@ pub async fn awaited(value: &JsValue) -> Result<JsValue, JsValue> {
 }
 
 /// A promise, and the function that resolves it.
-#[must_use]
 pub fn promise() -> (Promise, Function) {
     let mut resolve = None;
     let promise = Promise::new(&mut |yes, _| resolve = Some(yes));

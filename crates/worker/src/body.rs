@@ -147,7 +147,7 @@ fn begin(body: JsValue, of_form: bool) -> Result<JsValue, Error> {
 async fn join(parts: Array) -> Result<JsValue, JsValue> {
     let parts = read(parts, true).await.map_err(|error| JsValue::from_str(&error.message))?;
     let form = begin(Blob::new_with_blob_sequence(&parts)?.into(), false).map_err(|error| JsValue::from_str(&error.message))?;
-    js::settled(Ok(form.into())).await
+    js::settled(Ok(form)).await
 }
 
 /// Whether a stored body can be read to its last byte.
