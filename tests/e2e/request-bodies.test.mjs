@@ -1,14 +1,13 @@
 // Every kind of body and request arrives byte for byte (Q1).
 
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import test from "node:test";
 
+import { assertForm, makeForm, sha256 } from "./harness/form.mjs";
 import { until } from "./harness/wait.mjs";
 import { world } from "./harness/world.mjs";
 
 const w = world();
-const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
 /** Enqueues what `make` makes in the page, waits for delivery, and returns the server's arrival. */
 async function arrival(make, ...args) {
@@ -112,23 +111,11 @@ test("a Blob keeps its type, and an explicit content-type outranks it", async ()
 
 test("FormData with fields and files, parsed by the server", async () => {
   const page = await w.open();
-  const id = await page.evaluate(() => {
-    const form = new FormData();
-    form.append("text", 'Grüße\r\n"quoted"');
-    form.append("a", new File([new Uint8Array(200_000).fill(7)], 'ä "b".bin', { type: "application/octet-stream" }));
-    form.append("b", new File(["zwei"], "b.txt", { type: "text/plain" }));
-    return window.client.enqueue({ url: "/api/notes", method: "POST", body: form });
-  });
+  await makeForm(page);
+  const id = await page.evaluate(() => window.client.enqueue({ url: "/api/notes", method: "POST", body: window.form }));
   await w.becomes(page, id, "delivered");
   const [note] = await w.server.notes();
-  assert.equal(note.text, 'Grüße\r\n"quoted"');
-  assert.deepEqual(
-    note.attachments.map(({ size, sha256 }) => [size, sha256]),
-    [
-      [200_000, sha256(Buffer.alloc(200_000, 7))],
-      [4, sha256("zwei")],
-    ],
-  );
+  assertForm(note);
 });
 
 test("a Request with its headers and options; the caller's own copy stays readable", async () => {

@@ -1,14 +1,12 @@
 // In Firefox and WebKit, which have no Background Sync: open pages are the wakes (P6, W5). Judged by the server.
 
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import test from "node:test";
 
 import { chromium, others } from "../e2e/harness/engines.mjs";
+import { assertForm, makeForm, sha256 } from "../e2e/harness/form.mjs";
 import { until } from "../e2e/harness/wait.mjs";
 import { numbered, onEngines } from "../e2e/harness/world.mjs";
-
-const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
 onEngines(others, (w) => {
   const name = (text) => `${w.engine}: ${text}`;
@@ -103,13 +101,10 @@ onEngines(others, (w) => {
   test(name("every kind of body arrives byte for byte"), async () => {
     const page = await w.open();
     const size = 20_000_000;
+    await makeForm(page);
     const ids = await page.evaluate((size) => {
       const large = new Uint8Array(size);
       for (let at = 0; at < size; at += 1) large[at] = (at * 31 + (at >> 10)) & 0xff;
-      const form = new FormData();
-      form.append("text", 'Grüße\r\n"quoted"');
-      form.append("a", new File([new Uint8Array(200_000).fill(7)], 'ä "b".bin', { type: "application/octet-stream" }));
-      form.append("b", new File(["zwei"], "b.txt", { type: "text/plain" }));
       const bytes = Uint8Array.from({ length: 256 }, (_, at) => at);
       return window.client.enqueueAll([
         { url: "/api/sink/text", body: "Grüße, 世界 \u{1F30A}\r\n" },
@@ -127,7 +122,7 @@ onEngines(others, (w) => {
         new Request("/api/sink/request", { method: "PUT", body: "payload", headers: { "x-thing": "a, b" } }),
         { url: "/api/sink/none", method: "DELETE" },
         { url: "/api/uploads?name=large", body: new Blob([large]) },
-        { url: "/api/notes", method: "POST", body: form },
+        { url: "/api/notes", method: "POST", body: window.form },
       ]);
     }, size);
     for (const id of ids) await w.becomes(page, id, "delivered");
@@ -158,14 +153,7 @@ onEngines(others, (w) => {
     const [upload] = await w.server.uploads();
     assert.deepEqual([upload.size, upload.sha256], [size, sha256(large)]);
     const [note] = await w.server.notes();
-    assert.equal(note.text, 'Grüße\r\n"quoted"');
-    assert.deepEqual(
-      note.attachments.map(({ size, sha256 }) => [size, sha256]),
-      [
-        [200_000, sha256(Buffer.alloc(200_000, 7))],
-        [4, sha256("zwei")],
-      ],
-    );
+    assertForm(note);
   });
 
   test(name("jobs of a key keep their order while its head fails for a time; other keys go on"), async () => {

@@ -4,5 +4,7 @@ interface Window {
   // biome-ignore lint/suspicious/noExplicitAny: tests call it by wrong names and with wrong arguments on purpose.
   client: any;
   connect: (options?: object) => Promise<unknown>;
+  /** Of `makeForm`. */
+  form: FormData;
   ready: boolean;
 }
