@@ -7,11 +7,9 @@ use shearwater_core::{
     wire::text::Text,
 };
 use wasm_bindgen::prelude::*;
+use web_sys::Blob;
 
-use crate::{
-    client::read,
-    js::{self, Blob},
-};
+use crate::{client::read, js};
 
 /// What the browser can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +84,7 @@ pub struct Exported {
     /// Names in lower case, and values.
     pub headers: Vec<(String, String)>,
     /// The body, if it has one.
-    pub body: Option<web_sys::Blob>,
+    pub body: Option<Blob>,
 }
 
 /// Figures of the worker's, with the browser's.
@@ -104,13 +102,14 @@ pub(crate) async fn metrics(measured: Measured) -> Metrics {
 
 /// What the browser says about its disk: `usage`, `quota`, `persisted`; null where it says nothing.
 pub(crate) async fn storage() -> JsValue {
-    let manager = js::get(&js::global("navigator"), "storage");
-    let Ok(estimate) = js::call_method(&manager, "estimate", &[]).await else { return JsValue::NULL };
+    // Absent outside of a secure context, where the calls fail.
+    let manager = js::scope::navigator().storage();
+    let Ok(estimate) = js::settled(manager.estimate().map(JsValue::from)).await else { return JsValue::NULL };
     let storage = Object::new();
     for name in ["usage", "quota"] {
         js::set(&storage, name, &js::get(&estimate, name));
     }
-    js::set(&storage, "persisted", &js::call_method(&manager, "persisted", &[]).await.unwrap_or(JsValue::NULL));
+    js::set(&storage, "persisted", &js::settled(manager.persisted().map(JsValue::from)).await.unwrap_or(JsValue::NULL));
     storage.into()
 }
 
@@ -125,10 +124,10 @@ pub(crate) fn exported(answer: &JsValue) -> Result<Vec<Exported>, Error> {
     jobs.into_iter().zip(bodies).map(with).collect()
 }
 
-fn as_blob(body: JsValue) -> Result<web_sys::Blob, Error> {
+fn as_blob(body: JsValue) -> Result<Blob, Error> {
     if js::class_of(&body) == "Blob" {
         return Ok(body.unchecked_into());
     }
-    let blob = Blob::new(&Array::of1(&body)).map_err(|error| Error::internal(["body: ", &js::message_of(&error)].text()))?;
-    Ok(JsValue::from(blob).unchecked_into())
+    Blob::new_with_buffer_source_sequence(&Array::of1(&body))
+        .map_err(|error| Error::internal(["body: ", &js::message_of(&error)].text()))
 }

@@ -15,6 +15,7 @@ use shearwater_core::{
 };
 use shearwater_web::Js;
 use wasm_bindgen::prelude::*;
+use web_sys::ServiceWorkerRegistration;
 
 use crate::{
     answers::{self, Capabilities, Exported, Metrics, PeriodicSync, Purge},
@@ -75,13 +76,10 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::connect`].
-    pub async fn of_registration(
-        registration: &web_sys::ServiceWorkerRegistration,
-        options: ClientOptions,
-    ) -> Result<Self, Error> {
+    pub async fn of_registration(registration: &ServiceWorkerRegistration, options: ClientOptions) -> Result<Self, Error> {
         find::within(options.timeout, async {
             let name = find::greet(registration).await?;
-            Self::attach(registration.into(), &name, &options).await
+            Self::attach(registration.clone(), &name, &options).await
         })
         .await
     }
@@ -90,7 +88,11 @@ impl Client {
     ///
     /// # Errors
     /// Why the worker cannot say what is stored.
-    pub(crate) async fn attach(registration: JsValue, name: &str, options: &ClientOptions) -> Result<Self, Error> {
+    pub(crate) async fn attach(
+        registration: ServiceWorkerRegistration,
+        name: &str,
+        options: &ClientOptions,
+    ) -> Result<Self, Error> {
         let events = Events::new(name, u64::from(options.auto_sync_interval));
         let link = Link::new(registration, options.timeout, Rc::clone(&events));
         events.take_status(read::<operation::Status>(&link.ask(operation::Status::op(()), Array::new()).await?)?);
@@ -362,7 +364,7 @@ fn lines_of(jobs: &[NewJob]) -> impl Iterator<Item = String> {
 
 /// A job's id, of the page's making.
 pub(crate) fn new_id() -> Result<JobId, Error> {
-    JobId::parse(&js::random_uuid())
+    JobId::parse(&js::random::uuid())
 }
 
 pub(crate) async fn get(link: &Rc<Link>, id: JobId) -> Result<Option<JobView>, Error> {

@@ -14,8 +14,9 @@ use shearwater_core::{
 };
 use shearwater_web::{decode, spell};
 use wasm_bindgen::prelude::*;
+use web_sys::{BroadcastChannel, MessageEvent};
 
-use crate::js::{self, BroadcastChannel};
+use crate::js;
 
 /// Listeners by what they listen to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub struct Events {
     changes: Cell<u32>,
     channel: BroadcastChannel,
     /// Until it is closed.
-    listener: RefCell<Option<Closure<dyn FnMut(JsValue)>>>,
+    listener: RefCell<Option<Closure<dyn FnMut(MessageEvent)>>>,
     /// Signs of life of the worker, counted.
     heard: Cell<u32>,
     /// Called with the time of the next wake whenever it may have changed.
@@ -68,20 +69,20 @@ impl Events {
             online: Cell::new(true),
             snapshot: RefCell::default(),
             changes: Cell::new(0),
-            channel: BroadcastChannel::new(&["shearwater:", name].text()),
+            channel: js::sure(BroadcastChannel::new(&["shearwater:", name].text())),
             listener: RefCell::default(),
             heard: Cell::new(0),
             planned: RefCell::default(),
         });
-        let listener = Closure::<dyn FnMut(JsValue)>::new({
+        let listener = Closure::<dyn FnMut(MessageEvent)>::new({
             let events = Rc::downgrade(&events);
-            move |event: JsValue| {
+            move |event: MessageEvent| {
                 if let Some(events) = events.upgrade() {
-                    events.heard(&js::get(&event, "data"));
+                    events.heard(&event.data());
                 }
             }
         });
-        js::set(&events.channel, "onmessage", listener.as_ref());
+        events.channel.set_onmessage(Some(listener.as_ref().unchecked_ref()));
         *events.listener.borrow_mut() = Some(listener);
         events.refresh();
         events
@@ -166,9 +167,9 @@ impl Events {
 
     /// Computes the snapshot anew, and tells listeners when it differs.
     pub fn refresh(&self) {
-        self.online.set(js::get(&js::global("navigator"), "onLine").as_bool() != Some(false));
+        self.online.set(js::scope::is_online());
         let snapshot = self.snapshot();
-        let next = plan(now(), self.facts(&snapshot));
+        let next = plan(js::time::now(), self.facts(&snapshot));
         if let Some(planned) = self.planned.borrow().as_ref() {
             planned(next);
         }
@@ -184,7 +185,7 @@ impl Events {
     fn facts(&self, snapshot: &Snapshot) -> Facts {
         Facts {
             is_online: snapshot.is_online,
-            is_visible: js::get(&js::global("document"), "visibilityState").as_string().as_deref() != Some("hidden"),
+            is_visible: !js::scope::is_hidden(),
             is_sending: snapshot.is_running || snapshot.syncing > 0,
             is_waiting: snapshot.pending > 0,
             next_due: snapshot.next_sync_at,
@@ -227,7 +228,7 @@ impl Events {
         }
         if let Ok(jobs) = js::get(data, "jobs").dyn_into::<Array>() {
             for job in jobs.iter() {
-                self.job(&parse_metadata(job));
+                self.job(&js::as_shown(job));
             }
         }
         self.event(&js::get(data, "event"));
@@ -293,24 +294,4 @@ impl Drop for Events {
     fn drop(&mut self) {
         self.channel.close();
     }
-}
-
-/// The wall clock.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates; dates are positive and below 2^53")]
-pub fn now() -> Millis {
-    Millis(js_sys::Date::now() as u64)
-}
-
-/// A job as the app sees it: its metadata is what the app gave, not its JSON text, and headers are an object.
-pub fn parse_metadata(job: JsValue) -> JsValue {
-    let response = js::get(&job, "response");
-    if let Ok(headers) = Object::from_entries(&js::get(&response, "headers")) {
-        js::set(&response, "headers", &headers);
-    }
-    if let Some(text) = js::get(&job, "metadata").as_string()
-        && let Ok(metadata) = js_sys::JSON::parse(&text)
-    {
-        js::set(&job, "metadata", &metadata);
-    }
-    job
 }

@@ -29,7 +29,6 @@ mod events;
 #[cfg(feature = "javascript")]
 mod face;
 mod find;
-mod js;
 mod lines;
 mod link;
 mod options;
@@ -37,6 +36,8 @@ mod request;
 mod stream;
 mod wakes;
 mod worker;
+
+use shearwater_web as js;
 
 pub use answers::{Capabilities, Exported, Metrics, PeriodicSync, Purge, Storage};
 pub use client::Client;

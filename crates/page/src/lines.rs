@@ -9,119 +9,146 @@ use std::{
     rc::Rc,
 };
 
-use js_sys::{Array, Function, Object, Promise};
-use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
+use futures_channel::oneshot;
+use shearwater_web::{
+    Listener,
+    scope::{document, is_hidden, window},
+    time::Timer,
+};
 
-use crate::js::{self, EventTarget};
-
-/// The unanswered enqueues of one client, by queue and key.
+/// The unanswered enqueues of one client.
 pub struct Lines {
-    /// The last of each line.
-    last: RefCell<Vec<(String, Promise)>>,
-    /// What all that wait are let go by, and the way to do that.
-    leave: RefCell<(Promise, Option<Function>)>,
+    /// In the order of the calls, whatever their line.
+    places: RefCell<Vec<Waiting>>,
+    /// The number of the next place.
+    next: Cell<u32>,
     /// Nobody waits.
     leaving: Cell<bool>,
     /// From `pagehide` until the page comes back out of the cache.
     gone: Cell<bool>,
-    listeners: RefCell<Vec<(EventTarget, &'static str, Closure<dyn FnMut()>)>>,
+    /// Ends the leaving of a page that was only hidden.
+    staying: RefCell<Option<Timer>>,
+    listeners: RefCell<Vec<Listener>>,
+}
+
+/// An enqueue that is not answered yet.
+struct Waiting {
+    place: u32,
+    /// Its queue and key.
+    line: String,
+    /// Tells it that it may be posted; none once it may.
+    turn: Option<oneshot::Sender<()>>,
 }
 
 impl Lines {
     /// No lines, in a page that is there to stay.
     pub fn new() -> Rc<Self> {
         let lines = Rc::new(Self {
-            last: RefCell::default(),
-            leave: RefCell::new(latch()),
+            places: RefCell::default(),
+            next: Cell::new(0),
             leaving: Cell::new(false),
             gone: Cell::new(false),
+            staying: RefCell::default(),
             listeners: RefCell::default(),
         });
-        let window: EventTarget = js_sys::global().unchecked_into();
-        let document = js::global("document");
-        lines.listen(window.clone().unchecked_into(), "pagehide", |lines| {
-            lines.gone.set(true);
-            lines.let_go();
-        });
-        lines.listen(window.unchecked_into(), "pageshow", |lines| {
-            lines.gone.set(false);
-            lines.stay();
-        });
-        if document.is_object() {
-            lines.listen(document.unchecked_into(), "visibilitychange", |lines| {
-                if js::get(&js::global("document"), "visibilityState").as_string().as_deref() == Some("hidden") {
+        let on = |then: fn(&Rc<Self>)| {
+            let lines = Rc::downgrade(&lines);
+            move || lines.upgrade().iter().for_each(then)
+        };
+        let mut listeners = vec![
+            Listener::new(
+                &window(),
+                "pagehide",
+                on(|lines| {
+                    lines.gone.set(true);
                     lines.let_go();
-                    // A hidden page mostly lives on. Other listeners of this event are called before this.
-                    let weak = Rc::downgrade(lines);
-                    let stay = Closure::once_into_js(move || {
-                        if let Some(lines) = weak.upgrade() {
-                            lines.stay();
-                        }
-                    });
-                    js::set_timeout(stay.unchecked_ref(), 0);
-                }
-            });
+                }),
+            ),
+            Listener::new(
+                &window(),
+                "pageshow",
+                on(|lines| {
+                    lines.gone.set(false);
+                    lines.stay();
+                }),
+            ),
+        ];
+        if let Some(document) = document() {
+            listeners.push(Listener::new(
+                &document,
+                "visibilitychange",
+                on(|lines| {
+                    if is_hidden() {
+                        lines.let_go();
+                        // A hidden page mostly lives on. Other listeners of this event are called before this.
+                        let weak = Rc::downgrade(lines);
+                        let stay = Timer::start(0, move || weak.upgrade().iter().for_each(|lines| lines.stay()));
+                        lines.staying.replace(Some(stay));
+                    }
+                }),
+            ));
         }
+        lines.listeners.replace(listeners);
         lines
     }
 
     /// Puts an enqueue at the end of its line, where it stays until its [`Place`] is dropped.
     pub fn join(self: &Rc<Self>, line: String) -> Place {
-        let (gone, leave) = latch();
-        let mut last = self.last.borrow_mut();
-        let at = last.iter().position(|(other, _)| *other == line);
-        let before = at.map(|at| last.swap_remove(at).1).filter(|_| !self.leaving.get());
-        let turn = before.map(|before| Promise::race(&Array::of2(&before, &self.leave.borrow().0)));
-        last.push((line, gone.clone()));
-        drop(last);
-        Place { lines: Rc::clone(self), turn, gone, leave }
+        let place = self.next.replace(self.next.get().wrapping_add(1));
+        let mut places = self.places.borrow_mut();
+        let waits = !self.leaving.get() && places.iter().any(|other| other.line == line);
+        let (tell, turn) = waits.then(oneshot::channel).unzip();
+        places.push(Waiting { place, line, turn: tell });
+        Place { lines: Rc::clone(self), place, turn }
     }
 
     /// Listens to nothing any more.
     pub fn close(&self) {
-        for (target, event, closure) in self.listeners.take() {
-            target.unlisten(event, closure.as_ref().unchecked_ref());
-        }
+        self.listeners.take();
     }
 
     fn let_go(&self) {
         self.leaving.set(true);
-        if let Some(resolve) = self.leave.borrow_mut().1.take() {
-            let _ = resolve.call0(&JsValue::NULL);
+        loop {
+            let next = self.places.borrow_mut().iter_mut().find_map(|waiting| waiting.turn.take());
+            let Some(turn) = next else { break };
+            tell(turn);
         }
     }
 
     fn stay(&self) {
-        if self.leaving.get() && !self.gone.get() {
+        if !self.gone.get() {
             self.leaving.set(false);
-            *self.leave.borrow_mut() = latch();
         }
     }
 
-    fn listen(self: &Rc<Self>, target: EventTarget, event: &'static str, then: fn(&Rc<Self>)) {
-        let lines = Rc::downgrade(self);
-        let closure = Closure::<dyn FnMut()>::new(move || lines.upgrade().iter().for_each(then));
-        target.listen(event, closure.as_ref().unchecked_ref());
-        self.listeners.borrow_mut().push((target, event, closure));
+    /// This place is given up: the first of its line, whichever that is now, has its turn.
+    fn leave(&self, place: u32) {
+        let turn = {
+            let mut places = self.places.borrow_mut();
+            let own = places.iter_mut().find(|waiting| waiting.place == place);
+            let line = own.map(|own| std::mem::take(&mut own.line)).unwrap_or_default();
+            // Not `Vec::remove`, whose panic would bring along the formatting of numbers, 1.2 KB of page.wasm.
+            places.retain(|waiting| waiting.place != place);
+            places.iter_mut().find(|waiting| waiting.line == line).and_then(|first| first.turn.take())
+        };
+        turn.into_iter().for_each(tell);
     }
 }
 
 /// An enqueue's place in the line of its key.
 pub struct Place {
     lines: Rc<Lines>,
-    /// Settles when it may be posted; none when that is at once.
-    turn: Option<Promise>,
-    /// Settles when the place is given up.
-    gone: Promise,
-    leave: Option<Function>,
+    place: u32,
+    /// Told when it may be posted; none when that is at once.
+    turn: Option<oneshot::Receiver<()>>,
 }
 
 impl Place {
     /// Waits until it may be posted: when those before are answered, whatever came of them, or the page is going.
     pub async fn turn(&mut self) {
-        if let Some(turn) = &self.turn {
-            let _ = JsFuture::from(turn.clone()).await;
+        if let Some(turn) = &mut self.turn {
+            let _ = turn.await;
             self.turn = None;
         }
     }
@@ -129,23 +156,11 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let before = match self.turn.take() {
-            // Given up before its turn: whoever is next has those before to wait for, as this one had.
-            Some(turn) => turn.into(),
-            None => {
-                self.lines.last.borrow_mut().retain(|(_, last)| !Object::is(last, &self.gone));
-                JsValue::UNDEFINED
-            }
-        };
-        if let Some(leave) = self.leave.take() {
-            let _ = leave.call1(&JsValue::NULL, &before);
-        }
+        self.lines.leave(self.place);
     }
 }
 
-/// A promise, and the function that resolves it.
-fn latch() -> (Promise, Option<Function>) {
-    let mut resolve = None;
-    let promise = Promise::new(&mut |yes, _| resolve = Some(yes));
-    (promise, resolve)
+fn tell(turn: oneshot::Sender<()>) {
+    // Whoever does not wait any more is about to give its place up.
+    let _ = turn.send(());
 }

@@ -2,10 +2,12 @@
 
 use std::{
     cell::{Cell, RefCell},
+    pin::pin,
     rc::{Rc, Weak},
 };
 
 use futures_channel::oneshot;
+use futures_util::future::{Either, select};
 use js_sys::Array;
 use shearwater_core::{
     Error, ErrorCode,
@@ -15,27 +17,31 @@ use shearwater_core::{
 };
 use shearwater_web::{decode, encode};
 use wasm_bindgen::prelude::*;
+use web_sys::{MessageChannel, MessageEvent, MessagePort, ServiceWorkerRegistration};
 
 use crate::{
     error::unavailable,
-    events::{Events, now},
-    js::{self, MessageChannel, MessagePort},
+    events::Events,
+    js::{
+        self,
+        time::{now, sleep},
+    },
     worker,
 };
 
 /// What is not answered after this long is posted again.
-const PATIENCE: i32 = 5_000;
+const PATIENCE: u64 = 5_000;
 
 /// While the worker answers others, so many times [`PATIENCE`] pass before a question is posted again: it has its turn.
 const PATIENCE_WITH_THE_LIVING: u32 = 3;
 
 /// The way to the worker.
 pub struct Link {
-    registration: JsValue,
+    registration: ServiceWorkerRegistration,
     timeout: u32,
     waiting: RefCell<Vec<Waiting>>,
     /// Hears the answers.
-    listener: Closure<dyn FnMut(JsValue)>,
+    listener: Closure<dyn FnMut(MessageEvent)>,
     closed: Cell<bool>,
     /// Sign-ins that are not answered yet, by their questions: whoever calls after them calls as the last.
     signing_in: RefCell<Vec<(String, String)>>,
@@ -61,12 +67,12 @@ impl Drop for Waiting {
 
 impl Link {
     /// The way to the worker of this registration.
-    pub fn new(registration: JsValue, timeout: u32, events: Rc<Events>) -> Rc<Self> {
+    pub fn new(registration: ServiceWorkerRegistration, timeout: u32, events: Rc<Events>) -> Rc<Self> {
         Rc::new_cyclic(|link: &Weak<Self>| {
             let link = Weak::clone(link);
-            let listener = Closure::new(move |event: JsValue| {
+            let listener = Closure::new(move |event: MessageEvent| {
                 if let Some(link) = link.upgrade() {
-                    link.answered(&js::get(&event, "data"));
+                    link.answered(&event.data());
                 }
             });
             Self {
@@ -83,7 +89,7 @@ impl Link {
     }
 
     /// The registration.
-    pub fn registration(&self) -> &JsValue {
+    pub fn registration(&self) -> &ServiceWorkerRegistration {
         &self.registration
     }
 
@@ -95,11 +101,11 @@ impl Link {
 
     /// A question that is put at this moment, by whoever is signed in at this moment, however long its body takes.
     pub fn begin(self: &Rc<Self>, op: Option<&Op>) -> Question {
-        let caller = Caller { re: js::random_uuid(), at: Some(now()), owner: Some(self.owner()) };
+        let caller = Caller { re: js::random::uuid(), at: Some(now()), owner: Some(self.owner()) };
         if let Some(Op::SetOwner(next)) = op {
             self.signing_in.borrow_mut().push((caller.re.clone(), next.owner.clone().unwrap_or_default()));
         }
-        Question { link: Rc::clone(self), caller, repeater: None }
+        Question { link: Rc::clone(self), caller }
     }
 
     /// As [`Question::ask`], at this moment.
@@ -128,50 +134,42 @@ impl Link {
         let Some(worker) = worker::active(&self.registration) else {
             return Err(unavailable("the service worker was unregistered; connect() again"));
         };
-        let channel = MessageChannel::new();
-        let ours = js::get(&channel, "port1");
-        js::set(&ours, "onmessage", self.listener.as_ref());
+        let channel = js::sure(MessageChannel::new());
+        let ours = channel.port1();
+        ours.set_onmessage(Some(self.listener.as_ref().unchecked_ref()));
         if let Some(waiting) = self.waiting.borrow_mut().iter_mut().find(|waiting| waiting.re == envelope.re) {
-            waiting.ports.push(ours.unchecked_into());
+            waiting.ports.push(ours);
         }
         worker
-            .post(&message, &Array::of1(&js::get(&channel, "port2")))
+            .post_message_with_transferable(&message, &Array::of1(&channel.port2()))
             .map_err(|error| Error::invalid_request(["this cannot be handed to the worker: ", &js::message_of(&error)].text()))
     }
 
-    /// Posts again, every few seconds, until stopped. The time is up when the worker has given no sign of life for as
-    /// long as the app wants to wait, or when it no longer remembers what it may have answered.
-    fn repeat(self: &Rc<Self>, envelope: Envelope, bodies: Array, endless: bool) -> Repeater {
-        let timer: Rc<RefCell<JsValue>> = Rc::default();
-        let tick: Rc<RefCell<Option<Closure<dyn FnMut()>>>> = Rc::default();
-        let closure = Closure::<dyn FnMut()>::new({
-            let (link, timer, tick) = (Rc::clone(self), Rc::clone(&timer), Rc::clone(&tick));
-            let mut left = i64::from(self.timeout);
-            let (mut signs, mut waited) = (self.events.signs_of_life(), 0);
-            move || {
-                let lives = signs != link.events.signs_of_life();
-                signs = link.events.signs_of_life();
-                left = if lives { i64::from(link.timeout) } else { left - i64::from(PATIENCE) };
-                waited += 1;
-                let age = envelope.at.map_or(0, |at| now().0.abs_diff(at.0));
-                if (left <= 0 && !endless) || age > REPEATED_FOR {
-                    link.give_up(&envelope.re);
-                    return;
-                }
-                if !lives || waited >= PATIENCE_WITH_THE_LIVING {
-                    waited = 0;
-                    // Whether it could be posted is told by whether it is answered.
-                    let _ = link.post(&envelope, &bodies);
-                }
-                if let Some(tick) = tick.borrow().as_ref() {
-                    *timer.borrow_mut() = js::set_timeout(tick.as_ref().unchecked_ref(), PATIENCE);
-                }
+    /// Posts again, every few seconds, and returns only when the time is up: the worker has given no sign of life for as
+    /// long as the app wants to wait, or no longer remembers what it may have answered.
+    async fn repeat(&self, envelope: Envelope, bodies: Array, endless: bool) -> Error {
+        let mut left = u64::from(self.timeout);
+        let (mut signs, mut waited, mut patience) = (self.events.signs_of_life(), 0, left.min(PATIENCE));
+        loop {
+            sleep(patience).await;
+            patience = PATIENCE;
+            let lives = signs != self.events.signs_of_life();
+            signs = self.events.signs_of_life();
+            left = if lives { u64::from(self.timeout) } else { left.saturating_sub(PATIENCE) };
+            waited += 1;
+            let age = envelope.at.map_or(0, |at| now().0.abs_diff(at.0));
+            if (left == 0 && !endless) || age > REPEATED_FOR {
+                return Error::new(
+                    ErrorCode::Timeout,
+                    "the worker did not answer; the request may have been stored all the same: look with list()",
+                );
             }
-        });
-        let first = i32::try_from(self.timeout).unwrap_or(PATIENCE).min(PATIENCE);
-        *timer.borrow_mut() = js::set_timeout(closure.as_ref().unchecked_ref(), first);
-        *tick.borrow_mut() = Some(closure);
-        Repeater { timer, tick }
+            if !lives || waited >= PATIENCE_WITH_THE_LIVING {
+                waited = 0;
+                // Whether it could be posted is told by whether it is answered.
+                let _ = self.post(&envelope, &bodies);
+            }
+        }
     }
 
     /// The question of this name, which is answered now.
@@ -181,25 +179,15 @@ impl Link {
         Some(waiting.swap_remove(at))
     }
 
-    fn give_up(&self, re: &str) {
-        if let Some(waiting) = self.take(re) {
-            let error = Error::new(
-                ErrorCode::Timeout,
-                "the worker did not answer; the request may have been stored all the same: look with list()",
-            );
-            waiting.tell(Err(error));
-        }
-    }
-
     /// Tells the app once of each header that was taken off its requests.
     fn warn_of_dropped(&self, dropped: &JsValue) {
         let Ok(mut dropped) = decode::<Vec<String>>(dropped) else { return };
         let mut warned = self.warned.borrow_mut();
         dropped.retain(|name| !warned.contains(name));
         if !dropped.is_empty() {
-            js::console_warn(
+            js::console::warn(
                 &[
-                    "[shearwater] credentials are never stored: ",
+                    "credentials are never stored: ",
                     &listed(&dropped),
                     ". Supply them when a job is sent, in the \"auth\" hook of the service worker: shearwater.on(\"auth\", …)",
                 ]
@@ -243,7 +231,6 @@ impl Waiting {
 pub struct Question {
     link: Rc<Link>,
     caller: Caller,
-    repeater: Option<Repeater>,
 }
 
 impl Question {
@@ -252,7 +239,7 @@ impl Question {
     ///
     /// # Errors
     /// What the worker answers; `timeout` and `worker-unavailable`.
-    pub async fn ask(mut self, op: Op, bodies: Array) -> Result<JsValue, Error> {
+    pub async fn ask(self, op: Op, bodies: Array) -> Result<JsValue, Error> {
         let link = &self.link;
         if link.closed.get() {
             return Err(unavailable("the client was closed; connect() again"));
@@ -263,31 +250,18 @@ impl Question {
         let (tell, answer) = oneshot::channel();
         link.waiting.borrow_mut().push(Waiting { re, answer: Some(tell), ports: Vec::new() });
         link.post(&envelope, &bodies)?;
-        self.repeater = Some(link.repeat(envelope, bodies, endless));
-        answer.await.unwrap_or_else(|_| Err(Error::internal("a question was dropped")))
+        let repeating = pin!(link.repeat(envelope, bodies, endless));
+        match select(answer, repeating).await {
+            Either::Left((answer, _)) => answer.unwrap_or_else(|_| Err(Error::internal("a question was dropped"))),
+            Either::Right((timeout, _)) => Err(timeout),
+        }
     }
 }
 
 impl Drop for Question {
     fn drop(&mut self) {
-        if let Some(repeater) = self.repeater.take() {
-            repeater.stop();
-        }
         let re = &self.caller.re;
         self.link.take(re);
         self.link.signing_in.borrow_mut().retain(|(other, _)| other != re);
-    }
-}
-
-/// A running repetition. It holds itself by its own closure; [`Repeater::stop`] lets both go.
-struct Repeater {
-    timer: Rc<RefCell<JsValue>>,
-    tick: Rc<RefCell<Option<Closure<dyn FnMut()>>>>,
-}
-
-impl Repeater {
-    fn stop(self) {
-        js::clear_timeout(&self.timer.borrow());
-        self.tick.take();
     }
 }

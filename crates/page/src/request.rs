@@ -11,8 +11,9 @@ use shearwater_core::{
     wire::text::Text,
 };
 use wasm_bindgen::prelude::*;
+use web_sys::{Blob, Url};
 
-use crate::js::{self, Blob, URL};
+use crate::js;
 
 /// Bytes up to this many travel as an `ArrayBuffer`, more as a `Blob`, which is not copied when a message is repeated.
 pub(crate) const SMALL: f64 = 65_536.0;
@@ -274,7 +275,7 @@ pub struct Body {
 #[derive(Clone, Debug)]
 enum Bytes {
     Owned(Vec<u8>),
-    Blob(web_sys::Blob),
+    Blob(Blob),
 }
 
 impl Body {
@@ -339,7 +340,7 @@ impl From<web_sys::Blob> for Body {
 pub(crate) fn absolute(url: &str) -> Result<String, Error> {
     let href = |global| js::get(&js::global(global), if global == "document" { "baseURI" } else { "href" }).as_string();
     let base = href("document").or_else(|| href("location")).unwrap_or_default();
-    match URL::new(url, &base) {
+    match Url::new_with_base(url, &base) {
         Ok(url) => Ok(url.href()),
         Err(_) => Err(Error::invalid_request(["url \"", url, "\" is not a URL"].text())),
     }
@@ -357,7 +358,7 @@ pub(crate) fn normal_method(method: &str) -> String {
 /// That the platform can hold no more.
 pub(crate) fn bytes_as_js(bytes: &JsValue) -> Result<JsValue, JsValue> {
     if js::get(bytes, "byteLength").as_f64().unwrap_or_default() > SMALL {
-        return Ok(Blob::new(&Array::of1(bytes))?.into());
+        return Ok(Blob::new_with_buffer_source_sequence(&Array::of1(bytes))?.into());
     }
     let buffer = js::get(bytes, "buffer");
     Ok(if buffer.is_undefined() { bytes.clone() } else { buffer })

@@ -3,6 +3,8 @@
 //! A stream holds what its consumer has not taken yet, and no more than a fixed number of items: who is slow loses the
 //! oldest and holds up nobody. It is woken, never called: what its consumer does, be it a panic, happens outside of the
 //! client. Dropping it unsubscribes.
+//!
+//! No channel of `futures` is one: those that are bounded refuse what is new when they are full, and keep what is old.
 
 use std::{
     cell::{Cell, RefCell},

@@ -34,3 +34,10 @@ pub fn message_of(thrown: &JsValue) -> String {
         .or_else(|| thrown.as_string())
         .unwrap_or_else(|| "something that is not an Error was thrown".to_owned())
 }
+
+/// What a call returns that nothing can make fail: `web-sys` declares every constructor as one that throws.
+///
+/// Should it throw all the same, so does this, through the Rust code that called: the instance is dead then.
+pub fn sure<T>(made: Result<T, JsValue>) -> T {
+    made.unwrap_or_else(|thrown| wasm_bindgen::throw_val(thrown))
+}

@@ -1,9 +1,9 @@
-//! Members of JavaScript objects.
+//! Members and methods of JavaScript objects.
 
-use js_sys::{Array, Reflect};
-use wasm_bindgen::JsValue;
+use js_sys::{Array, Function, Reflect};
+use wasm_bindgen::{JsCast, JsValue};
 
-use crate::names::js_name;
+use crate::{externs, names::js_name};
 
 /// A member, or undefined where there is none to read.
 #[must_use]
@@ -27,6 +27,23 @@ pub fn set(object: &JsValue, name: &'static str, value: &JsValue) {
 #[must_use]
 pub fn global(name: &'static str) -> JsValue {
     get(&js_sys::global(), name)
+}
+
+/// The name of the platform's class that `value` is of, in whatever window it was made; `Object` for those of the
+/// app's own classes, `String`, `Number` and so on for primitive values.
+#[must_use]
+pub fn class_of(value: &JsValue) -> String {
+    let text = externs::object_to_string(value).unwrap_or_default();
+    text.strip_prefix("[object ").and_then(|rest| rest.strip_suffix(']')).unwrap_or_default().to_owned()
+}
+
+/// Calls a method by name.
+///
+/// # Errors
+/// What it throws; that there is no such method.
+pub fn call(target: &JsValue, method: &'static str, arguments: &[JsValue]) -> Result<JsValue, JsValue> {
+    let method: Function = get(target, method).dyn_into()?;
+    method.apply(target, &array(arguments.iter().cloned()))
 }
 
 /// An array of these values.

@@ -2,6 +2,7 @@
 
 use js_sys::Promise;
 use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::JsFuture;
 
 type Boxed<T> = std::pin::Pin<Box<dyn Future<Output = T>>>;
 
@@ -9,6 +10,14 @@ type Boxed<T> = std::pin::Pin<Box<dyn Future<Output = T>>>;
 pub fn spawn_local(work: impl Future<Output = ()> + 'static) {
     let work: Boxed<()> = Box::pin(work);
     wasm_bindgen_futures::spawn_local(work);
+}
+
+/// What a call returned, once it is settled if it is a promise.
+///
+/// # Errors
+/// What the call threw, or the promise rejected with.
+pub async fn settled(returned: Result<JsValue, JsValue>) -> Result<JsValue, JsValue> {
+    JsFuture::from(Promise::resolve(&returned?)).await
 }
 
 /// Runs `work`, and settles the promise with its outcome.

@@ -17,11 +17,9 @@ use shearwater_core::{
 use shearwater_web::future_to_promise;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
+use web_sys::{Blob, Response};
 
-use crate::{
-    js::{self, Blob},
-    latch::Latch,
-};
+use crate::{js, latch::Latch};
 
 /// A body up to this many bytes is stored as an `ArrayBuffer`; a `Blob` costs a file each.
 const SMALL: f64 = 65_536.0;
@@ -108,7 +106,7 @@ async fn read(bodies: Array, of_form: bool) -> Result<Array, Error> {
 /// file when it is large.
 fn begin(body: JsValue, of_form: bool) -> Result<JsValue, Error> {
     if let Some(blob) = body.dyn_ref::<Blob>() {
-        let response = js::Response::new(blob).map_err(unreadable)?;
+        let response = Response::new_with_opt_blob(Some(blob)).map_err(unreadable)?;
         let is_small = !of_form && blob.size() <= SMALL;
         let reading = if is_small { response.array_buffer() } else { response.blob() };
         return reading.map(JsValue::from).map_err(unreadable);
@@ -121,7 +119,11 @@ fn begin(body: JsValue, of_form: bool) -> Result<JsValue, Error> {
     }
     if !of_form && body.is_instance_of::<ArrayBuffer>() {
         let is_small = f64::from(body.unchecked_ref::<ArrayBuffer>().byte_length()) <= SMALL;
-        return if is_small { Ok(body) } else { Blob::new(&Array::of1(&body)).map(JsValue::from).map_err(unreadable) };
+        return if is_small {
+            Ok(body)
+        } else {
+            Blob::new_with_buffer_source_sequence(&Array::of1(&body)).map(JsValue::from).map_err(unreadable)
+        };
     }
     let is_part = |part: JsValue| part.is_string() || part.is_instance_of::<Blob>();
     match body.dyn_into::<Array>() {
@@ -134,8 +136,8 @@ fn begin(body: JsValue, of_form: bool) -> Result<JsValue, Error> {
 /// for an empty one (Chromium).
 async fn join(parts: Array) -> Result<JsValue, JsValue> {
     let parts = read(parts, true).await.map_err(|error| JsValue::from_str(&error.message))?;
-    let form = begin(Blob::new(&parts)?.into(), false).map_err(|error| JsValue::from_str(&error.message))?;
-    JsFuture::from(Promise::resolve(&form)).await
+    let form = begin(Blob::new_with_blob_sequence(&parts)?.into(), false).map_err(|error| JsValue::from_str(&error.message))?;
+    js::settled(Ok(form)).await
 }
 
 /// Whether a stored body can be read to its last byte.
@@ -147,7 +149,8 @@ pub async fn is_whole(body: &JsValue) -> bool {
     if blob.size() < 1.0 {
         return true;
     }
-    let reading = blob.slice(blob.size() - 1.0).and_then(|last| js::Response::new(&last)).and_then(|last| last.array_buffer());
+    let last = blob.slice_with_f64(blob.size() - 1.0).and_then(|last| Response::new_with_opt_blob(Some(&last)));
+    let reading = last.and_then(|last| last.array_buffer());
     let Ok(reading) = reading else { return false };
     JsFuture::from(reading).await.is_ok_and(|last| js::get(&last, "byteLength").as_f64() == Some(1.0))
 }

@@ -17,13 +17,9 @@ use shearwater_core::{
     wire::text::Text,
 };
 use shearwater_web::{encode, spawn_local};
+use web_sys::BroadcastChannel;
 
-use crate::{
-    clock::Timer,
-    engine::Engine,
-    js::{self, BroadcastChannel},
-    latch::Latch,
-};
+use crate::{clock::Timer, engine::Engine, js, latch::Latch};
 
 /// Milliseconds within which all pages hear of what one of them has stored.
 const TOLD_WITHIN: u64 = 20;
@@ -65,18 +61,6 @@ impl Broadcaster {
     pub fn note_trouble(&self, trouble: Option<LastError>) {
         self.trouble.replace(trouble);
     }
-}
-
-/// A job as the app sees it: its metadata is what the app gave, not its JSON text, and headers are an object.
-fn parse_metadata(job: wasm_bindgen::JsValue) -> wasm_bindgen::JsValue {
-    let response = js::get(&job, "response");
-    if let Ok(headers) = js_sys::Object::from_entries(&js::get(&response, "headers")) {
-        js::set(&response, "headers", &headers);
-    }
-    if let Some(metadata) = js::get(&job, "metadata").as_string().and_then(|text| js_sys::JSON::parse(&text).ok()) {
-        js::set(&job, "metadata", &metadata);
-    }
-    job
 }
 
 impl Engine {
@@ -163,7 +147,7 @@ impl Engine {
         if !self.host.has_hook(name) {
             return;
         }
-        let (engine, detail) = (Rc::clone(self), parse_metadata(encode(job)));
+        let (engine, detail) = (Rc::clone(self), js::as_shown(encode(job)));
         spawn_local(async move {
             if let Err(error) = engine.host.hook(name, &detail).await {
                 engine.log_error(&error.message);
@@ -174,7 +158,7 @@ impl Engine {
     /// Broadcasts to all pages.
     pub fn tell(&self, status: Status, jobs: Vec<JobView>, event: Option<Event>) {
         let broadcast = Broadcast { shearwater: VERSION, status, jobs, event };
-        let posted = self.broadcaster.channel.as_ref().map_or(Ok(()), |channel| channel.post(&encode(&broadcast)));
+        let posted = self.broadcaster.channel.as_ref().map_or(Ok(()), |channel| channel.post_message(&encode(&broadcast)));
         if let Err(error) = posted {
             self.log_error(&["pages could not be told: ", &js::message_of(&error)].text());
         }

@@ -69,7 +69,7 @@ pub struct Engine {
 impl Engine {
     /// An idle engine.
     pub fn new(config: WorkerConfig, host: Host) -> Rc<Self> {
-        let origin = js::get2(&js_sys::global(), "location", "origin").as_string().unwrap_or_default();
+        let origin = js::scope::origin();
         Rc::new(Self {
             origin,
             store: Store::new(&config.name, config.log_level >= LogLevel::Error, host.clone()),
@@ -90,7 +90,7 @@ impl Engine {
 
     /// Whether the browser believes that there is a network.
     pub fn is_online(&self) -> bool {
-        js::get2(&js_sys::global(), "navigator", "onLine").as_bool() != Some(false)
+        js::scope::is_online()
     }
 
     /// Queues of the current owner that have jobs to send.
@@ -143,21 +143,21 @@ impl Engine {
     /// Writes to the console what a developer must know.
     pub fn log_error(&self, text: &str) {
         if self.config.log_level >= LogLevel::Error {
-            js::console_error("[shearwater]", text);
+            js::console::error(text);
         }
     }
 
     /// Writes to the console each step of a job.
     pub fn log_debug(&self, step: &str, id: &JobId) {
         if self.config.log_level >= LogLevel::Debug {
-            js::console_info("[shearwater]", &[step, " ", id.as_str()].text());
+            js::console::info(&[step, " ", id.as_str()].text());
         }
     }
 
     /// Writes to the console what a developer may want to follow.
     pub fn log_info(&self, text: &str) {
         if self.config.log_level >= LogLevel::Info {
-            js::console_info("[shearwater]", text);
+            js::console::info(text);
         }
     }
 }

@@ -16,7 +16,7 @@ pub async fn reach(name: &str) {
         return;
     }
     let url = ["/api/points/", name].concat();
-    if let Ok(promise) = crate::js::fetch(&url, &js_sys::Object::new()) {
+    if let Ok(promise) = crate::js::scope::fetch(&url, &web_sys::RequestInit::new()) {
         let _ = wasm_bindgen_futures::JsFuture::from(promise).await;
     }
 }

@@ -1,9 +1,8 @@
 //! What `sw/worker.js` provides: the app's hooks and the death notice.
 
-use js_sys::{Function, Promise};
+use js_sys::Promise;
 use shearwater_core::{Error, wire::text::Text};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
 
 use crate::js;
 
@@ -69,13 +68,11 @@ impl Host {
         if answer.is_undefined() {
             return Ok(None);
         }
-        let promise = Promise::resolve(&answer);
-        JsFuture::from(promise).await.map(Some).map_err(|thrown| hook_error(name, &thrown))
+        js::settled(Ok(answer)).await.map(Some).map_err(|thrown| hook_error(name, &thrown))
     }
 
     fn call(&self, method: &'static str, arguments: &[JsValue]) -> Result<JsValue, JsValue> {
-        let function: Function = js::get(&self.0, method).dyn_into()?;
-        function.apply(&self.0, &js::array(arguments.iter().cloned()))
+        js::call(&self.0, method, arguments)
     }
 }
 

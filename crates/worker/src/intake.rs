@@ -10,6 +10,7 @@ use std::{
     rc::Rc,
 };
 
+use futures_channel::oneshot;
 use shearwater_core::{
     Error, ErrorCode,
     queue::enqueue::{Admitted, enqueue},
@@ -18,7 +19,7 @@ use shearwater_core::{
 use shearwater_web::spawn_local;
 use wasm_bindgen::JsValue;
 
-use crate::{clock, engine::Engine, latch::Latch, store::Mode};
+use crate::{clock, engine::Engine, store::Mode};
 
 /// Calls that share a transaction at most.
 const MOST_CALLS: usize = 256;
@@ -47,7 +48,7 @@ pub struct Arrival {
 }
 
 /// A call, and who waits for it.
-type Waiting = (Arrival, Latch<Result<Ledger, Error>>);
+type Waiting = (Arrival, oneshot::Sender<Result<Ledger, Error>>);
 
 impl Engine {
     /// Stores a call's jobs; returns the ledger once they are on the disk.
@@ -58,8 +59,8 @@ impl Engine {
         if !arrival.repeat {
             self.store.expect_room(arrival.size)?;
         }
-        let latch = Latch::new();
-        self.intake.waiting.borrow_mut().push((arrival, latch.clone()));
+        let (tell, stored) = oneshot::channel();
+        self.intake.waiting.borrow_mut().push((arrival, tell));
         if !self.intake.writing.replace(true) {
             let engine = Rc::clone(self);
             // By itself: whoever came first is not to wait for all who come after.
@@ -74,18 +75,21 @@ impl Engine {
                 engine.intake.writing.set(false);
             });
         }
-        latch.wait().await
+        stored.await.unwrap_or_else(|_| Err(Error::internal("new jobs were dropped on their way to the disk")))
     }
 
     async fn write_together(&self, batch: Vec<Waiting>) {
         if batch.len() > 1 {
             let arrivals: Vec<&Arrival> = batch.iter().map(|(arrival, _)| arrival).collect();
             if let Ok(ledger) = self.write(&arrivals).await {
-                batch.into_iter().for_each(|(_, latch)| latch.open(Ok(ledger.clone())));
+                for (_, tell) in batch {
+                    // Whoever does not wait any more need not be told.
+                    let _ = tell.send(Ok(ledger.clone()));
+                }
                 return;
             }
         }
-        for (arrival, latch) in batch {
+        for (arrival, tell) in batch {
             // On a full disk little is tried: where one has found no room, one as large is not written either.
             let has_room = if arrival.repeat { Ok(()) } else { self.store.expect_room(arrival.size) };
             let written = match has_room {
@@ -95,7 +99,7 @@ impl Engine {
             if written.as_ref().is_err_and(|error| error.code == ErrorCode::QuotaExceeded) {
                 self.store.note_full(arrival.size);
             }
-            latch.open(written);
+            let _ = tell.send(written);
         }
     }
 

@@ -1,4 +1,7 @@
 //! A value that is set once and may be awaited by many.
+//!
+//! Where one alone waits, it is a `oneshot` channel's instead. `futures`' own, a `Shared` receiver behind the same
+//! functions, made worker.wasm 3.2 KB of brotli larger than this.
 
 use std::{
     cell::RefCell,

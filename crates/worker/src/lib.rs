@@ -27,7 +27,6 @@ mod failpoints;
 mod fault;
 mod host;
 mod intake;
-mod js;
 mod latch;
 mod reply;
 mod serve;
@@ -39,6 +38,7 @@ use std::{cell::RefCell, rc::Rc};
 
 use js_sys::{Function, Promise};
 use shearwater_core::{Error, queue::config::WorkerConfig, wire::text::Text};
+use shearwater_web as js;
 use shearwater_web::future_to_promise;
 use wasm_bindgen::prelude::*;
 

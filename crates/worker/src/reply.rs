@@ -12,7 +12,7 @@ use std::{cell::RefCell, rc::Rc};
 
 use shearwater_core::{
     JobId, Millis,
-    http::reply::{AttemptResult, Response},
+    http::reply::{AttemptResult, Response as Reply},
     queue::{
         capture::Capture,
         config::{KeepResponse, QueueConfig},
@@ -23,6 +23,9 @@ use shearwater_core::{
 use shearwater_web::spawn_local;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
+use web_sys::{
+    Headers, ReadableStreamDefaultReader, RequestCache, RequestCredentials, RequestInit, RequestMode, Response, ResponseType,
+};
 
 use crate::{
     clock::{self, Timer},
@@ -74,8 +77,8 @@ pub enum Guard {
 }
 
 /// Reads the response of a send.
-pub async fn read(response: js::Response, sending: &Rc<Sending>, queue: &QueueConfig, guard: Option<Guard>) -> AttemptResult {
-    if response.kind() == "opaqueredirect" {
+pub async fn read(response: Response, sending: &Rc<Sending>, queue: &QueueConfig, guard: Option<Guard>) -> AttemptResult {
+    if response.type_() == ResponseType::Opaqueredirect {
         return match guard {
             // Not sent again by itself: a server may redirect whom it has served.
             Some(Guard::Suspicion) => AttemptResult::Redirected(LEADS_NOWHERE.to_owned()),
@@ -92,12 +95,13 @@ pub async fn read(response: js::Response, sending: &Rc<Sending>, queue: &QueueCo
         return AttemptResult::Opaque;
     }
     let headers = response.headers();
-    let kind = headers.get("content-type");
-    let mut reply = Response {
+    let header = |name| js::http::header(&headers, name);
+    let kind = header("content-type");
+    let mut reply = Reply {
         status,
-        retry_after: headers.get("retry-after"),
-        date: headers.get("date"),
-        rate_limit: headers.get("ratelimit"),
+        retry_after: header("retry-after"),
+        date: header("date"),
+        rate_limit: header("ratelimit"),
         redirected: response.redirected(),
         content_type: kind.clone(),
         excerpt: None,
@@ -116,8 +120,8 @@ pub async fn read(response: js::Response, sending: &Rc<Sending>, queue: &QueueCo
     AttemptResult::Status(reply)
 }
 
-async fn capture(keep: &KeepResponse, status: u16, headers: &js::Headers, body: &Body, sending: &Rc<Sending>) -> Capture {
-    let named = keep.headers.iter().filter_map(|name| Some((name.to_ascii_lowercase(), headers.get(name)?)));
+async fn capture(keep: &KeepResponse, status: u16, headers: &Headers, body: &Body, sending: &Rc<Sending>) -> Capture {
+    let named = keep.headers.iter().filter_map(|name| Some((name.to_ascii_lowercase(), js::http::header(headers, name)?)));
     let headers = named.collect();
     let body = if keep.body { Some(body.beginning(MOST_BYTES, sending).await) } else { None };
     Capture { status, headers, body }
@@ -132,19 +136,18 @@ async fn excerpt(body: &Body, sending: &Rc<Sending>) -> Option<String> {
 }
 
 /// A body that is read in part.
-struct Body(Option<js::Reader>);
+struct Body(Option<ReadableStreamDefaultReader>);
 
 impl Body {
-    fn of(response: &js::Response) -> Self {
-        let body = response.body();
-        Self(body.is_object().then(|| body.unchecked_into::<js::ReadableStream>().reader().ok()).flatten())
+    fn of(response: &Response) -> Self {
+        Self(response.body().and_then(|body| ReadableStreamDefaultReader::new(&body).ok()))
     }
 
     /// The beginning of the body as text: as much as came in time, up to so many bytes.
     async fn beginning(&self, most: u32, sending: &Rc<Sending>) -> String {
         let bytes = js_sys::Uint8Array::new_with_length(most);
         let end = self.read(most, sending, |at, chunk| bytes.set(chunk, at)).await;
-        js::TextDecoder::new().decode(&bytes.subarray(0, end))
+        js::http::text(&bytes.subarray(0, end))
     }
 
     /// Reads up to `most` bytes for [`PATIENCE`] at most; then the send is aborted. Returns how many there were.
@@ -152,12 +155,11 @@ impl Body {
         let Some(reader) = &self.0 else { return 0 };
         let timer = Timer::start(PATIENCE, {
             let controller = sending.controller.clone();
-            move || controller.unchecked_into::<js::AbortController>().abort()
+            move || controller.abort()
         });
         let mut end = 0;
         while end < most
-            && let Ok(promise) = reader.read()
-            && let Ok(result) = JsFuture::from(promise).await
+            && let Ok(result) = JsFuture::from(reader.read()).await
             && let Some(chunk) = js::get(&result, "value").dyn_ref::<js_sys::Uint8Array>()
         {
             let chunk = chunk.subarray(0, chunk.length().min(most - end));
@@ -191,7 +193,7 @@ pub async fn explain_rejection(engine: &Rc<Engine>, job: &Job) -> AttemptResult 
     }
     if job.origin() != engine.origin {
         // By a method that changes nothing (RFC 9110 §9.2.1).
-        if !probe(engine, job.work.request().head.url.clone(), "no-cors").await {
+        if !probe(engine, job.work.request().head.url.clone(), RequestMode::NoCors).await {
             return AttemptResult::Unreachable;
         }
         return AttemptResult::Hidden(
@@ -203,8 +205,8 @@ pub async fn explain_rejection(engine: &Rc<Engine>, job: &Job) -> AttemptResult 
             .text(),
         );
     }
-    let own = js::get2(&js_sys::global(), "location", "href").as_string().unwrap_or_default();
-    if !probe(engine, own, "same-origin").await {
+    let own = js::scope::href();
+    if !probe(engine, own, RequestMode::SameOrigin).await {
         return AttemptResult::Unreachable;
     }
     if job.work.request().head.integrity.as_deref().is_some_and(|integrity| !integrity.is_empty()) {
@@ -233,7 +235,7 @@ pub fn looks_for_redirect(engine: &Engine, job: &Job) -> bool {
 }
 
 /// Whether anything comes back from this address; sends that fail together share one probe.
-async fn probe(engine: &Rc<Engine>, url: String, mode: &'static str) -> bool {
+async fn probe(engine: &Rc<Engine>, url: String, mode: RequestMode) -> bool {
     let (now, key) = (clock::now(), url.clone());
     let known = engine
         .rejections
@@ -251,18 +253,19 @@ async fn probe(engine: &Rc<Engine>, url: String, mode: &'static str) -> bool {
         probes.retain(|(_, at, _)| now.0.abs_diff(at.0) < PROBE_HOLDS);
         probes.push((key, now, answer.clone()));
     }
-    let controller = js::AbortController::new();
+    let controller = js::http::abort_controller();
     engine.host.abort_on_death(&controller);
     let timer = Timer::start(PROBE_PATIENCE, {
         let controller = controller.clone();
-        move || controller.unchecked_into::<js::AbortController>().abort()
+        move || controller.abort()
     });
-    let init = js_sys::Object::new();
-    for (name, value) in [("method", "HEAD"), ("mode", mode), ("credentials", "omit"), ("cache", "no-store")] {
-        js::set(&init, name, &JsValue::from_str(value));
-    }
-    js::set(&init, "signal", &controller.signal());
-    let reached = match js::fetch(&url, &init) {
+    let init = RequestInit::new();
+    init.set_method("HEAD");
+    init.set_mode(mode);
+    init.set_credentials(RequestCredentials::Omit);
+    init.set_cache(RequestCache::NoStore);
+    init.set_signal(Some(&controller.signal()));
+    let reached = match js::scope::fetch(&url, &init) {
         Ok(promise) => JsFuture::from(promise).await.is_ok(),
         Err(_) => false,
     };

@@ -4,6 +4,7 @@ const real = { setTimeout: self.setTimeout, clearTimeout: self.clearTimeout, now
 
 let now = 0;
 let timers = new Map();
+let last = 0;
 
 /** Lets everything run that waits for no timer: promises, messages, requests to a database. */
 const settle = () =>
@@ -18,9 +19,9 @@ self.fakeTimers = {
   install() {
     now = real.now.call(Date);
     timers = new Map();
-    // An object, which is no real timer: it may be cleared after the test.
+    // A negative number, which is no real timer: it may be cleared after the test.
     self.setTimeout = (then, ms = 0) => {
-      const id = {};
+      const id = --last;
       timers.set(id, { at: now + Math.max(0, ms), then });
       return id;
     };

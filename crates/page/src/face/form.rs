@@ -12,7 +12,7 @@ use crate::js;
 /// here, so that a form can be handed over by a page that is about to go. The platform's own way
 /// (`Response(form)`) reads the files, and in `WebKit` none that holds one.
 pub fn encode(form: &JsValue) -> (Array, String) {
-    let boundary = ["----shearwater-", &js::random_uuid()].text();
+    let boundary = ["----shearwater-", &js::random::uuid()].text();
     // JavaScript's strings and patterns: Rust's would be 6 KB of what ships.
     let (breaks, parts, texts) = (RegExp::new("\r\n?|\n", "g"), Array::new(), Array::new());
     let add = |text: &str| {

@@ -7,7 +7,7 @@ pub(crate) mod form;
 pub(crate) mod request;
 pub(crate) mod signal;
 
-use std::{cell::RefCell, pin::Pin, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
 use js_sys::{Array, Function, Object, Promise};
 use shearwater_core::{
@@ -20,14 +20,13 @@ use shearwater_core::{
         text::{Text, listed},
     },
 };
-use shearwater_web::{Js, parse as parse_json};
+use shearwater_web::{Js, future_to_promise, parse as parse_json};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::future_to_promise;
 
 use crate::{
     answers::storage,
     client::{Client, new_id},
-    events::{Topic, parse_metadata},
+    events::Topic,
     js,
     options::ClientOptions,
     worker,
@@ -50,7 +49,7 @@ const OPTIONS: [&str; 7] = ["queue", "key", "priority", "metadata", "notBefore",
 #[wasm_bindgen]
 pub async fn connect(options: JsValue, registration: JsValue, name: String) -> Result<JsClient, JsValue> {
     let options: ClientOptions = parse(options, "connect()", Error::invalid_config)?;
-    let client = Client::attach(registration, &name, &options).await.map_err(thrown)?;
+    let client = Client::attach(registration.unchecked_into(), &name, &options).await.map_err(thrown)?;
     Ok(JsClient { client, shown: RefCell::default() })
 }
 
@@ -116,7 +115,7 @@ impl JsClient {
     pub fn edit(&self, id: JsValue, change: JsValue) -> Promise {
         let question = self.client.link().begin(None);
         let taken = job_id(&id).and_then(|id| Ok((id, request::take_change(&change)?)));
-        promise(async move {
+        future_to_promise(async move {
             let (id, (taken, headers, body)) = taken?;
             let bytes = taken.body.arrive().await?;
             let mut signals = Signals::default();
@@ -160,7 +159,7 @@ impl JsClient {
     /// Figures about the queue, and about the disk.
     pub fn metrics(&self) -> Promise {
         let link = Rc::clone(self.client.link());
-        promise(async move {
+        future_to_promise(async move {
             let metrics = link.ask(Op::Metrics, Array::new()).await.map_err(thrown)?;
             js::set(&metrics, "storage", &storage().await);
             Ok(metrics)
@@ -189,7 +188,7 @@ impl JsClient {
     #[wasm_bindgen(js_name = registerPeriodic)]
     pub fn register_periodic(&self, tag: JsValue, min_interval: JsValue) -> Promise {
         let registration = self.client.link().registration().clone();
-        promise(async move {
+        future_to_promise(async move {
             let (tag, min_interval) = (text(&tag)?, min_interval.as_f64().unwrap_or(f64::NAN));
             Ok(worker::register_periodic(&registration, &tag, min_interval).await.as_str().into())
         })
@@ -261,7 +260,7 @@ impl JsClient {
         let mut intake = self.client.begin_intake(&taken.jobs);
         let signals = taken.signals.clone();
         let ids = if signals.is_empty() { Vec::new() } else { taken.jobs.iter().map(|job| job.id.clone()).collect() };
-        let stored = promise(async move {
+        let stored = future_to_promise(async move {
             intake.turn().await;
             let bodies = Array::new();
             for body in taken.bodies {
@@ -290,18 +289,18 @@ impl JsClient {
     /// Asks, and resolves with jobs as the app sees them.
     fn ask(&self, op: Result<Op, JsValue>) -> Promise {
         let question = self.client.link().begin(op.as_ref().ok());
-        promise(async move {
+        future_to_promise(async move {
             let answer = question.ask(op?, Array::new()).await.map_err(thrown)?;
             if let Some(jobs) = answer.dyn_ref::<Array>() {
-                jobs.iter().for_each(|job| drop(parse_metadata(job)));
+                jobs.iter().for_each(|job| drop(js::as_shown(job)));
             }
-            Ok(parse_metadata(answer))
+            Ok(js::as_shown(answer))
         })
     }
 
     fn listen(&self, topic: Topic, listener: JsValue) -> Result<JsValue, JsValue> {
         let listener: Function = listener.dyn_into().map_err(|_| invalid("a listener is a function"))?;
-        let id = self.client.heard().listen(topic, Rc::new(move |detail| js::call(&listener, detail)));
+        let id = self.client.heard().listen(topic, Rc::new(move |detail| notify(&listener, detail)));
         // Not dropped with the function: who forgets that goes on listening.
         let events = Rc::downgrade(self.client.heard());
         Ok(Closure::once_into_js(move || {
@@ -336,10 +335,11 @@ fn job_id(argument: &JsValue) -> Result<JobId, JsValue> {
     JobId::parse(&text(argument)?).map_err(thrown)
 }
 
-/// One promise for all kinds of work: each kind of future would bring machinery of its own.
-fn promise(work: impl Future<Output = Result<JsValue, JsValue>> + 'static) -> Promise {
-    let work: Pin<Box<dyn Future<Output = Result<JsValue, JsValue>>>> = Box::pin(work);
-    future_to_promise(work)
+/// Calls a function of the app; what it throws is its own affair and is reported.
+pub(crate) fn notify(function: &Function, argument: &JsValue) {
+    if let Err(thrown) = function.call1(&JsValue::NULL, argument) {
+        js::console::error_thrown("a listener threw:", &thrown);
+    }
 }
 
 /// What an enqueue is given.

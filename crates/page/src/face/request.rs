@@ -13,10 +13,15 @@ use shearwater_core::{
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
+use web_sys::{Headers, Request, Response};
 
 use super::{form, invalid, thrown};
 use crate::{
-    js::{self, Headers, Readable, Response},
+    js::{
+        self,
+        externs::{MaybeDetached, TextEncoder, text_of},
+        http::pairs,
+    },
     request::{absolute, bytes_as_js, normal_method},
 };
 
@@ -116,21 +121,21 @@ fn is_request(input: &JsValue) -> bool {
     js::class_of(input) == "Request"
 }
 
-fn take_request(request: &Readable) -> Result<Taken, JsValue> {
-    if js::get(request, "bodyUsed").is_truthy() {
+fn take_request(request: &Request) -> Result<Taken, JsValue> {
+    if request.body_used() {
         return Err(invalid("the request's body was already read; queue request.clone() made before that"));
     }
     let mut head = options_of(request, false);
-    head.url = text(request, "url").unwrap_or_default();
-    head.method = text(request, "method").unwrap_or_default();
+    head.url = request.url();
+    head.method = request.method();
     head.headers = pairs(&request.headers());
     let body = if shearwater_core::queue::request::takes_body(&head.method) {
         // The caller may still want to fetch it.
-        Body::OfRequest(read(&request.duplicate()?)?)
+        Body::OfRequest(reading(request.clone()?.blob())?)
     } else {
         Body::Here(JsValue::NULL)
     };
-    Ok(Taken { head, body, signal: js::get(request, "signal") })
+    Ok(Taken { head, body, signal: request.signal().into() })
 }
 
 fn take_input(input: &JsValue, is_change: bool) -> Result<Taken, JsValue> {
@@ -156,7 +161,9 @@ fn take_input(input: &JsValue, is_change: bool) -> Result<Taken, JsValue> {
     head.method = text(input, "method").map(|method| normal_method(&method)).unwrap_or_default();
     let headers = js::get(input, "headers");
     if !headers.is_undefined() && !headers.is_null() {
-        head.headers = pairs(&Headers::new(&headers).map_err(|error| refused("headers", &error))?);
+        head.headers = pairs(
+            &Headers::new_with_record_from_str_to_str(headers.unchecked_ref()).map_err(|error| refused("headers", &error))?,
+        );
     }
     let body = js::get(input, "body");
     if body.is_undefined() || body.is_null() {
@@ -186,7 +193,7 @@ pub fn check_names(what: &'static str, object: &JsValue, known: &[&str], ignored
         }
         TOLD.with_borrow_mut(|told| {
             if !told.contains(&name) {
-                js::console_info(&["[shearwater] fetch's option \"", &name, "\" means nothing to a queue and is ignored"].text());
+                js::console::info(&["fetch's option \"", &name, "\" means nothing to a queue and is ignored"].text());
                 told.push(name);
             }
         });
@@ -200,46 +207,40 @@ fn encode(body: &JsValue) -> Result<(Body, Option<String>), JsValue> {
     let unfit = |error: JsValue| refused("body", &error);
     // What is copied is copied now: the caller may change it.
     let (text, kind) = match class.as_str() {
-        "String" | "Number" | "Boolean" | "BigInt" => (js::text_of(body).map_err(unfit)?, "text/plain;charset=UTF-8"),
-        "URLSearchParams" => (js::text_of(body).map_err(unfit)?, "application/x-www-form-urlencoded;charset=UTF-8"),
+        "String" | "Number" | "Boolean" | "BigInt" => (text_of(body).map_err(unfit)?, "text/plain;charset=UTF-8"),
+        "URLSearchParams" => (text_of(body).map_err(unfit)?, "application/x-www-form-urlencoded;charset=UTF-8"),
         "Blob" | "File" => return Ok((Body::Here(body.clone()), text(body, "type").filter(|kind| !kind.is_empty()))),
         "FormData" => {
             let (parts, kind) = form::encode(body);
             return Ok((Body::Here(parts.into()), Some(kind)));
         }
         "ArrayBuffer" => {
-            return Ok((bytes(body.unchecked_ref::<js::ArrayBuffer>().slice(0.0, f64::INFINITY).map_err(unfit)?)?, None));
+            return Ok((bytes(body.unchecked_ref::<MaybeDetached>().slice(0.0, f64::INFINITY).map_err(unfit)?)?, None));
         }
         "ReadableStream" => {
-            let response: Readable = Response::new(body).map_err(unfit)?.unchecked_into();
-            return Ok((Body::Coming(read(&response)?), None));
+            let response = Response::new_with_opt_readable_stream(Some(body.unchecked_ref())).map_err(unfit)?;
+            return Ok((Body::Coming(reading(response.blob())?), None));
         }
         _ if ArrayBuffer::is_view(body) => {
             let number = |name| js::get(body, name).as_f64().unwrap_or_default();
             let (from, length) = (number("byteOffset"), number("byteLength"));
-            let buffer: js::ArrayBuffer = js::get(body, "buffer").unchecked_into();
+            let buffer: MaybeDetached = js::get(body, "buffer").unchecked_into();
             return Ok((bytes(buffer.slice(from, from + length).map_err(unfit)?)?, None));
         }
         _ => (json("body", body)?, "application/json"),
     };
-    Ok((bytes(js::TextEncoder::new().encode(&text))?, Some(kind.to_owned())))
+    Ok((bytes(TextEncoder::new().encode(&text).into())?, Some(kind.to_owned())))
 }
 fn bytes(bytes: JsValue) -> Result<Body, JsValue> {
     bytes_as_js(&bytes).map(Body::Here)
 }
 
-fn read(readable: &Readable) -> Result<Promise, JsValue> {
-    readable.blob().map_err(|error| refused("body", &error))
+fn reading(blob: Result<Promise, JsValue>) -> Result<Promise, JsValue> {
+    blob.map_err(|error| refused("body", &error))
 }
 
 fn refused(part: &str, error: &JsValue) -> JsValue {
     invalid([part, ": ", &js::message_of(error)].text())
-}
-
-/// Names and values.
-fn pairs(headers: &Headers) -> Vec<(String, String)> {
-    let text = |pair: &JsValue, at| pair.unchecked_ref::<Array>().get(at).as_string().unwrap_or_default();
-    Array::from(headers).iter().map(|pair| (text(&pair, 0), text(&pair, 1))).collect()
 }
 
 /// Fetch's options: those that are not its defaults, or all that are there.

@@ -6,16 +6,15 @@ use js_sys::{Array, Promise};
 use shearwater_core::{JobId, protocol::Op};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::AbortSignal;
 
-use crate::{
-    js::{self, EventTarget},
-    link::Link,
-};
+use super::notify;
+use crate::{js::Listener, link::Link};
 
 /// The signals of one call: it is aborted by any of them.
 #[derive(Clone, Default)]
 pub struct Signals {
-    signals: Vec<JsValue>,
+    signals: Vec<AbortSignal>,
     aborted: Rc<Cell<bool>>,
     /// What they are for is done: whoever aborts now comes too late.
     settled: Rc<Cell<bool>>,
@@ -25,7 +24,7 @@ impl Signals {
     /// Adds a signal, or nothing.
     pub fn add(&mut self, signal: JsValue) {
         if signal.is_object() {
-            self.signals.push(signal);
+            self.signals.push(signal.unchecked_into());
         }
     }
 
@@ -39,10 +38,7 @@ impl Signals {
     /// # Errors
     /// The reason of the first signal that was.
     pub fn check(&self) -> Result<(), JsValue> {
-        self.signals
-            .iter()
-            .find(|signal| js::get(signal, "aborted").is_truthy())
-            .map_or(Ok(()), |signal| Err(js::get(signal, "reason")))
+        self.signals.iter().find(|signal| signal.aborted()).map_or(Ok(()), |signal| Err(signal.reason()))
     }
 
     /// Heeds no signal any more.
@@ -59,24 +55,21 @@ impl Signals {
         let mut abort = None;
         let aborted = Promise::new(&mut |_, reject| abort = Some(reject));
         let raced = Promise::race(&Array::of2(&stored, &aborted));
-        let listener = {
-            let signals = self.clone();
-            Closure::<dyn FnMut()>::new(move || {
+        let signals = Rc::new(self);
+        let listen = |signal: &AbortSignal| {
+            let (signals, abort) = (Rc::clone(&signals), abort.clone());
+            Listener::new(signal, "abort", move || {
                 if let (false, Err(reason), Some(reject)) = (signals.settled.get(), signals.check(), &abort) {
                     signals.aborted.set(true);
-                    js::call(reject, &reason);
+                    notify(reject, &reason);
                 }
             })
         };
-        for signal in &self.signals {
-            signal.unchecked_ref::<EventTarget>().listen("abort", listener.as_ref().unchecked_ref());
-        }
+        let listeners: Vec<_> = signals.signals.iter().map(listen).collect();
         spawn_local(async move {
             let outcome = JsFuture::from(stored).await;
-            for signal in &self.signals {
-                signal.unchecked_ref::<EventTarget>().unlisten("abort", listener.as_ref().unchecked_ref());
-            }
-            if self.aborted.get() && outcome.is_ok() {
+            drop(listeners);
+            if signals.aborted.get() && outcome.is_ok() {
                 for id in ids {
                     let _ = link.ask(Op::Discard(id), Array::new()).await;
                 }

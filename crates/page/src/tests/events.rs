@@ -7,6 +7,7 @@ use wasm_bindgen_test::wasm_bindgen_test;
 use super::{assigned, awaited, new_name, script, settle, status, status_of};
 use crate::{
     events::{Events, Listener, Topic},
+    face::notify,
     js,
 };
 
@@ -144,7 +145,7 @@ fn a_listener_that_was_taken_off_or_throws_disturbs_no_other() {
     let off = events.listen(Topic::Snapshot, Rc::clone(&note));
     script("(() => { self.reported = []; console.error = (...parts) => void self.reported.push(parts); })()");
     let throws: Function = script("() => { throw new Error('on purpose') }").unchecked_into();
-    let _ = events.listen(Topic::Snapshot, Rc::new(move |detail| js::call(&throws, detail)));
+    let _ = events.listen(Topic::Snapshot, Rc::new(move |detail| notify(&throws, detail)));
     let _ = events.listen(Topic::Snapshot, note);
     events.take_status(status_of(&status("{ version: 1, pending: 1 }")));
     assert_eq!(heard.length(), 2);

@@ -206,7 +206,7 @@ async fn a_question_that_is_dropped_is_not_repeated_and_signs_nobody_in() {
 async fn the_app_is_told_once_of_each_header_that_is_not_stored() {
     let worker = Worker::new();
     let (link, _) = worker.link(MINUTE);
-    script("(() => { self.warnings = []; console.warn = (text) => void self.warnings.push(text); })()");
+    script("(() => { self.warnings = []; console.warn = (...parts) => void self.warnings.push(parts.join(' ')); })()");
     for (at, dropped) in ["['authorization']", "['authorization', 'x-api-key']"].into_iter().enumerate() {
         drop(begin(link.clone().asked(get(1))));
         worker.answer(u32::try_from(at).unwrap(), &format!("{{ ok: null, dropped: {dropped} }}")).await;

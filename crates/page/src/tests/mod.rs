@@ -11,40 +11,19 @@ mod request;
 mod signal;
 mod wakes;
 
-use std::{cell::RefCell, rc::Rc};
+use std::rc::Rc;
 
-use js_sys::{Array, Promise};
+use js_sys::Array;
 use shearwater_core::protocol::{VERSION, view::Status};
-use shearwater_web::{decode, spawn_local};
+use shearwater_web::{
+    decode,
+    testing::{advance, awaited, begin, install_timers, known, promise, script, settle, timers_pending},
+};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
 
 use crate::{events::Events, js, link::Link};
 
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);
-
-// What `tests/shells/site` provides; each is described there.
-#[wasm_bindgen]
-extern "C" {
-    #[wasm_bindgen(js_namespace = fakeTimers, js_name = install)]
-    fn install_timers();
-    #[wasm_bindgen(js_namespace = fakeTimers, js_name = pending)]
-    fn timers_pending() -> u32;
-    #[wasm_bindgen(js_namespace = fakeTimers)]
-    async fn advance(ms: u32);
-    #[wasm_bindgen(js_namespace = fakeTimers)]
-    async fn settle();
-}
-
-/// The value of a JavaScript expression.
-fn script(expression: &str) -> JsValue {
-    js_sys::eval(&format!("({expression})")).unwrap()
-}
-
-/// What a promise, or a value, settles as.
-async fn awaited(value: &JsValue) -> Result<JsValue, JsValue> {
-    JsFuture::from(Promise::resolve(value)).await
-}
 
 /// The stable code of an error.
 fn code(error: &JsValue) -> String {
@@ -58,7 +37,7 @@ fn message(error: &JsValue) -> String {
 
 /// A configuration's name that no other test has: broadcasts of one test reach no other.
 fn new_name() -> String {
-    js::random_uuid()
+    js::random::uuid()
 }
 
 /// An object with these members besides.
@@ -101,7 +80,7 @@ impl Worker {
     /// The same, of a page that wakes the worker every so many milliseconds while jobs wait.
     fn link_waking_every(&self, interval: u64, timeout: u32) -> (Rc<Link>, Rc<Events>) {
         let events = Events::new(&new_name(), interval);
-        (Link::new(self.registration.clone(), timeout, Rc::clone(&events)), events)
+        (Link::new(self.registration.clone().unchecked_into(), timeout, Rc::clone(&events)), events)
     }
 
     /// What was posted so far.
@@ -126,36 +105,6 @@ impl Worker {
         js::get(&port, "postMessage").unchecked_into::<js_sys::Function>().call1(&port, &answer).unwrap();
         settle().await;
     }
-}
-
-/// Runs `work` beside everything else; its outcome lies there once it is known.
-fn begin<T: 'static>(work: impl Future<Output = T> + 'static) -> Rc<RefCell<Option<T>>> {
-    let outcome = Rc::new(RefCell::new(None));
-    spawn_local({
-        let outcome = Rc::clone(&outcome);
-        async move {
-            let value = work.await;
-            outcome.replace(Some(value));
-        }
-    });
-    outcome
-}
-
-/// Waits for such an outcome, while no time passes.
-async fn known<T>(outcome: &RefCell<Option<T>>) -> T {
-    loop {
-        if let Some(value) = outcome.take() {
-            return value;
-        }
-        settle().await;
-    }
-}
-
-/// A promise, and the function that resolves it.
-fn latch() -> (Promise, js_sys::Function) {
-    let mut resolve = None;
-    let promise = Promise::new(&mut |yes, _| resolve = Some(yes));
-    (promise, resolve.unwrap())
 }
 
 /// The status that this object is.

@@ -94,7 +94,7 @@ async fn each_kind_of_body_has_the_bytes_and_the_type_that_fetch_gives_it() {
         "new Uint16Array([26984])",
     ] {
         let theirs = script(&format!("new Request('/', {{ method: 'POST', body: {body} }})"));
-        let their_type = js::get(&theirs, "headers").unchecked_into::<js::Headers>();
+        let their_type = js::get(&theirs, "headers").unchecked_into::<web_sys::Headers>();
         let their_type =
             js_sys::Function::new_with_args("headers", "return headers.get('content-type')").call1(&JsValue::NULL, &their_type);
         let reading = js::get(&theirs, "text").unchecked_into::<js_sys::Function>().call0(&theirs).unwrap();

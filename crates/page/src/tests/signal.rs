@@ -2,7 +2,7 @@ use shearwater_core::JobId;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_test::wasm_bindgen_test;
 
-use super::{Worker, begin, known, latch, message, script, settle};
+use super::{Worker, begin, known, message, promise, script, settle};
 use crate::{face::signal::Signals, js};
 
 /// Signals of these controllers, which lie in a global array.
@@ -43,7 +43,7 @@ fn what_is_no_signal_is_none() {
 async fn an_abort_before_the_answer_rejects_at_once_and_what_is_stored_all_the_same_is_discarded() {
     let worker = Worker::new();
     let (link, _) = worker.link(60_000);
-    let (stored, answer) = latch();
+    let (stored, answer) = promise();
     let raced = begin(wasm_bindgen_futures::JsFuture::from(signals(1).race(stored, vec![id()], link)));
     settle().await;
     assert!(raced.borrow().is_none());
@@ -60,7 +60,7 @@ async fn an_abort_before_the_answer_rejects_at_once_and_what_is_stored_all_the_s
 async fn an_abort_after_the_answer_changes_nothing() {
     let worker = Worker::new();
     let (link, _) = worker.link(60_000);
-    let (stored, answer) = latch();
+    let (stored, answer) = promise();
     let raced = begin(wasm_bindgen_futures::JsFuture::from(signals(1).race(stored, vec![id()], link)));
     answer.call1(&JsValue::NULL, &"id".into()).unwrap();
     settle().await;
@@ -89,7 +89,7 @@ async fn what_was_not_stored_is_not_discarded() {
 async fn any_of_several_signals_aborts() {
     let worker = Worker::new();
     let (link, _) = worker.link(60_000);
-    let (stored, _answer) = latch();
+    let (stored, _answer) = promise();
     let raced = begin(wasm_bindgen_futures::JsFuture::from(signals(3).race(stored, vec![id()], link)));
     abort(2, "'third'");
     settle().await;

@@ -118,7 +118,7 @@ impl Engine {
         let rests: Vec<_> = queues.iter().map(|queue| self.start(queue, SkipBackoff::All).rested()).collect();
         let mut total = Ok(SyncResult::default());
         for rest in rests {
-            let rested = rest.wait().await;
+            let rested = rest.await.unwrap_or_else(|_| Err(Error::internal("a drain was dropped")));
             total = total.and_then(|mut total| {
                 total.add(&rested?);
                 Ok(total)

@@ -2,9 +2,11 @@
 
 use std::{
     cell::{Cell, RefCell},
+    pin::pin,
     rc::Rc,
 };
 
+use futures_util::future::{Either, select};
 use js_sys::Object;
 use shearwater_core::{
     Error, JobId, Millis,
@@ -18,9 +20,9 @@ use shearwater_core::{
     },
     wire::text::Text,
 };
-use shearwater_web::spawn_local;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
+use web_sys::{AbortController, Blob, Headers, Request, RequestCache, RequestInit, RequestRedirect, Response};
 
 use crate::{
     body,
@@ -28,7 +30,6 @@ use crate::{
     engine::Engine,
     host::Host,
     js,
-    latch::Latch,
     reply::{self, Guard},
 };
 
@@ -112,13 +113,13 @@ async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(S
     js::set(&detail, "owner", &owner);
     js::set(&detail, "refresh", &JsValue::from_bool(refresh));
     match hook_in_time(engine, job, detail).await {
-        Ok(Some(headers)) if headers.is_object() => {
-            js::Headers::new(&present(headers)).map(|headers| headers.pairs()).map_err(|error| {
+        Ok(Some(headers)) if headers.is_object() => Headers::new_with_record_from_str_to_str(&present(headers))
+            .map(|headers| js::http::pairs(&headers))
+            .map_err(|error| {
                 let message = ["what the app's \"auth\" hook answered is no headers: ", &js::message_of(&error)].text();
                 engine.log_error(&message);
                 AttemptResult::Withheld(message)
-            })
-        }
+            }),
         Ok(_) => Ok(Vec::new()),
         Err(error) => {
             engine.log_error(&error.message);
@@ -129,9 +130,9 @@ async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(S
 }
 
 /// A plain object without the members that are undefined or null; anything else as it is.
-fn present(headers: JsValue) -> JsValue {
+fn present(headers: JsValue) -> Object {
     if !js::get(&headers, "forEach").is_undefined() {
-        return headers;
+        return headers.unchecked_into();
     }
     let is_there = |entry: &JsValue| !entry.unchecked_ref::<js_sys::Array>().get(1).loose_eq(&JsValue::NULL);
     js::array(Object::entries(headers.unchecked_ref()).iter().filter(is_there)).into()
@@ -139,45 +140,37 @@ fn present(headers: JsValue) -> JsValue {
 
 /// Whether this is what bodies are stored as.
 fn is_body(value: &JsValue) -> bool {
-    value.is_instance_of::<js::Blob>() || value.is_instance_of::<js_sys::ArrayBuffer>()
+    value.is_instance_of::<Blob>() || value.is_instance_of::<js_sys::ArrayBuffer>()
 }
 
 /// Calls the `auth` hook, and gives it up after the time that the queue has for a send.
 async fn hook_in_time(engine: &Engine, job: &Job, detail: Object) -> Result<Option<JsValue>, Error> {
-    let answer: Latch<Result<Option<JsValue>, Error>> = Latch::new();
     let limit = engine.config.queue_or_default(&job.queue).timeout;
-    let timer = Timer::start(limit, {
-        let answer = answer.clone();
-        move || answer.open(Err(Error::internal("the app's \"auth\" hook did not answer in time")))
-    });
-    spawn_local({
-        let (host, answer) = (engine.host.clone(), answer.clone());
-        async move { answer.open(host.hook("auth", &detail).await) }
-    });
-    let answered = answer.wait().await;
-    drop(timer);
-    answered
+    match select(pin!(engine.host.hook("auth", &detail)), pin!(js::time::sleep(limit))).await {
+        Either::Left((answered, _)) => answered,
+        Either::Right(_) => Err(Error::internal("the app's \"auth\" hook did not answer in time")),
+    }
 }
 
 /// Asks the app's own server what time it is: whether it replied, and its `Date` (RFC 9110 §6.6.1).
 pub async fn ask_time(engine: &Engine) -> (bool, Option<Millis>) {
-    let controller = js::AbortController::new();
+    let controller = js::http::abort_controller();
     engine.host.abort_on_death(&controller);
     let timer = Timer::start(PATIENCE, {
         let controller = controller.clone();
-        move || controller.unchecked_into::<js::AbortController>().abort()
+        move || controller.abort()
     });
-    let init = Object::new();
-    js::set(&init, "method", &JsValue::from_str("HEAD"));
-    js::set(&init, "cache", &JsValue::from_str("no-store"));
-    js::set(&init, "signal", &controller.signal());
-    let response = match js::fetch(&js::get2(&js_sys::global(), "location", "href").as_string().unwrap_or_default(), &init) {
+    let init = RequestInit::new();
+    init.set_method("HEAD");
+    init.set_cache(RequestCache::NoStore);
+    init.set_signal(Some(&controller.signal()));
+    let response = match js::scope::fetch(&js::scope::href(), &init) {
         Ok(promise) => JsFuture::from(promise).await.ok(),
         Err(_) => None,
     };
     drop(timer);
     engine.host.release(&controller);
-    let date = response.as_ref().and_then(|response| response.unchecked_ref::<js::Response>().headers().get("date"));
+    let date = response.as_ref().and_then(|response| js::http::header(&response.unchecked_ref::<Response>().headers(), "date"));
     (response.is_some(), date.and_then(|date| Millis::from_http_date(&date)))
 }
 
@@ -199,11 +192,13 @@ async fn attempt(engine: &Rc<Engine>, job: &Job, body: Option<&JsValue>, credent
         _ => None,
     };
     if guard.is_some() {
-        js::set(&init, "redirect", &JsValue::from_str("manual"));
+        init.set_redirect(RequestRedirect::Manual);
     }
-    js::set(&init, "signal", &sending.controller.signal());
+    init.set_signal(Some(&sending.controller.signal()));
     // What the platform refuses before any network says nothing about a server.
-    let reply = match js::Request::new(&job.work.request().head.url, &init).and_then(|request| js::fetch_request(&request)) {
+    let reply = match Request::new_with_str_and_init(&job.work.request().head.url, &init)
+        .and_then(|request| js::scope::fetch_request(&request))
+    {
         Ok(promise) => match JsFuture::from(promise).await {
             Ok(response) => reply::read(response.unchecked_into(), &sending, &queue, guard).await,
             Err(_) => match sending.ended.get() {
@@ -265,7 +260,7 @@ impl Sends {
 pub struct Sending {
     id: JobId,
     /// Aborts it.
-    pub controller: js::AbortController,
+    pub controller: AbortController,
     ended: Cell<Option<End>>,
     host: Host,
     /// Its body is still being read.
@@ -274,7 +269,7 @@ pub struct Sending {
 
 impl Sending {
     fn begin(engine: &Engine, job: &Job) -> Rc<Self> {
-        let controller = js::AbortController::new();
+        let controller = js::http::abort_controller();
         engine.host.abort_on_death(&controller);
         let sending = Rc::new(Self {
             id: job.id.clone(),
@@ -323,10 +318,10 @@ fn request_init(
     job: &Job,
     body: Option<&JsValue>,
     credentials: &[(String, String)],
-) -> Object {
+) -> RequestInit {
     let RequestWork { head: request, origin, .. } = job.work.request();
-    let init = Object::new();
-    js::set(&init, "method", &JsValue::from_str(&request.method));
+    let init = RequestInit::new();
+    init.set_method(&request.method);
     let queue = config.queue_or_default(&job.queue);
     let takes_key = origin == own_origin || config.idempotency_origins.contains(origin);
     // A structured-field string (RFC 8941 §3.3.3); a UUID needs no escapes.
@@ -335,9 +330,9 @@ fn request_init(
     let supplied = || credentials.iter().chain(&key);
     let stored = request.headers.iter().filter(|(name, _)| !supplied().any(|(other, _)| other.eq_ignore_ascii_case(name)));
     let pair = |(name, value): &(String, String)| js::array([JsValue::from_str(name), JsValue::from_str(value)]).into();
-    js::set(&init, "headers", &js::array(stored.chain(supplied()).map(pair)));
+    init.set_headers(&js::array(stored.chain(supplied()).map(pair)));
     if let Some(body) = body {
-        js::set(&init, "body", body);
+        init.set_body(body);
     }
     let options = [
         ("credentials", &request.credentials),

@@ -3,11 +3,7 @@
 use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 
-use crate::{
-    host::Host,
-    js::{self, LockManager},
-    latch::Latch,
-};
+use crate::{host::Host, js, latch::Latch};
 
 /// A held lock; dropped, it is released. The browser releases it when the worker dies, the host when
 /// the module does.
@@ -42,12 +38,10 @@ impl Asked {
 /// Asks for the lock of this name. Where the browser has none, leases alone keep drains apart.
 pub fn ask(host: &Host, name: &str) -> Asked {
     let granted: Latch<bool> = Latch::new();
-    let manager = js::get2(&js_sys::global(), "navigator", "locks");
-    if !manager.is_object() {
+    let Some(manager) = js::scope::locks() else {
         granted.open(false);
         return Asked { held: Held { release: None, exclusive: false }, granted };
-    }
-    let manager: LockManager = manager.unchecked_into();
+    };
     let mut release = None;
     let hold = Promise::new(&mut |resolve, _| release = Some(resolve));
     let hold = host.until_death(&hold);

@@ -5,6 +5,7 @@ use std::{
     rc::Rc,
 };
 
+use futures_channel::oneshot;
 use shearwater_core::{
     Error, JobId, Millis,
     drain::{Command, Dispatch, Drain, Input, Plan, Summary},
@@ -41,8 +42,8 @@ pub struct DrainTask {
     pub owner: String,
     /// Opened with what it did.
     pub over: Latch<Summary>,
-    /// Opened by the core's last command, before the lock is released.
-    finished: RefCell<Latch<Summary>>,
+    /// Told by the core's last command, before the lock is released.
+    finished: Cell<Option<oneshot::Sender<Summary>>>,
     /// There was a reason to look again when the drain was already stopping.
     once_more: Cell<bool>,
     /// Outcomes so far, and expected.
@@ -50,7 +51,7 @@ pub struct DrainTask {
     /// Something is being sent or about to be; not merely waited for.
     pub active: Cell<bool>,
     /// Who waits until all that can be tried now was tried, and the counts when they began to.
-    rests: RefCell<Vec<(SyncResult, Latch<Result<SyncResult, Error>>)>>,
+    rests: RefCell<Vec<(SyncResult, oneshot::Sender<Result<SyncResult, Error>>)>>,
     /// The counts of the last `sync-complete`.
     told: Cell<SyncResult>,
     /// Serves a `sync` event, which brings the browser back by being rejected.
@@ -71,7 +72,7 @@ impl DrainTask {
             queue: queue.to_owned(),
             owner: owner.to_owned(),
             over: Latch::new(),
-            finished: RefCell::new(Latch::new()),
+            finished: Cell::default(),
             once_more: Cell::new(false),
             progress: Cell::new((0, 0)),
             active: Cell::new(false),
@@ -146,12 +147,13 @@ impl DrainTask {
             online: engine.is_online(),
             exclusive,
         };
-        let finished = Latch::new();
-        self.finished.replace(finished.clone());
+        let (tell, finished) = oneshot::channel();
+        self.finished.set(Some(tell));
         self.told.take();
         *self.drain.borrow_mut() = Some(Drain::new(clock::now(), plan));
         self.feed(engine, Input::Start);
-        finished.wait().await
+        // Its sender is this drain's own, and goes only with the summary.
+        finished.await.unwrap_or_default()
     }
 
     /// This job was cancelled: it is not sent, if it was at hand.
@@ -164,19 +166,19 @@ impl DrainTask {
         self.feed(engine, Input::Stop);
     }
 
-    /// Opened when all that can be tried now was tried, with what came of it since; or with why the drain ended.
-    pub fn rested(&self) -> Latch<Result<SyncResult, Error>> {
+    /// Told when all that can be tried now was tried, with what came of it since; or with why the drain ended.
+    pub fn rested(&self) -> oneshot::Receiver<Result<SyncResult, Error>> {
         // What a drain that is over has done was not asked for by whoever comes now: the next one begins at zero.
         let before = self.drain.borrow().as_ref().filter(|drain| !drain.is_spent()).map(Drain::result).unwrap_or_default();
-        let latch = Latch::new();
-        self.rests.borrow_mut().push((before, latch.clone()));
-        latch
+        let (tell, rested) = oneshot::channel();
+        self.rests.borrow_mut().push((before, tell));
+        rested
     }
 
     /// Nothing is in flight any more.
     async fn rest(&self, engine: &Engine, result: SyncResult, error: Option<Error>) {
-        for (before, latch) in self.rests.take() {
-            latch.open(error.clone().map_or(Ok(result.since(&before)), Err));
+        for (before, tell) in self.rests.take() {
+            let _ = tell.send(error.clone().map_or(Ok(result.since(&before)), Err));
         }
         // What was done for an owner who has signed out is nothing to the next.
         let event = (self.active.replace(false) && self.owner == engine.owner()).then(|| {
@@ -252,7 +254,9 @@ impl DrainTask {
             Command::Rest(result) => spawn_local(async move { this.rest(&engine, result, None).await }),
             Command::Done(summary) => {
                 self.timer.take();
-                self.finished.borrow().open(summary);
+                if let Some(tell) = self.finished.take() {
+                    let _ = tell.send(summary);
+                }
             }
         }
     }

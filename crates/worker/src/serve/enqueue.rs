@@ -10,6 +10,7 @@ use shearwater_core::{
     store::Caller,
 };
 use wasm_bindgen::prelude::*;
+use web_sys::Url;
 
 use super::{Served, Then};
 use crate::{body, engine::Engine, failpoints, intake::Arrival, js};
@@ -49,7 +50,7 @@ pub async fn enqueue(engine: &Rc<Engine>, request: Enqueue, bodies: Vec<JsValue>
 
 /// Has the platform parse the URL; returns its origin.
 pub fn parse_url(request: &mut RequestHead) -> Result<String, Error> {
-    let url = js::URL::new(&request.url).map_err(|_| Error::invalid_request("url is not an absolute URL"))?;
+    let url = Url::new(&request.url).map_err(|_| Error::invalid_request("url is not an absolute URL"))?;
     if !url.username().is_empty() || !url.password().is_empty() {
         return Err(Error::invalid_request("url: credentials in a URL are never stored; use the auth hook"));
     }

@@ -75,7 +75,7 @@ impl Db {
         self.tx.delete(store, &key)?;
         if self.tells {
             let store = store.as_str();
-            js::console_error("[shearwater]", &["a record in \"", store, "\" does not parse and was put aside: ", reason].text());
+            js::console::error(&["a record in \"", store, "\" does not parse and was put aside: ", reason].text());
         }
         Ok(())
     }

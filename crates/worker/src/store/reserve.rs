@@ -86,6 +86,6 @@ impl Db {
     }
 
     pub(super) fn lay_in_reserve(&self, bytes: u32) -> Result<(), Error> {
-        self.tx.put(schema::Store::Meta, &js::random_array(bytes), Some(RESERVE))
+        self.tx.put(schema::Store::Meta, &js::random::array(bytes), Some(RESERVE))
     }
 }

@@ -5,9 +5,7 @@
 
 use shearwater_core::store::{Record, RowIndex};
 use wasm_bindgen::JsValue;
-
-use super::idb::{IdbDatabase, IdbStore};
-use crate::js;
+use web_sys::{IdbDatabase, IdbObjectStore, IdbObjectStoreParameters};
 
 pub use shearwater_core::store::Store;
 
@@ -21,14 +19,14 @@ pub const RESERVE: &str = "reserve";
 ///
 /// # Errors
 /// What `IndexedDB` throws.
-pub fn create(database: &IdbDatabase, store: Store) -> Result<IdbStore, JsValue> {
-    let options = js_sys::Object::new();
+pub fn create(database: &IdbDatabase, store: Store) -> Result<IdbObjectStore, JsValue> {
+    let options = IdbObjectStoreParameters::new();
     if let Some(path) = store.key_path() {
-        js::set(&options, "keyPath", &JsValue::from_str(path));
+        options.set_key_path(&JsValue::from_str(path));
     } else if store == Store::Quarantine {
-        js::set(&options, "autoIncrement", &JsValue::TRUE);
+        options.set_auto_increment(true);
     }
-    database.create_object_store(store.as_str(), &options)
+    database.create_object_store_with_optional_parameters(store.as_str(), &options)
 }
 
 /// Makes a store with an index of its rows.
@@ -38,7 +36,7 @@ pub fn create(database: &IdbDatabase, store: Store) -> Result<IdbStore, JsValue>
 pub fn create_with<I: RowIndex>(database: &IdbDatabase, indexes: &[I]) -> Result<(), JsValue> {
     let store = create(database, I::Row::STORE)?;
     for index in indexes {
-        store.create_index(index.as_str(), index.as_str())?;
+        store.create_index_with_str(index.as_str(), index.as_str())?;
     }
     Ok(())
 }

@@ -4,16 +4,17 @@ use shearwater_core::{ErrorCode, queue::enqueue::NewJob};
 use shearwater_web::spawn_local;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_test::wasm_bindgen_test;
+use web_sys::{Blob, Response};
 
 use super::{awaited, new_job, script, settle};
 use crate::{
     body::{all, beside, is_whole, own},
-    js::{self, Blob},
+    js,
 };
 
 /// The text of a stored body.
 async fn text(body: &JsValue) -> String {
-    let response = js::Response::new(body).unwrap();
+    let response = Response::new_with_opt_blob(Some(body.unchecked_ref())).unwrap();
     let reading = js::get(&response, "text").unchecked_into::<js_sys::Function>().call0(&response).unwrap();
     awaited(&reading).await.unwrap().as_string().unwrap()
 }

@@ -6,11 +6,12 @@ use shearwater_core::{
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_test::wasm_bindgen_test;
+use web_sys::IdbDatabase;
 
 use super::{exists_on_disk, hold_on_disk, new_name, resolved, script, settle, version_on_disk};
 use crate::{
     js,
-    store::idb::{Connection, IdbDatabase, Mode, above, between, range},
+    store::idb::{Connection, Mode, above, between, range},
 };
 
 /// Values at keys of their own.
@@ -19,8 +20,10 @@ const THINGS: Store = Store::Receipts;
 const ROWS: Store = Store::History;
 
 fn make(database: &IdbDatabase, _old: u32, _loss: Option<String>) -> Result<(), JsValue> {
-    database.create_object_store(THINGS.as_str(), &JsValue::UNDEFINED)?;
-    database.create_object_store(ROWS.as_str(), &script("{ keyPath: 'id' }"))?.create_index("at", "at")?;
+    database.create_object_store(THINGS.as_str())?;
+    let rows =
+        database.create_object_store_with_optional_parameters(ROWS.as_str(), script("{ keyPath: 'id' }").unchecked_ref())?;
+    rows.create_index_with_str("at", "at")?;
     Ok(())
 }
 

@@ -27,9 +27,11 @@ use shearwater_core::{
     },
     store::Caller,
 };
-use shearwater_web::decode;
+use shearwater_web::{
+    decode,
+    testing::{advance, awaited, install_timers, script, settle, timers_pending},
+};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
 
 use crate::{
     clock as our_clock,
@@ -42,15 +44,6 @@ wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_service_worker);
 // What `tests/shells/site` provides; each is described there.
 #[wasm_bindgen]
 extern "C" {
-    #[wasm_bindgen(js_namespace = fakeTimers, js_name = install)]
-    fn install_timers();
-    #[wasm_bindgen(js_namespace = fakeTimers, js_name = pending)]
-    fn timers_pending() -> u32;
-    #[wasm_bindgen(js_namespace = fakeTimers)]
-    async fn advance(ms: u32);
-    #[wasm_bindgen(js_namespace = fakeTimers)]
-    async fn settle();
-
     #[wasm_bindgen(js_name = fakeFetch)]
     fn fake_fetch(reply: &JsValue);
     fn fetches() -> Array;
@@ -77,16 +70,6 @@ extern "C" {
     async fn hold_on_disk(name: &str, version: u32) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(js_namespace = onDisk, js_name = restore, catch)]
     async fn restore_on_disk(name: &str, golden: &str) -> Result<JsValue, JsValue>;
-}
-
-/// The value of a JavaScript expression.
-fn script(expression: &str) -> JsValue {
-    js_sys::eval(&format!("({expression})")).unwrap()
-}
-
-/// What a promise, or a value, settles as.
-async fn awaited(value: &JsValue) -> Result<JsValue, JsValue> {
-    JsFuture::from(Promise::resolve(value)).await
 }
 
 /// A promise of this value.

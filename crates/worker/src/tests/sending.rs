@@ -96,5 +96,5 @@ pub fn response(reply: AttemptResult) -> Response {
 /// A header of a request that was fetched.
 pub fn header(request: &JsValue, name: &str) -> Option<String> {
     let headers = crate::js::get(request, "headers");
-    headers.unchecked_ref::<crate::js::Headers>().get(name)
+    crate::js::http::header(headers.unchecked_ref(), name)
 }

@@ -16,78 +16,16 @@ mod transaction;
 
 use std::{cell::Cell, rc::Rc};
 
-use js_sys::{Function, Promise};
+use js_sys::Promise;
 use shearwater_core::{Error, ErrorCode, store::Scope};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
+use web_sys::{IdbDatabase, IdbKeyRange, IdbVersionChangeEvent};
 
-use crate::{fault::storage_error, js, latch::Latch};
+use crate::{fault::storage_error, js};
 
 pub use request::Request;
 pub use transaction::{Mode, Transaction};
-
-#[wasm_bindgen]
-extern "C" {
-    #[derive(Clone)]
-    type IdbFactory;
-    #[wasm_bindgen(method, catch)]
-    fn open(this: &IdbFactory, name: &str, version: u32) -> Result<JsValue, JsValue>;
-
-    /// An `IDBDatabase`.
-    #[derive(Clone)]
-    pub type IdbDatabase;
-    #[wasm_bindgen(method)]
-    fn close(this: &IdbDatabase);
-    #[wasm_bindgen(method, catch, js_name = createObjectStore)]
-    pub fn create_object_store(this: &IdbDatabase, name: &str, options: &JsValue) -> Result<IdbStore, JsValue>;
-    #[wasm_bindgen(method, catch)]
-    fn transaction(this: &IdbDatabase, stores: &JsValue, mode: &str, options: &JsValue) -> Result<IdbTransaction, JsValue>;
-
-    /// An `IDBTransaction`.
-    #[derive(Clone)]
-    pub type IdbTransaction;
-    #[wasm_bindgen(method, catch, js_name = objectStore)]
-    fn object_store(this: &IdbTransaction, name: &str) -> Result<IdbStore, JsValue>;
-    #[wasm_bindgen(method, catch)]
-    fn abort(this: &IdbTransaction) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, getter)]
-    fn error(this: &IdbTransaction) -> JsValue;
-
-    /// An `IDBObjectStore`.
-    pub type IdbStore;
-    #[wasm_bindgen(method, catch, js_name = createIndex)]
-    pub fn create_index(this: &IdbStore, name: &str, path: &str) -> Result<IdbIndex, JsValue>;
-    #[wasm_bindgen(method, catch)]
-    fn index(this: &IdbStore, name: &str) -> Result<IdbIndex, JsValue>;
-    #[wasm_bindgen(method, catch)]
-    fn get(this: &IdbStore, key: &JsValue) -> Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = getAll)]
-    fn get_all(this: &IdbStore, range: &JsValue, limit: u32) -> Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = getAllKeys)]
-    fn get_all_keys(this: &IdbStore, range: &JsValue, limit: u32) -> Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, catch)]
-    fn count(this: &IdbStore) -> Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, catch)]
-    pub fn put(this: &IdbStore, value: &JsValue) -> Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, catch)]
-    fn add(this: &IdbStore, value: &JsValue) -> Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = add)]
-    fn add_at(this: &IdbStore, value: &JsValue, key: &JsValue) -> Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = put)]
-    fn put_at(this: &IdbStore, value: &JsValue, key: &JsValue) -> Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, catch)]
-    fn delete(this: &IdbStore, key: &JsValue) -> Result<JsValue, JsValue>;
-
-    /// An `IDBIndex`.
-    pub type IdbIndex;
-    #[wasm_bindgen(method, catch, js_name = getAll)]
-    fn get_all(this: &IdbIndex, range: &JsValue, limit: u32) -> Result<JsValue, JsValue>;
-
-    #[wasm_bindgen(js_namespace = IDBKeyRange, catch, js_name = bound)]
-    fn bound(lower: &JsValue, upper: &JsValue) -> Result<JsValue, JsValue>;
-    #[wasm_bindgen(js_namespace = IDBKeyRange, catch, js_name = lowerBound)]
-    fn lower_bound(lower: &JsValue, open: bool) -> Result<JsValue, JsValue>;
-}
 
 /// An open connection.
 pub struct Connection {
@@ -109,11 +47,9 @@ impl Connection {
         opened: Option<Promise>,
         upgrade: impl Fn(&IdbDatabase, u32, Option<String>) -> Result<(), JsValue> + 'static,
     ) -> Result<Self, Error> {
-        let factory = js::global("indexedDB");
-        if !factory.is_object() {
+        let Some(factory) = js::scope::indexed_db() else {
             return Err(Error::new(ErrorCode::StorageUnavailable, "there is no IndexedDB in this context"));
-        }
-        let factory = factory.unchecked_into::<IdbFactory>();
+        };
         let opened = match opened {
             Some(opened) => JsFuture::from(opened).await.unwrap_or_default(),
             None => JsValue::UNDEFINED,
@@ -122,35 +58,31 @@ impl Connection {
         let lost_before = js::get(&opened, "loss").as_string();
         let database = js::get(&opened, "database");
         if database.is_object() {
-            let is_ours = js::get(&database, "name").as_string().as_deref() == Some(name)
-                && js::get(&database, "version").as_f64() == Some(f64::from(version));
             let database: IdbDatabase = database.unchecked_into();
-            if is_ours {
+            #[expect(clippy::float_cmp, reason = "versions are whole numbers")]
+            if database.name() == name && database.version() == f64::from(version) {
                 return Ok(Self::of(database));
             }
             database.close();
         }
-        let opening = factory.open(name, version).map_err(|error| storage_error(&error))?;
-        let failed: Latch<JsValue> = Latch::new();
-        let on_upgrade = Closure::<dyn FnMut(JsValue)>::new({
-            let (failed, opening) = (failed.clone(), opening.clone());
-            move |event: JsValue| {
-                let old = js::get(&event, "oldVersion").as_f64().unwrap_or_default();
-                let database: IdbDatabase = js::get(&opening, "result").unchecked_into();
+        let opening = factory.open_with_u32(name, version).map_err(|error| storage_error(&error))?;
+        let on_upgrade = Closure::<dyn FnMut(IdbVersionChangeEvent)>::new({
+            let opening = opening.clone();
+            move |event: IdbVersionChangeEvent| {
+                let old = event.old_version();
+                let database: IdbDatabase = opening.result().unwrap_or_default().unchecked_into();
                 let is_lost = js::get(&event, "dataLoss").as_string().is_some_and(|loss| loss != "none");
                 let loss = is_lost.then(|| js::get(&event, "dataLossMessage").as_string().unwrap_or_default());
                 let loss = loss.or_else(|| lost_before.clone());
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "our own version numbers are small")]
-                if let Err(error) = upgrade(&database, old as u32, loss) {
-                    failed.open(error);
-                    let transaction: IdbTransaction = js::get(&opening, "transaction").unchecked_into();
-                    let _ = transaction.abort();
+                if upgrade(&database, old as u32, loss).is_err() {
+                    let _ = opening.transaction().map(|transaction| transaction.abort());
                 }
             }
         });
-        js::set(&opening, "onupgradeneeded", on_upgrade.as_ref());
-        let opened = Request::new(opening.clone()).await;
-        js::set(&opening, "onupgradeneeded", &JsValue::NULL);
+        opening.set_onupgradeneeded(Some(on_upgrade.as_ref().unchecked_ref()));
+        let opened = Request::new(opening.clone().into()).await;
+        opening.set_onupgradeneeded(None);
         Ok(Self::of(opened?.unchecked_into()))
     }
 
@@ -163,8 +95,8 @@ impl Connection {
                 database.close();
             }
         });
-        js::set(&database, "onversionchange", on_end.as_ref());
-        js::set(&database, "onclose", on_end.as_ref());
+        database.set_onversionchange(Some(on_end.as_ref().unchecked_ref()));
+        database.set_onclose(Some(on_end.as_ref().unchecked_ref()));
         Self { database, lost, _on_end: on_end }
     }
 
@@ -184,8 +116,8 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        js::set(&self.database, "onversionchange", &JsValue::NULL);
-        js::set(&self.database, "onclose", &JsValue::NULL);
+        self.database.set_onversionchange(None);
+        self.database.set_onclose(None);
         self.database.close();
     }
 }
@@ -193,7 +125,9 @@ impl Drop for Connection {
 /// The range of array keys that begin with `texts` and whose next number is in `from..=upto`; without texts, of such numbers.
 pub fn range(texts: &[&str], from: u64, upto: u64) -> Result<JsValue, Error> {
     if texts.is_empty() {
-        return bound(&js::number(from), &js::number(upto)).map_err(|error| storage_error(&error));
+        return IdbKeyRange::bound(&js::number(from), &js::number(upto))
+            .map(JsValue::from)
+            .map_err(|error| storage_error(&error));
     }
     let with = |number: u64| {
         let key = js::array(texts.iter().map(|text| JsValue::from_str(text)));
@@ -203,19 +137,17 @@ pub fn range(texts: &[&str], from: u64, upto: u64) -> Result<JsValue, Error> {
     let upper = with(upto);
     // An array sorts after every number: the key is above all those that go on with a number.
     upper.push(&js::array([]));
-    bound(&with(from), &upper).map_err(|error| storage_error(&error))
+    IdbKeyRange::bound(&with(from), &upper).map(JsValue::from).map_err(|error| storage_error(&error))
 }
 
 /// All keys from `lower` to `upper`.
 pub fn between(lower: &str, upper: &str) -> Result<JsValue, Error> {
-    bound(&JsValue::from_str(lower), &JsValue::from_str(upper)).map_err(|error| storage_error(&error))
+    IdbKeyRange::bound(&JsValue::from_str(lower), &JsValue::from_str(upper))
+        .map(JsValue::from)
+        .map_err(|error| storage_error(&error))
 }
 
 /// All keys above `key`.
 pub fn above(key: &str) -> Result<JsValue, Error> {
-    lower_bound(&JsValue::from_str(key), true).map_err(|error| storage_error(&error))
-}
-
-fn set_handler(target: &JsValue, name: &'static str, handler: &Function) {
-    js::set(target, name, handler);
+    IdbKeyRange::lower_bound_with_open(&JsValue::from_str(key), true).map(JsValue::from).map_err(|error| storage_error(&error))
 }

@@ -1,16 +1,24 @@
 //! One transaction: reads are awaited, writes are issued, the end is always known.
 
-use std::cell::RefCell;
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
+use futures_channel::oneshot;
 use js_sys::Array;
 use shearwater_core::{
     Error, ErrorCode,
     store::{Scope, Store},
 };
 use wasm_bindgen::prelude::*;
+use web_sys::{IdbDatabase, IdbObjectStore, IdbRequest, IdbTransaction};
 
-use super::{IdbDatabase, IdbStore, IdbTransaction, Request, set_handler};
-use crate::{fault::storage_error, js, latch::Latch};
+use super::Request;
+use crate::{
+    fault::storage_error,
+    js::{self, externs::DurableDatabase},
+};
 
 /// What a transaction may do, and how sure its commit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +43,9 @@ impl Mode {
 /// A running transaction. Dropped without [`Transaction::commit`], it is aborted.
 pub struct Transaction {
     inner: IdbTransaction,
-    stores: RefCell<Vec<(Store, IdbStore)>>,
-    end: Latch<bool>,
+    stores: RefCell<Vec<(Store, IdbObjectStore)>>,
+    /// Whether it was committed.
+    end: oneshot::Receiver<bool>,
     settled: bool,
     _on_end: [Closure<dyn FnMut()>; 2],
 }
@@ -48,14 +57,20 @@ impl Transaction {
         js::set(&options, "durability", &JsValue::from_str(durability));
         let names = js::array(scope.stores().map(|store| JsValue::from_str(store.as_str())));
         let access = if mode.writes() { "readwrite" } else { "readonly" };
+        let database: &DurableDatabase = database.unchecked_ref();
         let inner = database.transaction(&names, access, &options).map_err(|error| storage_error(&error))?;
-        let end: Latch<bool> = Latch::new();
+        let (tell, end) = oneshot::channel();
+        let tell = Rc::new(Cell::new(Some(tell)));
         let on_end = [true, false].map(|completed| {
-            let end = end.clone();
-            Closure::<dyn FnMut()>::new(move || end.open(completed))
+            let tell = Rc::clone(&tell);
+            Closure::<dyn FnMut()>::new(move || {
+                if let Some(tell) = tell.take() {
+                    let _ = tell.send(completed);
+                }
+            })
         });
-        set_handler(&inner, "oncomplete", on_end[0].as_ref().unchecked_ref());
-        set_handler(&inner, "onabort", on_end[1].as_ref().unchecked_ref());
+        inner.set_oncomplete(Some(on_end[0].as_ref().unchecked_ref()));
+        inner.set_onabort(Some(on_end[1].as_ref().unchecked_ref()));
         Ok(Self { inner, stores: RefCell::default(), end, settled: false, _on_end: on_end })
     }
 
@@ -67,14 +82,13 @@ impl Transaction {
         self.settled = true;
         // It commits by itself when its last write has succeeded. `IDBTransaction.commit()` would save a message, but
         // in Firefox it commits what is left when a write fails, as that of a body does on a full disk.
-        if self.end.wait().await {
+        if (&mut self.end).await == Ok(true) {
             return Ok(());
         }
-        let reason = self.inner.error();
-        Err(if reason.is_object() {
-            storage_error(&reason)
-        } else {
-            Error::new(ErrorCode::StorageUnavailable, "the browser aborted the transaction; nothing was stored, try again")
+        let no_reason = "the browser aborted the transaction; nothing was stored, try again";
+        Err(match self.inner.error() {
+            Some(reason) => storage_error(&reason),
+            None => Error::new(ErrorCode::StorageUnavailable, no_reason),
         })
     }
 
@@ -110,8 +124,8 @@ impl Transaction {
     /// What `IndexedDB` answers.
     pub async fn get_all(&self, store: Store, index: Option<&str>, range: &JsValue, limit: u32) -> Result<Array, Error> {
         let request = self.with_store(store, |store| match index {
-            Some(index) => store.index(index)?.get_all(range, limit),
-            None => store.get_all(range, limit),
+            Some(index) => store.index(index)?.get_all_with_key_and_limit(range, limit),
+            None => store.get_all_with_key_and_limit(range, limit),
         })?;
         Ok(Request::new(request).await?.unchecked_into())
     }
@@ -121,7 +135,7 @@ impl Transaction {
     /// # Errors
     /// What `IndexedDB` answers.
     pub async fn get_all_keys(&self, store: Store, range: &JsValue, limit: u32) -> Result<Array, Error> {
-        let request = self.with_store(store, |store| store.get_all_keys(range, limit))?;
+        let request = self.with_store(store, |store| store.get_all_keys_with_key_and_limit(range, limit))?;
         Ok(Request::new(request).await?.unchecked_into())
     }
 
@@ -131,7 +145,7 @@ impl Transaction {
     /// What `IndexedDB` answers.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates; a count is not negative")]
     pub async fn count(&self, store: Store) -> Result<u32, Error> {
-        let request = self.with_store(store, IdbStore::count)?;
+        let request = self.with_store(store, IdbObjectStore::count)?;
         Ok(Request::new(request).await?.as_f64().unwrap_or_default() as u32)
     }
 
@@ -141,7 +155,7 @@ impl Transaction {
     /// What `IndexedDB` throws at once; later failures abort the transaction.
     pub fn put(&self, store: Store, value: &JsValue, at: Option<&str>) -> Result<(), Error> {
         self.with_store(store, |store| match at {
-            Some(key) => store.put_at(value, &JsValue::from_str(key)),
+            Some(key) => store.put_with_key(value, &JsValue::from_str(key)),
             None => store.put(value),
         })
         .map(drop)
@@ -153,7 +167,7 @@ impl Transaction {
     /// As [`Transaction::put`]; that the key is taken fails the commit.
     pub fn add(&self, store: Store, value: &JsValue, at: Option<&str>) -> Result<(), Error> {
         self.with_store(store, |store| match at {
-            Some(key) => store.add_at(value, &JsValue::from_str(key)),
+            Some(key) => store.add_with_key(value, &JsValue::from_str(key)),
             None => store.add(value),
         })
         .map(drop)
@@ -167,7 +181,11 @@ impl Transaction {
         self.with_store(store, |store| store.delete(key)).map(drop)
     }
 
-    fn with_store<R>(&self, name: Store, act: impl FnOnce(&IdbStore) -> Result<R, JsValue>) -> Result<R, Error> {
+    fn with_store(
+        &self,
+        name: Store,
+        act: impl FnOnce(&IdbObjectStore) -> Result<IdbRequest, JsValue>,
+    ) -> Result<IdbRequest, Error> {
         let mut stores = self.stores.borrow_mut();
         let at = match stores.iter().position(|(open, _)| *open == name) {
             Some(at) => at,
@@ -183,8 +201,7 @@ impl Transaction {
 
     /// Why a call was refused: where an earlier write has failed, the call says only that the transaction is over.
     fn reason(&self, thrown: &JsValue) -> Error {
-        let reason = self.inner.error();
-        storage_error(if reason.is_object() { &reason } else { thrown })
+        self.inner.error().map_or_else(|| storage_error(thrown), |reason| storage_error(&reason))
     }
 }
 
@@ -193,7 +210,7 @@ impl Drop for Transaction {
         if !self.settled {
             let _ = self.inner.abort();
         }
-        js::set(&self.inner, "oncomplete", &JsValue::NULL);
-        js::set(&self.inner, "onabort", &JsValue::NULL);
+        self.inner.set_oncomplete(None);
+        self.inner.set_onabort(None);
     }
 }

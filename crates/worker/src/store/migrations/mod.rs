@@ -5,8 +5,7 @@ mod v2;
 mod v3;
 
 use wasm_bindgen::JsValue;
-
-use super::idb::IdbDatabase;
+use web_sys::IdbDatabase;
 
 /// Takes the database from `old` to [`VERSION`](super::schema::VERSION).
 ///

@@ -5,10 +5,11 @@ use shearwater_core::{
     wire::text::Text,
 };
 use wasm_bindgen::JsValue;
+use web_sys::IdbDatabase;
 
 use crate::{
     js,
-    store::{idb::IdbDatabase, quarantine::entry, schema},
+    store::{quarantine::entry, schema},
 };
 
 pub(super) fn apply(database: &IdbDatabase, loss: Option<String>) -> Result<(), JsValue> {
@@ -20,7 +21,7 @@ pub(super) fn apply(database: &IdbDatabase, loss: Option<String>) -> Result<(), 
     if let Some(loss) = loss {
         // What was in it nobody can tell; that there was something is kept where people look.
         let reason = ["the browser found the database corrupt and deleted it: ", &loss].text();
-        js::console_error("[shearwater]", &reason);
+        js::console::error(&reason);
         quarantine.put(&entry("database", &JsValue::UNDEFINED, &reason))?;
     }
     Ok(())

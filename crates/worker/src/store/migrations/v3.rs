@@ -4,8 +4,9 @@
 
 use shearwater_core::store::{ByRemoval, Store};
 use wasm_bindgen::JsValue;
+use web_sys::IdbDatabase;
 
-use crate::store::{idb::IdbDatabase, schema};
+use crate::store::schema;
 
 pub(super) fn apply(database: &IdbDatabase) -> Result<(), JsValue> {
     schema::create(database, Store::Receipts)?;
