@@ -108,7 +108,7 @@ page's own, from the call to the promise, unless another is named. Each drain is
 - **F8** The devtools' \`TaskDuration\` in thread time; \`longtask\` entries. The changes are the worker's own status message,
   repeated 167 times a second with other counts, with a subscriber that takes the snapshot.
 - **F9** Brotli at its best, of the files of \`dist/\`.
-- **F10** 300 fetches one after the other from a controlled page, replies read, the mean of a run; the route is for POSTs to another path.
+- **F10** 300 fetches one after the other from a controlled page, replies read, the median of a run; the route is for POSTs to another path.
   The third peer tells what the browser takes to dispatch a \`fetch\` event at all.
 
 ${cold ? `In a cold start the medians of the steps, in ms since the dispatch: ${cold.peers.map(({ who, samples }) => `${who} ${show(median(samples))}`).join(", ")}.\n` : ""}
