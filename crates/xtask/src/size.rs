@@ -7,9 +7,9 @@ use crate::{Outcome, run::root};
 /// Brotli bytes: (what, files, aim, at most). What is over its aim has a budget at today's size: lower it with every
 /// saving, and raise it for a reason that CHANGELOG gives.
 const BUDGETS: [(&str, &[&str], usize, usize); 3] = [
-    ("worker", &["worker.js", "worker.wasm"], 100 * 1024, 156_000),
-    ("full worker", &["worker.js", "worker-full.wasm"], 100 * 1024, 156_000),
-    ("page", &["page.js", "page.wasm"], 25 * 1024, 42_000),
+    ("worker", &["worker.js", "worker.wasm"], 100 * 1024, 172_600),
+    ("full worker", &["worker.js", "worker-full.wasm"], 100 * 1024, 172_700),
+    ("page", &["page.js", "page.wasm"], 25 * 1024, 42_100),
 ];
 
 /// Prints the table; with `check`, fails when a budget is passed.
