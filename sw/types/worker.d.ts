@@ -78,6 +78,7 @@ export interface Hooks {
   failed(job: Job): unknown;
   conflict(job: Job): unknown;
   blocked(job: Job): unknown;
+  /**
    * A request of a route was stored. Returns the response that the app's `fetch` gets, or undefined for the usual one: 202
    * with `Shearwater-Job: <id>` and `{"queued": true, "id": "<id>"}`; after a form navigation, a 303. If the hook throws,
    * takes more than 30 s or returns what the browser does not take for this request, the app gets the usual one.

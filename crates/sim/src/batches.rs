@@ -69,11 +69,12 @@ impl IntoEnvelope for (&str, &str) {
 
 /// The body of a batch, as it goes over the wire.
 pub(crate) fn payload(envelope: &Envelope, bodies: &[Option<u64>]) -> String {
-    let text = |piece| match piece {
-        Piece::Text(text) => text.to_owned(),
-        Piece::Item(body) => format!("{body:?}"),
-    };
-    envelope.body(bodies).map(text).collect()
+    let mut text = String::new();
+    envelope.body(bodies, |piece| match piece {
+        Piece::Text(piece) => text.push_str(piece),
+        Piece::Item(body) => text.push_str(&format!("{body:?}")),
+    });
+    text
 }
 
 /// What a job says: an item's address is that of all, and its metadata say it.

@@ -182,13 +182,16 @@ pub enum Piece<'a, B> {
 }
 
 impl Envelope {
-    /// The body of a batch of these items, piece by piece.
-    pub fn body<'a, B>(&'a self, items: &'a [B]) -> impl Iterator<Item = Piece<'a, B>> {
-        let items = items.iter().enumerate().flat_map(|(at, item)| {
-            let comma = (at > 0).then_some(Piece::Text(","));
-            comma.into_iter().chain([Piece::Item(item)])
-        });
-        [Piece::Text(self.head.as_str())].into_iter().chain(items).chain([Piece::Text(self.tail.as_str())])
+    /// Gives the body of a batch of these items to `push`, piece by piece.
+    pub fn body<'a, B>(&'a self, items: &'a [B], mut push: impl FnMut(Piece<'a, B>)) {
+        push(Piece::Text(&self.head));
+        for (at, item) in items.iter().enumerate() {
+            if at > 0 {
+                push(Piece::Text(","));
+            }
+            push(Piece::Item(item));
+        }
+        push(Piece::Text(&self.tail));
     }
 
     /// Bytes around the items, commas not counted.
@@ -282,7 +285,14 @@ pub fn read_results<V: Value>(status: u16, body: Option<&V>, pointer: Option<&st
 fn at<V: Value, T>(value: &V, pointer: &str, read: &dyn Fn(&V) -> Option<T>) -> Option<T> {
     let Some(rest) = pointer.strip_prefix('/') else { return read(value) };
     let (token, rest) = rest.find('/').map_or((rest, ""), |end| rest.split_at(end));
-    let name = token.replace("~1", "/").replace("~0", "~");
+    let mut name = String::new();
+    let mut chars = token.chars();
+    while let Some(char) = chars.next() {
+        name.push(match char {
+            '~' if chars.next() == Some('1') => '/',
+            other => other,
+        });
+    }
     match value.as_list() {
         Some(list) => at(list.get(name.parse::<usize>().ok()?)?, rest, read),
         None => at(&value.entry(&name)?, rest, read),

@@ -116,11 +116,14 @@ pub async fn send(engine: &Rc<Engine>, dispatch: &Dispatch, bodies: &[Option<JsV
 
 /// The body of a batch.
 fn together(batch: &Batch, bodies: &[Option<JsValue>]) -> Result<JsValue, JsValue> {
-    let part = |piece: Piece<'_, Option<JsValue>>| match piece {
-        Piece::Text(text) => JsValue::from_str(text),
-        Piece::Item(body) => body.clone().unwrap_or_default(),
-    };
-    Blob::new_with_str_sequence(&js::array(batch.envelope.body(bodies).map(part))).map(JsValue::from)
+    let parts = js_sys::Array::new();
+    batch.envelope.body(bodies, |piece| {
+        parts.push(&match piece {
+            Piece::Text(text) => JsValue::from_str(text),
+            Piece::Item(body) => body.clone().unwrap_or_default(),
+        });
+    });
+    Blob::new_with_str_sequence(&parts).map(JsValue::from)
 }
 
 /// Why the job must not leave after all, looked at in the last moment: the hook may have taken its time, and another worker

@@ -6,11 +6,14 @@ fn config(json: &str) -> BatchConfig {
 }
 
 fn text(envelope: &Envelope, items: &[&str]) -> String {
-    let piece = |piece: Piece<'_, &str>| match piece {
-        Piece::Text(text) => text.to_owned(),
-        Piece::Item(item) => (*item).to_owned(),
-    };
-    envelope.body(items).map(piece).collect()
+    let mut body = String::new();
+    envelope.body(items, |piece| {
+        body.push_str(match piece {
+            Piece::Text(text) => text,
+            Piece::Item(item) => item,
+        });
+    });
+    body
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::{
     settle::{Settled, Settlement},
 };
 use crate::{
+    boxed::boxed,
     error::Error,
     id::JobId,
     queue::{
@@ -47,7 +48,7 @@ impl<T: Tx> CycleRun<'_, T> {
     ) -> Result<Vec<Job>, Error> {
         let mut dissolved = None;
         if job.batch.is_some() {
-            let members = batch::members(self.tx, &job).await?;
+            let members = boxed(batch::members(self.tx, &job)).await?;
             seen.extend(members.iter().map(|member| member.id.clone()));
             match self.stored(&job, members.clone()) {
                 Stored::Whole(jobs) => return Ok(jobs),
@@ -71,7 +72,7 @@ impl<T: Tx> CycleRun<'_, T> {
             job.work.request_mut().item = None;
             return Ok(vec![job]);
         };
-        let mut jobs = self.company(cycle, owner, job, config, dissolved.as_ref()).await?;
+        let mut jobs = boxed(self.company(cycle, owner, job, config, dissolved.as_ref())).await?;
         seen.extend(jobs.iter().map(|job| job.id.clone()));
         batch::bind(&mut jobs, self.ledger.version, &config.envelope);
         Ok(jobs)
@@ -202,7 +203,7 @@ impl<T: Tx> CycleRun<'_, T> {
                 ours.push((job, settlement, next));
             } else if next == Next::Delivered && job.state != State::Syncing && same_key {
                 // Another drain took the lease for dead. A delivery is the truth all the same.
-                self.deliver(job, settlement).await?;
+                boxed(self.deliver(job, settlement)).await?;
             } else {
                 if sent.own && is_in && job.state == State::Pending {
                     // What became of the others is known too: they are no batch any more.
@@ -220,14 +221,17 @@ impl<T: Tx> CycleRun<'_, T> {
             let refused = LastError::of(&settlement.result, config);
             return self.split(ours.into_iter().map(|(job, ..)| job).collect(), &refused).await;
         }
-        let waits = ours.iter().filter_map(|(.., next)| if let Next::Retry(retry) = next { Some(*retry) } else { None });
-        let together = waits.clone().reduce(|one, other| Retry {
-            at: one.at.max(other.at),
-            hold_until: one.hold_until.max(other.hold_until),
-            ..one
-        });
+        let (mut together, mut waits) = (None::<Retry>, 0);
+        for (.., next) in &ours {
+            if let Next::Retry(retry) = next {
+                let least = together.unwrap_or(*retry);
+                together =
+                    Some(Retry { at: least.at.max(retry.at), hold_until: least.hold_until.max(retry.hold_until), ..least });
+                waits += 1;
+            }
+        }
         // Some have no attempt left, which the others have.
-        let parts = waits.count() != ours.len() && together.is_some();
+        let parts = waits != ours.len() && together.is_some();
         for (mut job, settlement, next) in ours {
             let next = match (next, together) {
                 (Next::Retry(retry), Some(together)) if !sent.own => {
@@ -239,7 +243,7 @@ impl<T: Tx> CycleRun<'_, T> {
                 job.batch = None;
             }
             job.attempts.made = job.attempts.made.saturating_add(u32::from(next.burns_attempt()));
-            self.record(job, settlement, next).await?;
+            boxed(self.record(job, settlement, next)).await?;
         }
         Ok(())
     }
