@@ -46,11 +46,15 @@ pub enum Flaw {
     RefreshesForEachSend,
     /// Credentials that were refused, or asked for before a refresh, are sent again.
     KeepsStaleCredentials,
+    /// That somebody is at a tag's periodic tasks is not written.
+    DropsTaskLeases,
+    /// A periodic task's end is not written.
+    ForgetsTaskEnds,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::DeletesBeforeSending,
         Self::DropsOutcomes,
         Self::DropsBodies,
@@ -71,5 +75,7 @@ impl Flaw {
         Self::SendsForAnyOwner,
         Self::RefreshesForEachSend,
         Self::KeepsStaleCredentials,
+        Self::DropsTaskLeases,
+        Self::ForgetsTaskEnds,
     ];
 }

@@ -1,6 +1,7 @@
 //! The queue: what a job is, how it comes in, what becomes of it, and what a person may do to it.
 
 pub mod backoff;
+pub mod binding;
 pub mod capture;
 pub mod config;
 pub mod cycle;

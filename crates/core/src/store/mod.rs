@@ -19,6 +19,7 @@
 //! | `session` | name | the [`Session`]: who is signed in, apart, so that a look at it waits for no drain |
 //! | `receipts` | instant, request | one [`Answer`] an operation: see [`receipts`] |
 //! | `tombstones` | `id` | jobs that were removed lately, so that a repeated message does not bring them back |
+//! | `periodic` | `tag` | what became of an app's periodic tasks: one [`PeriodicRun`](crate::schedule::periodic::PeriodicRun) a tag |
 //! | `quarantine` | auto | rows that did not parse, as they were |
 
 pub(crate) mod bodies;

@@ -25,12 +25,23 @@ pub enum Store {
     Tombstones,
     /// Who is signed in.
     Session,
+    /// Runs of periodic tasks.
+    Periodic,
 }
 
 impl Store {
     /// All of them.
-    pub const ALL: [Self; 8] =
-        [Self::Jobs, Self::Bodies, Self::History, Self::Meta, Self::Quarantine, Self::Receipts, Self::Tombstones, Self::Session];
+    pub const ALL: [Self; 9] = [
+        Self::Jobs,
+        Self::Bodies,
+        Self::History,
+        Self::Meta,
+        Self::Quarantine,
+        Self::Receipts,
+        Self::Tombstones,
+        Self::Session,
+        Self::Periodic,
+    ];
 
     /// Its name on the disk.
     #[must_use]
@@ -44,6 +55,7 @@ impl Store {
             Self::Receipts => "receipts",
             Self::Tombstones => "tombstones",
             Self::Session => "session",
+            Self::Periodic => "periodic",
         }
     }
 
@@ -52,6 +64,7 @@ impl Store {
     pub const fn key_path(self) -> Option<&'static str> {
         match self {
             Self::Jobs | Self::History | Self::Tombstones => Some("id"),
+            Self::Periodic => Some("tag"),
             Self::Bodies | Self::Meta | Self::Quarantine | Self::Receipts | Self::Session => None,
         }
     }
@@ -66,7 +79,7 @@ impl Store {
 
 /// A set of stores: those that a transaction names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scope(u8);
+pub struct Scope(u16);
 
 impl Scope {
     /// Who is signed in, apart from everything else: waits for nobody but a sign-in.
@@ -79,8 +92,11 @@ impl Scope {
     pub const VIEW: Self = Self::of(&[Store::Meta, Store::Jobs, Store::History]);
     /// What pages see, with the bodies.
     pub const CONTENT: Self = Self::VIEW.with(Store::Bodies);
-    /// All that a drain and most operations work on: a look at who is signed in does not wait for them.
-    pub const WORK: Self = Self(Self::ALL.0 & !Self::SESSION.0);
+    /// The runs of periodic tasks, apart from everything else.
+    pub const PERIODIC: Self = Self::of(&[Store::Periodic]);
+    /// All that a drain and most operations work on: neither a look at who is signed in nor a periodic task's end waits for
+    /// them.
+    pub const WORK: Self = Self(Self::ALL.0 & !Self::SESSION.0 & !Self::PERIODIC.0);
     /// Everything: signing in, pausing.
     pub const ALL: Self = Self::of(&Store::ALL);
     /// What a lost ledger is made anew from, and where it stands.
@@ -102,7 +118,7 @@ impl Scope {
     /// These and one more.
     #[must_use]
     pub const fn with(self, store: Store) -> Self {
-        Self(self.0 | 1 << store as u8)
+        Self(self.0 | 1 << store as u16)
     }
 
     /// These and those.
@@ -120,7 +136,7 @@ impl Scope {
     /// Whether `store` is in it.
     #[must_use]
     pub const fn has(self, store: Store) -> bool {
-        self.0 & 1 << store as u8 != 0
+        self.0 & 1 << store as u16 != 0
     }
 
     /// Refuses what is not in it.
@@ -159,7 +175,7 @@ mod tests {
     fn a_scope_has_what_it_was_made_of_and_nothing_else() {
         for store in Store::ALL {
             assert!(Scope::ALL.has(store));
-            assert_eq!(Scope::WORK.has(store), store != Store::Session, "{store:?}");
+            assert_eq!(Scope::WORK.has(store), !matches!(store, Store::Session | Store::Periodic), "{store:?}");
             assert_eq!(Scope::of(&[store]).stores().collect::<Vec<_>>(), [store]);
         }
         assert!(Scope::CONTENT.covers(Scope::VIEW) && !Scope::VIEW.covers(Scope::CONTENT));
@@ -168,7 +184,7 @@ mod tests {
     #[test]
     fn only_a_transaction_that_reads_the_ledger_may_have_to_make_it_anew() {
         assert_eq!(Scope::SESSION.without_ledger(), Scope::SESSION);
-        assert_eq!(Scope::WORK.without_ledger(), Scope::ALL);
+        assert_eq!(Scope::WORK.without_ledger(), Scope::WORK.and(Scope::SESSION));
         assert_eq!(Scope::VIEW.without_ledger(), Scope::LEDGER);
     }
 }

@@ -12,6 +12,7 @@ use std::{any::Any, collections::BTreeMap, rc::Rc};
 use shearwater_core::{
     JobId,
     queue::{history::Outcome, job::Job},
+    schedule::periodic::{PeriodicRun, TagKey},
     store::{
         Answer, Row, Session, Store, Tombstone,
         ledger::Ledger,
@@ -32,6 +33,7 @@ pub(crate) struct Database {
     session: Table<Session>,
     receipts: Table<Answer>,
     tombstones: Table<Tombstone>,
+    periodic: Table<PeriodicRun>,
     bodies: BTreeMap<JobId, u64>,
     /// Small bodies that share a record, by the bytes before each.
     packs: BTreeMap<JobId, BTreeMap<u64, u64>>,
@@ -100,6 +102,10 @@ impl Database {
         self.session.row(&SessionKey)
     }
 
+    pub(crate) fn periodic(&self, tag: &TagKey) -> Option<&PeriodicRun> {
+        self.periodic.row(tag)
+    }
+
     pub(crate) fn commits(&self) -> u64 {
         self.commits
     }
@@ -122,6 +128,7 @@ impl Database {
             Store::Session => &self.session,
             Store::Receipts => &self.receipts,
             Store::Tombstones => &self.tombstones,
+            Store::Periodic => &self.periodic,
             Store::Bodies => &self.pack_uses,
             Store::Quarantine => return None,
         };
@@ -136,6 +143,7 @@ impl Database {
             Store::Session => &mut self.session,
             Store::Receipts => &mut self.receipts,
             Store::Tombstones => &mut self.tombstones,
+            Store::Periodic => &mut self.periodic,
             Store::Bodies => &mut self.pack_uses,
             Store::Quarantine => return None,
         };

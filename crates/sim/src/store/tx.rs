@@ -18,6 +18,7 @@ use shearwater_core::{
         history::Outcome,
         job::{Job, State},
     },
+    schedule::periodic::PeriodicRun,
     store::{
         Answer, Aside, Index, Key, Keyed, Record, Row, RowIndex, Scan, Scope, Session, Store, Tombstone, Tx,
         ledger::Ledger,
@@ -213,6 +214,7 @@ impl<'a> SimTx<'a> {
             Store::Session => all::<Session>(&db),
             Store::Receipts => all::<Answer>(&db),
             Store::Tombstones => all::<Tombstone>(&db),
+            Store::Periodic => all::<PeriodicRun>(&db),
             Store::Quarantine => db.quarantine.keys().map(u64::to_string).collect(),
             Store::Bodies => {
                 let mut texts = all::<PackUse>(&db);
@@ -267,6 +269,7 @@ impl<'a> SimTx<'a> {
             Some(Flaw::DropsLedgers) => row.downcast_ref::<Ledger>().is_some_and(|ledger| ledger.version.is_multiple_of(16)),
             Some(Flaw::ForgetsReceipts) => R::STORE == Store::Receipts,
             Some(Flaw::DropsOutcomes) => R::STORE == Store::History,
+            Some(Flaw::DropsTaskLeases) => row.downcast_ref::<PeriodicRun>().is_some_and(|run| run.holder.is_some()),
             _ => false,
         }
     }
@@ -396,6 +399,7 @@ impl Tx for SimTx<'_> {
             Store::Session => self.remove::<Session>(key),
             Store::Receipts => self.remove::<Answer>(key),
             Store::Tombstones => self.remove::<Tombstone>(key),
+            Store::Periodic => self.remove::<PeriodicRun>(key),
             Store::Quarantine => {}
             Store::Bodies => {
                 self.remove::<PackUse>(key);

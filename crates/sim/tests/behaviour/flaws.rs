@@ -31,6 +31,7 @@ fn every_flaw_is_noticed() {
             Flaw::ForgetsReceipts => &[Promise::Once],
             Flaw::StampsWithTheCurrentOwner | Flaw::SendsForAnyOwner | Flaw::KeepsStaleCredentials => &[Promise::Private],
             Flaw::RefreshesForEachSend => &[Promise::Patient],
+            Flaw::DropsTaskLeases | Flaw::ForgetsTaskEnds => &[Promise::Once, Promise::Leased],
         };
         let broken = named(flaw);
         assert!(expected.iter().any(|promise| broken.contains(promise)), "{flaw:?} broke {broken:?}");

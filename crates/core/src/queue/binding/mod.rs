@@ -1,0 +1,4 @@
+//! Binds a job to the reply of an earlier one (Q13): its parts, so far.
+
+pub mod pointer;
+pub mod template;
