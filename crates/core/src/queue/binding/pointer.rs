@@ -37,12 +37,16 @@ impl Pointer {
         &self.0
     }
 
+    /// Its tokens, unescaped.
+    pub fn tokens(&self) -> impl Iterator<Item = String> {
+        self.0.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~"))
+    }
+
     /// What it points to in `document` (§4); a member of an object, or an item of an array by its index.
     #[must_use]
     pub fn find<V: Value>(&self, document: V) -> Option<V> {
         let mut found = document;
-        for token in self.0.split('/').skip(1) {
-            let token = token.replace("~1", "/").replace("~0", "~");
+        for token in self.tokens() {
             found = match found.as_list() {
                 Some(items) => items.into_iter().nth(index(&token)?)?,
                 None if found.is_object() => found.entry(&token)?,
