@@ -1,9 +1,12 @@
 //! The typed error that reaches callers, with a stable code.
 
+use serde::{Deserialize, Serialize};
+
 use std::fmt;
 
 /// What kind of thing went wrong; its [`as_str`](ErrorCode::as_str) is part of the public surface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ErrorCode {
     /// The request or one of its options cannot be queued as given; nothing was stored.
@@ -45,7 +48,7 @@ impl ErrorCode {
 }
 
 /// A refusal or failure, with a message that tells the caller what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Error {
     /// The stable kind.
     pub code: ErrorCode,
@@ -85,15 +88,3 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-crate::names!(ErrorCode {
-    InvalidRequest: "invalid-request",
-    InvalidConfig: "invalid-config",
-    InvalidMessage: "invalid-message",
-    UnknownQueue: "unknown-queue",
-    QuotaExceeded: "quota-exceeded",
-    StorageUnavailable: "storage-unavailable",
-    WorkerUnavailable: "worker-unavailable",
-    Timeout: "timeout",
-    Internal: "internal"
-});
-crate::record!(Error { code: "code", message: "message" });

@@ -2,12 +2,15 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
 use crate::error::Error;
 
 /// A job's identifier: a UUID (RFC 9562) in lower-case hexadecimal, made by the page.
 ///
 /// The page makes it, so that a request repeated after a lost reply is recognised and stored once.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
 pub struct JobId(String);
 
 impl JobId {
@@ -70,20 +73,10 @@ impl fmt::Display for JobId {
     }
 }
 
-impl crate::wire::Wire for JobId {
-    fn read<V: crate::wire::Value>(value: &V) -> Result<Self, crate::wire::Mismatch> {
-        value
-            .as_text()
-            .and_then(|text| Self::parse(&text).ok())
-            .ok_or_else(|| crate::wire::Mismatch::new("is not a job id, which is a lower-case UUID"))
-    }
-
-    fn write(&self, json: &mut crate::wire::json::Json) {
-        json.text(&self.0);
-    }
-
-    fn placeholder() -> Self {
-        Self(String::new())
+impl<'de> Deserialize<'de> for JobId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let id = String::deserialize(deserializer).ok().and_then(|text| Self::parse(&text).ok());
+        id.ok_or_else(|| D::Error::custom("is not a job id, which is a lower-case UUID"))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Figures about the queue (M1): from counters, and from the bounded history.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     error::Error,
     queue::{history::Outcome, job::State, sort::sorted},
@@ -13,7 +15,8 @@ use crate::{
 };
 
 /// `Metrics` of the public surface, as far as the store knows.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Metrics {
     /// Per queue of the current owner.
     pub queues: Vec<QueueMetrics>,
@@ -36,7 +39,7 @@ pub struct Metrics {
 }
 
 /// One queue.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueMetrics {
     /// Its name.
     pub queue: String,
@@ -45,7 +48,8 @@ pub struct QueueMetrics {
 }
 
 /// One server in trouble.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct OriginMetrics {
     /// The origin.
     pub origin: String,
@@ -102,20 +106,6 @@ pub async fn read<T: Tx>(tx: &T, now: Millis) -> Result<Metrics, Error> {
     let next = next_wake::next_wake(tx, &ledger, now).await?;
     Ok(Metrics::of(&ledger, &history, next, now))
 }
-
-crate::record!(QueueMetrics { queue: "queue", counts: "counts" });
-crate::record!(OriginMetrics { origin: "origin", opens_at: "opensAt", closures: "closures" });
-crate::record!(Metrics {
-    queues: "queues",
-    delivered: "delivered",
-    success_rate: "successRate",
-    mean_time: "meanTime",
-    p95_time: "p95Time",
-    sync_count: "syncCount",
-    last_sync_at: "lastSyncAt",
-    next_sync_at: "nextSyncAt",
-    origins: "origins",
-});
 
 #[cfg(test)]
 mod tests {

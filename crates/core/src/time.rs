@@ -1,9 +1,12 @@
 //! Instants, as milliseconds since the Unix epoch.
 
+use serde::{Deserialize, Serialize};
+
 use crate::http::date;
 
 /// An instant: milliseconds since the Unix epoch, as the shell's clock tells it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Millis(pub u64);
 
 impl Millis {
@@ -40,18 +43,4 @@ pub mod unit {
     pub const HOUR: u64 = 60 * MINUTE;
     /// Milliseconds in a day.
     pub const DAY: u64 = 24 * HOUR;
-}
-
-impl crate::wire::Wire for Millis {
-    fn read<V: crate::wire::Value>(value: &V) -> Result<Self, crate::wire::Mismatch> {
-        u64::read(value).map(Self)
-    }
-
-    fn write(&self, json: &mut crate::wire::json::Json) {
-        json.whole(self.0);
-    }
-
-    fn placeholder() -> Self {
-        Self(0)
-    }
 }

@@ -27,11 +27,13 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use serde::Deserialize;
+
 use shearwater_core::{
     Error, ErrorCode, Millis,
     drain::{Budget, Command, Dispatch, DispatchId, Drain, Input, Plan},
     http::reply::{AttemptResult, Response},
-    metrics, names,
+    metrics,
     protocol::{self, Op, view::Status},
     queue::{
         config::{DEFAULT_QUEUE, WorkerConfig, check_name},
@@ -40,7 +42,6 @@ use shearwater_core::{
         job::{Job, Place, State},
         manage::{self, Body, Edit},
     },
-    record,
     schedule::next_wake,
     schedule::wakes::SkipBackoff,
     store::{
@@ -48,7 +49,7 @@ use shearwater_core::{
         ledger::{Counts, Ledger},
         read, read_ledger, repair,
     },
-    wire::{Value, Wire},
+    wire::{self, Value, Wire},
 };
 
 use crate::{
@@ -67,6 +68,7 @@ const MOST_DRAINS: usize = 3;
 const MOST_COMMANDS: usize = 20_000;
 
 /// What happens besides operations.
+#[derive(Deserialize)]
 struct Item {
     size: Option<u64>,
     wait: Option<u64>,
@@ -82,73 +84,59 @@ struct Item {
     row: Option<Job>,
     ledger: Option<Ledger>,
 }
-record!(Item {
-    size: "size",
-    wait: "wait",
-    back: "back",
-    drain: "drain",
-    reply: "reply",
-    time: "time",
-    stop: "stop",
-    kill: "kill",
-    fail: "fail",
-    rot: "rot",
-    lose: "lose",
-    row: "row",
-    ledger: "ledger",
-});
 
+#[derive(Deserialize)]
 struct Begin {
+    #[serde(default = "default_queue")]
     queue: String,
+    #[serde(rename = "ripen", default)]
     skip: Wakes,
+    #[serde(default)]
     offline: bool,
+    #[serde(default)]
     locked: bool,
 }
-record!(Begin {
-    queue: "queue" = DEFAULT_QUEUE.to_owned(),
-    skip: "ripen" = Wakes::Nothing,
-    offline: "offline" = false,
-    locked: "locked" = false,
-});
 
-#[derive(Clone, Copy)]
+fn default_queue() -> String {
+    DEFAULT_QUEUE.to_owned()
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
 enum Wakes {
+    #[default]
     Nothing,
     Unreachable,
     All,
 }
-names!(Wakes { Nothing: "nothing", Unreachable: "unreachable", All: "all" });
 
+#[derive(Deserialize)]
 struct Answer {
+    #[serde(default)]
     at: u32,
     status: Option<u16>,
+    #[serde(default)]
     headers: Vec<(String, String)>,
+    #[serde(default)]
     kind: Kind,
+    #[serde(default = "middle")]
     roll: f64,
 }
-record!(Answer {
-    at: "at" = 0,
-    status: "status",
-    headers: "headers" = Vec::new(),
-    kind: "kind" = Kind::Unreachable,
-    roll: "roll" = 0.5,
-});
 
-#[derive(Clone, Copy)]
+fn middle() -> f64 {
+    0.5
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 enum Kind {
     Opaque,
+    #[default]
     Unreachable,
     TimedOut,
     Unsendable,
     Withheld,
 }
-names!(Kind {
-    Opaque: "opaque",
-    Unreachable: "unreachable",
-    TimedOut: "timed-out",
-    Unsendable: "unsendable",
-    Withheld: "withheld",
-});
 
 /// Plays a story; returns whether each item of it could be read.
 pub fn play(story: &Foreign) -> bool {
@@ -213,7 +201,7 @@ impl World {
             }
             return true;
         }
-        let Ok(happening) = Item::read(item) else { return false };
+        let Ok(happening) = wire::read::<Item, _>(item) else { return false };
         let asked_in_vain = item.names().iter().any(|name| name == "time") && happening.time.is_none();
         self.happen(happening, asked_in_vain);
         true

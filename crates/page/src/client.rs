@@ -12,7 +12,7 @@ use shearwater_core::{
     },
     queue::{config::DEFAULT_QUEUE, enqueue::NewJob, manage::Compacted},
     store::read::Filter,
-    wire::{Wire, text::Text},
+    wire::text::Text,
 };
 use wasm_bindgen::prelude::*;
 
@@ -372,9 +372,7 @@ pub(crate) async fn get(link: &Rc<Link>, id: JobId) -> Result<Option<JobView>, E
 /// What the worker returned, as the operation's own answer.
 pub(crate) fn read<O: Operation>(ok: &JsValue) -> Result<O::Answer, Error> {
     // A job that does not exist, say: null is no value that could be read.
-    match O::Answer::absent() {
-        Some(nothing) if ok.is_null() => Ok(nothing),
-        _ => read_answer::<O, _>(&Js(ok.clone()))
-            .map_err(|mismatch| Error::internal(["the worker's answer to \"", O::NAME, "\": ", &mismatch.to_string()].text())),
-    }
+    let ok = (!ok.is_null()).then(|| Js(ok.clone()));
+    read_answer::<O, _>(ok.as_ref())
+        .map_err(|mismatch| Error::internal(["the worker's answer to \"", O::NAME, "\": ", &mismatch.to_string()].text()))
 }

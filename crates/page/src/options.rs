@@ -1,5 +1,7 @@
 //! The options of a client.
 
+use serde::{Deserialize, Serialize};
+
 use shearwater_core::time::unit;
 
 /// Which worker a page uses, and how. All of it has defaults.
@@ -22,7 +24,8 @@ impl Default for ConnectOptions {
 }
 
 /// When a client wakes the worker, and how long it waits for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "!ClientOptions", rename_all = "camelCase", default)]
 pub struct ClientOptions {
     /// Wake the worker when a page is opened. Default: true.
     pub sync_on_mount: bool,
@@ -49,10 +52,3 @@ impl Default for ClientOptions {
     }
 }
 
-shearwater_core::record!(strict ClientOptions {
-    sync_on_mount: "syncOnMount" = true,
-    sync_on_online: "syncOnOnline" = true,
-    sync_on_visibility: "syncOnVisibility" = true,
-    auto_sync_interval: "autoSyncInterval" = Self::default().auto_sync_interval,
-    timeout: "timeout" = Self::default().timeout,
-});

@@ -26,13 +26,16 @@
 //! (the generic cell rate algorithm): one number, stored with the rest. A retry beyond the budget is
 //! put off, never dropped.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{id::JobId, queue::backoff::Backoff, time::Millis};
 
 /// The longest that an origin stays closed, in milliseconds, whatever a queue's backoff says.
 pub const LONGEST_CLOSURE: u64 = crate::time::unit::DAY;
 
 /// How many retries an origin gets.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "!RetryBudget", default)]
 pub struct RetryBudget {
     /// At once.
     pub burst: u32,
@@ -49,7 +52,8 @@ impl Default for RetryBudget {
 }
 
 /// What is remembered about one origin.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct OriginHealth {
     /// The origin, as `https://host:port`.
     pub origin: String,
@@ -60,8 +64,10 @@ pub struct OriginHealth {
     /// How often in a row it was found in trouble.
     pub closures: u32,
     /// Until when it asked for rest.
+    #[serde(default)]
     pub rests_until: Millis,
     /// When the next retry would be within the budget, had none been saved up.
+    #[serde(default)]
     pub retry_slot: Millis,
 }
 
@@ -176,20 +182,6 @@ pub fn closure_delay(backoff: &Backoff, roll: f64) -> impl FnOnce(u32) -> u64 {
 fn share(interval: u64, ratio: f64) -> u64 {
     (interval as f64 * ratio) as u64
 }
-
-crate::record!(strict RetryBudget {
-    burst: "burst" = Self::default().burst,
-    interval: "interval" = Self::default().interval,
-    ratio: "ratio" = Self::default().ratio,
-});
-crate::record!(OriginHealth {
-    origin: "origin",
-    troubled: "troubled",
-    closed_until: "closedUntil",
-    closures: "closures",
-    rests_until: "restsUntil" = Millis(0),
-    retry_slot: "retrySlot" = Millis(0),
-});
 
 #[cfg(test)]
 mod tests {

@@ -1,15 +1,18 @@
 //! What goes around a request and an answer: [`Envelope`] to the worker, [`Response`] back.
 
+use serde::{Deserialize, Serialize, Serializer};
+
 use crate::{
     error::Error,
     protocol::{Op, Operation, VERSION, view::Status},
     store::Caller,
     time::Millis,
-    wire::{Mismatch, Value, Wire, json::Json, member, object},
+    wire::{self, Mismatch, Value, json::Json},
 };
 
 /// A page's message to the worker.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "!Envelope")]
 pub struct Envelope {
     /// [`VERSION`].
     pub shearwater: u32,
@@ -22,13 +25,6 @@ pub struct Envelope {
     /// What is asked.
     pub op: Op,
 }
-crate::record!(strict Envelope {
-    shearwater: "shearwater",
-    re: "re",
-    at: "at",
-    owner: "owner",
-    op: "op",
-});
 
 impl Envelope {
     /// Who asks.
@@ -40,15 +36,17 @@ impl Envelope {
 
 /// The worker's message back, `{shearwater, re, ok | error, dropped?, status?}`; `A` is the operation's
 /// [`Operation::Answer`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Response<A> {
     /// [`VERSION`].
     pub shearwater: u32,
     /// The envelope's.
     pub re: String,
     /// What came of it: `ok`, which is null where there is nothing to say, or `error`.
+    #[serde(rename = "..outcome", with = "outcome", bound(serialize = "A: Serialize", deserialize = "A: Deserialize<'de>"))]
     pub outcome: Result<A, Error>,
     /// Headers that were taken off new jobs, for a warning in the page.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<String>,
     /// The status after a change, so that the page reads its own write.
     pub status: Option<Status>,
@@ -60,49 +58,48 @@ impl<A> Response<A> {
     pub fn new(re: String, outcome: Result<A, Error>) -> Self {
         Self { shearwater: VERSION, re, outcome, dropped: Vec::new(), status: None }
     }
-
-    fn write_with(&self, json: &mut Json, ok: impl FnOnce(&A, &mut Json)) {
-        json.object(|json| {
-            json.member("shearwater", &self.shearwater);
-            json.member("re", &self.re);
-            match &self.outcome {
-                Ok(answer) => {
-                    // Also where it is null: a response has one of the two.
-                    json.name("ok");
-                    ok(answer, json);
-                }
-                Err(error) => json.member("error", error),
-            }
-            if !self.dropped.is_empty() {
-                json.member("dropped", &self.dropped);
-            }
-            json.member("status", &self.status);
-        });
-    }
 }
 
-impl<A: Wire> Wire for Response<A> {
-    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        object(value, None)?;
-        let outcome = match value.member("error") {
-            Some(error) => Err(Error::read(&error).map_err(|mismatch| mismatch.within("error"))?),
-            None => Ok(member(value, "ok", None)?),
-        };
-        Ok(Self {
-            shearwater: member(value, "shearwater", None)?,
-            re: member(value, "re", None)?,
-            outcome,
-            dropped: member(value, "dropped", Some(Vec::new()))?,
-            status: member(value, "status", None)?,
-        })
+/// The outcome of a [`Response`]: of its members `ok` and `error`, the one that it has.
+mod outcome {
+    use std::{fmt, marker::PhantomData};
+
+    use serde::{
+        Deserialize, Deserializer, Serialize, Serializer,
+        de::{Error as _, SeqAccess, Visitor},
+    };
+
+    use crate::error::Error;
+
+    /// Writes `ok` also where it is null.
+    pub(super) fn serialize<A: Serialize, S: Serializer>(outcome: &Result<A, Error>, serializer: S) -> Result<S::Ok, S::Error> {
+        match outcome {
+            Ok(answer) => serializer.serialize_newtype_variant("Outcome", 0, "ok", answer),
+            Err(error) => serializer.serialize_newtype_variant("Outcome", 1, "error", error),
+        }
     }
 
-    fn write(&self, json: &mut Json) {
-        self.write_with(json, A::write);
+    pub(super) fn deserialize<'de, A: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Result<A, Error>, D::Error> {
+        deserializer.deserialize_struct("Outcome", &["error", "ok"], Outcome(PhantomData))
     }
 
-    fn placeholder() -> Self {
-        Self::new(String::new(), Ok(A::placeholder()))
+    struct Outcome<A>(PhantomData<A>);
+
+    impl<'de, A: Deserialize<'de>> Visitor<'de> for Outcome<A> {
+        type Value = Result<A, Error>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("is not a response")
+        }
+
+        fn visit_seq<S: SeqAccess<'de>>(self, mut members: S) -> Result<Self::Value, S::Error> {
+            if let Some(error) = members.next_element::<Option<Error>>()?.flatten() {
+                return Ok(Err(error));
+            }
+            members.next_element()?.map(Ok).ok_or_else(|| S::Error::invalid_length(1, &self))
+        }
     }
 }
 
@@ -117,20 +114,25 @@ impl Written {
     }
 }
 
+impl Serialize for Written {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Bytes are JSON to the serializer.
+        serializer.serialize_bytes(self.0.as_bytes())
+    }
+}
+
 impl Response<Written> {
     /// The JSON text.
     #[must_use]
     pub fn text(&self, spell: fn(f64) -> String) -> String {
-        let mut json = Json::new(spell);
-        self.write_with(&mut json, |answer, json| json.written(&answer.0));
-        json.into_text()
+        Json::of(self, spell)
     }
 }
 
-/// Reads the answer of `O`: the `ok` of its response.
+/// Reads the answer of `O`: the `ok` of its response, none for null.
 ///
 /// # Errors
 /// Where it differs from what the operation returns.
-pub fn read_answer<O: Operation, V: Value>(value: &V) -> Result<O::Answer, Mismatch> {
-    O::Answer::read(value)
+pub fn read_answer<O: Operation, V: Value>(ok: Option<&V>) -> Result<O::Answer, Mismatch> {
+    wire::read_or_absent(ok)
 }

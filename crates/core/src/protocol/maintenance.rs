@@ -1,22 +1,23 @@
 //! Requests and answers about the store as a whole.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     metrics::Metrics,
     store::repair::Report,
     time::Millis,
-    wire::{Mismatch, Value, Wire, json::Json, member},
 };
 
 /// The request of [`Op::Compact`](super::Op::Compact).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "!Compact")]
 pub struct Compact {
     /// Dead letters older than this many milliseconds, too.
     pub failed: Option<u64>,
 }
-crate::record!(strict Compact { failed: "failed" });
 
 /// A stored row that did not parse and was put aside as it was.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuarantinedRow {
     /// Where it lay.
     pub store: String,
@@ -27,12 +28,12 @@ pub struct QuarantinedRow {
     /// Since when it lies aside.
     pub at: Millis,
 }
-crate::record!(QuarantinedRow { store: "store", id: "id", reason: "reason", at: "at" });
 
 /// What was put aside, and what was asked for: in a message, one object.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WithQuarantine<T> {
     /// What was asked for.
+    #[serde(rename = "..of")]
     pub of: T,
     /// The current owner's rows that were put aside, and those of nobody knows whom.
     pub quarantine: Vec<QuarantinedRow>,
@@ -43,18 +44,3 @@ pub type Measured = WithQuarantine<Metrics>;
 
 /// The answer to [`Op::Repair`](super::Op::Repair).
 pub type Repaired = WithQuarantine<Report>;
-
-impl<T: Wire> Wire for WithQuarantine<T> {
-    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        Ok(Self { of: T::read(value)?, quarantine: member(value, "quarantine", None)? })
-    }
-
-    fn write(&self, json: &mut Json) {
-        self.of.write(json);
-        json.extend(|json| json.member("quarantine", &self.quarantine));
-    }
-
-    fn placeholder() -> Self {
-        Self { of: T::placeholder(), quarantine: Vec::new() }
-    }
-}

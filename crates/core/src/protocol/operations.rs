@@ -5,6 +5,8 @@
 //! ([`operation`]) follow from the table; `tests/operations.rs` compares it with the published TypeScript types and with
 //! the page's client.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     id::JobId,
     protocol::{
@@ -16,7 +18,7 @@ use crate::{
     queue::manage::Compacted,
     schedule::wakes::WakeReason,
     store::read::Filter,
-    wire::{Mismatch, Value, Wire, json::Json, member},
+    wire::{Wire, or_default},
 };
 
 /// An operation, as a type: see [`operation`].
@@ -48,12 +50,16 @@ pub struct Entry {
 macro_rules! operations {
     ($(
         $(#[$doc:meta])*
-        $name:literal: $variant:ident $(($request:ty $(= $default:expr)?))? -> $answer:ty, $effect:ident, [$($method:literal),*];
+        $name:literal: $variant:ident $(($request:ty $(, $read_by:literal)?))? -> $answer:ty, $effect:ident, [$($method:literal),*];
     )*) => {
         /// What a page can ask for. In a message it is `{"its-name": its request}`, or its name alone where it has none.
-        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         pub enum Op {
-            $($(#[$doc])* $variant $(($request))?),*
+            $(
+                $(#[$doc])*
+                #[serde(rename = $name)]
+                $variant $(($(#[serde(deserialize_with = $read_by)])? $request))?
+            ),*
         }
 
         /// All operations.
@@ -66,27 +72,6 @@ macro_rules! operations {
             pub const fn name(&self) -> &'static str {
                 match self {
                     $(Self::$variant { .. } => $name),*
-                }
-            }
-
-            /// Whether its name says all.
-            const fn is_bare(&self) -> bool {
-                match self {
-                    $(Self::$variant { .. } => operations!(@bare $($request)?)),*
-                }
-            }
-
-            fn read_as<V: Value>(name: &str, value: &V) -> Result<Self, Mismatch> {
-                Ok(match name {
-                    $($name => operations!(@read value, $variant, $name $(, $request $(, $default)?)?),)*
-                    _ => return Err(Mismatch::new("unknown operation").within(name)),
-                })
-            }
-
-            fn write_request(&self, json: &mut Json) {
-                match self {
-                    $(Self::$variant $((operations!(@first request, $request)))? =>
-                        operations!(@write json $(, request, $request)?)),*
                 }
             }
         }
@@ -115,18 +100,8 @@ macro_rules! operations {
     };
     (@effect changes) => { true };
     (@effect reads) => { false };
-    (@bare) => { true };
-    (@bare $request:ty) => { false };
     (@request) => { () };
     (@request $request:ty) => { $request };
-    (@first $first:ident, $request:ty) => { $first };
-    (@read $value:ident, $variant:ident, $name:literal) => { Self::$variant };
-    (@read $value:ident, $variant:ident, $name:literal, $request:ty) => { Self::$variant(member($value, $name, None)?) };
-    (@read $value:ident, $variant:ident, $name:literal, $request:ty, $default:expr) => {
-        Self::$variant(member($value, $name, Some($default))?)
-    };
-    (@write $json:ident) => { {} };
-    (@write $json:ident, $request:ident, $type:ty) => { $request.write($json) };
     (@op $variant:ident, $request:ident) => { { let () = $request; Op::$variant } };
     (@op $variant:ident, $request:ident, $type:ty) => { Op::$variant($request) };
 }
@@ -137,7 +112,7 @@ operations! {
     /// Returns a job, or the trace of a delivered one.
     "get": Get(JobId) -> Option<JobView>, reads, ["get"];
     /// Returns a page of jobs.
-    "list": List(Filter = Filter::default()) -> Vec<JobView>, reads, ["list"];
+    "list": List(Filter, "or_default") -> Vec<JobView>, reads, ["list"];
     /// Tries a job again. Returns whether it came in time.
     "retry": Retry(JobId) -> bool, changes, ["retry"];
     /// Removes a job. Returns whether it came in time.
@@ -147,7 +122,7 @@ operations! {
     /// Changes the request; `bodies[0]` is the new body where `body` says so. Returns whether it came in time.
     "edit": Edit(jobs::Edit) -> bool, changes, ["edit"];
     /// Returns how many were removed.
-    "clear": Clear(Filter = Filter::default()) -> u32, changes, ["clear"];
+    "clear": Clear(Filter, "or_default") -> u32, changes, ["clear"];
     /// Drains now, waiting for nobody but servers that said so. Returns what the drains did; what they change is theirs.
     "sync": Sync(Option<String>) -> SyncResult, reads, ["syncNow"];
     /// Stops sending.
@@ -163,35 +138,9 @@ operations! {
     /// Forgets what is old. Returns what it removed.
     "compact": Compact(maintenance::Compact) -> Compacted, changes, ["compact"];
     /// Returns the dead letters with their requests; the bodies travel beside them.
-    "export": Export(Filter = Filter::default()) -> Vec<Exported>, reads, ["exportFailed"];
+    "export": Export(Filter, "or_default") -> Vec<Exported>, reads, ["exportFailed"];
     /// Returns the status.
     "status": Status -> view::Status, reads, [];
     /// Says that something happened which makes a wake worth while. Returns at once.
     "wake": Wake(WakeReason) -> (), reads, [];
-}
-
-impl Wire for Op {
-    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        let names = value.names();
-        match (value.as_text(), names.as_slice()) {
-            (Some(name), _) => Self::read_as(&name, value),
-            (None, [name]) => Self::read_as(name, value),
-            _ => Err(Mismatch::new("is not exactly one operation")),
-        }
-    }
-
-    fn write(&self, json: &mut Json) {
-        if self.is_bare() {
-            return json.text(self.name());
-        }
-        json.object(|json| {
-            // Also where the request is null: the name tells the operation.
-            json.name(self.name());
-            self.write_request(json);
-        });
-    }
-
-    fn placeholder() -> Self {
-        Self::Status
-    }
 }

@@ -34,7 +34,9 @@ fn a_response_is_read_as_the_operations_answer() {
     let failed = Response::<bool>::new("re".to_owned(), Err(Error::new(ErrorCode::Timeout, "too late")));
     assert_eq!(parse(&Json::of(&failed, spell)), Ok(failed));
     assert!(parse::<Response<bool>>(r#"{"shearwater":1,"re":"re"}"#).is_err());
-    assert!(read_answer::<operation::Retry, _>(&serde_json::json!("true")).is_err());
+    assert!(read_answer::<operation::Retry, _>(Some(&serde_json::json!("true"))).is_err());
+    assert!(read_answer::<operation::Retry, serde_json::Value>(None).is_err());
+    assert_eq!(read_answer::<operation::Get, serde_json::Value>(None), Ok(None));
 }
 
 #[test]

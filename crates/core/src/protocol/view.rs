@@ -1,5 +1,7 @@
 //! What the page gets to see: a job, the status, a drain's result, events.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     id::JobId,
     queue::{
@@ -14,7 +16,8 @@ use crate::{
 };
 
 /// A job's state as shown: the stored ones, and `delivered` for what is in the history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum JobState {
     /// Waits to be sent.
     Pending,
@@ -43,7 +46,8 @@ impl From<State> for JobState {
 }
 
 /// A job as the page sees it: `Job` of the public surface. Times are milliseconds since the epoch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct JobView {
     /// The job's id.
     pub id: JobId,
@@ -157,11 +161,13 @@ impl JobView {
 }
 
 /// The status that every open tab sees, read from the ledger (P5).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Status {
     /// Orders status messages: a later one has a higher number, also across workers.
     pub version: u64,
     /// Whose status it is; empty when nobody is signed in.
+    #[serde(default)]
     pub owner: String,
     /// Jobs waiting.
     pub pending: u64,
@@ -223,7 +229,7 @@ impl Status {
 }
 
 /// What a drain did: `SyncResult` of the public surface.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncResult {
     /// Jobs delivered.
     pub delivered: u64,
@@ -265,7 +271,8 @@ impl SyncResult {
 }
 
 /// What one page shows: the worker's status, and what only the page knows.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Snapshot {
     /// In one word.
     pub state: Overall,
@@ -300,7 +307,8 @@ pub struct Snapshot {
 }
 
 /// The state of everything, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Overall {
     /// Nothing is being sent.
     Idle,
@@ -351,80 +359,3 @@ impl Snapshot {
     }
 }
 
-crate::names!(JobState {
-    Pending: "pending",
-    Syncing: "syncing",
-    Failed: "failed",
-    Conflict: "conflict",
-    Blocked: "blocked",
-    Delivered: "delivered"
-});
-crate::record!(JobView {
-    id: "id",
-    state: "state",
-    queue: "queue",
-    key: "key",
-    method: "method",
-    url: "url",
-    priority: "priority",
-    size: "size",
-    metadata: "metadata",
-    idempotency_key: "idempotencyKey",
-    attempts: "attempts",
-    max_attempts: "maxAttempts",
-    unreachable: "unreachable",
-    queued_at: "queuedAt",
-    last_tried_at: "lastTriedAt",
-    next_attempt_at: "nextAttemptAt",
-    expires_at: "expiresAt",
-    waiting_for: "waitingFor",
-    error: "error",
-    status: "status",
-    delivered_at: "deliveredAt",
-    response: "response",
-});
-crate::record!(Status {
-    version: "version",
-    owner: "owner" = String::new(),
-    pending: "pending",
-    syncing: "syncing",
-    failed: "failed",
-    conflicts: "conflicts",
-    blocked: "blocked",
-    paused: "paused",
-    paused_queues: "pausedQueues",
-    is_running: "isRunning",
-    done: "done",
-    total: "total",
-    last_sync_at: "lastSyncAt",
-    next_sync_at: "nextSyncAt",
-    error: "error",
-    sync_count: "syncCount",
-    quarantined: "quarantined",
-});
-crate::record!(SyncResult {
-    delivered: "delivered",
-    retried: "retried",
-    failed: "failed",
-    conflicts: "conflicts",
-    blocked: "blocked",
-    remaining: "remaining",
-});
-crate::names!(Overall { Idle: "idle", Syncing: "syncing", Error: "error", Offline: "offline", Paused: "paused" });
-crate::record!(Snapshot {
-    state: "state",
-    is_running: "isRunning",
-    is_online: "isOnline",
-    pending: "pending",
-    syncing: "syncing",
-    failed: "failed",
-    conflicts: "conflicts",
-    blocked: "blocked",
-    paused_queues: "pausedQueues",
-    progress: "progress",
-    last_sync_at: "lastSyncAt",
-    next_sync_at: "nextSyncAt",
-    error: "error",
-    sync_count: "syncCount",
-    quarantined: "quarantined",
-});

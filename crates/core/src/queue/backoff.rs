@@ -5,13 +5,16 @@
 //! to `max` it is `random(max/2, max)`: a fleet that waits for its server tries at an even rate by then, and
 //! a third less often, and its last job is home no later (`docs/fleet.md`).
 
+use serde::{Deserialize, Serialize};
+
 use crate::{error::Error, time::unit};
 
 /// The longest `backoff.max`, in milliseconds.
 pub const LONGEST: u64 = 7 * unit::DAY;
 
 /// How a delay is spread, so that clients of one server do not march in step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Jitter {
     /// The whole delay, give or take a quarter.
     Equal,
@@ -23,7 +26,8 @@ pub enum Jitter {
 }
 
 /// The delays of one queue.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "!Backoff", default)]
 pub struct Backoff {
     /// The first delay, in milliseconds.
     pub base: u64,
@@ -92,14 +96,6 @@ fn to_f64(ms: u64) -> f64 {
 fn to_millis(ms: f64) -> u64 {
     ms as u64
 }
-
-crate::names!(Jitter { Equal: "equal", Full: "full", Decorrelated: "decorrelated" });
-crate::record!(strict Backoff {
-    base: "base" = Self::default().base,
-    factor: "factor" = Self::default().factor,
-    max: "max" = Self::default().max,
-    jitter: "jitter" = Self::default().jitter,
-});
 
 #[cfg(test)]
 mod tests {

@@ -5,15 +5,17 @@
 //! later needs a value of a response (an app that shows it, a job that is bound to it) finds it with the outcome, or
 //! finds neither.
 
+use serde::{Deserialize, Serialize};
+
 /// What is kept of the response to a delivered job, where the queue asks for it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capture {
     /// The status.
     pub status: u16,
     /// The headers that the configuration names and the response has.
+    #[serde(default)]
     pub headers: Vec<(String, String)>,
     /// The body as text, at most 64 KiB of it.
     pub body: Option<String>,
 }
 
-crate::record!(Capture { status: "status", headers: "headers" = Vec::new(), body: "body" });

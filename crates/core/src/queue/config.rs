@@ -3,12 +3,19 @@
 //! Names and units are those of the public `WorkerConfig`: camel case, milliseconds. An option that
 //! is misspelt or out of range is refused with its name; nothing is guessed.
 
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, Error as _, Unexpected, Visitor},
+};
+
 use crate::{
     error::{Error, ErrorCode},
     health::origin::RetryBudget,
     queue::{backoff::Backoff, disposition::Disposition},
     time::unit,
-    wire::{self, Mismatch, Value, Wire, json::Json, text::Text},
+    wire::{self, Mismatch, Value, text::Text},
 };
 
 /// The queue of a job that names none.
@@ -18,13 +25,15 @@ pub const DEFAULT_QUEUE: &str = "default";
 pub const LONGEST_NAME: usize = 256;
 
 /// The argument of `shearwater.start()`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename = "!WorkerConfig", rename_all = "camelCase", default)]
 pub struct WorkerConfig {
     /// The name of the database and of everything else shared; two apps of one origin want two names.
     pub name: String,
     /// Refuse jobs for queues that `queues` does not name.
     pub strict: bool,
     /// Settings per queue; the others have the defaults.
+    #[serde(deserialize_with = "wire::entries")]
     pub queues: Vec<(String, QueueConfig)>,
     /// Origins other than the app's own that get the `Idempotency-Key` header.
     pub idempotency_origins: Vec<String>,
@@ -57,7 +66,8 @@ impl Default for WorkerConfig {
 }
 
 /// How loud the worker is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// Nothing.
     Off,
@@ -71,7 +81,8 @@ pub enum LogLevel {
 }
 
 /// Bounds of the history of delivered jobs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename = "!HistoryConfig", rename_all = "camelCase", default)]
 pub struct HistoryConfig {
     /// Milliseconds.
     pub max_age: u64,
@@ -86,7 +97,8 @@ impl Default for HistoryConfig {
 }
 
 /// Whether a dead letter holds up its successors of the same key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum OnFailure {
     /// Successors wait until a person retries or discards it.
     #[default]
@@ -96,7 +108,8 @@ pub enum OnFailure {
 }
 
 /// Settings of one queue.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename = "!QueueConfig", rename_all = "camelCase", default)]
 pub struct QueueConfig {
     /// Attempts with a response before a job is a dead letter.
     pub max_attempts: u32,
@@ -111,6 +124,7 @@ pub struct QueueConfig {
     /// Delays between attempts.
     pub backoff: Backoff,
     /// Single statuses that mean something else here: `"deliver"`, `"retry"`, `"fail"`, `"conflict"`, `"block"`.
+    #[serde(deserialize_with = "statuses")]
     pub statuses: Vec<(u16, Disposition)>,
     /// The idempotency header.
     pub idempotency: Idempotency,
@@ -123,9 +137,11 @@ pub struct QueueConfig {
 }
 
 /// What tells a delivery from the page of a captive portal, or from a login page reached by a redirect.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename = "!Expect", rename_all = "camelCase", default)]
 pub struct Expect {
     /// One of these statuses; any success where there are none.
+    #[serde(deserialize_with = "successes")]
     pub status: Vec<u16>,
     /// This media type, without parameters.
     pub content_type: Option<String>,
@@ -134,11 +150,14 @@ pub struct Expect {
 }
 
 /// What is kept of the response to a delivered job.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename = "!KeepResponse")]
 pub struct KeepResponse {
     /// These headers.
+    #[serde(default)]
     pub headers: Vec<String>,
     /// The body as text, up to 64 KiB.
+    #[serde(default)]
     pub body: bool,
 }
 
@@ -286,87 +305,79 @@ pub fn check_name(what: &str, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-crate::names!(LogLevel { Off: "off", Error: "error", Info: "info", Debug: "debug" });
-crate::names!(OnFailure { Block: "block", Continue: "continue" });
-crate::record!(strict HistoryConfig {
-    max_age: "maxAge" = Self::default().max_age,
-    max: "max" = Self::default().max,
-});
-crate::record!(strict KeepResponse { headers: "headers" = Vec::new(), body: "body" = false });
-impl Wire for Expect {
-    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        wire::object(value, Some(&["status", "contentType", "redirected"]))?;
-        let status = match value.member("status") {
-            None => Vec::new(),
-            Some(status) => u16::read(&status)
-                .map(|status| vec![status])
-                .or_else(|_| Vec::<u16>::read(&status))
-                .map_err(|_| Mismatch::new("is not a status or an array of statuses").within("status"))?,
-        };
-        if status.iter().any(|status| !(200..300).contains(status)) {
-            return Err(Mismatch::new("only a success (200 to 299) can be expected; see `statuses`").within("status"));
-        }
-        Ok(Self {
-            status,
-            content_type: wire::member(value, "contentType", Some(None))?,
-            redirected: wire::member(value, "redirected", Some(None))?,
-        })
-    }
-
-    /// Configuration is only read.
-    fn write(&self, json: &mut Json) {
-        json.null();
-    }
-
-    fn placeholder() -> Self {
-        Self::default()
-    }
-}
-impl Wire for Idempotency {
-    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        if let Some(switch) = value.as_boolean() {
-            return Ok(Self::Switch(switch));
-        }
-        wire::object(value, Some(&["header"]))?;
-        Ok(Self::Named { header: wire::member(value, "header", None)? })
-    }
-
-    fn write(&self, json: &mut Json) {
-        match self {
-            Self::Switch(switch) => json.boolean(*switch),
-            Self::Named { header } => json.object(|json| json.member("header", header)),
-        }
-    }
-
-    fn placeholder() -> Self {
-        Self::default()
+/// One status, or several.
+fn successes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u16>, D::Error> {
+    let status = deserializer.deserialize_any(Statuses)?;
+    if status.iter().all(|status| (200..300).contains(status)) {
+        Ok(status)
+    } else {
+        Err(D::Error::custom("only a success (200 to 299) can be expected; see `statuses`"))
     }
 }
 
-/// An object read as its entries.
-struct Entries<T>(Vec<(String, T)>);
+struct Statuses;
 
-impl<T: Wire> Wire for Entries<T> {
-    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        wire::entries(value).map(Self)
+impl<'de> Visitor<'de> for Statuses {
+    type Value = Vec<u16>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("is not a status or an array of statuses")
     }
 
-    /// Configuration is only read.
-    fn write(&self, json: &mut Json) {
-        json.null();
+    fn visit_u64<E: de::Error>(self, status: u64) -> Result<Vec<u16>, E> {
+        u16::try_from(status).map(|status| vec![status]).map_err(|_| E::invalid_value(Unexpected::Unit, &self))
     }
 
-    fn placeholder() -> Self {
-        Self(Vec::new())
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<u16>, D::Error> {
+        Vec::deserialize(deserializer).map_err(|_| D::Error::invalid_value(Unexpected::Unit, &self))
     }
 }
 
-fn statuses(entries: Entries<Disposition>) -> Result<Vec<(u16, Disposition)>, Mismatch> {
-    let status = |(status, disposition): (String, Disposition)| match status.parse::<u16>() {
-        Ok(number @ 100..=599) => Ok((number, disposition)),
-        _ => Err(Mismatch::new("is not an HTTP status").within(&status).within("statuses")),
-    };
-    entries.0.into_iter().map(status).collect()
+impl<'de> Deserialize<'de> for Idempotency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(IdempotencyVisitor)
+    }
+}
+
+struct IdempotencyVisitor;
+
+#[derive(Deserialize)]
+#[serde(rename = "!Named")]
+struct Named {
+    header: String,
+}
+
+impl<'de> Visitor<'de> for IdempotencyVisitor {
+    type Value = Idempotency;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("is not an object")
+    }
+
+    fn visit_bool<E: de::Error>(self, switch: bool) -> Result<Idempotency, E> {
+        Ok(Idempotency::Switch(switch))
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Idempotency, D::Error> {
+        Named::deserialize(deserializer).map(|named| Idempotency::Named { header: named.header })
+    }
+}
+
+/// A status as the name of a member.
+struct HttpStatus(u16);
+
+impl<'de> Deserialize<'de> for HttpStatus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.parse() {
+            Ok(status @ 100..=599) => Ok(Self(status)),
+            _ => Err(D::Error::custom("is not an HTTP status")),
+        }
+    }
+}
+
+fn statuses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(u16, Disposition)>, D::Error> {
+    let entries = wire::entries::<D, HttpStatus, Disposition>(deserializer)?;
+    Ok(entries.into_iter().map(|(status, disposition)| (status.0, disposition)).collect())
 }
 
 impl WorkerConfig {
@@ -375,80 +386,7 @@ impl WorkerConfig {
     /// # Errors
     /// Where and why it does not fit.
     pub fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        wire::object(
-            value,
-            Some(&[
-                "name",
-                "strict",
-                "queues",
-                "idempotencyOrigins",
-                "history",
-                "breakerThreshold",
-                "retryBudget",
-                "credentials",
-                "logLevel",
-            ]),
-        )?;
-        let default = Self::default();
-        let mut trouble = None;
-        let config = Self {
-            name: wire::member_or(value, "name", Some(default.name), &mut trouble),
-            strict: wire::member_or(value, "strict", Some(default.strict), &mut trouble),
-            queues: wire::member_or(value, "queues", Some(Entries(default.queues)), &mut trouble).0,
-            idempotency_origins: wire::member_or(value, "idempotencyOrigins", Some(default.idempotency_origins), &mut trouble),
-            history: wire::member_or(value, "history", Some(default.history), &mut trouble),
-            breaker_threshold: wire::member_or(value, "breakerThreshold", Some(default.breaker_threshold), &mut trouble),
-            retry_budget: wire::member_or(value, "retryBudget", Some(default.retry_budget), &mut trouble),
-            credentials: wire::member_or(value, "credentials", Some(default.credentials), &mut trouble),
-            log_level: wire::member_or(value, "logLevel", Some(default.log_level), &mut trouble),
-        };
-        trouble.map_or(Ok(config), Err)
-    }
-}
-
-impl Wire for QueueConfig {
-    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        wire::object(
-            value,
-            Some(&[
-                "maxAttempts",
-                "maxAge",
-                "concurrency",
-                "timeout",
-                "onFailure",
-                "backoff",
-                "statuses",
-                "idempotency",
-                "aging",
-                "expect",
-                "response",
-            ]),
-        )?;
-        let default = Self::default();
-        let mut trouble = None;
-        let config = Self {
-            max_attempts: wire::member_or(value, "maxAttempts", Some(default.max_attempts), &mut trouble),
-            max_age: wire::member_or(value, "maxAge", Some(default.max_age), &mut trouble),
-            concurrency: wire::member_or(value, "concurrency", Some(default.concurrency), &mut trouble),
-            timeout: wire::member_or(value, "timeout", Some(default.timeout), &mut trouble),
-            on_failure: wire::member_or(value, "onFailure", Some(default.on_failure), &mut trouble),
-            backoff: wire::member_or(value, "backoff", Some(default.backoff), &mut trouble),
-            statuses: statuses(wire::member_or(value, "statuses", Some(Entries(Vec::new())), &mut trouble))?,
-            idempotency: wire::member_or(value, "idempotency", Some(default.idempotency), &mut trouble),
-            aging: wire::member_or(value, "aging", Some(default.aging), &mut trouble),
-            expect: wire::member_or(value, "expect", Some(default.expect), &mut trouble),
-            response: wire::member_or(value, "response", Some(default.response), &mut trouble),
-        };
-        trouble.map_or(Ok(config), Err)
-    }
-
-    /// Configuration is only read.
-    fn write(&self, json: &mut Json) {
-        json.null();
-    }
-
-    fn placeholder() -> Self {
-        Self::default()
+        wire::read(value)
     }
 }
 

@@ -1,5 +1,12 @@
 //! Stores new jobs: all of a call, or none.
 
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, Visitor},
+};
+
 use crate::{
     error::Error,
     id::JobId,
@@ -20,7 +27,8 @@ use crate::{
 const LONGEST_METADATA: usize = 16 * 1024;
 
 /// `EnqueueOptions` of the public surface.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "!EnqueueOptions", rename_all = "camelCase")]
 pub struct EnqueueOptions {
     /// The queue; `default` when absent.
     pub queue: Option<String>,
@@ -37,7 +45,8 @@ pub struct EnqueueOptions {
 }
 
 /// A priority, 1 to 10; 10 is most urgent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 pub struct Priority(u8);
 
 impl Priority {
@@ -64,13 +73,15 @@ impl Default for Priority {
 }
 
 /// A job as the page hands it over; its body travels beside it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "!NewJob")]
 pub struct NewJob {
     /// Made by the page, so that a repeated call is recognised.
     pub id: JobId,
     /// What to send.
     pub request: RequestHead,
     /// How to queue it.
+    #[serde(default)]
     pub options: EnqueueOptions,
     /// The app's own data, as a JSON string.
     pub metadata: Option<String>,
@@ -232,41 +243,34 @@ pub async fn enqueue<T: Tx>(
     Ok(ids)
 }
 
-crate::record!(strict EnqueueOptions {
-    queue: "queue",
-    key: "key",
-    priority: "priority",
-    not_before: "notBefore",
-    max_age: "maxAge",
-    max_attempts: "maxAttempts",
-});
-impl crate::wire::Wire for Priority {
-    fn read<V: crate::wire::Value>(value: &V) -> Result<Self, crate::wire::Mismatch> {
-        let level = match value.as_text().as_deref() {
-            None => u8::read(value).ok().filter(|level| (1..=10).contains(level)),
-            Some("critical") => Some(10),
-            Some("high") => Some(8),
-            Some("normal") => Some(5),
-            Some("low") => Some(3),
-            Some("cleanup") => Some(1),
-            Some(_) => None,
-        };
-        let reason = "is 1 to 10, or critical, high, normal, low, cleanup";
-        level.map(Self).ok_or_else(|| crate::wire::Mismatch::new(reason))
-    }
-
-    fn write(&self, json: &mut crate::wire::json::Json) {
-        self.0.write(json);
-    }
-
-    fn placeholder() -> Self {
-        Self::default()
+impl<'de> Deserialize<'de> for Priority {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PriorityVisitor)
     }
 }
 
-crate::record!(strict NewJob {
-    id: "id",
-    request: "request",
-    options: "options" = EnqueueOptions::default(),
-    metadata: "metadata",
-});
+struct PriorityVisitor;
+
+impl Visitor<'_> for PriorityVisitor {
+    type Value = Priority;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("is 1 to 10, or critical, high, normal, low, cleanup")
+    }
+
+    fn visit_u64<E: de::Error>(self, level: u64) -> Result<Priority, E> {
+        let level = u8::try_from(level).ok().and_then(|level| Priority::new(level).ok());
+        level.ok_or_else(|| E::invalid_value(de::Unexpected::Unit, &self))
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Priority, E> {
+        Ok(Priority(match name {
+            "critical" => 10,
+            "high" => 8,
+            "normal" => 5,
+            "low" => 3,
+            "cleanup" => 1,
+            _ => return Err(E::invalid_value(de::Unexpected::Unit, &self)),
+        }))
+    }
+}

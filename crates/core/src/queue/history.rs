@@ -3,11 +3,14 @@
 //! A job's row and body go in the transaction that writes its [`Outcome`]. The history is bounded
 //! ([`HistoryConfig`](crate::queue::config::HistoryConfig)).
 
+use serde::{Deserialize, Serialize};
+
 use super::capture::Capture;
 use crate::{id::JobId, time::Millis};
 
 /// A delivered job's trace in the history.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Outcome {
     /// The record's version.
     pub v: u32,
@@ -32,20 +35,7 @@ pub struct Outcome {
     /// When the outcome was recorded.
     pub delivered_at: Millis,
     /// What the queue asked to keep of the response.
+    #[serde(rename = "response")]
     pub capture: Option<Capture>,
 }
 
-crate::record!(Outcome {
-    v: "v",
-    id: "id",
-    queue: "queue",
-    owner: "owner",
-    key: "key",
-    method: "method",
-    url: "url",
-    status: "status",
-    attempts: "attempts",
-    queued_at: "queuedAt",
-    delivered_at: "deliveredAt",
-    capture: "response",
-});

@@ -9,6 +9,8 @@
 //! that does not know the kind does not open the database, and leaves its rows alone. A row that names an unknown kind all
 //! the same does not parse: like any other such row it is kept as it is in quarantine, and listed with that reason.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
 use crate::{
     id::JobId,
     queue::{
@@ -17,7 +19,6 @@ use crate::{
         request::RequestHead,
     },
     time::Millis,
-    wire::{Members, Mismatch, Value, json::Json},
 };
 
 /// The version written into each row; see the migrations of the store.
@@ -27,7 +28,8 @@ pub const RECORD_VERSION: u32 = 2;
 pub const MOST_INTERRUPTIONS: u32 = 50;
 
 /// What is happening to a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum State {
     /// Waits to be sent.
     Pending,
@@ -59,7 +61,8 @@ impl State {
 }
 
 /// Where a pending job stands; every other state is [`Place::Out`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Place {
     /// May be claimed now.
     Ready,
@@ -72,18 +75,19 @@ pub enum Place {
 }
 
 /// Who holds a syncing job, and for how long if nobody can be asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// The drain that claimed it.
     pub holder: String,
     /// After this, a drain in a browser without Web Locks may take it over.
     pub until: Millis,
     /// The session in which it was claimed; see [`crate::store::Session`].
+    #[serde(default)]
     pub session: u64,
 }
 
 /// Where a small body lies that shares a record with others; see [`crate::store`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packed {
     /// The pack: the id of the job whose body is its first.
     pub pack: JobId,
@@ -118,9 +122,10 @@ impl Work {
 }
 
 /// A request to be sent, and where its body lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestWork {
     /// What is sent, without the body.
+    #[serde(rename = "request")]
     pub head: RequestHead,
     /// The origin it is sent to.
     pub origin: String,
@@ -131,7 +136,7 @@ pub struct RequestWork {
 }
 
 /// Where a job stands among others.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// Order of queueing, across all queues of the database.
     pub seq: u64,
@@ -146,7 +151,8 @@ pub struct Order {
 }
 
 /// When a job was queued, may be sent, and is too old.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Schedule {
     /// When it was queued.
     pub queued_at: Millis,
@@ -159,11 +165,14 @@ pub struct Schedule {
 }
 
 /// What was tried so far.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Attempts {
     /// Attempts that got a response or timed out.
+    #[serde(rename = "attempts")]
     pub made: u32,
     /// The job's own limit of those.
+    #[serde(rename = "maxAttempts")]
     pub limit: Option<u32>,
     /// Sends without a response since it was queued, or since a person last retried it.
     pub unreachable: u32,
@@ -176,7 +185,8 @@ pub struct Attempts {
 }
 
 /// A queued job: one row of the `jobs` store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Job {
     /// The record's version.
     pub v: u32,
@@ -187,16 +197,20 @@ pub struct Job {
     /// The user who queued it; empty when nobody was signed in.
     pub owner: String,
     /// What it is to do.
+    #[serde(rename = "..work")]
     pub work: Work,
     /// The value of the idempotency header, without its quotes. Names the payload: an edit makes a new one.
     pub idempotency_key: String,
     /// The app's own data, as a JSON string.
     pub metadata: Option<String>,
     /// Where it stands among others.
+    #[serde(rename = "..order")]
     pub order: Order,
     /// When it may be sent.
+    #[serde(rename = "..schedule")]
     pub schedule: Schedule,
     /// What was tried so far.
+    #[serde(rename = "..attempts")]
     pub attempts: Attempts,
     /// What is happening to it.
     pub state: State,
@@ -352,61 +366,36 @@ impl Job {
     }
 }
 
-crate::names!(State { Pending: "pending", Syncing: "syncing", Failed: "failed", Conflict: "conflict", Blocked: "blocked" });
-crate::names!(Place { Ready: "ready", Due: "due", Behind: "behind", Out: "out" });
-crate::record!(Lease { holder: "holder", until: "until", session: "session" = 0 });
-crate::record!(Packed { pack: "pack", at: "at" });
-crate::members!(RequestWork { head: "request", origin: "origin", size: "size", packed: "packed" });
-crate::members!(Order { seq: "seq", key: "key", line: "line", priority: "priority", rank: "rank" });
-crate::members!(Schedule {
-    queued_at: "queuedAt",
-    expires_at: "expiresAt",
-    next_attempt_at: "nextAttemptAt",
-    hold_until: "holdUntil",
-});
-crate::members!(Attempts {
-    made: "attempts",
-    limit: "maxAttempts",
-    unreachable: "unreachable",
-    interruptions: "interruptions",
-    last_tried_at: "lastTriedAt",
-    last_delay: "lastDelay",
-});
-crate::record!(Job {
-    v: "v",
-    id: "id",
-    queue: "queue",
-    owner: "owner",
-    work: flat,
-    idempotency_key: "idempotencyKey",
-    metadata: "metadata",
-    order: flat,
-    schedule: flat,
-    attempts: flat,
-    state: "state",
-    place: "place",
-    error: "error",
-    lease: "lease",
-});
+/// What of a row tells the kind of its work.
+#[derive(Deserialize)]
+struct WorkRow {
+    /// A request is what a row without this member is: the only kind that there was.
+    #[serde(rename = "work")]
+    _kind: Option<Kind>,
+    #[serde(rename = "..request")]
+    request: RequestWork,
+}
 
-impl Members for Work {
-    fn read<V: Value>(value: &V, trouble: &mut Option<Mismatch>) -> Self {
-        // A request is what a row without this member is: the only kind that there was.
-        if let Some(kind) = value.member("work")
-            && kind.as_text().as_deref() != Some("request")
-        {
-            trouble.get_or_insert_with(|| Mismatch::new("is not a kind of work that this version knows").within("work"));
+struct Kind;
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer) {
+            Ok(kind) if kind == "request" => Ok(Self),
+            _ => Err(D::Error::custom("is not a kind of work that this version knows")),
         }
-        Self::Request(RequestWork::read(value, trouble))
     }
+}
 
-    fn write(&self, json: &mut Json) {
-        let Self::Request(request) = self;
-        request.write(json);
+impl<'de> Deserialize<'de> for Work {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        WorkRow::deserialize(deserializer).map(|row| Self::Request(row.request))
     }
+}
 
-    fn placeholder() -> Self {
-        Self::Request(RequestWork::placeholder())
+impl Serialize for Work {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.request().serialize(serializer)
     }
 }
 
@@ -415,7 +404,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{time::unit::HOUR, wire::testing::parse};
+    use crate::{
+        time::unit::HOUR,
+        wire::{json::Json, testing::parse},
+    };
 
     #[test]
     fn a_row_of_an_unknown_kind_of_work_is_a_mismatch() {

@@ -1,5 +1,7 @@
 //! Why a job's last attempt did not deliver it: a kind for programs, a sentence for people.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     error::Error,
     http::reply::{AttemptResult, Response},
@@ -8,7 +10,8 @@ use crate::{
 };
 
 /// Why the last attempt did not deliver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// No reply at all.
@@ -38,7 +41,7 @@ pub enum ErrorKind {
 }
 
 /// A job's last error, as stored and shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastError {
     /// What kind.
     pub kind: ErrorKind,
@@ -96,18 +99,3 @@ fn explain(response: &Response) -> String {
     }
 }
 
-crate::names!(ErrorKind {
-    Network: "network",
-    Timeout: "timeout",
-    Http: "http",
-    Interrupted: "interrupted",
-    Expired: "expired",
-    Unsendable: "unsendable",
-    Withheld: "withheld",
-    Hidden: "hidden",
-    Redirected: "redirected",
-    Unexpected: "unexpected",
-    Cancelled: "cancelled",
-    Storage: "storage"
-});
-crate::record!(LastError { kind: "kind", status: "status", message: "message" });

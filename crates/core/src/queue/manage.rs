@@ -7,6 +7,8 @@
 //! acts on those of the owner as whom it was asked: a message that comes late, after another user has signed in,
 //! touches nothing of theirs.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     error::{Error, ErrorCode},
     id::JobId,
@@ -358,7 +360,7 @@ async fn remove_owner<T: Tx>(tx: &T, ledger: &mut Ledger, owner: &str, now: Mill
 }
 
 /// What [`compact`] removed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compacted {
     /// Traces of delivered jobs.
     pub history: u64,
@@ -410,8 +412,6 @@ pub async fn compact<T: Tx>(
     save(tx, &mut ledger).await?;
     Ok(compacted)
 }
-
-crate::record!(Compacted { history: "history", failed: "failed" });
 
 /// The current owner's job of this id, where it is not being sent; a row that had to go to quarantine
 /// instead is counted out.

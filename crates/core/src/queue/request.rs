@@ -1,5 +1,7 @@
 //! What can be queued: the stored form of a request, and what is refused at the door.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     error::Error,
     http::credentials::{in_query, is_credential},
@@ -16,13 +18,15 @@ const LONGEST_URL: usize = 64 * 1024;
 const LONGEST_KEY: usize = 256;
 
 /// A request without its body, as it is stored and sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "!RequestHead", rename_all = "camelCase")]
 pub struct RequestHead {
     /// The absolute `http(s)` URL, as the platform's URL parser spells it.
     pub url: String,
     /// The method, normalised as `fetch` does.
     pub method: String,
     /// Header names in lower case, and values.
+    #[serde(default)]
     pub headers: Vec<(String, String)>,
     /// Fetch's `credentials`.
     pub credentials: Option<String>,
@@ -221,18 +225,6 @@ fn check_choice(name: &str, value: Option<&str>, choices: &[&str]) -> Result<(),
         _ => Ok(()),
     }
 }
-
-crate::record!(strict RequestHead {
-    url: "url",
-    method: "method",
-    headers: "headers" = Vec::new(),
-    credentials: "credentials",
-    mode: "mode",
-    redirect: "redirect",
-    referrer_policy: "referrerPolicy",
-    cache: "cache",
-    integrity: "integrity",
-});
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,8 @@
 //!
 //! Nothing is remembered between pages or restarts: the plan follows from the status each time anew.
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::{Millis, unit};
 
 /// Milliseconds past a job's time at which a page wakes the worker: one that is awake has begun by then.
@@ -26,7 +28,8 @@ const OVERDUE: u64 = 2 * unit::SECOND;
 const SILENCE: u64 = 5 * unit::SECOND;
 
 /// Why a page wakes the worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum WakeReason {
     /// A page was opened.
     Load,
@@ -99,17 +102,6 @@ pub fn plan(now: Millis, facts: Facts) -> Option<(Millis, WakeReason)> {
     let interval = regular.then(|| (step(facts.interval, 1), WakeReason::Interval));
     [due, silence, interval].into_iter().flatten().min_by_key(|(at, _)| *at)
 }
-
-crate::names!(WakeReason {
-    Load: "load",
-    Online: "online",
-    Visible: "visible",
-    Focus: "focus",
-    Due: "due",
-    Watchdog: "watchdog",
-    Silence: "silence",
-    Interval: "interval",
-});
 
 #[cfg(test)]
 mod tests {

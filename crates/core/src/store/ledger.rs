@@ -4,6 +4,8 @@
 //! transaction as the rows it counts, it cannot disagree with them; [`crate::store::repair`] rebuilds
 //! it from them all the same.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     health::origin::OriginHealth,
     queue::{
@@ -17,7 +19,7 @@ use crate::{
 pub const LEDGER_VERSION: u32 = 1;
 
 /// Jobs per state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Waiting.
     pub pending: u64,
@@ -60,7 +62,7 @@ impl Counts {
 }
 
 /// One owner's share of one queue.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueLedger {
     /// The queue.
     pub queue: String,
@@ -73,15 +75,19 @@ pub struct QueueLedger {
 }
 
 /// What belongs to one owner besides their jobs, kept while another is signed in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct OwnerState {
     /// The owner; empty for nobody.
     pub owner: String,
     /// As [`Ledger::paused`].
+    #[serde(default)]
     pub paused: bool,
     /// As [`Ledger::paused_queues`].
+    #[serde(default)]
     pub paused_queues: Vec<String>,
     /// As [`Ledger::sync_count`].
+    #[serde(default)]
     pub sync_count: u64,
     /// As [`Ledger::last_sync_at`].
     pub last_sync_at: Option<Millis>,
@@ -94,7 +100,8 @@ const MOST_OWNERS: usize = 32;
 
 /// The row itself. Pauses, counts of syncs and the last error are the current owner's; those of the others are in
 /// [`Ledger::others`], and change places with them at a sign-in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Ledger {
     /// The row's version.
     pub v: u32,
@@ -107,6 +114,7 @@ pub struct Ledger {
     /// The current owner; empty when nobody is signed in.
     pub owner: String,
     /// The version of the ledger with which they signed in: it tells one session from the next of the same owner.
+    #[serde(default)]
     pub session: u64,
     /// Nothing is sent at all.
     pub paused: bool,
@@ -125,14 +133,19 @@ pub struct Ledger {
     /// The last thing that went wrong; gone with the next wake that goes well.
     pub error: Option<LastError>,
     /// The time when a drain last wrote here, as far as it is to be believed; see [`crate::health::clock`].
+    #[serde(default)]
     pub seen: Millis,
     /// What the device's clock said then.
+    #[serde(default)]
     pub device: Millis,
     /// How often in a row nobody could say whether the clock is right.
+    #[serde(default)]
     pub doubts: u32,
     /// What belongs to owners who are not signed in.
+    #[serde(default)]
     pub others: Vec<OwnerState>,
     /// When old receipts and tombstones were last deleted.
+    #[serde(default)]
     pub pruned_at: Millis,
 }
 
@@ -314,38 +327,6 @@ impl Ledger {
         &mut self.queues[at]
     }
 }
-
-crate::record!(Counts { pending: "pending", syncing: "syncing", failed: "failed", conflict: "conflict", blocked: "blocked" });
-crate::record!(QueueLedger { queue: "queue", owner: "owner", counts: "counts", origins: "origins" });
-crate::record!(OwnerState {
-    owner: "owner",
-    paused: "paused" = false,
-    paused_queues: "pausedQueues" = Vec::new(),
-    sync_count: "syncCount" = 0,
-    last_sync_at: "lastSyncAt",
-    error: "error",
-});
-crate::record!(Ledger {
-    v: "v",
-    version: "version",
-    next_seq: "nextSeq",
-    clock: "clock",
-    owner: "owner",
-    session: "session" = 0,
-    paused: "paused",
-    paused_queues: "pausedQueues",
-    queues: "queues",
-    origins: "origins",
-    history: "history",
-    sync_count: "syncCount",
-    last_sync_at: "lastSyncAt",
-    error: "error",
-    seen: "seen" = Millis(0),
-    device: "device" = Millis(0),
-    doubts: "doubts" = 0,
-    others: "others" = Vec::new(),
-    pruned_at: "prunedAt" = Millis(0),
-});
 
 #[cfg(test)]
 mod tests {

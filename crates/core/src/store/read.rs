@@ -1,5 +1,7 @@
 //! Reads for the page: one job, a page of jobs. By index, never a full scan.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     error::Error,
     id::JobId,
@@ -18,7 +20,8 @@ use crate::{
 const LONGEST_PAGE: u32 = 1_000;
 
 /// The filter of `list` and `clear`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "!Filter")]
 pub struct Filter {
     /// Only this queue.
     pub queue: Option<String>,
@@ -93,9 +96,3 @@ pub async fn list<T: Tx>(tx: &T, filter: &Filter, config: &WorkerConfig) -> Resu
     Ok(views)
 }
 
-crate::record!(strict Filter {
-    queue: "queue",
-    state: "state",
-    limit: "limit",
-    after: "after",
-});

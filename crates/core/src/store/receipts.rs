@@ -20,12 +20,13 @@
 
 use std::pin::Pin;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     error::{Error, ErrorCode},
     queue::manage::Compacted,
     store::{Tx, ledger::Ledger, repair::Report, row::ReceiptKey, tombstones},
     time::{Millis, unit},
-    wire::{Mismatch, Value, Wire, json::Json, member},
 };
 
 /// Milliseconds for which answers and tombstones are kept.
@@ -64,7 +65,8 @@ impl Caller {
 }
 
 /// The answer to an operation, as it is remembered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Answer {
     /// It was done; of an enqueue, that all its jobs are stored.
     Done,
@@ -133,35 +135,4 @@ pub(crate) async fn prune_answers<T: Tx>(tx: &T, before: Millis, keep: u32) -> R
         }
     }
     Ok(())
-}
-
-impl Wire for Answer {
-    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        let names = value.names();
-        Ok(match (value.as_text().as_deref(), names.first().map(String::as_str)) {
-            (Some("done"), _) => Self::Done,
-            (None, Some("inTime")) => Self::InTime(member(value, "inTime", None)?),
-            (None, Some("removed")) => Self::Removed(member(value, "removed", None)?),
-            (None, Some("compacted")) => Self::Compacted(member(value, "compacted", None)?),
-            (None, Some("repaired")) => Self::Repaired(member(value, "repaired", None)?),
-            _ => return Err(Mismatch::new("is not an answer")),
-        })
-    }
-
-    fn write(&self, json: &mut Json) {
-        if matches!(self, Self::Done) {
-            return json.text("done");
-        }
-        json.object(|json| match self {
-            Self::Done => {}
-            Self::InTime(in_time) => json.member("inTime", in_time),
-            Self::Removed(count) => json.member("removed", count),
-            Self::Compacted(compacted) => json.member("compacted", compacted),
-            Self::Repaired(report) => json.member("repaired", report),
-        });
-    }
-
-    fn placeholder() -> Self {
-        Self::Done
-    }
 }

@@ -3,6 +3,8 @@
 //! Runs by itself when a row had to go to quarantine or the ledger cannot be read: the only time
 //! that all rows are looked at.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     error::Error,
     queue::{
@@ -39,7 +41,7 @@ pub async fn count<T: Tx>(tx: &T, old: Ledger) -> Result<Ledger, Error> {
 }
 
 /// What a repair found and did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Jobs that are stored, of all owners.
     pub jobs: u64,
@@ -74,8 +76,6 @@ pub async fn repair<T: Tx>(tx: &T) -> Result<Report, Error> {
     save(tx, &mut after).await?;
     Ok(report)
 }
-
-crate::record!(Report { jobs: "jobs", quarantined: "quarantined", recounted: "recounted" });
 
 async fn look_at_all<T: Tx>(tx: &T, old: Ledger, free_lines: bool) -> Result<Ledger, Error> {
     let mut ledger = Ledger { queues: Vec::<QueueLedger>::new(), ..old };

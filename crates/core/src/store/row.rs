@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     id::JobId,
     queue::{history::Outcome, job::Job},
@@ -16,7 +18,7 @@ use crate::{
         scope::Store,
     },
     time::Millis,
-    wire::{Mismatch, Value, Wire, json::Json, text::Text},
+    wire::{Wire, text::Text},
 };
 
 /// The key of a record: a string on the disk.
@@ -237,7 +239,8 @@ impl Record for Pack {
 }
 
 /// How many jobs need a pack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct PackUse(pub u32);
 
 /// The key of a [`PackUse`]: that of its pack.
@@ -262,20 +265,6 @@ impl Record for PackUse {
 }
 
 impl Row for PackUse {}
-
-impl Wire for PackUse {
-    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        u32::read(value).map(Self)
-    }
-
-    fn write(&self, json: &mut Json) {
-        self.0.write(json);
-    }
-
-    fn placeholder() -> Self {
-        Self(0)
-    }
-}
 
 #[cfg(test)]
 mod tests {

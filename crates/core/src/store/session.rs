@@ -1,22 +1,29 @@
 //! Who is signed in, and what they paused.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     queue::job::Job,
     store::ledger::{Ledger, OwnerState},
 };
 
 /// Who is signed in and what they paused: what no row tells, should the ledger be lost.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Session {
     /// As [`Ledger::owner`].
     pub owner: String,
     /// As [`Ledger::session`].
+    #[serde(default)]
     pub number: u64,
     /// As [`Ledger::paused`].
+    #[serde(default)]
     pub paused: bool,
     /// As [`Ledger::paused_queues`].
+    #[serde(default)]
     pub paused_queues: Vec<String>,
     /// Of those who are not signed in.
+    #[serde(default)]
     pub others: Vec<OwnerState>,
 }
 
@@ -47,14 +54,6 @@ impl Session {
         }
     }
 }
-
-crate::record!(Session {
-    owner: "owner",
-    number: "number" = 0,
-    paused: "paused" = false,
-    paused_queues: "pausedQueues" = Vec::new(),
-    others: "others" = Vec::new(),
-});
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,7 @@
 //! Jobs that were removed lately, so that a repeated message does not bring them back.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     error::Error,
     id::JobId,
@@ -11,15 +13,13 @@ use crate::{
 const PRUNED_AT_ONCE: u32 = 1_000;
 
 /// Says that a job was removed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tombstone {
     /// The job.
     pub id: JobId,
     /// When.
     pub at: Millis,
 }
-
-crate::record!(Tombstone { id: "id", at: "at" });
 
 /// Forgets removals of before this instant, all but the latest `keep`, some of them where there are many.
 ///

@@ -1,25 +1,46 @@
 //! Reads records and messages from plain values, whatever a shell's values are, and writes them as a JSON string.
 //!
-//! The shells' values are JavaScript's; tests use JSON. Each type lists its members once, with
-//! [`record!`](crate::record) or [`names!`](crate::names), and what does not fit is told by its path:
-//! `queues.notes.maxAtempts: unknown member`. That is all of serde that this engine needs, in
-//! fewer bytes.
+//! The shells' values are JavaScript's; tests use JSON. A type derives serde's `Serialize` and `Deserialize`, and what does
+//! not fit is told by its path: `queues.notes.maxAtempts: unknown member; known: …`.
 //!
 //! What is read may be foreign: a list or a string beyond [`LONGEST_LIST`] and [`LONGEST_STRING`] is a [`Mismatch`] before
 //! anything of its size is allocated.
 //!
-//! A member that is absent, undefined or null reads as `None`, as its default, or is a [`Mismatch`].
-//! Unknown members are passed over in stored records, which a later version may have written, and
-//! refused in what an app or a page hands over (`strict`).
+//! # Conventions
+//!
+//! The reader looks up each member by its name and hands it to the derive by its position, which takes a third of the code
+//! that dispatching on names does. So it sees of a type what the derive tells it, which is its name and those of its members:
+//!
+//! | a type says | and means |
+//! |---|---|
+//! | `#[serde(rename = "!Type")]` | strict: other members are refused, as in all that an app or a page hands over. Elsewhere they are passed over: a later version may have written them |
+//! | `#[serde(rename = "..group")]` on a field | flat: the members of this field, which is an object, are members of the record itself; a strict record has none |
+//! | a field is an `Option` | it is absent where the member is absent, undefined or null, and not written then |
+//! | `#[serde(default)]` on a field or, with its `Default`, the type | what an absent member is otherwise; without it, a mismatch |
+//! | an enum | its name alone, or where the variant holds a value, an object with that as its one member |
+//!
+//! `flatten`, `alias`, `skip_deserializing`, `deny_unknown_fields` and `untagged` are not for these types. One that takes
+//! values of several kinds has a `Visitor`: booleans, whole numbers and strings come by their own methods, all else as a
+//! deserializer by `visit_newtype_struct`; its `expecting` is the whole reason, such as "is not a job id".
 
 pub mod json;
+mod read;
 pub mod text;
 
-use crate::wire::{
-    json::Json,
-    text::{Text, listed},
+use std::{fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, DeserializeOwned, MapAccess, Visitor},
 };
-use std::fmt;
+
+use crate::wire::{json::Json, read::Reader, text::Text};
+
+/// What the serde name of a strict type begins with.
+const STRICT: char = '!';
+
+/// What the serde name of a flat field begins with.
+const FLAT: &str = "..";
 
 /// The most items of a list, or members of an object, that are read.
 pub const LONGEST_LIST: u32 = 100_000;
@@ -64,6 +85,11 @@ impl Mismatch {
         Self(Box::new(Inner { path: String::new(), reason: reason.to_owned() }))
     }
 
+    #[cold]
+    fn missing() -> Self {
+        Self::new("is missing")
+    }
+
     /// The same, seen from the object that has the value as its member `name`.
     #[must_use]
     pub fn within(mut self, name: &str) -> Self {
@@ -84,376 +110,100 @@ impl fmt::Display for Mismatch {
 
 impl std::error::Error for Mismatch {}
 
+impl de::Error for Mismatch {
+    #[cold]
+    fn custom<T: fmt::Display>(reason: T) -> Self {
+        Self::new(&reason.to_string())
+    }
+
+    #[cold]
+    fn invalid_type(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::new(&expected.to_string())
+    }
+
+    #[cold]
+    fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::new(&expected.to_string())
+    }
+
+    /// A member without a default is absent.
+    #[cold]
+    fn invalid_length(_: usize, _: &dyn de::Expected) -> Self {
+        Self::missing()
+    }
+}
+
 /// A type that travels as a plain value.
-pub trait Wire: Sized {
+pub trait Wire: Serialize + DeserializeOwned {
     /// Reads it.
     ///
     /// # Errors
     /// Where the value differs from what it should be.
-    fn read<V: Value>(value: &V) -> Result<Self, Mismatch>;
+    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
+        read(value)
+    }
 
     /// Writes it.
-    fn write(&self, json: &mut Json);
-
-    /// Any value at all: what stands in a record that was found not to fit, and that nobody gets to see.
-    fn placeholder() -> Self;
-
-    /// What an absent member reads as, where it may be absent.
-    #[must_use]
-    fn absent() -> Option<Self> {
-        None
-    }
-
-    /// Whether it is written as an absent member.
-    fn is_absent(&self) -> bool {
-        false
+    fn write(&self, json: &mut Json) {
+        json.value(self);
     }
 }
 
-/// Reads a member of an object.
+impl<T: Serialize + DeserializeOwned> Wire for T {}
+
+/// Reads what is only read.
 ///
 /// # Errors
-/// When it is absent and must not be, or does not fit.
-pub fn member<V: Value, T: Wire>(value: &V, name: &'static str, default: Option<T>) -> Result<T, Mismatch> {
-    let mut trouble = None;
-    let member = member_or(value, name, default, &mut trouble);
-    trouble.map_or(Ok(member), Err)
+/// Where the value differs from what it should be.
+pub fn read<T: DeserializeOwned, V: Value>(value: &V) -> Result<T, Mismatch> {
+    read_or_absent(Some(value))
 }
 
-/// As [`member`], for a record that is read to its end: the first mismatch goes to `trouble`. One
-/// way out in place of one at each member keeps the readers small.
-pub fn member_or<V: Value, T: Wire>(value: &V, name: &'static str, default: Option<T>, trouble: &mut Option<Mismatch>) -> T {
-    let mismatch = match value.member(name) {
-        Some(inner) => match T::read(&inner) {
-            Ok(member) => return member,
-            Err(mismatch) => mismatch,
-        },
-        None => match default.or_else(T::absent) {
-            Some(member) => return member,
-            None => missing(),
-        },
-    };
-    note(trouble, name, mismatch);
-    T::placeholder()
-}
-
-#[cold]
-fn missing() -> Mismatch {
-    Mismatch::new("is missing")
-}
-
-#[cold]
-fn note(trouble: &mut Option<Mismatch>, name: &'static str, mismatch: Mismatch) {
-    if trouble.is_none() {
-        *trouble = Some(mismatch.within(name));
-    }
-}
-
-/// Checks that a value is an object and, given `known`, that it has no other members.
+/// As [`read()`], of what may be absent.
 ///
 /// # Errors
-/// When it is not, or has.
-pub fn object<V: Value>(value: &V, known: Option<&[&str]>) -> Result<(), Mismatch> {
-    if !value.is_object() {
-        return Err(Mismatch::new("is not an object"));
-    }
-    let Some(known) = known else { return Ok(()) };
-    match value.names().into_iter().find(|name| !known.contains(&name.as_str())) {
-        None => Ok(()),
-        Some(name) => Err(Mismatch::new(&["unknown member; known: ", &listed(known)].text()).within(&name)),
-    }
+/// Also where the type has no value for that.
+pub fn read_or_absent<T: DeserializeOwned, V: Value>(value: Option<&V>) -> Result<T, Mismatch> {
+    T::deserialize(Reader(value)).map_err(|mismatch| if value.is_none() { Mismatch::missing() } else { mismatch })
 }
 
-/// Reads a name as what it stands for.
+/// Reads an object as its entries, in their order: for `deserialize_with`.
 ///
 /// # Errors
-/// When it is none of these.
-pub fn one_of<V: Value, T: Copy>(value: &V, names: &[(&str, T)]) -> Result<T, Mismatch> {
-    let text = value.as_text();
-    match names.iter().find(|(name, _)| Some(*name) == text.as_deref()) {
-        Some((_, value)) => Ok(*value),
-        None => {
-            let mut reason = "is not one of".to_owned();
-            for (name, _) in names {
-                reason.push(' ');
-                reason.push_str(name);
-            }
-            Err(Mismatch::new(&reason))
+/// When it is no object, or a name or value does not fit.
+pub fn entries<'de, D, K, T>(deserializer: D) -> Result<Vec<(K, T)>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de>,
+    T: Deserialize<'de>,
+{
+    deserializer.deserialize_map(Entries(PhantomData))
+}
+
+struct Entries<K, T>(PhantomData<(K, T)>);
+
+impl<'de, K: Deserialize<'de>, T: Deserialize<'de>> Visitor<'de> for Entries<K, T> {
+    type Value = Vec<(K, T)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("is not an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
         }
+        Ok(entries)
     }
 }
 
-/// Reads an object as its entries, in their order.
+/// Reads what is absent as its default, where the type's place has no `#[serde(default)]`: for `deserialize_with`.
 ///
 /// # Errors
-/// When it is no object, or a value does not fit.
-pub fn entries<V: Value, T: Wire>(value: &V) -> Result<Vec<(String, T)>, Mismatch> {
-    object(value, None)?;
-    let entry = |name: String| match value.entry(&name) {
-        Some(inner) => T::read(&inner).map_err(|mismatch| mismatch.within(&name)).map(|inner| (name, inner)),
-        None => Err(Mismatch::new("is missing").within(&name)),
-    };
-    value.names().into_iter().map(entry).collect()
-}
-
-/// Some members of an object: a group of fields that is a type of its own in Rust, and lies flat in the record around it.
-pub trait Members: Sized {
-    /// Reads them from the record; the first mismatch goes to `trouble`.
-    fn read<V: Value>(value: &V, trouble: &mut Option<Mismatch>) -> Self;
-
-    /// Writes them into the record, which is open.
-    fn write(&self, json: &mut Json);
-
-    /// See [`Wire::placeholder`].
-    fn placeholder() -> Self;
-}
-
-/// Implements [`Wire`] for a record: `record!(strict? Type { field: "name" = default?, group: flat, … })`. The
-/// [`Members`] of a `flat` field are members of the record itself; a strict record has none.
-#[macro_export]
-macro_rules! record {
-    (@known strict $($name:literal)*) => { Some(&[$($name),*]) };
-    (@known $($name:tt)*) => { None };
-    (@default $default:expr) => { Some($default) };
-    (@default) => { None };
-    (@read $value:ident $trouble:ident flat) => { $crate::wire::Members::read($value, &mut $trouble) };
-    (@read $value:ident $trouble:ident $name:literal $($default:expr)?) => {
-        $crate::wire::member_or($value, $name, $crate::record!(@default $($default)?), &mut $trouble)
-    };
-    (@write $json:ident $field:expr, flat) => { $crate::wire::Members::write($field, $json) };
-    (@write $json:ident $field:expr, $name:literal) => { $json.member($name, $field) };
-    (@placeholder flat) => { $crate::wire::Members::placeholder() };
-    (@placeholder $name:literal) => { $crate::wire::Wire::placeholder() };
-    (strict $type:ty { $($field:ident : $name:literal $(= $default:expr)?),* $(,)? }) => {
-        $crate::record!(@imp $type, $crate::record!(@known strict $($name)*), $($field : $name $(= $default)?),*);
-    };
-    ($type:ty { $($field:ident : $name:tt $(= $default:expr)?),* $(,)? }) => {
-        $crate::record!(@imp $type, $crate::record!(@known $($name)*), $($field : $name $(= $default)?),*);
-    };
-    (@imp $type:ty, $known:expr, $($field:ident : $name:tt $(= $default:expr)?),*) => {
-        impl $crate::wire::Wire for $type {
-            fn read<V: $crate::wire::Value>(value: &V) -> Result<Self, $crate::wire::Mismatch> {
-                $crate::wire::object(value, $known)?;
-                let mut trouble = None;
-                let record = Self {
-                    $($field: $crate::record!(@read value trouble $name $($default)?)),*
-                };
-                match trouble {
-                    None => Ok(record),
-                    Some(mismatch) => Err(mismatch),
-                }
-            }
-
-            fn placeholder() -> Self {
-                Self { $($field: $crate::record!(@placeholder $name)),* }
-            }
-
-            fn write(&self, json: &mut $crate::wire::json::Json) {
-                json.object(|json| {
-                    $($crate::record!(@write json &self.$field, $name);)*
-                });
-            }
-        }
-    };
-}
-
-/// Implements [`Members`] for a group of fields: `members!(Type { field: "name", … })`.
-#[macro_export]
-macro_rules! members {
-    ($type:ty { $($field:ident : $name:literal),* $(,)? }) => {
-        impl $crate::wire::Members for $type {
-            fn read<V: $crate::wire::Value>(value: &V, trouble: &mut Option<$crate::wire::Mismatch>) -> Self {
-                Self { $($field: $crate::wire::member_or(value, $name, None, trouble)),* }
-            }
-
-            fn write(&self, json: &mut $crate::wire::json::Json) {
-                $(json.member($name, &self.$field);)*
-            }
-
-            fn placeholder() -> Self {
-                Self { $($field: $crate::wire::Wire::placeholder()),* }
-            }
-        }
-    };
-}
-
-/// Implements [`Wire`] for an enum without data: `names!(Type { Variant: "name", … })`.
-#[macro_export]
-macro_rules! names {
-    ($type:ty { $first:ident : $first_name:literal $(, $variant:ident : $name:literal)* $(,)? }) => {
-        impl $crate::wire::Wire for $type {
-            fn placeholder() -> Self {
-                Self::$first
-            }
-
-            fn read<V: $crate::wire::Value>(value: &V) -> Result<Self, $crate::wire::Mismatch> {
-                $crate::wire::one_of(value, &[($first_name, Self::$first) $(, ($name, Self::$variant))*])
-            }
-
-            fn write(&self, json: &mut $crate::wire::json::Json) {
-                json.text(match self { Self::$first => $first_name $(, Self::$variant => $name)* });
-            }
-        }
-    };
-}
-
-/// Nothing to say: null.
-impl Wire for () {
-    fn read<V: Value>(_: &V) -> Result<Self, Mismatch> {
-        Ok(())
-    }
-
-    fn write(&self, json: &mut Json) {
-        json.null();
-    }
-
-    fn placeholder() -> Self {}
-
-    fn absent() -> Option<Self> {
-        Some(())
-    }
-}
-
-impl Wire for bool {
-    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        value.as_boolean().ok_or_else(|| Mismatch::new("is not a boolean"))
-    }
-
-    fn write(&self, json: &mut Json) {
-        json.boolean(*self);
-    }
-
-    fn placeholder() -> Self {
-        false
-    }
-}
-
-impl Wire for f64 {
-    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        value.as_number().filter(|number| number.is_finite()).ok_or_else(|| Mismatch::new("is not a number"))
-    }
-
-    fn write(&self, json: &mut Json) {
-        json.number(*self);
-    }
-
-    fn placeholder() -> Self {
-        0.0
-    }
-}
-
-impl Wire for u64 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and within 0..2^53")]
-    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        match value.as_number() {
-            Some(number) if number.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&number) => Ok(number as Self),
-            _ => Err(Mismatch::new("is not a non-negative integer")),
-        }
-    }
-
-    fn write(&self, json: &mut Json) {
-        json.whole(*self);
-    }
-
-    fn placeholder() -> Self {
-        0
-    }
-}
-
-macro_rules! small_number {
-    ($($type:ty)*) => {$(
-        impl Wire for $type {
-            fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-                Self::try_from(u64::read(value)?).map_err(|_| Mismatch::new("is too large"))
-            }
-
-            fn write(&self, json: &mut Json) {
-                json.whole(u64::from(*self));
-            }
-
-            fn placeholder() -> Self {
-                0
-            }
-        }
-    )*};
-}
-small_number!(u8 u16 u32);
-
-impl Wire for String {
-    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        value.as_text().ok_or_else(|| Mismatch::new("is not a string, or is too long"))
-    }
-
-    fn write(&self, json: &mut Json) {
-        json.text(self);
-    }
-
-    fn placeholder() -> Self {
-        Self::new()
-    }
-}
-
-impl<T: Wire> Wire for Vec<T> {
-    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        let mut items = Self::new();
-        for item in value.as_list().ok_or_else(|| Mismatch::new("is not an array, or is too long"))? {
-            items.push(T::read(&item)?);
-        }
-        Ok(items)
-    }
-
-    fn write(&self, json: &mut Json) {
-        json.list(|json| self.iter().for_each(|item| json.item(item)));
-    }
-
-    fn placeholder() -> Self {
-        Self::new()
-    }
-}
-
-impl<A: Wire, B: Wire> Wire for (A, B) {
-    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        match value.as_list().as_deref() {
-            Some([first, second]) => Ok((A::read(first)?, B::read(second)?)),
-            _ => Err(Mismatch::new("is not a pair")),
-        }
-    }
-
-    fn write(&self, json: &mut Json) {
-        json.list(|json| {
-            json.item(&self.0);
-            json.item(&self.1);
-        });
-    }
-
-    fn placeholder() -> Self {
-        (A::placeholder(), B::placeholder())
-    }
-}
-
-impl<T: Wire> Wire for Option<T> {
-    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        T::read(value).map(Some)
-    }
-
-    fn write(&self, json: &mut Json) {
-        match self {
-            Some(value) => value.write(json),
-            None => json.null(),
-        }
-    }
-
-    fn placeholder() -> Self {
-        None
-    }
-
-    fn absent() -> Option<Self> {
-        Some(None)
-    }
-
-    fn is_absent(&self) -> bool {
-        self.is_none()
-    }
+/// When it does not fit.
+pub fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// JSON as a shell's values, for tests.
@@ -498,9 +248,9 @@ pub(crate) mod testing {
     }
 
     /// Reads a type from JSON text.
-    pub(crate) fn parse<T: super::Wire>(text: &str) -> Result<T, String> {
+    pub(crate) fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
         let json: Json = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        T::read(&json).map_err(|mismatch| mismatch.to_string())
+        super::read(&json).map_err(|mismatch| mismatch.to_string())
     }
 }
 

@@ -22,7 +22,7 @@ fn finish(mut json: Json, mut entries: Vec<(&'static str, Entry<'_>)>) -> JsValu
             for (index, (texts, numbers)) in entries {
                 json.name(index);
                 json.list(|json| {
-                    texts.into_iter().for_each(|text| json.text_item(text));
+                    texts.into_iter().for_each(|text| json.item(text));
                     numbers.iter().for_each(|number| json.item(number));
                 });
             }
