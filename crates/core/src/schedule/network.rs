@@ -11,19 +11,24 @@
 //! `syncNow` asks nobody. What a browser does not tell counts as unrestricted: only Chromium tells anything (Network
 //! Information API), so elsewhere `autoSync` is the only setting that has an effect.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{queue::job::Job, wire::text::Text};
 
 /// The priority of jobs that a restricted network does not hold.
 pub const CRITICAL: u8 = 10;
 
 /// What a person permits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "!NetworkPolicy", rename_all = "camelCase", default)]
 pub struct NetworkPolicy {
     /// Send without being asked.
     pub auto_sync: bool,
     /// Send over cellular connections.
+    #[serde(rename = "syncOnMobileData")]
     pub mobile_data: bool,
     /// Send over connections that are paid for by volume.
+    #[serde(rename = "syncOnMeteredConnection")]
     pub metered: bool,
     /// Send nothing while the browser asks to save data.
     pub save_data: bool,
@@ -49,7 +54,8 @@ pub struct Connection {
 }
 
 /// Why jobs are held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Restriction {
     /// `autoSync` is off.
     AutoSync,
@@ -128,15 +134,6 @@ impl Restriction {
         [what, ", and ", setting].text()
     }
 }
-
-crate::record!(strict NetworkPolicy {
-    auto_sync: "autoSync" = Self::default().auto_sync,
-    mobile_data: "syncOnMobileData" = Self::default().mobile_data,
-    metered: "syncOnMeteredConnection" = Self::default().metered,
-    save_data: "saveData" = Self::default().save_data,
-    critical_override: "criticalOverride" = Self::default().critical_override,
-});
-crate::names!(Restriction { AutoSync: "auto-sync", MobileData: "mobile-data", Metered: "metered", SaveData: "save-data" });
 
 #[cfg(test)]
 mod tests {

@@ -21,13 +21,18 @@
 //! - A clock that was set back makes no tag wait longer than its interval, and ends no lease later.
 //! - One task's failure or silence is nothing to the others: each has an end, a result or an error of its own.
 
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, Error as _, Unexpected, Visitor},
+};
+
 use crate::{
     error::Error,
     store::{Key, Keyed, Record, Row, Store, Tx},
     time::{Millis, unit},
-    wire::{self, Mismatch, Value, Wire, json::Json},
 };
-use std::borrow::Cow;
 
 /// Milliseconds for which a run holds its tag: well over [`TASK_LIMIT`], under which each task ends.
 pub const LEASE: u64 = 5 * unit::MINUTE;
@@ -39,7 +44,8 @@ pub const TASK_LIMIT: u64 = 2 * unit::MINUTE;
 const MOST: usize = 32;
 
 /// What a tag does, and how often.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename = "!PeriodicConfig", rename_all = "camelCase")]
 pub struct PeriodicConfig {
     /// Milliseconds between two runs.
     pub min_interval: u64,
@@ -95,7 +101,8 @@ fn format_refresh(cache: &str) -> String {
 }
 
 /// What became of one task.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct TaskRun {
     /// See [`PeriodicTask::name`].
     pub task: String,
@@ -110,7 +117,8 @@ pub struct TaskRun {
 }
 
 /// The last or present run of a tag.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PeriodicRun {
     /// The tag.
     pub tag: String,
@@ -348,76 +356,67 @@ impl Keyed for PeriodicRun {
     }
 }
 
-crate::record!(TaskRun { task: "task", ended_at: "endedAt", succeeded_at: "succeededAt", result: "result", error: "error" });
-crate::record!(PeriodicRun {
-    tag: "tag",
-    began_at: "beganAt",
-    runs: "runs" = 0,
-    holder: "holder",
-    held_until: "heldUntil" = Millis(0),
-    tasks: "tasks" = Vec::new(),
-});
-crate::record!(strict PeriodicConfig { min_interval: "minInterval", tasks: "tasks" });
-
 /// What `{cleanup: …}` holds.
+#[derive(Deserialize)]
+#[serde(rename = "!Cleanup", rename_all = "camelCase")]
 struct Cleanup {
     max_age: Option<u64>,
 }
 
-crate::record!(strict Cleanup { max_age: "maxAge" });
-
 /// What `{refresh: …}` holds.
+#[derive(Deserialize)]
+#[serde(rename = "!Refresh")]
 struct RefreshOptions {
     cache: String,
     urls: Option<Vec<String>>,
-    all: bool,
-    conditional: bool,
+    all: Option<bool>,
+    conditional: Option<bool>,
 }
 
-crate::record!(strict RefreshOptions {
-    cache: "cache",
-    urls: "urls",
-    all: "all" = false,
-    conditional: "conditional" = true,
-});
+/// A task that is an object.
+#[derive(Deserialize)]
+#[serde(rename = "!Task")]
+struct TaskOptions {
+    cleanup: Option<Cleanup>,
+    refresh: Option<RefreshOptions>,
+}
 
-impl Wire for PeriodicTask {
-    fn read<V: Value>(value: &V) -> Result<Self, Mismatch> {
-        match value.as_text().as_deref() {
-            Some("cleanup") => return Ok(Self::Cleanup { max_age: None }),
-            Some("drain") => return Ok(Self::Drain),
-            Some("handler") => return Ok(Self::Handler),
-            Some(_) => return Err(unknown()),
-            None => {}
+impl<'de> Deserialize<'de> for PeriodicTask {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TaskVisitor)
+    }
+}
+
+struct TaskVisitor;
+
+impl<'de> Visitor<'de> for TaskVisitor {
+    type Value = PeriodicTask;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("is none of \"drain\", \"handler\", \"cleanup\", {cleanup: {maxAge}}, {refresh: {cache, urls or all}}")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<PeriodicTask, E> {
+        match name {
+            "cleanup" => Ok(PeriodicTask::Cleanup { max_age: None }),
+            "drain" => Ok(PeriodicTask::Drain),
+            "handler" => Ok(PeriodicTask::Handler),
+            _ => Err(E::invalid_value(Unexpected::Unit, &self)),
         }
-        wire::object(value, Some(&["cleanup", "refresh"]))?;
-        let cleanup: Option<Cleanup> = wire::member(value, "cleanup", Some(None))?;
-        let refresh: Option<RefreshOptions> = wire::member(value, "refresh", Some(None))?;
-        match (cleanup, refresh) {
-            (Some(Cleanup { max_age }), None) => Ok(Self::Cleanup { max_age }),
-            (None, Some(RefreshOptions { cache, urls, all, conditional })) => {
-                if all == urls.is_some() {
-                    return Err(Mismatch::new("has either urls or all: true").within("refresh"));
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<PeriodicTask, D::Error> {
+        match TaskOptions::deserialize(deserializer)? {
+            TaskOptions { cleanup: Some(Cleanup { max_age }), refresh: None } => Ok(PeriodicTask::Cleanup { max_age }),
+            TaskOptions { cleanup: None, refresh: Some(RefreshOptions { cache, urls, all, conditional }) } => {
+                if (all == Some(true)) == urls.is_some() {
+                    return Err(D::Error::custom("a refresh has either urls or all: true"));
                 }
-                Ok(Self::Refresh(Refresh { cache, urls, conditional }))
+                Ok(PeriodicTask::Refresh(Refresh { cache, urls, conditional: conditional != Some(false) }))
             }
-            _ => Err(unknown()),
+            _ => Err(D::Error::invalid_value(Unexpected::Unit, &self)),
         }
     }
-
-    /// Configuration is only read.
-    fn write(&self, json: &mut Json) {
-        json.null();
-    }
-
-    fn placeholder() -> Self {
-        Self::Drain
-    }
-}
-
-#[cold]
-fn unknown() -> Mismatch {
-    Mismatch::new("is none of \"drain\", \"handler\", \"cleanup\", {cleanup: {maxAge}}, {refresh: {cache, urls or all}}")
 }
 
 #[cfg(test)]
@@ -458,8 +457,8 @@ mod tests {
         for (text, why) in [
             (r#"{"minInterval": 1, "tasks": ["dance"]}"#, "tasks: is none of"),
             (r#"{"minInterval": 1, "tasks": [{"cleanup": {"age": 1}}]}"#, "tasks.cleanup.age: unknown member"),
-            (r#"{"minInterval": 1, "tasks": [{"refresh": {"cache": "a"}}]}"#, "tasks.refresh: has either urls or all: true"),
-            (r#"{"minInterval": 1, "tasks": [{"refresh": {"cache": "a", "all": true, "urls": []}}]}"#, "has either"),
+            (r#"{"minInterval": 1, "tasks": [{"refresh": {"cache": "a"}}]}"#, "tasks: a refresh has either urls or all: true"),
+            (r#"{"minInterval": 1, "tasks": [{"refresh": {"cache": "a", "all": true, "urls": []}}]}"#, "a refresh has either"),
             (r#"{"minInterval": 1, "tasks": [{"cleanup": {}, "refresh": {"cache": "a", "all": true}}]}"#, "is none of"),
             (r#"{"tasks": []}"#, "minInterval: is missing"),
         ] {

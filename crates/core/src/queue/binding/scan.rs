@@ -4,14 +4,14 @@
 //! JSON up to the value, or nested deeper than [`DEEPEST`], has no value. Of members of one name the last counts, as for
 //! `JSON.parse` (ECMA-262 §25.5.1).
 
-use super::{pointer::Pointer, template::Captured};
+use super::pointer::Pointer;
 
 /// The deepest nesting that is looked into.
 const DEEPEST: u32 = 128;
 
-/// The value that `pointer` points to in `text`.
+/// The JSON text of the value that `pointer` points to in `text`.
 #[must_use]
-pub fn find(text: &str, pointer: &Pointer) -> Option<Captured> {
+pub fn find<'a>(text: &'a str, pointer: &Pointer) -> Option<&'a str> {
     let mut scanner = Scanner { text, at: 0 };
     let mut found = scanner.value(0)?;
     scanner.blanks();
@@ -21,16 +21,7 @@ pub fn find(text: &str, pointer: &Pointer) -> Option<Captured> {
     for token in pointer.tokens() {
         found = Scanner { text: found, at: 0 }.step(&token)?;
     }
-    captured(found)
-}
-
-/// A value's text as what it is.
-fn captured(text: &str) -> Option<Captured> {
-    Some(match text.as_bytes().first()? {
-        b'"' => Captured::Text(unescape(text)?),
-        b'{' | b'[' => Captured::Structure(text.to_owned()),
-        _ => Captured::Literal(text.to_owned()),
-    })
+    Some(found)
 }
 
 struct Scanner<'a> {
@@ -103,7 +94,14 @@ impl<'a> Scanner<'a> {
                     self.at += 1;
                     return self.text.get(from..self.at);
                 }
-                b'\\' => self.at += 2,
+                b'\\' => match self.text.as_bytes().get(self.at + 1)? {
+                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 2,
+                    b'u' => {
+                        unit(self.text.get(self.at + 2..)?)?;
+                        self.at += 6;
+                    }
+                    _ => return None,
+                },
                 0..0x20 => return None,
                 _ => self.at += 1,
             }
@@ -165,7 +163,7 @@ fn is_number(word: &str) -> bool {
 }
 
 /// What a JSON string says (RFC 8259 §7); a lone surrogate is replaced.
-fn unescape(string: &str) -> Option<String> {
+pub(super) fn unescape(string: &str) -> Option<String> {
     let mut rest = string.strip_prefix('"')?.strip_suffix('"')?;
     let mut text = String::with_capacity(rest.len());
     while let Some((plain, escaped)) = rest.split_once('\\') {
@@ -210,39 +208,57 @@ fn unit(text: &str) -> Option<(u32, &str)> {
 mod tests {
     use super::*;
 
-    fn found(text: &str, pointer: &str) -> Option<Captured> {
+    fn found<'a>(text: &'a str, pointer: &str) -> Option<&'a str> {
         find(text, &Pointer::parse(pointer).unwrap())
     }
 
-    fn text(text: &str) -> Option<Captured> {
-        Some(Captured::Text(text.to_owned()))
-    }
+    /// The document of RFC 6901 §5.
+    const DOCUMENT: &str = r#"{
+        "foo": ["bar", "baz"], "": 0, "a/b": 1, "c%d": 2, "e^f": 3, "g|h": 4, "i\\j": 5, "k\"l": 6, " ": 7, "m~n": 8
+    }"#;
 
-    fn literal(text: &str) -> Option<Captured> {
-        Some(Captured::Literal(text.to_owned()))
+    #[test]
+    fn the_pointers_of_the_rfc_find_what_they_point_to() {
+        assert_eq!(found(DOCUMENT, ""), Some(DOCUMENT));
+        assert_eq!(found(DOCUMENT, "/foo"), Some(r#"["bar", "baz"]"#));
+        assert_eq!(found(DOCUMENT, "/foo/0"), Some("\"bar\""));
+        for (pointer, value) in [
+            ("/", "0"),
+            ("/a~1b", "1"),
+            ("/c%d", "2"),
+            ("/e^f", "3"),
+            ("/g|h", "4"),
+            ("/i\\j", "5"),
+            ("/k\"l", "6"),
+            ("/ ", "7"),
+            ("/m~0n", "8"),
+        ] {
+            assert_eq!(found(DOCUMENT, pointer), Some(value), "{pointer}");
+        }
+        for nothing in ["/bar", "/foo/2", "/foo/01", "/foo/-", "/foo/+1", "/foo/bar", "/foo/0/x", "/foo/99999999999999999999", "//"] {
+            assert_eq!(found(DOCUMENT, nothing), None, "{nothing}");
+        }
     }
 
     #[test]
-    fn a_value_is_found_as_what_it_is() {
+    fn a_value_is_found_as_it_is_written() {
         let reply = r#" {"id": 42, "note": {"id": "n-7", "tags": ["a", {"b": -1.5e3}], "x": {} , "y":[]}, "ok" : true, "none":null} "#;
-        assert_eq!(found(reply, "/id"), literal("42"));
-        assert_eq!(found(reply, "/note/id"), text("n-7"));
-        assert_eq!(found(reply, "/note/tags/1/b"), literal("-1.5e3"));
-        assert_eq!(found(reply, "/note/tags/1"), Some(Captured::Structure(r#"{"b": -1.5e3}"#.to_owned())));
-        assert_eq!(found(reply, "/ok"), literal("true"));
-        assert_eq!(found(reply, "/none"), literal("null"));
-        for nothing in ["/x", "/id/x", "/note/tags/2", "/note/tags/01", "/note/x/a", "/note/y/0"] {
+        assert_eq!(found(reply, "/id"), Some("42"));
+        assert_eq!(found(reply, "/note/id"), Some("\"n-7\""));
+        assert_eq!(found(reply, "/note/tags/1/b"), Some("-1.5e3"));
+        assert_eq!(found(reply, "/note/tags/1"), Some(r#"{"b": -1.5e3}"#));
+        assert_eq!((found(reply, "/ok"), found(reply, "/none")), (Some("true"), Some("null")));
+        for nothing in ["/x", "/id/x", "/note/x/a", "/note/y/0"] {
             assert_eq!(found(reply, nothing), None, "{nothing}");
         }
-        assert_eq!(found("\"a\"", ""), text("a"));
     }
 
     #[test]
-    fn names_and_strings_are_read_as_json_writes_them() {
-        let reply = r#"{"a/b": "x\"\\\/\b\f\n\r\té\ud83d\ude00\ud800", "\u0061~": 1}"#;
-        assert_eq!(found(reply, "/a~1b"), text("x\"\\/\u{8}\u{c}\n\r\té😀\u{fffd}"));
-        assert_eq!(found(reply, "/a~0"), literal("1"));
-        assert_eq!(found(r#"{"a": 1, "a": 2}"#, "/a"), literal("2"));
+    fn names_are_read_as_json_writes_them_and_the_last_of_a_name_counts() {
+        assert_eq!(found(r#"{"\u0061\/": 1}"#, "/a~1"), Some("1"));
+        assert_eq!(found(r#"{"a": 1, "a": 2}"#, "/a"), Some("2"));
+        let text = r#""x\"\\\/\b\f\n\r\té\ud83d\ude00\ud800""#;
+        assert_eq!(unescape(text).unwrap(), "x\"\\/\u{8}\u{c}\n\r\té😀\u{fffd}");
     }
 
     #[test]

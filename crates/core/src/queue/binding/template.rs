@@ -11,6 +11,7 @@
 //! | JSON body, a string that is nothing but the place | any JSON value | in place of the string |
 //! | JSON body, within a longer string | a string, number or boolean | as JSON escapes it |
 
+use super::scan::unescape;
 use crate::wire::{json::Json, text::Text};
 
 /// One place of a text.
@@ -61,6 +62,16 @@ impl Unfit {
 }
 
 impl Captured {
+    /// A value by its JSON text, which is well-formed.
+    #[must_use]
+    pub fn of_json(json: &str) -> Self {
+        match json.as_bytes().first() {
+            Some(b'"') => Self::Text(unescape(json).unwrap_or_default()),
+            Some(b'{' | b'[') => Self::Structure(json.to_owned()),
+            _ => Self::Literal(json.to_owned()),
+        }
+    }
+
     /// The value as a word.
     fn word(&self) -> Result<&str, Unfit> {
         match self {
