@@ -56,11 +56,15 @@ pub enum Flaw {
     RevivesDrafts,
     /// A draft is said to be kept and is not written.
     LosesDrafts,
+    /// That somebody is at a tag's periodic tasks is not written.
+    DropsTaskLeases,
+    /// A periodic task's end is not written.
+    ForgetsTaskEnds,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::DeletesBeforeSending,
         Self::DropsOutcomes,
         Self::DropsBodies,
@@ -86,6 +90,8 @@ impl Flaw {
         Self::SettlesAllByFirst,
         Self::RevivesDrafts,
         Self::LosesDrafts,
+        Self::DropsTaskLeases,
+        Self::ForgetsTaskEnds,
     ];
 
     /// Whether it takes batches to be seen.

@@ -22,6 +22,7 @@
 //! | what is stored, and what a failed commit leaves | `store` |
 //! | what requests and replies meet | `network`, `wire`, `server`, `batches` |
 //! | what people do | `page`, and in forms `drafts` |
+//! | an app's periodic tasks | `periodic` |
 //! | what was promised, and whether it is kept | `oracle`, `check`, `quiesce` |
 //! | whether the checks can fail | [`Flaw`] |
 //! | what a server meets that comes back | [`fleet`] |
@@ -42,6 +43,7 @@ mod locks;
 mod network;
 mod oracle;
 mod page;
+mod periodic;
 mod quiesce;
 mod rng;
 mod server;
@@ -148,7 +150,7 @@ impl fmt::Display for Failure {
 /// The first promise that was broken, with what led to it.
 pub fn run(seed: u64, options: &Options) -> Result<Tally, Box<Failure>> {
     let mut world = world::World::new(seed, options);
-    match world.live(options.steps) {
+    match world.live(options.steps).and_then(|()| periodic::run(seed, options.flaw)) {
         Ok(()) => Ok(world.tally()),
         // Run again, to tell what led to it: a run that succeeds, as nearly all do, pays nothing for that.
         Err(_) if options.tracing == Tracing::Off => run(seed, &Options { tracing: Tracing::Tail, ..*options }),

@@ -4,5 +4,6 @@ pub mod credentials;
 pub(crate) mod date;
 pub mod fetchable;
 pub mod rate_limit;
+pub mod refresh;
 pub mod reply;
 pub mod retry_after;

@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod batch;
+pub mod binding;
 pub mod capture;
 pub mod config;
 pub mod cycle;

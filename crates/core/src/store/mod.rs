@@ -21,6 +21,7 @@
 //! | `tombstones` | `id` | jobs and drafts that were removed lately, so that a repeated message does not bring them back |
 //! | `drafts` | `id` | one [`Draft`](crate::drafts::Draft) a form that is being filled in |
 //! | `bodies` | `draft <id>` | a file of a draft |
+//! | `periodic` | `tag` | what became of an app's periodic tasks: one [`PeriodicRun`](crate::schedule::periodic::PeriodicRun) a tag |
 //! | `quarantine` | auto | rows that did not parse, as they were |
 
 pub(crate) mod bodies;

@@ -27,11 +27,13 @@ pub enum Store {
     Session,
     /// Forms that are being filled in.
     Drafts,
+    /// Runs of periodic tasks.
+    Periodic,
 }
 
 impl Store {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Jobs,
         Self::Bodies,
         Self::History,
@@ -41,6 +43,7 @@ impl Store {
         Self::Tombstones,
         Self::Session,
         Self::Drafts,
+        Self::Periodic,
     ];
 
     /// Its name on the disk.
@@ -56,6 +59,7 @@ impl Store {
             Self::Tombstones => "tombstones",
             Self::Session => "session",
             Self::Drafts => "drafts",
+            Self::Periodic => "periodic",
         }
     }
 
@@ -64,6 +68,7 @@ impl Store {
     pub const fn key_path(self) -> Option<&'static str> {
         match self {
             Self::Jobs | Self::History | Self::Tombstones | Self::Drafts => Some("id"),
+            Self::Periodic => Some("tag"),
             Self::Bodies | Self::Meta | Self::Quarantine | Self::Receipts | Self::Session => None,
         }
     }
@@ -91,11 +96,14 @@ impl Scope {
     pub const VIEW: Self = Self::of(&[Store::Meta, Store::Jobs, Store::History]);
     /// What pages see, with the bodies.
     pub const CONTENT: Self = Self::VIEW.with(Store::Bodies);
-    /// All that a drain and most operations work on: a look at who is signed in does not wait for them.
-    pub const WORK: Self = Self(Self::ALL.0 & !Self::SESSION.0);
     /// What drafts need: themselves, their files and the names that have ended, beside the ledger and its quarantine.
     pub const DRAFTS: Self =
         Self::of(&[Store::Drafts, Store::Bodies, Store::Tombstones, Store::Receipts, Store::Meta, Store::Quarantine]);
+    /// The runs of periodic tasks, apart from everything else.
+    pub const PERIODIC: Self = Self::of(&[Store::Periodic]);
+    /// All that a drain and most operations work on: neither a look at who is signed in nor a periodic task's end waits for
+    /// them.
+    pub const WORK: Self = Self(Self::ALL.0 & !Self::SESSION.0 & !Self::PERIODIC.0);
     /// Everything: signing in, pausing.
     pub const ALL: Self = Self::of(&Store::ALL);
     /// What a lost ledger is made anew from, and where it stands.
@@ -174,7 +182,7 @@ mod tests {
     fn a_scope_has_what_it_was_made_of_and_nothing_else() {
         for store in Store::ALL {
             assert!(Scope::ALL.has(store));
-            assert_eq!(Scope::WORK.has(store), store != Store::Session, "{store:?}");
+            assert_eq!(Scope::WORK.has(store), !matches!(store, Store::Session | Store::Periodic), "{store:?}");
             assert_eq!(Scope::of(&[store]).stores().collect::<Vec<_>>(), [store]);
         }
         assert!(Scope::CONTENT.covers(Scope::VIEW) && !Scope::VIEW.covers(Scope::CONTENT));
@@ -183,7 +191,7 @@ mod tests {
     #[test]
     fn only_a_transaction_that_reads_the_ledger_may_have_to_make_it_anew() {
         assert_eq!(Scope::SESSION.without_ledger(), Scope::SESSION);
-        assert_eq!(Scope::WORK.without_ledger(), Scope::ALL);
+        assert_eq!(Scope::WORK.without_ledger(), Scope::WORK.and(Scope::SESSION));
         assert_eq!(Scope::VIEW.without_ledger(), Scope::LEDGER);
     }
 }

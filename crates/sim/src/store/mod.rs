@@ -13,6 +13,7 @@ use shearwater_core::{
     JobId,
     drafts::Draft,
     queue::{history::Outcome, job::Job},
+    schedule::periodic::{PeriodicRun, TagKey},
     store::{
         Answer, Row, Session, Store, Tombstone,
         ledger::Ledger,
@@ -35,6 +36,7 @@ pub(crate) struct Database {
     tombstones: Table<Tombstone>,
     drafts: Table<Draft>,
     draft_files: BTreeMap<JobId, u64>,
+    periodic: Table<PeriodicRun>,
     bodies: BTreeMap<JobId, u64>,
     /// Small bodies that share a record, by the bytes before each.
     packs: BTreeMap<JobId, BTreeMap<u64, u64>>,
@@ -115,6 +117,10 @@ impl Database {
         self.session.row(&SessionKey)
     }
 
+    pub(crate) fn periodic(&self, tag: &TagKey) -> Option<&PeriodicRun> {
+        self.periodic.row(tag)
+    }
+
     pub(crate) fn commits(&self) -> u64 {
         self.commits
     }
@@ -138,6 +144,7 @@ impl Database {
             Store::Receipts => &self.receipts,
             Store::Tombstones => &self.tombstones,
             Store::Drafts => &self.drafts,
+            Store::Periodic => &self.periodic,
             Store::Bodies => &self.pack_uses,
             Store::Quarantine => return None,
         };
@@ -153,6 +160,7 @@ impl Database {
             Store::Receipts => &mut self.receipts,
             Store::Tombstones => &mut self.tombstones,
             Store::Drafts => &mut self.drafts,
+            Store::Periodic => &mut self.periodic,
             Store::Bodies => &mut self.pack_uses,
             Store::Quarantine => return None,
         };

@@ -19,6 +19,7 @@ use shearwater_core::{
         history::Outcome,
         job::{Job, State},
     },
+    schedule::periodic::PeriodicRun,
     store::{
         Answer, Aside, Index, Key, Keyed, Record, Row, RowIndex, Scan, Scope, Session, Store, Tombstone, Tx,
         ledger::Ledger,
@@ -225,6 +226,7 @@ impl<'a> SimTx<'a> {
             Store::Receipts => all::<Answer>(&db),
             Store::Tombstones => all::<Tombstone>(&db),
             Store::Drafts => all::<Draft>(&db),
+            Store::Periodic => all::<PeriodicRun>(&db),
             Store::Quarantine => db.quarantine.keys().map(u64::to_string).collect(),
             Store::Bodies => {
                 let mut texts = all::<PackUse>(&db);
@@ -282,6 +284,7 @@ impl<'a> SimTx<'a> {
             Some(Flaw::DropsOutcomes) => R::STORE == Store::History,
             Some(Flaw::RevivesDrafts) => R::STORE == Store::Tombstones,
             Some(Flaw::LosesDrafts) => R::STORE == Store::Drafts,
+            Some(Flaw::DropsTaskLeases) => row.downcast_ref::<PeriodicRun>().is_some_and(|run| run.holder.is_some()),
             _ => false,
         }
     }
@@ -418,6 +421,7 @@ impl Tx for SimTx<'_> {
             Store::Receipts => self.remove::<Answer>(key),
             Store::Tombstones => self.remove::<Tombstone>(key),
             Store::Drafts => self.remove::<Draft>(key),
+            Store::Periodic => self.remove::<PeriodicRun>(key),
             Store::Quarantine => {}
             Store::Bodies => {
                 self.remove::<PackUse>(key);

@@ -35,6 +35,7 @@ fn every_flaw_is_noticed() {
             Flaw::RefreshesForEachSend => &[Promise::Patient],
             Flaw::ForgetsBatches | Flaw::ReusesBatchKeys => &[Promise::Once],
             Flaw::SettlesAllByFirst => &[Promise::Durable],
+            Flaw::DropsTaskLeases | Flaw::ForgetsTaskEnds => &[Promise::Once, Promise::Leased],
         };
         let broken = named(flaw);
         assert!(expected.iter().any(|promise| broken.contains(promise)), "{flaw:?} broke {broken:?}");

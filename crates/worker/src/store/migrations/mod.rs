@@ -4,6 +4,7 @@ mod v1;
 mod v2;
 mod v3;
 mod v4;
+mod v5;
 
 use wasm_bindgen::JsValue;
 use web_sys::IdbDatabase;
@@ -21,6 +22,9 @@ pub fn upgrade(database: &IdbDatabase, old: u32, loss: Option<String>) -> Result
     }
     if old < 4 {
         v4::apply(database)?;
+    }
+    if old < 5 {
+        v5::apply(database)?;
     }
     Ok(())
 }
