@@ -238,8 +238,32 @@ export interface Metrics {
   /** Servers that fail, and when they are tried again. */
   origins: Array<{ origin: string; opensAt?: number; closures: number }>;
   quarantine: QuarantinedRow[];
+  /** What became of the configuration's periodic tasks, by tag. */
+  periodic: PeriodicStatus[];
   /** Of the whole origin; null if the browser does not tell. */
   storage: { usage: number; quota: number; persisted: boolean | null } | null;
+}
+
+/** What became of a tag's periodic tasks; see `WorkerConfig.periodic`. */
+export interface PeriodicStatus {
+  tag: string;
+  /** When the last run began. */
+  lastRunAt?: number;
+  /** When a wake runs it, unless the browser fires the tag before. */
+  nextRunAt?: number;
+  isRunning: boolean;
+  tasks: Array<{
+    /** `cleanup`, `drain`, `refresh <cache>` or `handler`. */
+    task: string;
+    /** When it ended in the last run; absent while it has not. */
+    endedAt?: number;
+    /** When it last succeeded, in whichever run. */
+    succeededAt?: number;
+    /** What it last did, for people. */
+    result?: string;
+    /** Why it failed in the last run. */
+    error?: string;
+  }>;
 }
 
 /** A stored row that did not parse and was quarantined unchanged. */
@@ -316,7 +340,10 @@ export interface Client {
    * again releases the jobs that wait for a sign-in, and changes and purges nothing else.
    */
   setOwner(owner: string | null, options?: { purge?: boolean | string }): Promise<void>;
-  /** Asks the browser to fire `periodicsync`, at least `minInterval` apart; due jobs are sent then. */
+  /**
+   * Asks the browser to fire `periodicsync`, at least `minInterval` ms apart: the tag's tasks in `WorkerConfig.periodic` run
+   * then, or, for a tag without tasks, due jobs are sent. Tasks also run where it is not `registered`: see there.
+   */
   registerPeriodic(tag: string, minInterval: number): Promise<"registered" | "denied" | "unsupported">;
   metrics(): Promise<Metrics>;
   /** Checks every stored row: quarantines rows that do not parse, recounts, recovers expired leases. */

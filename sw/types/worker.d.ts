@@ -86,7 +86,7 @@ export interface Hooks {
   routed(detail: RoutedDetail): Response | undefined | Promise<Response | undefined>;
   /** Any `sync` event, in parallel with the drain of the queue of that name. Rejects the event if it throws. */
   sync(event: SyncDetail): unknown;
-  /** Any `periodicsync` event, in parallel with the drain of all queues. */
+  /** The task `"handler"` of any tag; for a tag without tasks, any event, in parallel with the drain of all queues. */
   periodicsync(event: { tag: string }): unknown;
 }
 
@@ -137,6 +137,12 @@ export interface WorkerConfig {
    * not touched.
    */
   routes?: RouteConfig[];
+  /**
+   * What is done now and then, by tag: when the browser fires the tag's `periodicsync` event (see `registerPeriodic`), and,
+   * where it does not, on the first wake after `minInterval` has passed, once however many tabs and workers there are.
+   * `metrics().periodic` shows the results.
+   */
+  periodic?: Record<string, PeriodicConfig>;
   /** Origins besides the app's own that get the idempotency header, which causes a CORS preflight. */
   idempotencyOrigins?: string[];
   /** Of delivered jobs. Default: 7 days, 1,000 jobs. */
@@ -219,6 +225,30 @@ export interface URLPatternLike {
 }
 
 export type URLPatternPart = "protocol" | "username" | "password" | "hostname" | "port" | "pathname" | "search" | "hash";
+
+export interface PeriodicConfig {
+  /** Milliseconds between two runs: one minute to one year. */
+  minInterval: number;
+  /**
+   * Run side by side; one that fails, or takes longer than 2 min, is nothing to the others. Without a network, `drain` and
+   * `refresh` wait for the next wake that has one.
+   *
+   * - `"cleanup"` deletes delivered jobs beyond `history`; with `maxAge`, also failed jobs that were last tried so many ms ago.
+   * - `"drain"` sends what is due.
+   * - `refresh` fetches entries of a cache anew: `urls`, or `all` that it holds. Where an entry has a validator, it is asked for
+   *   by `If-None-Match` or `If-Modified-Since`, unless `conditional` is false. An entry stays as it is after an error, a
+   *   redirect, or a page in place of something else, as of a captive portal.
+   * - `"handler"` calls the hooks `periodicsync` and `periodicsync:<tag>`.
+   */
+  tasks: Array<
+    | "cleanup"
+    | "drain"
+    | "handler"
+    | { cleanup: { maxAge?: number } }
+    | { refresh: { cache: string; urls: string[]; conditional?: boolean } }
+    | { refresh: { cache: string; all: true; conditional?: boolean } }
+  >;
+}
 
 export interface QueueConfig {
   /** Attempts with a response before a job is failed. Default: 5. */

@@ -17,7 +17,7 @@ declare module "shearwater-glue" {
   /** Handles a `sync` event; resolves with whether work is left. */
   export function sync(tag: string, lastChance: boolean): Promise<boolean>;
   /** Handles a `periodicsync` event. */
-  export function periodic(): Promise<void>;
+  export function periodic(tag: string): Promise<void>;
   /** Whether stored jobs of the key wait. */
   export function overtakes(queue: string, key: string): Promise<boolean>;
   /** When a job may be sent whose first try was refused, or had no response in time. */

@@ -281,6 +281,17 @@ export function createShearwater(urls) {
     }
   }
 
+  /**
+   * A configured tag calls the app's handlers by its task "handler" alone, which also runs where the browser fires nothing.
+   *
+   * @param {string} tag
+   */
+  function onPeriodicSync(tag) {
+    const isConfigured = app.config?.periodic !== undefined && Object.hasOwn(app.config.periodic, tag);
+    const drain = () => glue.periodic(tag);
+    return isConfigured ? active(drain) : runWithHandlers("periodicsync", { tag }, drain);
+  }
+
   async function onInstall() {
     installing = true;
     try {
@@ -331,9 +342,7 @@ export function createShearwater(urls) {
       self.addEventListener("install", (event) => event.waitUntil(onInstall()));
       self.addEventListener("activate", onActivate);
       self.addEventListener("sync", (event) => event.waitUntil(onSync(event)));
-      self.addEventListener("periodicsync", (event) =>
-        event.waitUntil(runWithHandlers("periodicsync", { tag: event.tag }, () => glue.periodic())),
-      );
+      self.addEventListener("periodicsync", (event) => event.waitUntil(onPeriodicSync(event.tag)));
     },
 
     adopt(source) {

@@ -4,6 +4,7 @@ use js_sys::{Array, Object};
 use shearwater_core::{
     Error, metrics,
     protocol::{self, Measured, QuarantinedRow, operation, view::JobView},
+    schedule::periodic::PeriodicView,
     wire::text::Text,
 };
 use wasm_bindgen::prelude::*;
@@ -61,6 +62,8 @@ pub struct Metrics {
     pub queue: metrics::Metrics,
     /// Stored rows that did not parse and were put aside.
     pub quarantine: Vec<QuarantinedRow>,
+    /// What became of the configuration's periodic tasks, by tag.
+    pub periodic: Vec<PeriodicView>,
     /// Of the whole origin; none where the browser does not say.
     pub storage: Option<Storage>,
 }
@@ -97,7 +100,7 @@ pub(crate) async fn metrics(measured: Measured) -> Metrics {
         quota: bytes("quota"),
         persisted: js::get(&estimate, "persisted").as_bool(),
     });
-    Metrics { queue: measured.of, quarantine: measured.quarantine, storage }
+    Metrics { queue: measured.of, quarantine: measured.quarantine, periodic: measured.periodic, storage }
 }
 
 /// What the browser says about its disk: `usage`, `quota`, `persisted`; null where it says nothing.

@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use shearwater_core::{
     JobId,
     drafts::{self, Save, Submission},
-    queue::enqueue::admit,
     store::{Answer, Scope, receipts::once},
 };
 
 use crate::{
-    check::{self, Cause, Checked, Hand, Promise, Violation},
+    check::{self, Cause, Checked, Hand, Promise},
     page::{Ask, Asked, Call},
     world::{Event, World},
 };
@@ -132,9 +131,7 @@ impl World {
         let mut admitted = Vec::new();
         if let Form::Submit { jobs, .. } = form {
             for asked in jobs {
-                let job = admit(asked.new.clone(), asked.origin.to_owned(), asked.size, &config)
-                    .map_err(|error| Violation::new(Promise::Durable, format!("a sound job was refused: {error}")))?;
-                admitted.push((job, asked.size.map(|_| asked.content)));
+                admitted.push(asked.admit(&config)?);
             }
         }
         let scope = if matches!(form, Form::Submit { .. }) { Scope::WORK } else { Scope::DRAFTS };

@@ -5,7 +5,7 @@ use shearwater_core::{
     protocol::view::Status,
     queue::{
         config::WorkerConfig,
-        enqueue::{EnqueueOptions, NewJob, Priority, address, admit, enqueue},
+        enqueue::{Admitted, EnqueueOptions, NewJob, Priority, address, admit, enqueue},
         job::State,
         manage::{self, Body, Cancelled, Edit},
         request::RequestHead,
@@ -64,6 +64,19 @@ pub(crate) struct Asked {
     pub(crate) origin: &'static str,
     pub(crate) content: u64,
     pub(crate) size: Option<u64>,
+}
+
+impl Asked {
+    /// Checks it as the worker does, which takes whatever a page of the simulation asks for.
+    pub(crate) fn admit(&self, config: &WorkerConfig) -> Checked<(Admitted, Option<u64>)> {
+        let mut new = self.new.clone();
+        let known = address(&mut new, config);
+        let origin = ORIGINS.into_iter().find(|origin| new.request.url.starts_with(origin)).unwrap_or(self.origin);
+        match known.and_then(|()| admit(new, origin.to_owned(), self.size, config)) {
+            Ok(job) => Ok((job, self.size.map(|_| self.content))),
+            Err(error) => Err(Violation::new(Promise::Durable, format!("a sound job was refused: {error}"))),
+        }
+    }
 }
 
 impl World {
@@ -162,13 +175,7 @@ impl World {
         let mut admitted = Vec::new();
         if let Ask::Enqueue(jobs) = &call.ask {
             for asked in jobs {
-                let mut new = asked.new.clone();
-                let known = address(&mut new, &config);
-                let origin = ORIGINS.into_iter().find(|origin| new.request.url.starts_with(origin)).unwrap_or(asked.origin);
-                match known.and_then(|()| admit(new, origin.to_owned(), asked.size, &config)) {
-                    Ok(job) => admitted.push((job, asked.size.map(|_| asked.content))),
-                    Err(error) => return Err(Violation::new(Promise::Durable, format!("a sound job was refused: {error}"))),
-                }
+                admitted.push(asked.admit(&config)?);
             }
         }
         let (mut stored, mut stopped) = (Vec::new(), None);

@@ -68,6 +68,7 @@ pub(crate) struct Periodic {
     begun: u64,
     seen: BTreeMap<(String, u64, String), Seen>,
     quiescing: bool,
+    online: bool,
 }
 
 /// Runs one seed's periodic tasks.
@@ -93,6 +94,7 @@ pub(crate) fn run(seed: u64, flaw: Option<Flaw>) -> Checked {
         begun: 0,
         seen: BTreeMap::new(),
         quiescing: false,
+        online: true,
     };
     for _ in 0..STEPS {
         world.step()?;
@@ -118,7 +120,8 @@ impl Periodic {
                 let tag = self.configs.get(at).map(|(tag, _)| tag.clone()).unwrap_or_default();
                 self.later(DAY, Event::Fires(context, tag));
             }
-            15..18 => self.kill(context),
+            15..17 => self.kill(context),
+            17 => self.online = !self.online,
             18 => {
                 let ms = self.rng.magnitude(40 * DAY);
                 self.clock.set_forward(ms);
@@ -194,8 +197,8 @@ impl Periodic {
     fn begin(&mut self, context: usize, tag: &str, trigger: Trigger) -> Checked {
         let Some((_, config)) = self.configs.iter().find(|(other, _)| other == tag).cloned() else { return Ok(()) };
         self.begun += 1;
-        let (now, holder) = (self.clock.device(), format!("run {}", self.begun));
-        let tasks = self.transact(async |tx| periodic::begin(tx, now, tag, &config, trigger, &holder).await)?;
+        let (now, online, holder) = (self.clock.device(), self.online, format!("run {}", self.begun));
+        let tasks = self.transact(async |tx| periodic::begin(tx, now, tag, &config, trigger, online, &holder).await)?;
         let run = self.row(tag).map_or(0, |run| run.runs);
         for task in tasks.unwrap_or_default() {
             let others = self.tasks.values().filter(|other| other.tag == tag && other.task == task);
@@ -235,9 +238,14 @@ impl Periodic {
         // Under another holder by now: a clock that was set ahead ended its lease.
         let ours = self.row(&task.tag).is_some_and(|run| run.runs == task.run && task.times_set == self.clock.times_set());
         if ended.is_err() || !ours {
-            self.excuse(&task)
+            self.excuse(&task);
         } else {
-            self.note_end(&task)?
+            self.note_end(&task)?;
+        }
+        let (tag, holder) = (&task.tag, &task.holder);
+        if !self.tasks.values().any(|other| other.holder == *holder) {
+            // A commit that fails leaves the rest to the lease.
+            let _ = self.transact(async |tx| periodic::leave(tx, tag, holder).await)?;
         }
         Ok(())
     }
@@ -254,6 +262,7 @@ impl Periodic {
     /// Nothing goes wrong any more: each task has to run within its interval.
     fn quiesce(&mut self) -> Checked {
         self.quiescing = true;
+        self.online = true;
         while !self.agenda.is_empty() {
             self.next()?;
         }

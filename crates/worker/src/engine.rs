@@ -29,6 +29,7 @@ use crate::{
     host::Host,
     intake::Intake,
     js,
+    periodic::Looked,
     reply::Rejections,
     serve::UnderWay,
     session::SessionState,
@@ -64,6 +65,8 @@ pub struct Engine {
     pub under_way: UnderWay,
     /// The app's credentials.
     pub auth: Auth,
+    /// When it was last looked for periodic tasks.
+    pub looked: Looked,
     resumed: Cell<bool>,
 }
 
@@ -101,6 +104,7 @@ impl Engine {
             rejections: Rejections::default(),
             under_way: UnderWay::default(),
             auth: Auth::default(),
+            looked: Looked::default(),
             resumed: Cell::new(false),
             config,
         })

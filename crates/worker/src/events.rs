@@ -2,9 +2,14 @@
 
 use std::rc::Rc;
 
-use shearwater_core::{Error, queue::manage, schedule::wakes::SkipBackoff, store::Caller};
+use shearwater_core::{
+    Error,
+    queue::manage::{self, Compacted},
+    schedule::wakes::SkipBackoff,
+    store::Caller,
+};
 
-use crate::{clock, drain::task::DrainTask, engine::Engine, store::Mode};
+use crate::{clock, drain::task::DrainTask, engine::Engine, periodic, store::Mode};
 
 /// A `sync` event: drains the queue of that name. Answers whether retryable work is left, so that the
 /// event can be rejected and the browser comes again; at its last chance the tag is registered anew.
@@ -38,17 +43,27 @@ pub async fn sync(engine: &Rc<Engine>, tag: &str, last_chance: bool) -> Result<b
     outcome
 }
 
-/// A `periodicsync` event: sends what is due, and forgets what is old.
+/// A `periodicsync` event: runs the tasks of its tag. A tag without any sends what is due, and forgets what is old.
 ///
 /// # Errors
 /// What the store answers.
-pub async fn periodic(engine: &Rc<Engine>) -> Result<(), Error> {
+pub async fn periodic_sync(engine: &Rc<Engine>, tag: &str) -> Result<(), Error> {
+    if periodic::fired(engine, tag).await? {
+        return resume(engine).await;
+    }
     engine.first_wake();
     let queues = engine.queues().await?;
     engine.drain_all(&queues, SkipBackoff::Unreachable).await?;
-    let now = clock::now();
-    engine.store.run(Mode::Relaxed, async |db| manage::compact(db, now, None, &Caller::default(), &engine.config).await).await?;
-    Ok(())
+    compact(engine, None).await.map(drop)
+}
+
+/// Forgets what is old; and of dead letters, those last tried so many milliseconds ago.
+///
+/// # Errors
+/// What the store answers.
+pub async fn compact(engine: &Engine, failed: Option<u64>) -> Result<Compacted, Error> {
+    let caller = Caller::default();
+    engine.store.run(Mode::Relaxed, async |db| manage::compact(db, clock::now(), failed, &caller, &engine.config).await).await
 }
 
 /// The first wake of a worker, whatever its reason: recovers and drains what an earlier worker left.

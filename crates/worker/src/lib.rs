@@ -28,6 +28,7 @@ mod fault;
 mod host;
 mod intake;
 mod latch;
+mod periodic;
 mod reply;
 mod serve;
 mod session;
@@ -97,6 +98,7 @@ pub fn message(data: JsValue, reply: Function) -> Promise {
         #[cfg(feature = "faults")]
         fault::trap_later(&data);
         serve::receive(&engine, data, reply).await;
+        periodic::catch_up(&engine).await;
         Ok(JsValue::UNDEFINED)
     })
 }
@@ -107,11 +109,11 @@ pub fn sync(tag: String, last_chance: bool) -> Promise {
     with_engine(async move |engine| Ok(JsValue::from(events::sync(&engine, &tag, last_chance).await.map_err(fault::to_js)?)))
 }
 
-/// Handles a `periodicsync` event: whatever is due is sent, and what is old is forgotten.
+/// Handles a `periodicsync` event.
 #[wasm_bindgen]
-pub fn periodic() -> Promise {
+pub fn periodic(tag: String) -> Promise {
     with_engine(async move |engine| {
-        events::periodic(&engine).await.map_err(fault::to_js)?;
+        events::periodic_sync(&engine, &tag).await.map_err(fault::to_js)?;
         Ok(JsValue::UNDEFINED)
     })
 }
@@ -121,6 +123,7 @@ pub fn periodic() -> Promise {
 pub fn resume() -> Promise {
     with_engine(async move |engine| {
         events::resume(&engine).await.map_err(fault::to_js)?;
+        periodic::catch_up(&engine).await;
         Ok(JsValue::UNDEFINED)
     })
 }

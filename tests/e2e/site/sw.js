@@ -97,7 +97,13 @@ shearwater.on("sync", ({ tag }) => {
   // biome-ignore lint/style/useThrowOnlyError: an app may throw anything; the worker must make an Error of it.
   if (tag === "throws-a-string") throw "not an Error";
 });
-shearwater.on("periodicsync", ({ tag }) => told.postMessage({ periodic: tag }));
+// ?periodic=hangs, ?periodic=throws: the handler of periodicsync does so.
+shearwater.on("periodicsync", ({ tag }) => {
+  told.postMessage({ periodic: tag });
+  // biome-ignore lint/style/useThrowOnlyError: an app may throw anything.
+  if (query.get("periodic") === "throws") throw "no";
+  return query.get("periodic") === "hangs" ? new Promise(() => {}) : undefined;
+});
 
 // ?outcomes: what the hooks of outcomes are given is told to pages.
 if (query.has("outcomes")) {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{metrics::Metrics, store::repair::Report, time::Millis};
+use crate::{metrics::Metrics, schedule::periodic::PeriodicView, store::repair::Report, time::Millis};
 
 /// The request of [`Op::Compact`](super::Op::Compact).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +36,17 @@ pub struct WithQuarantine<T> {
 }
 
 /// The answer to [`Op::Metrics`](super::Op::Metrics).
-pub type Measured = WithQuarantine<Metrics>;
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Figures about the queue.
+    #[serde(rename = "..of")]
+    pub of: Metrics,
+    /// As [`WithQuarantine::quarantine`].
+    pub quarantine: Vec<QuarantinedRow>,
+    /// What became of periodic tasks, by tag.
+    #[serde(default)]
+    pub periodic: Vec<PeriodicView>,
+}
 
 /// The answer to [`Op::Repair`](super::Op::Repair).
 pub type Repaired = WithQuarantine<Report>;

@@ -16,6 +16,7 @@ use crate::{
     http::reply::Response,
     queue::{backoff::Backoff, batch::BatchConfig, disposition::Disposition},
     routes::{self, RouteConfig},
+    schedule::periodic::PeriodicConfig,
     time::unit,
     wire::{self, Mismatch, Value, text::Text},
 };
@@ -39,6 +40,9 @@ pub struct WorkerConfig {
     pub queues: Vec<(String, QueueConfig)>,
     /// Which of the app's own requests are queued when they fail; the first that matches counts.
     pub routes: Vec<RouteConfig>,
+    /// What is done now and then, by tag.
+    #[serde(deserialize_with = "wire::entries")]
+    pub periodic: Vec<(String, PeriodicConfig)>,
     /// Origins other than the app's own that get the `Idempotency-Key` header.
     pub idempotency_origins: Vec<String>,
     /// How many delivered jobs are remembered, and how long.
@@ -62,6 +66,7 @@ impl Default for WorkerConfig {
             strict: false,
             queues: Vec::new(),
             routes: Vec::new(),
+            periodic: Vec::new(),
             idempotency_origins: Vec::new(),
             history: HistoryConfig::default(),
             drafts: DraftsConfig::default(),
@@ -260,6 +265,13 @@ impl WorkerConfig {
         for (name, queue) in &self.queues {
             check_name("a queue's name", name).map_err(|error| Error::invalid_config(error.message))?;
             queue.check().map_err(|error| Error::invalid_config(["queues.", name, ".", &error.message].text()))?;
+        }
+        if self.periodic.len() > 32 {
+            return Err(Error::invalid_config("periodic has at most 32 tags"));
+        }
+        for (tag, periodic) in &self.periodic {
+            check_name("a periodic tag", tag).map_err(|error| Error::invalid_config(error.message))?;
+            periodic.check().map_err(|error| Error::invalid_config(["periodic.", tag, ".", &error.message].text()))?;
         }
         routes::check(&self.routes, |queue| self.queue(queue).map(drop))
     }

@@ -20,6 +20,7 @@
 //!   of that is passed over: a wake ran it already.
 //! - A clock that was set back makes no tag wait longer than its interval, and ends no lease later.
 //! - One task's failure or silence is nothing to the others: each has an end, a result or an error of its own.
+//! - Without a network, what needs none is done; the rest of the run waits for the next wake that has one.
 
 use std::{borrow::Cow, fmt};
 
@@ -82,6 +83,12 @@ pub struct Refresh {
 }
 
 impl PeriodicTask {
+    /// Whether it can do nothing without a network. What a handler does, the app knows.
+    #[must_use]
+    pub const fn needs_network(&self) -> bool {
+        matches!(self, Self::Drain | Self::Refresh(_))
+    }
+
     /// Its name in what is stored and shown.
     #[must_use]
     pub fn name(&self) -> String {
@@ -208,8 +215,8 @@ pub async fn due<T: Tx>(tx: &T, now: Millis, configs: &[(String, PeriodicConfig)
     Ok(due)
 }
 
-/// Begins a run of `tag`, or goes on with one whose worker died; returns its tasks that are to be run now, none where it is
-/// not due or somebody is at it.
+/// Begins a run of `tag`, or goes on with one that was left; returns its tasks that are to be run now, none where it is not
+/// due, somebody is at it, or they all need a network and there is none.
 ///
 /// # Errors
 /// What the transaction returns.
@@ -219,6 +226,7 @@ pub async fn begin<T: Tx>(
     tag: &str,
     config: &PeriodicConfig,
     trigger: Trigger,
+    is_online: bool,
     holder: &str,
 ) -> Result<Vec<PeriodicTask>, Error> {
     let key = TagKey(tag.to_owned());
@@ -238,10 +246,14 @@ pub async fn begin<T: Tx>(
         let name = task.name();
         !run.tasks.iter().any(|run| run.task == name && run.ended_at.is_some())
     };
-    let tasks: Vec<PeriodicTask> = config.tasks.iter().filter(open).cloned().collect();
-    if tasks.is_empty() {
+    let open: Vec<&PeriodicTask> = config.tasks.iter().filter(open).collect();
+    let tasks: Vec<PeriodicTask> =
+        open.iter().filter(|task| is_online || !task.needs_network()).map(|task| (*task).clone()).collect();
+    if open.is_empty() {
         // An update took the rest away.
         run.holder = None;
+    } else if tasks.is_empty() {
+        return Ok(tasks);
     }
     tx.put(&run)?;
     Ok(tasks)
@@ -294,18 +306,53 @@ pub async fn end<T: Tx>(
     tx.put(&run)
 }
 
-/// When the first of these tags is to run; `None` where there are none, or none was seen yet.
+/// Leaves a run whose tasks have ended as far as they were begun: the next wake goes on with the others.
 ///
 /// # Errors
 /// What the transaction returns.
-pub async fn next_due<T: Tx>(tx: &T, now: Millis, configs: &[(String, PeriodicConfig)]) -> Result<Option<Millis>, Error> {
-    let mut next: Option<Millis> = None;
-    for (tag, config) in configs {
-        if let Some(run) = tx.get::<PeriodicRun>(&TagKey(tag.clone())).await? {
-            next = [next, Some(run.due_at(now, config))].into_iter().flatten().min();
+pub async fn leave<T: Tx>(tx: &T, tag: &str, holder: &str) -> Result<(), Error> {
+    match tx.get::<PeriodicRun>(&TagKey(tag.to_owned())).await? {
+        Some(mut run) if run.holder.as_deref() == Some(holder) => {
+            run.held_until = Millis(0);
+            tx.put(&run)
         }
+        _ => Ok(()),
     }
-    Ok(next)
+}
+
+/// What is shown of a tag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PeriodicView {
+    /// The tag.
+    pub tag: String,
+    /// When its last run began.
+    pub last_run_at: Option<Millis>,
+    /// When it is to run next, if the browser does not fire it before; none where it was never seen.
+    pub next_run_at: Option<Millis>,
+    /// Somebody is at it.
+    pub is_running: bool,
+    /// What became of its tasks.
+    pub tasks: Vec<TaskRun>,
+}
+
+/// What became of these tags.
+///
+/// # Errors
+/// What the transaction returns.
+pub async fn views<T: Tx>(tx: &T, now: Millis, configs: &[(String, PeriodicConfig)]) -> Result<Vec<PeriodicView>, Error> {
+    let mut views = Vec::with_capacity(configs.len());
+    for (tag, config) in configs {
+        let run = tx.get::<PeriodicRun>(&TagKey(tag.clone())).await?;
+        views.push(PeriodicView {
+            tag: tag.clone(),
+            last_run_at: run.as_ref().filter(|run| run.runs > 0).map(|run| run.began_at),
+            next_run_at: run.as_ref().map(|run| run.due_at(now, config)),
+            is_running: run.as_ref().is_some_and(|run| run.is_held(now)),
+            tasks: run.map(|run| run.tasks).unwrap_or_default(),
+        });
+    }
+    Ok(views)
 }
 
 impl PeriodicConfig {
@@ -455,9 +502,9 @@ mod tests {
     #[test]
     fn what_is_no_task_is_refused_with_its_place() {
         for (text, why) in [
-            (r#"{"minInterval": 1, "tasks": ["dance"]}"#, "tasks: is none of"),
-            (r#"{"minInterval": 1, "tasks": [{"cleanup": {"age": 1}}]}"#, "tasks.cleanup.age: unknown member"),
-            (r#"{"minInterval": 1, "tasks": [{"refresh": {"cache": "a"}}]}"#, "tasks: a refresh has either urls or all: true"),
+            (r#"{"minInterval": 1, "tasks": ["dance"]}"#, "tasks.0: is none of"),
+            (r#"{"minInterval": 1, "tasks": [{"cleanup": {"age": 1}}]}"#, "tasks.0.cleanup.age: unknown member"),
+            (r#"{"minInterval": 1, "tasks": [{"refresh": {"cache": "a"}}]}"#, "tasks.0: a refresh has either urls or all: true"),
             (r#"{"minInterval": 1, "tasks": [{"refresh": {"cache": "a", "all": true, "urls": []}}]}"#, "a refresh has either"),
             (r#"{"minInterval": 1, "tasks": [{"cleanup": {}, "refresh": {"cache": "a", "all": true}}]}"#, "is none of"),
             (r#"{"tasks": []}"#, "minInterval: is missing"),

@@ -17,7 +17,7 @@ use super::{Served, change};
 use crate::{
     clock,
     engine::Engine,
-    js,
+    js, periodic,
     store::{Db, Mode},
 };
 
@@ -27,7 +27,7 @@ pub async fn metrics(engine: &Rc<Engine>) -> Result<Served, Error> {
     let (of, ledger) =
         engine.store.run(Mode::Read, async |db| Ok((metrics::read(db, now).await?, read_ledger(db).await?))).await?;
     let quarantine = quarantine(engine, &ledger.owner).await?;
-    Ok(Served::looked::<operation::Metrics>(&Measured { of, quarantine }))
+    Ok(Served::looked::<operation::Metrics>(&Measured { of, quarantine, periodic: periodic::views(engine).await? }))
 }
 
 /// Looks at every row and puts right what is wrong.

@@ -17,7 +17,7 @@ use crate::{
     clock,
     host::Host,
     js,
-    store::{Mode, Store},
+    store::{Mode, Store, schema},
 };
 
 async fn pending(store: &Store, mode: Mode) -> u64 {
@@ -327,7 +327,7 @@ async fn a_database_that_the_script_has_opened_is_used() {
     stored(&Store::new(&name, false, super::host()), 1).await;
     let host = script("{ death: new Promise(() => {}) }");
     let opened = js_sys::Object::new();
-    js::set(&opened, "database", &hold_on_disk(&name, 3).await.unwrap());
+    js::set(&opened, "database", &hold_on_disk(&name, schema::VERSION).await.unwrap());
     js::set(&host, "opened", &resolved(&opened));
     script(
         "(() => { const { open } = IDBFactory.prototype; IDBFactory.prototype.open = () => { throw new Error('opened twice'); }; self.reopen = () => { IDBFactory.prototype.open = open; }; })()",
