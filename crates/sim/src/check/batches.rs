@@ -34,7 +34,9 @@ pub(crate) fn with_the_others(world: &World, sending: &Sending) -> Checked {
             continue;
         }
         let split = last.parts.len() > 1 && last.refused;
-        let told = own.told.is_some_and(|told| told != Disposition::Delivered);
+        // Without locks two drains may have sent the batch, and the answer come to the one whose lease was over.
+        let answers = world.wire.under(&last.key).flat_map(|sending| &sending.parts).filter(|part| part.job.id == job.id);
+        let told = answers.filter_map(|part| part.told).any(|told| told != Disposition::Delivered);
         ensure(split || told, Promise::Once, || {
             format!("{} goes in the batch {}, was in {}, of which is known {:?}", job.id, sending.key, last.key, last.status)
         })?;
