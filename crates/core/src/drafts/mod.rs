@@ -49,7 +49,7 @@ use crate::{
     id::JobId,
     queue::config::{DraftsConfig, check_name},
     store::{
-        ByForm, BySaving, Caller, Scan, Tombstone, Tx, load, read_ledger,
+        self, ByForm, BySaving, Caller, Scan, Tombstone, Tx, load, read_ledger,
         receipts::KEPT_FOR,
         row::{DraftFile, DraftFileKey},
     },
@@ -134,8 +134,8 @@ pub async fn save<T: Tx>(
 ) -> Result<bool, Error> {
     check(save)?;
     check_age(now, caller)?;
-    let ledger = load(tx).await?;
-    let owner = caller.owner_or(&ledger.owner);
+    let mut ledger = load(tx).await?;
+    let owner = caller.owner_or(&ledger.owner).to_owned();
     if owner != ledger.owner || tx.get::<Tombstone>(&save.id).await?.is_some() {
         return Ok(false);
     }
@@ -169,19 +169,23 @@ pub async fn save<T: Tx>(
         tx.delete::<DraftFile>(&DraftFileKey(file.id.clone()))?;
     }
     if stored.is_none() {
-        make_room(tx, owner, config).await?;
+        make_room(tx, &owner, config).await?;
     }
     // A clock that was set back makes nobody older once it is right again.
-    let saved_at = now.max(ledger.seen);
+    let last = stored.as_ref().map(|draft| draft.saved_at).unwrap_or_default();
+    let saved_at = now.max(ledger.seen).max(last);
     tx.put(&Draft {
         id: save.id.clone(),
-        owner: owner.to_owned(),
+        owner,
         form: save.form.clone(),
         seq: save.seq,
         saved_at,
         fields: save.fields.clone(),
         files,
     })?;
+    if ledger.begin_time(now) {
+        store::save(tx, &mut ledger).await?;
+    }
     Ok(true)
 }
 

@@ -216,11 +216,7 @@ pub async fn enqueue<T: Tx>(
         let seq = ledger.next_seq;
         ledger.next_seq += 1;
         let clock = ledger.tick(now);
-        if ledger.seen == Millis(0) {
-            ledger.seen = now;
-            // What the clock said before the ledger was lost is for the next cycle to wonder about.
-            ledger.device = if ledger.device == Millis::MAX { Millis::MAX } else { now };
-        }
+        ledger.begin_time(now);
         let mut job = Job {
             v: RECORD_VERSION,
             idempotency_key: given_key.unwrap_or_else(|| new.id.as_str().to_owned()),

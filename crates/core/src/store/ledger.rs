@@ -182,6 +182,18 @@ impl Ledger {
         self.clock
     }
 
+    /// Notes the time at which the first thing is stored that will be too old some day: from then on a clock that is set
+    /// forward is wondered about. Returns whether it was the first.
+    pub fn begin_time(&mut self, now: Millis) -> bool {
+        let is_first = self.seen == Millis(0);
+        if is_first {
+            self.seen = now;
+            // What the clock said before the ledger was lost is for the next cycle to wonder about.
+            self.device = if self.device == Millis::MAX { Millis::MAX } else { now };
+        }
+        is_first
+    }
+
     /// Counts a new job.
     pub fn enter(&mut self, job: &Job) {
         *self.queue_mut(&job.queue, &job.owner).counts.of(job.state) += 1;

@@ -10,6 +10,7 @@ use shearwater_core::{
 
 use super::{Cause, Checked, Hand, Promise, Violation, ensure};
 use crate::{
+    batches::content_of,
     wire::{Sending, Status},
     world::World,
 };
@@ -17,6 +18,10 @@ use crate::{
 /// A key goes out with one payload, whoever sends it.
 pub(crate) fn one_payload(world: &mut World, sending: &Sending) -> Checked {
     let Some(payload) = &sending.payload else { return Ok(()) };
+    if world.broken.contains(&sending.key) {
+        // Broken between its claim and its send.
+        world.servers.batches.excused.extend(sending.parts.iter().map(|part| content_of(&part.job)));
+    }
     let before = world.payloads.entry(sending.key.clone()).or_insert_with(|| payload.clone());
     let before = before.clone();
     ensure(before == *payload, Promise::Once, || format!("the key {} goes out with {before} and {payload}", sending.key))
