@@ -49,7 +49,9 @@ use crate::{
     id::JobId,
     queue::config::{DraftsConfig, check_name},
     store::{
-        self, ByForm, BySaving, Caller, Scan, Tombstone, Tx, load, read_ledger,
+        self, ByForm, BySaving, Caller, Scan, Tombstone, Tx,
+        ledger::Ledger,
+        load, read_ledger,
         receipts::KEPT_FOR,
         row::{DraftFile, DraftFileKey},
     },
@@ -135,6 +137,7 @@ pub async fn save<T: Tx>(
     check(save)?;
     check_age(now, caller)?;
     let mut ledger = load(tx).await?;
+    settle(tx, &mut ledger).await?;
     let owner = caller.owner_or(&ledger.owner).to_owned();
     if owner != ledger.owner || tx.get::<Tombstone>(&save.id).await?.is_some() {
         return Ok(false);
@@ -252,7 +255,11 @@ pub async fn find<T: Tx>(tx: &T, id: &JobId, caller: &Caller) -> Result<Option<D
 /// `timeout` as [`save`]; what the transaction returns.
 pub async fn claim<T: Tx>(tx: &T, now: Millis, from: &JobId, to: &JobId, caller: &Caller) -> Result<bool, Error> {
     check_age(now, caller)?;
-    let Some(draft) = find(tx, from, caller).await? else { return Ok(false) };
+    let mut ledger = load(tx).await?;
+    settle(tx, &mut ledger).await?;
+    let is_theirs = caller.owner_or(&ledger.owner) == ledger.owner;
+    let draft = tx.get::<Draft>(from).await?.filter(|draft| is_theirs && draft.owner == ledger.owner);
+    let Some(draft) = draft else { return Ok(false) };
     if from == to || tx.get::<Draft>(to).await?.is_some() || tx.get::<Tombstone>(to).await?.is_some() {
         return Ok(false);
     }
@@ -267,8 +274,14 @@ pub async fn claim<T: Tx>(tx: &T, now: Millis, from: &JobId, to: &JobId, caller:
 /// # Errors
 /// What the transaction returns.
 pub async fn discard<T: Tx>(tx: &T, now: Millis, id: &JobId, caller: &Caller) -> Result<bool, Error> {
-    let ledger = read_ledger(tx).await?;
+    let mut ledger = load(tx).await?;
+    settle(tx, &mut ledger).await?;
     end(tx, now, id, caller.owner_or(&ledger.owner)).await
+}
+
+/// Writes a ledger that was made anew, where rows had to go to quarantine for it: nobody else would free their lines.
+async fn settle<T: Tx>(tx: &T, ledger: &mut Ledger) -> Result<(), Error> {
+    if tx.quarantined() > 0 { store::save(tx, ledger).await } else { Ok(()) }
 }
 
 /// Ends a draft of `owner`, whether or not it was ever saved: a save of it may still be on its way.

@@ -43,10 +43,11 @@ fn a_response_is_read_as_the_operations_answer() {
 fn what_was_put_aside_stands_beside_the_figures() {
     let text = concat!(
         r#"{"queues":[],"delivered":3,"syncCount":1,"origins":[],"#,
-        r#""quarantine":[{"store":"jobs","reason":"id: is missing","at":5}]}"#
+        r#""quarantine":[{"store":"jobs","reason":"id: is missing","at":5}],"#,
+        r#""periodic":[{"tag":"daily-sync","nextRunAt":7,"isRunning":false,"tasks":[]}]}"#
     );
     let measured = parse::<Measured>(text).expect("reads");
-    assert_eq!((measured.of.delivered, measured.quarantine.len()), (3, 1));
+    assert_eq!((measured.of.delivered, measured.quarantine.len(), measured.periodic.len()), (3, 1, 1));
     assert_eq!(Json::of(&measured, spell), text);
 }
 

@@ -412,7 +412,7 @@ struct Cleanup {
 
 /// What `{refresh: …}` holds.
 #[derive(Deserialize)]
-#[serde(rename = "!Refresh")]
+#[serde(rename = "!RefreshOptions")]
 struct RefreshOptions {
     cache: String,
     urls: Option<Vec<String>>,
@@ -422,7 +422,7 @@ struct RefreshOptions {
 
 /// A task that is an object.
 #[derive(Deserialize)]
-#[serde(rename = "!Task")]
+#[serde(rename = "!TaskOptions")]
 struct TaskOptions {
     cleanup: Option<Cleanup>,
     refresh: Option<RefreshOptions>,
