@@ -68,3 +68,18 @@ fn seeds_that_broke_a_promise_once_keep_it() {
         keep_all(seed, steps, what);
     }
 }
+
+/// The same, of runs with batches.
+#[test]
+fn seeds_with_batches_that_broke_a_promise_once_keep_it() {
+    for (seed, what) in [
+        (3_129, "a draft was saved while the clock was set back, and was too old when it was right again"),
+        (3_478, "a draft was the first that was stored, and a clock set forward was believed"),
+        (9_634, "a draft's operation put the head of a line aside, and nobody freed it"),
+        (10_904, "a wait that was over held a batch up once the clock was set back"),
+        (11_380, "an item waited for company until a time before the clock was set back"),
+    ] {
+        let kept = run(seed, &Options { batches: true, ..Options::default() });
+        assert!(kept.is_ok(), "{what}: {}", kept.unwrap_err());
+    }
+}

@@ -87,7 +87,10 @@ impl<T: Tx> CycleRun<'_, T> {
         for member in &members {
             match (member.state, member.place) {
                 (State::Pending, Place::Ready | Place::Due) if member.schedule.expires_at > self.wall => {
-                    until = until.max(member.schedule.hold_until);
+                    // Of one that is ready the wait is over, also where the clock was set back since.
+                    if member.place == Place::Due {
+                        until = until.max(member.schedule.hold_until.min(member.schedule.next_attempt_at));
+                    }
                 }
                 (State::Syncing, _) => until = until.max(member.lease_ends(now)).max(now.after(HELD_ELSEWHERE)),
                 _ => return Stored::Broken,
@@ -150,6 +153,7 @@ impl<T: Tx> CycleRun<'_, T> {
     /// Lets items go that wait for company and have enough of it.
     pub(super) async fn open_full_batches(&mut self, queue: &str, owner: &str) -> Result<(), Error> {
         let Some(config) = self.settings.queue.batch.as_ref().filter(|config| config.wait > 0) else { return Ok(()) };
+        self.shorten_waits(queue, owner, config).await?;
         let mut waiting = self.waiting(queue, owner, config).await?;
         let (mut count, mut bytes, mut full) = (0, config.envelope.size(), 0);
         for (at, job) in waiting.iter().enumerate() {
@@ -167,6 +171,19 @@ impl<T: Tx> CycleRun<'_, T> {
         for mut job in waiting {
             job.place = Place::Ready;
             job.schedule.next_attempt_at = self.now;
+            self.first_due = None;
+            self.tx.put(&job)?;
+        }
+        Ok(())
+    }
+
+    /// Nobody waits for company for longer than the configuration says: who seems to was queued before the clock was set back,
+    /// or before an update made the wait shorter.
+    async fn shorten_waits(&mut self, queue: &str, owner: &str, config: &BatchConfig) -> Result<(), Error> {
+        let latest = self.now.after(config.wait);
+        let scan = Scan::of(Index::Due, vec![owner, queue], PAGE).from(latest.0 + 1);
+        for mut job in self.tx.scan(&scan).await?.into_iter().filter(Job::waits_for_company) {
+            job.schedule.next_attempt_at = latest;
             self.first_due = None;
             self.tx.put(&job)?;
         }
