@@ -1,7 +1,7 @@
 //! Finds what a JSON pointer points to in JSON text, without reading the rest of it.
 //!
 //! A reply is kept as text; of a long one a few values are wanted. The text is a server's, so it may be anything: what is no
-//! JSON up to the value, or nested deeper than [`DEEPEST`], has no value. Of members of one name the last counts, as for
+//! JSON up to the value, or nested deeper than `DEEPEST`, has no value. Of members of one name the last counts, as for
 //! `JSON.parse` (ECMA-262 §25.5.1).
 
 use super::pointer::Pointer;
