@@ -164,3 +164,23 @@ test("a configuration that cannot be is refused by name", async () => {
     await page.close();
   }
 });
+
+test("what a task told is shown to the owner who was signed in, and goes with a purge", async () => {
+  const page = await open(["cleanup", "handler"], { periodic: "throws" });
+  await page.evaluate(() => client.setOwner("ada"));
+  await fire(page);
+  assert.match(task(await ended(page), "handler").error, /hook failed: no/);
+  await page.evaluate(() => client.setOwner("bob"));
+  const hidden = await ended(page);
+  assert.deepEqual(
+    hidden.tasks.map(({ result, error }) => [result, error]),
+    [
+      [undefined, undefined],
+      [undefined, undefined],
+    ],
+  );
+  await page.evaluate(() => client.setOwner("ada"));
+  assert.match(task(await ended(page), "handler").error, /hook failed: no/);
+  await page.evaluate(() => client.setOwner("bob", { purge: true }));
+  assert.doesNotMatch(JSON.stringify(await page.evaluate(() => rows("periodic"))), /hook failed/);
+});

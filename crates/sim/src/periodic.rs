@@ -9,7 +9,7 @@ use std::{cell::RefCell, collections::BTreeMap};
 use futures::FutureExt;
 use shearwater_core::{
     Error, ErrorCode,
-    schedule::periodic::{self, LEASE, PeriodicConfig, PeriodicRun, PeriodicTask, Refresh, TASK_LIMIT, Trigger},
+    schedule::periodic::{self, LEASE, PeriodicConfig, PeriodicRun, PeriodicTask, Refresh, Runner, TASK_LIMIT, Trigger},
     store::{Scope, row::Key},
     time::unit::{DAY, HOUR, MINUTE, SECOND},
 };
@@ -198,7 +198,8 @@ impl Periodic {
         let Some((_, config)) = self.configs.iter().find(|(other, _)| other == tag).cloned() else { return Ok(()) };
         self.begun += 1;
         let (now, online, holder) = (self.clock.device(), self.online, format!("run {}", self.begun));
-        let tasks = self.transact(async |tx| periodic::begin(tx, now, tag, &config, trigger, online, &holder).await)?;
+        let runner = Runner { holder: &holder, owner: "" };
+        let tasks = self.transact(async |tx| periodic::begin(tx, now, tag, &config, trigger, online, runner).await)?;
         let run = self.row(tag).map_or(0, |run| run.runs);
         for task in tasks.unwrap_or_default() {
             let others = self.tasks.values().filter(|other| other.tag == tag && other.task == task);

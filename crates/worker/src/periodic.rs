@@ -12,7 +12,7 @@ use js_sys::Object;
 use shearwater_core::{
     Error, Millis,
     schedule::{
-        periodic::{self, PeriodicTask, PeriodicView, TASK_LIMIT, Trigger},
+        periodic::{self, PeriodicTask, PeriodicView, Runner, TASK_LIMIT, Trigger},
         wakes::SkipBackoff,
     },
     store::Scope,
@@ -49,7 +49,7 @@ enum Told {
 
 async fn ask(engine: &Engine, ask: Ask<'_>) -> Result<Told, Error> {
     let mode = if matches!(ask, Ask::Views) { Mode::Read } else { Mode::Relaxed };
-    let configs = &engine.config.periodic;
+    let (configs, owner) = (&engine.config.periodic, engine.owner());
     engine
         .store
         .run(mode.on(Scope::PERIODIC), async |db| {
@@ -57,9 +57,10 @@ async fn ask(engine: &Engine, ask: Ask<'_>) -> Result<Told, Error> {
             Ok(match &ask {
                 Ask::Due => Told::Tags(periodic::due(db, now, configs).await?),
                 Ask::Begin { tag, trigger, holder } => match configs.iter().find(|(other, _)| other == tag) {
-                    Some((_, config)) => {
-                        Told::Tasks(periodic::begin(db, now, tag, config, *trigger, engine.is_online(), holder).await?)
-                    }
+                    Some((_, config)) => Told::Tasks(
+                        periodic::begin(db, now, tag, config, *trigger, engine.is_online(), Runner { holder, owner: &owner })
+                            .await?,
+                    ),
                     None => Told::Nothing,
                 },
                 Ask::End { tag, task, holder, outcome } => {
@@ -70,7 +71,7 @@ async fn ask(engine: &Engine, ask: Ask<'_>) -> Result<Told, Error> {
                     periodic::leave(db, tag, holder).await?;
                     Told::Nothing
                 }
-                Ask::Views => Told::Views(periodic::views(db, now, configs).await?),
+                Ask::Views => Told::Views(periodic::views(db, now, configs, &owner).await?),
             })
         })
         .await

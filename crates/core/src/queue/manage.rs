@@ -22,6 +22,7 @@ use crate::{
         last_error::{ErrorKind, LastError},
         request::{RequestHead, takes_body},
     },
+    schedule::periodic,
     store::{
         Caller, Index, Scan, Session, Tombstone, Tx,
         bodies::{self, Leaving},
@@ -327,6 +328,7 @@ pub async fn set_owner<T: Tx>(tx: &T, now: Millis, owner: &str, purge: Option<&s
     if owner != ledger.owner {
         if let Some(purged) = purge.filter(|purged| *purged != owner) {
             remove_owner(tx, &mut ledger, purged, now).await?;
+            periodic::purge(tx, purged).await?;
             ledger.forget_owner(purged);
         }
         ledger.sign_in(owner);

@@ -20,6 +20,8 @@
 //!   of that is passed over: a wake ran it already.
 //! - A clock that was set back makes no tag wait longer than its interval, and ends no lease later.
 //! - One task's failure or silence is nothing to the others: each has an end, a result or an error of its own.
+//! - What a task did or why it failed is told to the owner who was signed in when it ran, and goes with them at a purge: an
+//!   app's hook may have put anything into its error.
 //! - Without a network, what needs none is done; the rest of the run waits for the next wake that has one.
 
 use std::{borrow::Cow, fmt};
@@ -43,6 +45,9 @@ pub const TASK_LIMIT: u64 = 2 * unit::MINUTE;
 
 /// The most periodic tags, and the most tasks of one.
 const MOST: usize = 32;
+
+/// More rows than there are: tags of earlier configurations stay.
+const MOST_ROWS: u32 = 1_000;
 
 /// What a tag does, and how often.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -133,6 +138,9 @@ pub struct PeriodicRun {
     pub began_at: Millis,
     /// Runs that began.
     pub runs: u64,
+    /// Who was signed in when the last one began.
+    #[serde(default)]
+    pub owner: String,
     /// Who runs it.
     pub holder: Option<String>,
     /// Until when that lasts at most.
@@ -152,7 +160,22 @@ pub enum Trigger {
 
 impl PeriodicRun {
     fn first_seen(tag: &str, now: Millis) -> Self {
-        Self { tag: tag.to_owned(), began_at: now, runs: 0, holder: None, held_until: Millis(0), tasks: Vec::new() }
+        Self {
+            tag: tag.to_owned(),
+            began_at: now,
+            runs: 0,
+            owner: String::new(),
+            holder: None,
+            held_until: Millis(0),
+            tasks: Vec::new(),
+        }
+    }
+
+    /// Forgets what its tasks told.
+    fn forget_words(&mut self) {
+        for task in &mut self.tasks {
+            (task.result, task.error) = (None, None);
+        }
     }
 
     /// Whether somebody is at it.
@@ -194,6 +217,29 @@ impl PeriodicRun {
     }
 }
 
+/// Who runs a tag.
+#[derive(Clone, Copy, Debug)]
+pub struct Runner<'a> {
+    /// A name that no other run ever has.
+    pub holder: &'a str,
+    /// Who is signed in.
+    pub owner: &'a str,
+}
+
+/// Forgets what tasks told that ran while `owner` was signed in.
+///
+/// # Errors
+/// What the transaction returns.
+pub(crate) async fn purge<T: Tx>(tx: &T, owner: &str) -> Result<(), Error> {
+    for mut run in tx.page::<PeriodicRun>(None, MOST_ROWS).await? {
+        if run.owner == owner {
+            run.forget_words();
+            tx.put(&run)?;
+        }
+    }
+    Ok(())
+}
+
 /// The tags that a wake may run at `now`, as far as the store knows; a tag that is seen for the first time is noted.
 ///
 /// # Errors
@@ -227,12 +273,16 @@ pub async fn begin<T: Tx>(
     config: &PeriodicConfig,
     trigger: Trigger,
     is_online: bool,
-    holder: &str,
+    Runner { holder, owner }: Runner<'_>,
 ) -> Result<Vec<PeriodicTask>, Error> {
     let key = TagKey(tag.to_owned());
     let mut run = tx.get::<PeriodicRun>(&key).await?.unwrap_or_else(|| PeriodicRun::first_seen(tag, now));
     if !run.is_due(now, config, trigger) {
         return Ok(Vec::new());
+    }
+    if run.owner != owner {
+        run.forget_words();
+        owner.clone_into(&mut run.owner);
     }
     if !run.is_interrupted(now) {
         run.began_at = now;
@@ -336,14 +386,22 @@ pub struct PeriodicView {
     pub tasks: Vec<TaskRun>,
 }
 
-/// What became of these tags.
+/// What became of these tags; what tasks told, only if `owner` was signed in then.
 ///
 /// # Errors
 /// What the transaction returns.
-pub async fn views<T: Tx>(tx: &T, now: Millis, configs: &[(String, PeriodicConfig)]) -> Result<Vec<PeriodicView>, Error> {
+pub async fn views<T: Tx>(
+    tx: &T,
+    now: Millis,
+    configs: &[(String, PeriodicConfig)],
+    owner: &str,
+) -> Result<Vec<PeriodicView>, Error> {
     let mut views = Vec::with_capacity(configs.len());
     for (tag, config) in configs {
-        let run = tx.get::<PeriodicRun>(&TagKey(tag.clone())).await?;
+        let mut run = tx.get::<PeriodicRun>(&TagKey(tag.clone())).await?;
+        if let Some(run) = run.as_mut().filter(|run| run.owner != owner) {
+            run.forget_words();
+        }
         views.push(PeriodicView {
             tag: tag.clone(),
             last_run_at: run.as_ref().filter(|run| run.runs > 0).map(|run| run.began_at),
