@@ -39,6 +39,8 @@ export function createDraft({ form, name, internal, interval, credentials }) {
   let timer;
   let writing = false;
   let held = false;
+  /** The form's draft is known: this tab's of before, another that nobody holds, or a new one. */
+  let isFound = false;
   let stopped = false;
   let filling = false;
 
@@ -77,6 +79,8 @@ export function createDraft({ form, name, internal, interval, credentials }) {
     seq = 0;
     written = "[]";
     stored.clear();
+    // Another draft's file is its own, also where it holds the same bytes.
+    fileIds.clear();
     try {
       sessionStorage.setItem(key, id);
     } catch {} // where storage is blocked, a reload finds the draft as a new tab would
@@ -141,13 +145,19 @@ export function createDraft({ form, name, internal, interval, credentials }) {
 
   const isStale = () => internal.owner() !== owner;
 
-  /** Posts what the form holds now, within the call; resolves when it is stored. */
+  /**
+   * Posts what the form holds now, within the call; resolves with whether all of it is stored.
+   *
+   * @returns {Promise<boolean>}
+   */
   async function save({ withFiles = true, again = true } = {}) {
-    if (held || stopped || isStale()) return;
+    // Before the draft is known, nothing can be said to be kept: `start` has it saved then.
+    if (held || stopped || !isFound || isStale()) return false;
     const { fields, files } = capture(form, credentials, idOf);
     const chosen = withFiles ? fields : fields.filter((field) => !field.f);
     const text = JSON.stringify(chosen);
-    if (text === written) return;
+    const isAll = chosen.length === fields.length;
+    if (text === written) return isAll;
     const draft = id;
     seq += 1;
     const ids = withFiles ? [...files.keys()] : [];
@@ -159,11 +169,13 @@ export function createDraft({ form, name, internal, interval, credentials }) {
         bodies,
         owner,
       );
-      if (draft !== id || held) return;
+      if (draft !== id || held) return false;
       if (kept) {
         written = text;
         for (const file of ids) stored.add(file);
-      } else if (!isStale()) {
+        return isAll;
+      }
+      if (!isStale()) {
         // Another tab has taken it, or it was discarded. What is typed from here on is a draft of its own.
         await renew();
         dispatch(form, "draft-taken", {});
@@ -173,7 +185,7 @@ export function createDraft({ form, name, internal, interval, credentials }) {
       const code = /** @type {{code?: string}} */ (error).code;
       if (ids.length > 0 && again && code === "invalid-request") {
         stored.clear();
-        await save({ withFiles, again: false });
+        return await save({ withFiles, again: false });
       } else {
         report(error);
         // The text is worth keeping where its files have no room.
@@ -184,6 +196,7 @@ export function createDraft({ form, name, internal, interval, credentials }) {
     } finally {
       writing = false;
     }
+    return false;
   }
 
   /** At most one write an interval. */
@@ -213,7 +226,16 @@ export function createDraft({ form, name, internal, interval, credentials }) {
 
   async function start() {
     notePristine(form);
-    await find();
+    try {
+      await find();
+    } catch (error) {
+      // What is typed is a draft of its own: the other's saves would be taken for later ones.
+      await renew();
+      throw error;
+    } finally {
+      isFound = true;
+      if (touched.size > 0) schedule();
+    }
   }
 
   /** Finds this tab's draft, or one that no tab holds. */
@@ -290,8 +312,7 @@ export function createDraft({ form, name, internal, interval, credentials }) {
     /** Saves now, and resolves with whether it is stored. */
     async saveNow() {
       touched.add(form);
-      await save();
-      return written !== "[]";
+      return await save();
     },
     /** Whether a person has changed anything since the last submission. */
     isTouched: () => touched.size > 0,

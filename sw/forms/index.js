@@ -140,6 +140,7 @@ export function trackForm(client, form, options = {}) {
     } catch (error) {
       last = { mark: "", at: 0 };
       draft?.goOn();
+      if (replaced && (await isDelivered(replaced, error))) replaces = null;
       throw error;
     } finally {
       storing = null;
@@ -149,6 +150,19 @@ export function trackForm(client, form, options = {}) {
     show("sending");
     dispatch(form, "form-stored", { id });
     follow(id);
+  }
+
+  /**
+   * Whether a submission was refused because the job that it replaces was delivered after all, as when somebody retried
+   * it elsewhere. That is said once; the person decides whether the next one is sent as well.
+   *
+   * @param {string} id
+   * @param {unknown} error
+   */
+  async function isDelivered(id, error) {
+    if (/** @type {{code?: string}} */ (error).code !== "invalid-request") return false;
+    const job = await client.get(id).catch(() => null);
+    return job?.state === "delivered";
   }
 
   /** @param {string} id */
@@ -166,7 +180,12 @@ export function trackForm(client, form, options = {}) {
       clearTimeout(timer);
       show("queued");
       if (dispatch(form, "form-queued", { id, job }) && options.toast !== false) {
-        showToast(typeof options.toast === "string" ? options.toast : QUEUED);
+        try {
+          showToast(typeof options.toast === "string" ? options.toast : QUEUED);
+        } catch (error) {
+          // Where style sheets cannot be made by scripts; the form is stored all the same.
+          console.warn("[shearwater] no toast:", error);
+        }
       }
       clear();
     };

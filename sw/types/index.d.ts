@@ -348,7 +348,7 @@ export interface Client {
   metrics(): Promise<Metrics>;
   /** Checks every stored row: quarantines rows that do not parse, recounts, recovers expired leases. */
   repair(): Promise<RepairReport>;
-  /** Deletes delivered jobs beyond the configured history, and failed jobs last tried longer than `failed` ms ago. */
+  /** Deletes delivered jobs beyond the configured history, and failed jobs last tried or expired longer than `failed` ms ago. */
   compact(options?: { failed?: number }): Promise<{ history: number; failed: number }>;
   /** Failed, conflicting and blocked jobs with headers and bodies, as JSON; 100 of each unless `limit` says otherwise. */
   exportFailed(filter?: { queue?: string; state?: JobState; limit?: number; after?: string }): Promise<string>;

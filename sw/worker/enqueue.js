@@ -23,18 +23,15 @@ export async function toJob(input, options, taken) {
   const request = input instanceof Request ? input : build(input);
   if (request.bodyUsed && !taken) throw invalid("the request's body was already read; queue request.clone() made before that");
   const reading = taken ? taken.body : /^(GET|HEAD)$/.test(request.method) ? undefined : request.clone().blob();
-  // A navigation is not repeated as a navigation: there is no one to show the page to.
-  const navigates = request.mode === "navigate";
   const job = {
     id: taken?.id ?? crypto.randomUUID(),
     request: {
       url: request.url,
       method: request.method,
       headers: [...ownHeaders(request)],
-      credentials: request.credentials,
-      cache: request.cache,
-      mode: navigates ? "same-origin" : request.mode,
-      redirect: navigates ? "follow" : request.redirect,
+      // Of the worker's own, what fetch does anyway is not said: an item of a batch has no options. One that a route has sent
+      // already is no item: it went by itself.
+      ...(taken ? optionsOf(request) : unusual(optionsOf(request))),
       ...(request.referrerPolicy && { referrerPolicy: request.referrerPolicy }),
       ...(request.integrity && { integrity: request.integrity }),
     },
@@ -49,6 +46,30 @@ export async function toJob(input, options, taken) {
   }
   return { job, body: body?.size ? body : undefined };
 }
+
+/**
+ * What a request says besides its address, method, headers and body.
+ *
+ * @param {Request} request
+ */
+function optionsOf(request) {
+  // A navigation is not repeated as a navigation: there is no one to show the page to.
+  const navigates = request.mode === "navigate";
+  return {
+    credentials: request.credentials,
+    cache: request.cache,
+    mode: navigates ? "same-origin" : request.mode,
+    redirect: navigates ? "follow" : request.redirect,
+  };
+}
+
+const USUAL = { credentials: "same-origin", cache: "default", mode: "cors", redirect: "follow" };
+
+/** @param {ReturnType<typeof optionsOf>} options */
+const unusual = (options) =>
+  Object.fromEntries(
+    Object.entries(options).filter(([name, value]) => USUAL[/** @type {keyof typeof USUAL} */ (name)] !== value),
+  );
 
 /**
  * The headers without those that the browser adds itself, some of which an intercepted request contains.

@@ -39,7 +39,7 @@ import { toJob } from "./enqueue.js";
 import { Lines, watchWithdrawal } from "./in-flight.js";
 import { accepted, copyOf, fits, isExpected, read, setKey } from "./routed-request.js";
 import { keyOf } from "./routes.js";
-import { Tries } from "./tries.js";
+import { inTime, Tries } from "./tries.js";
 
 /** Milliseconds that the `routed` hook may take. */
 const LONGEST_HOOK = 30_000;
@@ -55,7 +55,7 @@ const LONGEST_HOOK = 30_000;
  * @typedef {object} Queue  what the wasm does, once it is loaded
  * @property {(event: FetchEvent, stored: Stored, again: boolean) => Promise<string>} store  resolves with the id
  *   after the commit; with `again`, a job of this id that is known already is not stored
- * @property {(id: string) => Promise<unknown>} discard
+ * @property {(event: FetchEvent, id: string) => Promise<unknown>} discard
  * @property {(queue: string, key: string) => Promise<boolean>} overtakes
  * @property {(queue: string, retryAfter?: string, date?: string) => Promise<number>} notBefore
  *
@@ -73,7 +73,8 @@ const LONGEST_HOOK = 30_000;
  * @param {Queue} queue
  * @param {Session} session
  * @param {(detail: RoutedDetail) => unknown} hook  the app's `routed` hook
- * @returns {(event: FetchEvent, route: Route) => Promise<Response>}
+ * @returns {{respond: (event: FetchEvent, route: Route) => Promise<Response>, forget: () => Promise<unknown>}}  `forget`: at a
+ *   sign-in, the tries of before
  */
 export function createFirstTry(config, queue, session, hook) {
   const lines = new Lines();
@@ -180,7 +181,7 @@ export function createFirstTry(config, queue, session, hook) {
     try {
       const options = { queue: name, ...(key !== undefined && { key }), ...(await held(name, reason, response)) };
       const stored = await toJob(event.request, options, { id, body });
-      // Looked at and begun in one go: whoever signs in from here on waits for the commit.
+      // Looked at and begun in one go: whoever signs in from here on waits for the commit. NaN equals nothing.
       if (session.current() !== signedIn) throw new Error("another user may have signed in since it was made");
       await session.hold(queue.store(event, stored, again));
       return true;
@@ -214,9 +215,10 @@ export function createFirstTry(config, queue, session, hook) {
    * @param {Blob | undefined} body
    * @param {Withdrawal} withdrawal
    */
-  async function settle({ request }, { config: { page } }, id, { response, stands, reason }, body, withdrawal) {
+  async function settle(event, { config: { page } }, id, { response, stands, reason }, body, withdrawal) {
+    const { request } = event;
     if (withdrawal.isWithdrawn() || stands) {
-      await queue.discard(id).catch(() => {});
+      await queue.discard(event, id).catch(() => {});
       withdrawal.check();
     }
     if (response && stands) return response;
@@ -253,5 +255,6 @@ export function createFirstTry(config, queue, session, hook) {
     }
   }
 
-  return respond;
+  // A sign-in waits for no store that does not open.
+  return { respond, forget: () => inTime(tries.forget()).catch(() => {}) };
 }

@@ -25,21 +25,31 @@ export class Lines {
 
 /**
  * Who is signed in, as far as it matters to requests under way: whether that may have changed since they were made. Their
- * owner is known to the store alone, which is not read before a first try. So a request is queued only if no sign-in began
- * or ended between its arrival and its commit, and a sign-in waits for the commits that have begun.
+ * owner is known to the store alone, which is not read before a first try. So a request is queued only if no sign-in was under
+ * way, began or ended between its arrival and its commit, and a sign-in waits for the commits that have begun.
  */
 export class Session {
   #number = 0;
+  #signingIn = 0;
   /** @type {Set<Promise<unknown>>} */
   #commits = new Set();
 
+  /** Differs from what it returned before if another user may have signed in since; NaN, which equals nothing, meanwhile. */
   current() {
-    return this.#number;
+    return this.#signingIn > 0 ? Number.NaN : this.#number;
   }
 
-  /** A sign-in begins or has ended. */
+  /** A sign-in begins; returns what is to be called when it has ended, once or more often. */
   change() {
+    let isOver = false;
     this.#number += 1;
+    this.#signingIn += 1;
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      this.#number += 1;
+      this.#signingIn -= 1;
+    };
   }
 
   /** Resolves when the commits that have begun are over. */

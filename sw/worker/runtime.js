@@ -80,6 +80,8 @@ export function createShearwater(urls) {
   };
   const instance = createInstance(app);
   const session = new Session();
+  /** @type {() => Promise<unknown>} */
+  let forgetTries = () => Promise.resolve();
 
   /**
    * Throws an error about a mistake in the app's script, and tells pages, which hear nothing of it from the browser.
@@ -206,8 +208,12 @@ export function createShearwater(urls) {
           }),
         again,
       ),
-    discard: (id) =>
-      instance.alive(() => glue.message({ shearwater: PROTOCOL, re: crypto.randomUUID(), op: { discard: id } }, () => {})),
+    discard: (event, id) =>
+      new Promise((resolve, reject) => {
+        const message = { shearwater: PROTOCOL, re: crypto.randomUUID(), op: { discard: id } };
+        // The drains that follow are the event's to wait for, not the response's.
+        keepAlive(event, () => glue.message(message, resolve)).catch(reject);
+      }),
     overtakes: (name, key) => active(() => glue.overtakes(name, key)),
     notBefore: (name, retryAfter, date) => instance.alive(() => glue.notBefore(name, retryAfter, date)),
   });
@@ -236,15 +242,15 @@ export function createShearwater(urls) {
       event.waitUntil(app.identity().then(({ name }) => answer({ ok: { name } })));
       event.waitUntil(instance.boot().catch(() => {}));
     } else if (data.op?.setOwner !== undefined) {
+      const changed = session.change();
       const done = (/** @type {Response} */ answer) => {
-        session.change();
+        changed();
         reply(answer);
       };
-      session.change();
-      keepAlive(event, () => session.committed().then(() => glue.message(data, done))).catch((thrown) => {
-        session.change();
-        refuse(asError(thrown));
-      });
+      const work = () => Promise.all([session.committed(), forgetTries()]).then(() => glue.message(data, done));
+      keepAlive(event, work)
+        .catch((thrown) => refuse(asError(thrown)))
+        .finally(changed);
     } else {
       keepAlive(event, () => glue.message(data, reply)).catch((thrown) => refuse(asError(thrown)));
     }
@@ -335,7 +341,8 @@ export function createShearwater(urls) {
       app.config = options;
       if (routes.length > 0) {
         const config = options ?? {};
-        const respond = createFirstTry(config, queue, session, (detail) => hooks.get("routed")?.handler(detail));
+        const { respond, forget } = createFirstTry(config, queue, session, (detail) => hooks.get("routed")?.handler(detail));
+        forgetTries = forget;
         const warn = (/** @type {string} */ text) => config.logLevel !== "off" && console.warn("[shearwater]", text);
         self.addEventListener("fetch", createFetchListener(routes, respond, warn));
       }

@@ -45,12 +45,33 @@ export class Tries {
    * @returns {Promise<Try>}
    */
   async begin({ request, clientId }, body) {
-    const fresh = { id: crypto.randomUUID(), again: false, end: async () => {} };
+    const id = crypto.randomUUID();
+    const note = fingerprint(request, clientId, body).then((same) => this.#note(same, id));
     try {
-      return await inTime(this.#note(await fingerprint(request, clientId, body), fresh.id));
+      return await inTime(note);
     } catch {
-      return fresh;
+      // One that is written too late is of no use, and must not be taken for that of a worker that died.
+      return {
+        id,
+        again: false,
+        end: () =>
+          note.then(
+            (late) => late.end(),
+            () => {},
+          ),
+      };
     }
+  }
+
+  /** Forgets the tries of dead workers: whoever signs in now did not make them. */
+  async forget() {
+    this.#database ??= this.#open();
+    const database = await this.#database;
+    const left = this.#left.splice(0);
+    if (left.length > 0)
+      await write(database, (notes) => {
+        for (const { id } of left) notes.delete(id);
+      });
   }
 
   /**
@@ -61,7 +82,8 @@ export class Tries {
   async #note(same, fresh) {
     this.#database ??= this.#open();
     const database = await this.#database;
-    const at = this.#left.findIndex((note) => note.same === same);
+    const since = Date.now() - REMEMBERED;
+    const at = this.#left.findIndex((note) => note.same === same && note.at > since);
     const [left] = at < 0 ? [] : this.#left.splice(at, 1);
     const id = left?.id ?? fresh;
     await write(database, (notes) => notes.put({ id, same, at: Date.now(), life: LIFE }));
@@ -139,11 +161,13 @@ const settled = (request) =>
   });
 
 /**
+ * What `work` resolves with, unless it takes longer than a request can wait.
+ *
  * @template T
  * @param {Promise<T>} work
  * @returns {Promise<T>}
  */
-async function inTime(work) {
+export async function inTime(work) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   const late = new Promise((_, reject) => {

@@ -182,6 +182,21 @@ test("a wrong number of results: each item is kept and says so, and the same bat
   assert.equal(new Set((await arrivals()).map(({ idempotencyKey }) => idempotencyKey)).size, 1);
 });
 
+test("results that never come, or come in part: nobody is delivered, and the same batch goes again", async () => {
+  const headers = { "content-type": "application/json" };
+  for (const body of ["", "[201, 2"]) {
+    await w.serve();
+    const page = await open();
+    await w.server.faults([{ path: URL_OF_BATCHES, action: { status: 200, headers, body, stall: true, handle: true }, times: 1 }]);
+    const ids = await store(page, numbers(3));
+    await until("the same batch once more", async () => (await arrivals()).length >= 2);
+    for (const id of ids) await w.becomes(page, id, "delivered");
+    assert.deepEqual(sorted(await stored()), sorted(numbers(3)));
+    const sends = await arrivals();
+    assert.deepEqual([sends.length, new Set(sends.map(({ idempotencyKey }) => idempotencyKey)).size], [2, 1]);
+  }
+});
+
 test("what cannot be an item is refused, and another address is a request of its own", async () => {
   const page = await open();
   const enqueue = (request) => w.refused(page, "enqueue", request, { queue: "events" });

@@ -273,9 +273,16 @@ test("a job that is being sent cannot be replaced: nothing is stored, and it is 
   const [{ code }] = await heard(page, "form-error");
   assert.equal(code, "invalid-request");
   assert.equal(await page.$eval("textarea", ({ value }) => value), "first second");
+  await w.server.faults([]);
   await w.server.release();
-  await w.acceptedOnce([(await w.server.sink())[0]?.idempotencyKey ?? id], page).catch(() => {});
-  assert.equal((await w.server.sink("/api/sink/note")).length <= 1, true);
+  await w.becomes(page, id, "delivered");
+  await submit(page);
+  await heard(page, "form-error", 2);
+  assert.equal((await w.server.sink("/api/sink/note")).length, 1, "the person is told first");
+  await submit(page);
+  await heard(page, "form-delivered");
+  const bodies = (await w.server.sink("/api/sink/note")).map(({ body }) => new URLSearchParams(body).get("text"));
+  assert.deepEqual(bodies, ["first", "first second"]);
 });
 
 test("an entry that waits is not sent while it is being edited", async () => {
@@ -360,6 +367,18 @@ test("a CSRF token comes from a meta of a page that the configuration names, and
       JSON.stringify([headers, body]),
     );
   }
+});
+
+test("a CSRF field goes into forms only: JSON beside them is sent as it is, and a text/plain form waits", async () => {
+  const page = await w.open({ config: { csrf: { cookie: "XSRF-TOKEN", field: "_csrf" } } });
+  await page.evaluate(() => cookieStore.set("XSRF-TOKEN", "token"));
+  const id = await w.enqueue(page, { url: "/api/sink/json", method: "POST", body: { a: 1 } });
+  await w.becomes(page, id, "delivered");
+  assert.deepEqual(JSON.parse((await w.server.sink("/api/sink/json"))[0].body), { a: 1 });
+  const text = { url: "/api/sink/text", method: "POST", headers: { "content-type": "text/plain" }, body: "a=1" };
+  const withheld = await w.enqueue(page, text);
+  await until("why it waits", async () => /a form that takes none/.test((await w.get(page, withheld)).error?.message ?? ""));
+  assert.equal((await w.server.arrivals("/api/sink/text")).length, 0);
 });
 
 test("a before-send hook supplies a header", async () => {

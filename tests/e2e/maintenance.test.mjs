@@ -15,7 +15,7 @@ const many = (page, count, path, options) => w.enqueueAll(page, numbered(count, 
 test("a queue that was never used has no figures", async () => {
   const page = await w.open();
   const { storage, ...figures } = await metrics(page);
-  assert.deepEqual(figures, { queues: [], delivered: 0, syncCount: 0, origins: [], quarantine: [] });
+  assert.deepEqual(figures, { queues: [], delivered: 0, syncCount: 0, origins: [], quarantine: [], periodic: [] });
   assert.ok(storage.quota > 0 && storage.usage >= 0 && typeof storage.persisted === "boolean");
 });
 

@@ -63,7 +63,10 @@ pub async fn periodic_sync(engine: &Rc<Engine>, tag: &str) -> Result<(), Error> 
 /// What the store answers.
 pub async fn compact(engine: &Engine, failed: Option<u64>) -> Result<Compacted, Error> {
     let caller = Caller::default();
-    engine.store.run(Mode::Relaxed, async |db| manage::compact(db, clock::now(), failed, &caller, &engine.config).await).await
+    engine
+        .store
+        .run(Mode::Relaxed, async |db| manage::compact_by_itself(db, clock::now(), failed, &caller, &engine.config).await)
+        .await
 }
 
 /// The first wake of a worker, whatever its reason: recovers and drains what an earlier worker left.

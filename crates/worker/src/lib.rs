@@ -106,7 +106,11 @@ pub fn message(data: JsValue, reply: Function) -> Promise {
 /// Handles a `sync` event; returns whether retryable work is left.
 #[wasm_bindgen]
 pub fn sync(tag: String, last_chance: bool) -> Promise {
-    with_engine(async move |engine| Ok(JsValue::from(events::sync(&engine, &tag, last_chance).await.map_err(fault::to_js)?)))
+    with_engine(async move |engine| {
+        let again = events::sync(&engine, &tag, last_chance).await;
+        periodic::catch_up(&engine).await;
+        again.map(JsValue::from).map_err(fault::to_js)
+    })
 }
 
 /// Handles a `periodicsync` event.

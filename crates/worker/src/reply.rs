@@ -8,7 +8,10 @@
 //! another attempt meets again (CORS, a redirect loop, an integrity mismatch), and the server may have acted: that is
 //! found out by a probe and counts as an attempt.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 use shearwater_core::{
     JobId, Millis,
@@ -139,6 +142,8 @@ async fn results(queue: &QueueConfig, reply: &Reply, body: &Body, sending: &Rc<S
     let is_json = reply.content_type.as_deref().is_some_and(|kind| kind.contains("json"));
     let text = if is_json { body.beginning(MOST_RESULTS, sending).await } else { String::new() };
     match js_sys::JSON::parse(&text) {
+        // It broke off, or did not come in time: nobody knows what it would have said.
+        _ if is_json && !body.ended.get() => Some(Vec::new()),
         Ok(json) => read_results(reply.status, Some(&Js(json)), pointer),
         // It may have had results.
         Err(_) if !text.is_empty() => Some(Vec::new()),
@@ -162,11 +167,16 @@ async fn excerpt(body: &Body, sending: &Rc<Sending>) -> Option<String> {
 }
 
 /// A body that is read in part.
-struct Body(Option<ReadableStreamDefaultReader>);
+struct Body {
+    reader: Option<ReadableStreamDefaultReader>,
+    /// It was read to its end.
+    ended: Cell<bool>,
+}
 
 impl Body {
     fn of(response: &Response) -> Self {
-        Self(response.body().and_then(|body| ReadableStreamDefaultReader::new(&body).ok()))
+        let reader = response.body().and_then(|body| ReadableStreamDefaultReader::new(&body).ok());
+        Self { ended: Cell::new(reader.is_none()), reader }
     }
 
     /// The beginning of the body as text: as much as came in time, up to so many bytes.
@@ -178,7 +188,7 @@ impl Body {
 
     /// Reads up to `most` bytes for [`PATIENCE`] at most; then the send is aborted. Returns how many there were.
     async fn read(&self, most: u32, sending: &Sending, take: impl Fn(u32, &js_sys::Uint8Array)) -> u32 {
-        let Some(reader) = &self.0 else { return 0 };
+        let Some(reader) = &self.reader else { return 0 };
         let timer = Timer::start(PATIENCE, {
             let controller = sending.controller.clone();
             move || controller.abort()
@@ -186,8 +196,12 @@ impl Body {
         let mut end = 0;
         while end < most
             && let Ok(result) = JsFuture::from(reader.read()).await
-            && let Some(chunk) = js::get(&result, "value").dyn_ref::<js_sys::Uint8Array>()
         {
+            let chunk = js::get(&result, "value");
+            let Some(chunk) = chunk.dyn_ref::<js_sys::Uint8Array>() else {
+                self.ended.set(true);
+                break;
+            };
             let chunk = chunk.subarray(0, chunk.length().min(most - end));
             take(end, &chunk);
             end += chunk.length();
@@ -198,7 +212,7 @@ impl Body {
 
     /// Lets the connection serve the next request: reads a short rest to its end, and drops a long one.
     fn let_go(self, sending: &Rc<Sending>) {
-        if self.0.is_some() {
+        if self.reader.is_some() {
             let (reading_on, sending) = (sending.read_on(), Rc::clone(sending));
             spawn_local(async move {
                 self.read(MOST_BYTES, &sending, |_, _| {}).await;

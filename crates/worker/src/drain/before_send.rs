@@ -67,28 +67,26 @@ pub async fn ask(engine: &Engine, job: &Job) -> Result<Extra, AttemptResult> {
 }
 
 impl Extra {
-    /// The body with the fields that were supplied.
+    /// The body with the fields that were supplied. What is no form has none: a hook that serves forms, as `csrf` does, is
+    /// asked for everything that is sent.
     ///
     /// # Errors
-    /// Why the job is not sent now: its body is no form that takes fields.
+    /// Why the job is not sent now: its body is a form to which no field can be added.
     pub fn body(&self, job: &Job, body: Option<&JsValue>) -> Result<Option<JsValue>, AttemptResult> {
-        if self.fields.is_empty() {
-            return Ok(body.cloned());
-        }
         let headers = &job.work.request().head.headers;
         let kind = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type")).map(|(_, kind)| kind.as_str());
         let added = match kind {
+            _ if self.fields.is_empty() => return Ok(body.cloned()),
             Some(kind) if kind.starts_with("application/x-www-form-urlencoded") => self.urlencoded(body),
             // As the page encodes it.
-            Some(kind) => {
+            Some(kind) if kind.starts_with("multipart/form-data") => {
                 kind.strip_prefix("multipart/form-data; boundary=").and_then(|boundary| self.multipart(body?, boundary))
             }
-            None => None,
+            Some("text/plain") => None,
+            _ => return Ok(body.cloned()),
         };
         added.map(Some).ok_or_else(|| {
-            AttemptResult::Withheld(
-                "the \"before-send\" hook supplied fields for a body that is no form that takes them".to_owned(),
-            )
+            AttemptResult::Withheld("the \"before-send\" hook supplied fields for a form that takes none".to_owned())
         })
     }
 

@@ -96,6 +96,7 @@ tests! {
     upkeep::a_lost_ledger_is_made_anew_from_the_rows_with_a_later_version,
     upkeep::receipts_are_in_the_order_of_time_and_the_old_ones_are_pruned,
     upkeep::tombstones_are_pruned_by_their_age,
+    upkeep::compaction_goes_by_when_a_dead_letter_ended_and_by_no_time_in_doubt,
 }
 
 /// A job's id: one for each number, in their order.

@@ -2,9 +2,17 @@
 
 use super::{Backend, NOW, id, job, read, store, write};
 use crate::{
-    queue::{job::Job, manage},
-    store::{Answer, Index, Scan, Scope, Tombstone, Tx, quarantine, read_ledger, receipts, repair, row::ReceiptKey, tombstones},
-    time::Millis,
+    queue::{
+        config::WorkerConfig,
+        job::{Job, State},
+        last_error::{ErrorKind, LastError},
+        manage,
+    },
+    store::{
+        Answer, Caller, Index, Scan, Scope, Tombstone, Tx, load, quarantine, read_ledger, receipts, repair, row::ReceiptKey,
+        save, tombstones,
+    },
+    time::{Millis, unit},
 };
 
 async fn pending<B: Backend>(backend: &B, expected: u64) {
@@ -143,6 +151,44 @@ pub(super) async fn tombstones_are_pruned_by_their_age<B: Backend>(backend: &B) 
         assert_eq!(tx.keys::<Tombstone>(None, 10).await?, [id(1), id(3)]);
         tombstones::prune(tx, Millis(20), 0).await?;
         assert_eq!(tx.keys::<Tombstone>(None, 10).await?, [id(1)]);
+        Ok(())
+    })
+    .await;
+}
+
+pub(super) async fn compaction_goes_by_when_a_dead_letter_ended_and_by_no_time_in_doubt<B: Backend>(backend: &B) {
+    let (week, config, caller) = (7 * unit::DAY, WorkerConfig::default(), Caller::default());
+    store(backend, &[1, 2]).await;
+    let ended = NOW.after(week);
+    write(backend, Scope::WORK, async |tx| {
+        // One was tried at once and refused, the other was tried as early and expired a week later.
+        for (number, kind) in [(1, ErrorKind::Http), (2, ErrorKind::Expired)] {
+            let mut job = tx.get::<Job>(&id(number)).await?.expect("it is stored");
+            job.state = State::Failed;
+            job.attempts.last_tried_at = Some(NOW);
+            job.schedule.expires_at = ended;
+            job.error = Some(LastError { kind, status: None, message: String::new() });
+            tx.put(&job)?;
+        }
+        repair::repair(tx).await.map(drop)
+    })
+    .await;
+    write(backend, Scope::WORK, async |tx| {
+        let mut ledger = load(tx).await?;
+        ledger.seen = NOW;
+        save(tx, &mut ledger).await?;
+        // The clock may have been set forward.
+        let compacted = manage::compact_by_itself(tx, ended.after(unit::HOUR), Some(unit::DAY), &caller, &config).await?;
+        assert_eq!(compacted.failed, 0);
+        ledger = load(tx).await?;
+        ledger.seen = ended;
+        save(tx, &mut ledger).await
+    })
+    .await;
+    write(backend, Scope::WORK, async |tx| {
+        let compacted = manage::compact_by_itself(tx, ended.after(unit::MINUTE), Some(unit::DAY), &caller, &config).await?;
+        assert_eq!(compacted.failed, 1);
+        assert_eq!(tx.page::<Job>(None, 10).await?.iter().map(|job| &job.id).collect::<Vec<_>>(), [&id(2)]);
         Ok(())
     })
     .await;
