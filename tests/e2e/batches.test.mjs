@@ -187,7 +187,9 @@ test("results that never come, or come in part: nobody is delivered, and the sam
   for (const body of ["", "[201, 2"]) {
     await w.serve();
     const page = await open();
-    await w.server.faults([{ path: URL_OF_BATCHES, action: { status: 200, headers, body, stall: true, handle: true }, times: 1 }]);
+    await w.server.faults([
+      { path: URL_OF_BATCHES, action: { status: 200, headers, body, stall: true, handle: true }, times: 1 },
+    ]);
     const ids = await store(page, numbers(3));
     await until("the same batch once more", async () => (await arrivals()).length >= 2);
     for (const id of ids) await w.becomes(page, id, "delivered");
