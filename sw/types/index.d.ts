@@ -107,6 +107,32 @@ export interface EnqueueOptions {
   maxAge?: number;
   /** Attempts with a response before the job is `failed`. Default: 5. Attempts without a response do not count. */
   maxAttempts?: number;
+  /**
+   * What happens if a job of the same owner, queue and `key` is waiting already (a job that is being sent, or has failed, does
+   * not count). `append` (default): the new one is queued behind it. `keep`: the new one is not stored. `replace`: it takes the
+   * place of the last waiting one. `merge`: its JSON body is a merge patch (RFC 7396) to the body of the last waiting one, which
+   * must have the same URL and method. Except for `append`, `enqueue` resolves with the id of the waiting job.
+   */
+  onDuplicate?: "append" | "keep" | "replace" | "merge";
+  /**
+   * Values of earlier jobs' responses: where `{name}` occurs in the URL, a header or the JSON body, the value is filled in when
+   * the job is sent. `{name.author}` is a member of the value. The job waits until those jobs are delivered; see
+   * docs/bindings.md.
+   */
+  bind?: Record<string, Binding | string>;
+  /**
+   * JSON pointers (RFC 6901) of values in this job's JSON response that are kept for jobs bound to it later. Without it, a
+   * response of up to 2 KiB that contains no credentials is kept as a whole.
+   */
+  capture?: string[];
+}
+
+/** A value of an earlier job's response; a string is the id alone. */
+export interface Binding {
+  /** The id of a job of the same owner that was queued earlier. */
+  job: string;
+  /** Where in its JSON response, as a JSON pointer (RFC 6901) such as `/id`. Default: `""`, the whole response. */
+  pointer?: string;
 }
 
 export type JobState = "pending" | "syncing" | "failed" | "conflict" | "blocked";
@@ -160,7 +186,7 @@ export interface Job {
   /** Absent when the job is not sent automatically, or waits for another. */
   nextAttemptAt?: number;
   expiresAt?: number;
-  /** The earlier job of the same key that this one waits for. */
+  /** The job that this one waits for: an earlier one of the same key, or one whose response it is bound to. */
   waitingFor?: string;
   error?: JobError;
   /** The status it was delivered with; absent for an opaque (`no-cors`) response, which does not show it. */
@@ -168,6 +194,8 @@ export interface Job {
   deliveredAt?: number;
   /** Of a delivered job: what its queue's `response` setting keeps. Header names are in lower case. */
   response?: { status: number; headers: Record<string, string>; body?: string };
+  /** What it is bound to; `value` is JSON text, once it is known. */
+  bind?: Array<{ name: string; job: string; pointer: string; value?: string }>;
 }
 
 export interface SyncResult {
@@ -314,13 +342,16 @@ export interface Client {
   list(filter?: { queue?: string; state?: JobState; limit?: number; after?: string }): Promise<Job[]>;
   /** Sends a job now; a failed one starts over. False: too late, it is gone or being sent. */
   retry(id: string): Promise<boolean>;
-  /** Removes a job. False: too late. */
-  discard(id: string): Promise<boolean>;
+  /**
+   * Removes a job. False: too late. Rejects with `has-dependents` if other jobs wait for its response; `cascade: true` removes
+   * those as well.
+   */
+  discard(id: string, options?: { cascade?: boolean }): Promise<boolean>;
   /**
    * Cancels a job: a waiting job is removed; a job that is being sent is aborted and listed as `failed` with the error kind
-   * `cancelled`, because it may have arrived. False: too late.
+   * `cancelled`, because it may have arrived. False: too late. Rejects with `has-dependents` as `discard` does.
    */
-  cancel(id: string): Promise<boolean>;
+  cancel(id: string, options?: { cascade?: boolean }): Promise<boolean>;
   /** Changes a waiting or failed job's request, under a new idempotency key; members that are left out stay. False: too late. */
   edit(id: string, change: Request | Partial<RequestInput>): Promise<boolean>;
   /** Removes all matching jobs that are not being sent; returns how many. */
@@ -379,6 +410,7 @@ export class ShearwaterError extends Error {
     | "invalid-config"
     | "invalid-message"
     | "unknown-queue"
+    | "has-dependents"
     | "quota-exceeded"
     | "storage-unavailable"
     | "worker-unavailable"

@@ -283,6 +283,11 @@ export interface QueueConfig {
   /** What `response` of a delivered job contains: these headers, the body as text up to 64 KiB. */
   response?: { headers?: string[]; body?: boolean };
   /**
+   * Whether a JSON response of up to 2 KiB that contains no credentials is kept in the history for jobs that are bound to it
+   * later. Default: true. A job's `capture` option names what is kept instead; see docs/bindings.md.
+   */
+  capture?: boolean;
+  /**
    * Sends jobs of this queue together. Its items are what `client.track` stores, and requests to `url` itself: each a JSON
    * value of at most 64 KiB. Requests to other addresses are sent one by one. See docs/batches.md.
    */

@@ -18,7 +18,7 @@ const invalid = (message) => new ShearwaterError("invalid-request", message);
  */
 export async function toJob(input, options, taken) {
   if (options !== undefined && options !== null && typeof options !== "object") throw invalid("the options are an object");
-  const { metadata, ...rest } = options ?? {};
+  const { metadata, bind, ...rest } = options ?? {};
   const kept = metadata === undefined ? undefined : JSON.stringify(metadata);
   const request = input instanceof Request ? input : build(input);
   if (request.bodyUsed && !taken) throw invalid("the request's body was already read; queue request.clone() made before that");
@@ -35,7 +35,7 @@ export async function toJob(input, options, taken) {
       ...(request.referrerPolicy && { referrerPolicy: request.referrerPolicy }),
       ...(request.integrity && { integrity: request.integrity }),
     },
-    options: rest,
+    options: bind === undefined ? rest : { ...rest, bind: toList(bind) },
     ...(kept !== undefined && { metadata: kept }),
   };
   let body;
@@ -45,6 +45,16 @@ export async function toJob(input, options, taken) {
     throw invalid(`the body cannot be read: ${asError(error).message}`);
   }
   return { job, body: body?.size ? body : undefined };
+}
+
+/**
+ * `{name: {job, pointer}}` or `{name: job}` as the list that the wasm reads.
+ *
+ * @param {any} bind
+ */
+function toList(bind) {
+  if (typeof bind !== "object" || bind === null) throw invalid('bind is an object such as {note: {job: id, pointer: "/id"}}');
+  return Object.entries(bind).map(([name, to]) => ({ ...(typeof to === "object" ? to : { job: to }), name }));
 }
 
 /**

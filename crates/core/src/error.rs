@@ -17,6 +17,8 @@ pub enum ErrorCode {
     InvalidMessage,
     /// With `strict: true`, a queue that the configuration does not name.
     UnknownQueue,
+    /// Other jobs wait for a value of the job's response; nothing was removed.
+    HasDependents,
     /// The disk or the origin's quota is full; nothing was stored.
     QuotaExceeded,
     /// `IndexedDB` cannot be opened or was lost (private mode, a blocked upgrade, a broken profile).
@@ -38,6 +40,7 @@ impl ErrorCode {
             Self::InvalidConfig => "invalid-config",
             Self::InvalidMessage => "invalid-message",
             Self::UnknownQueue => "unknown-queue",
+            Self::HasDependents => "has-dependents",
             Self::QuotaExceeded => "quota-exceeded",
             Self::StorageUnavailable => "storage-unavailable",
             Self::WorkerUnavailable => "worker-unavailable",

@@ -126,6 +126,7 @@ mod tests {
             queued_at: Millis(1_000),
             delivered_at: Millis(1_000 + took),
             capture: None,
+            captured: None,
         }
     }
 

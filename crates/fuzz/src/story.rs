@@ -238,8 +238,12 @@ impl World {
                 self.read(async |tx| read::list(tx, &filter, &config).await).map(|views| views.iter().for_each(check::keeps))
             }
             Op::Retry(id) => self.write(async |tx| manage::retry(tx, now, &id, &config).await).map(drop),
-            Op::Discard(id) => self.write(async |tx| manage::discard(tx, now, &id).await).map(drop),
-            Op::Cancel(id) => self.write(async |tx| manage::cancel(tx, now, &id, &config).await).map(drop),
+            Op::Discard(protocol::Removal { id, cascade }) => {
+                self.write(async |tx| manage::discard(tx, now, &id, cascade).await).map(drop)
+            }
+            Op::Cancel(protocol::Removal { id, cascade }) => {
+                self.write(async |tx| manage::cancel(tx, now, &id, cascade, &config).await).map(drop)
+            }
             Op::Edit(protocol::Edit { id, request, headers, body }) => {
                 let (origin, size) = (origin(&request.url), self.size);
                 let idempotency_key = format!("edit {}", self.begun);
@@ -248,7 +252,7 @@ impl World {
                 let edit = Edit { request, headers, origin, body, is_json: false, idempotency_key };
                 self.write(async |tx| manage::edit(tx, now, &id, edit, &config).await).map(drop)
             }
-            Op::Clear(filter) => self.write(async |tx| manage::clear(tx, now, &filter, &caller).await).map(drop),
+            Op::Clear(filter) => self.write(async |tx| manage::clear(tx, now, &filter, &caller, &config).await).map(drop),
             Op::Sync(queue) => {
                 let queue = queue.unwrap_or_else(|| DEFAULT_QUEUE.to_owned());
                 config.queue(&queue)?;

@@ -6,7 +6,7 @@ use js_sys::Array;
 use shearwater_core::{
     Error, JobId,
     protocol::{
-        self, Op, Operation, Repaired, operation, read_answer,
+        self, Op, Operation, Removal, Repaired, operation, read_answer,
         view::{JobView, Snapshot, SyncResult},
     },
     queue::{
@@ -182,18 +182,34 @@ impl Client {
     /// Removes a job. False: too late.
     ///
     /// # Errors
-    /// That the worker cannot do it.
+    /// `has-dependents` when other jobs wait for its response; that the worker cannot do it.
     pub async fn discard(&self, id: JobId) -> Result<bool, Error> {
-        self.ask::<operation::Discard>(id).await
+        self.ask::<operation::Discard>(id.into()).await
+    }
+
+    /// As [`Client::discard`], with all that wait for its response, and for theirs.
+    ///
+    /// # Errors
+    /// That the worker cannot do it.
+    pub async fn discard_cascade(&self, id: JobId) -> Result<bool, Error> {
+        self.ask::<operation::Discard>(Removal { id, cascade: true }).await
     }
 
     /// Stops a job: one that waits is removed; one that is being sent is aborted and listed as failed with the error kind
     /// `cancelled`, for it may have arrived. False: too late.
     ///
     /// # Errors
-    /// That the worker cannot do it.
+    /// As [`Client::discard`].
     pub async fn cancel(&self, id: JobId) -> Result<bool, Error> {
-        self.ask::<operation::Cancel>(id).await
+        self.ask::<operation::Cancel>(id.into()).await
+    }
+
+    /// As [`Client::cancel`]; where it waits, with all that wait for its response, and for theirs.
+    ///
+    /// # Errors
+    /// That the worker cannot do it.
+    pub async fn cancel_cascade(&self, id: JobId) -> Result<bool, Error> {
+        self.ask::<operation::Cancel>(Removal { id, cascade: true }).await
     }
 
     /// Changes a waiting or failed job's request, under a new idempotency key. False: too late.

@@ -5,7 +5,8 @@ use shearwater_core::{
     Error, JobId, Millis,
     protocol::Edit,
     queue::{
-        enqueue::{EnqueueOptions, NewJob, Priority},
+        binding::{NewBinding, pointer::Pointer},
+        enqueue::{EnqueueOptions, NewJob, OnDuplicate, Priority},
         request::RequestHead,
     },
     wire::text::Text,
@@ -154,12 +155,43 @@ impl NewRequest {
         self
     }
 
+    /// What becomes of it where a job of its key waits already. Default: it is queued behind it.
+    #[must_use]
+    pub fn on_duplicate(mut self, on_duplicate: OnDuplicate) -> Self {
+        self.options.on_duplicate = Some(on_duplicate);
+        self
+    }
+
+    /// Sends it with a value of an earlier job's response: where `{name}` stands in the URL, a header or the JSON body. The
+    /// pointer (RFC 6901) says where in the response it is, such as `/id`. It waits until that job is delivered.
+    ///
+    /// # Errors
+    /// `invalid-request` for what is no pointer.
+    pub fn bind(mut self, name: &str, job: JobId, pointer: &str) -> Result<Self, Error> {
+        self.options.bind.push(NewBinding { name: name.to_owned(), job, pointer: Some(parse_pointer(pointer)?) });
+        Ok(self)
+    }
+
+    /// Keeps the value at this pointer (RFC 6901) of its response, for jobs that are bound to it after it was delivered.
+    ///
+    /// # Errors
+    /// `invalid-request` for what is no pointer.
+    pub fn capture(mut self, pointer: &str) -> Result<Self, Error> {
+        self.options.capture.push(parse_pointer(pointer)?);
+        Ok(self)
+    }
+
     /// The job, and its body as it travels.
     pub(crate) fn into_job(mut self, id: JobId) -> Result<(NewJob, JsValue), Error> {
         self.head.url = absolute(&self.head.url)?;
         let body = self.body.map_or(Ok(JsValue::NULL), |body| body.travel(&mut self.head))?;
         Ok((NewJob { id, request: self.head, options: self.options, metadata: self.metadata }, body))
     }
+}
+
+fn parse_pointer(text: &str) -> Result<Pointer, Error> {
+    let advice = " is no JSON pointer (RFC 6901) such as \"/id\"";
+    Pointer::parse(text).ok_or_else(|| Error::invalid_request([text, advice].text()))
 }
 
 /// A change of a stored request: what is not named stays as it is.

@@ -60,11 +60,15 @@ pub enum Flaw {
     DropsTaskLeases,
     /// A periodic task's end is not written.
     ForgetsTaskEnds,
+    /// Who waits for a job's response is not written.
+    ForgetsDependents,
+    /// What a job is bound to is not written.
+    ForgetsBindings,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::DeletesBeforeSending,
         Self::DropsOutcomes,
         Self::DropsBodies,
@@ -92,7 +96,15 @@ impl Flaw {
         Self::LosesDrafts,
         Self::DropsTaskLeases,
         Self::ForgetsTaskEnds,
+        Self::ForgetsDependents,
+        Self::ForgetsBindings,
     ];
+
+    /// Whether it takes bindings to be seen.
+    #[must_use]
+    pub fn needs_bindings(self) -> bool {
+        matches!(self, Self::ForgetsDependents | Self::ForgetsBindings)
+    }
 
     /// Whether it takes batches to be seen.
     #[must_use]

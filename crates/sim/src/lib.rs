@@ -31,6 +31,7 @@
 
 mod auth;
 mod batches;
+mod bindings;
 mod check;
 mod clock;
 #[cfg(test)]
@@ -68,6 +69,8 @@ pub struct Options {
     pub steps: u64,
     /// Whether queues send batches: each seed is another run then.
     pub batches: bool,
+    /// Whether jobs are bound to others' responses, and take the places of others: each seed is another run then.
+    pub bindings: bool,
     /// A deliberate mistake.
     pub flaw: Option<Flaw>,
     /// What is remembered of it.
@@ -76,7 +79,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { steps: 300, batches: false, flaw: None, tracing: Tracing::Off }
+        Self { steps: 300, batches: false, bindings: false, flaw: None, tracing: Tracing::Off }
     }
 }
 
@@ -127,6 +130,8 @@ pub struct Failure {
     pub steps: u64,
     /// The options' batches.
     pub batches: bool,
+    /// The options' bindings.
+    pub bindings: bool,
     /// What was broken, and how.
     pub violation: Violation,
     /// The last things that happened.
@@ -140,7 +145,8 @@ impl fmt::Display for Failure {
         }
         writeln!(f, "seed {}: {}", self.seed, self.violation)?;
         let batches = if self.batches { " --batches" } else { "" };
-        write!(f, "replay: cargo run -p shearwater-sim -- --seed {} --steps {}{batches} --trace", self.seed, self.steps)
+        let bindings = if self.bindings { " --bindings" } else { "" };
+        write!(f, "replay: cargo run -p shearwater-sim -- --seed {} --steps {}{batches}{bindings} --trace", self.seed, self.steps)
     }
 }
 
@@ -155,7 +161,8 @@ pub fn run(seed: u64, options: &Options) -> Result<Tally, Box<Failure>> {
         // Run again, to tell what led to it: a run that succeeds, as nearly all do, pays nothing for that.
         Err(_) if options.tracing == Tracing::Off => run(seed, &Options { tracing: Tracing::Tail, ..*options }),
         Err(violation) => {
-            Err(Box::new(Failure { seed, steps: options.steps, batches: options.batches, violation, tail: world.into_tail() }))
+            let Options { steps, batches, bindings, .. } = *options;
+            Err(Box::new(Failure { seed, steps, batches, bindings, violation, tail: world.into_tail() }))
         }
     }
 }

@@ -9,7 +9,8 @@ const USAGE: &str = "shearwater-sim [--seeds N | A..B] [--steps N] [--keep-going
   --seeds N      runs the seeds 0 to N-1 (default: 1000)
   --seeds A..B   runs the seeds A to B-1
   --steps N      things that happen in a run before it calms down (default: 300)
-  --batches      has queues send batches, in place of doing so after each run without
+  --batches      has queues send batches, in place of a run plain, one with batches and one with bindings
+  --bindings     has jobs wait for others' responses and take others' places, in place of the same
   --keep-going   goes on after a failure, and tells each in one line
   --seed N       runs one seed
   --trace        prints all that happens in it";
@@ -19,7 +20,7 @@ struct Asked {
     from: u64,
     upto: u64,
     keep_going: bool,
-    /// Each seed is run without batches and with.
+    /// Each seed is run plain, with batches, and with bindings.
     both: bool,
     options: Options,
 }
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         let counts = run(seed, &options).and_then(|mut counts| {
             if asked.both {
                 counts.add(&run(seed, &Options { batches: true, ..options })?);
+                counts.add(&run(seed, &Options { bindings: true, ..options })?);
             }
             Ok(counts)
         });
@@ -97,6 +99,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
             }
             "--steps" => asked.options.steps = number(&value()?)?,
             "--batches" => (asked.both, asked.options.batches) = (false, true),
+            "--bindings" => (asked.both, asked.options.bindings) = (false, true),
             "--keep-going" => asked.keep_going = true,
             "--trace" => asked.options.tracing = Tracing::Print,
             _ => return Err(format!("{argument} is not an option")),

@@ -80,7 +80,9 @@ impl World {
         {
             items.fill(first);
         }
-        let (run, dispatch) = (sending.run, sending.dispatch.clone());
+        let (run, dispatch, job) = (sending.run, sending.dispatch.clone(), sending.job.clone());
+        self.read_body(&job, &mut result);
+        let Some(sending) = self.wire.sending(number) else { return Ok(()) };
         let queue = self.config_of_run(run).queue_or_default(&sending.job.queue);
         let status = match &result {
             AttemptResult::TimedOut => Status::TimedOut,

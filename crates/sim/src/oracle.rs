@@ -54,6 +54,8 @@ pub(crate) struct Oracle {
     /// Per line: the ordinal of acceptance and the key of what was delivered and never touched.
     delivered: BTreeMap<LineName, BTreeSet<(u64, String)>>,
     accepted: u64,
+    /// What each delivered job said.
+    contents: BTreeMap<JobId, u64>,
     /// The sequence numbers of rows that went to quarantine.
     rotten: BTreeSet<u64>,
     /// Who was last said to be signed in.
@@ -122,6 +124,9 @@ impl Oracle {
     pub(crate) fn close(&mut self, id: &JobId, departure: Departure) {
         if let Some(entry) = self.live.remove(id) {
             self.gone.insert(id.clone(), departure);
+            if departure == Departure::Delivered {
+                self.contents.insert(id.clone(), entry.content);
+            }
             if let (Departure::Delivered, Some((line, ordinal)), false) = (departure, entry.line, entry.touched) {
                 self.delivered.entry(line).or_default().insert((ordinal, entry.key));
             }
@@ -131,6 +136,16 @@ impl Oracle {
     /// Per line, the keys of what was delivered and never touched, in the order they were queued.
     pub(crate) fn deliveries(&self) -> impl Iterator<Item = (&LineName, impl Iterator<Item = &str>)> {
         self.delivered.iter().map(|(line, keys)| (line, keys.iter().map(|(_, key)| key.as_str())))
+    }
+
+    /// What a delivered job said.
+    pub(crate) fn delivered_content(&self, id: &JobId) -> Option<u64> {
+        self.contents.get(id).copied()
+    }
+
+    /// What all delivered jobs said.
+    pub(crate) fn delivered_contents(&self) -> impl Iterator<Item = (&JobId, u64)> {
+        self.contents.iter().map(|(id, content)| (id, *content))
     }
 
     /// A row went to quarantine.

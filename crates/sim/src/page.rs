@@ -46,8 +46,8 @@ pub(crate) struct Call {
 pub(crate) enum Ask {
     Enqueue(Vec<Asked>),
     Retry(JobId),
-    Discard(JobId),
-    Cancel(JobId),
+    Discard(JobId, bool),
+    Cancel(JobId, bool),
     Edit { id: JobId, request: Box<RequestHead>, origin: &'static str, content: u64, size: Option<u64>, key: String },
     Clear(Filter),
     Compact { failed: Option<u64> },
@@ -103,6 +103,7 @@ impl World {
             max_age: rng.happens(0.1).then(|| rng.pick([0, MINUTE, HOUR])),
             max_attempts: rng.happens(0.1).then(|| rng.pick([1, 3])),
             key,
+            ..EnqueueOptions::default()
         };
         if self.batches && rng.happens(0.8) {
             let request = RequestHead::default();
@@ -116,7 +117,12 @@ impl World {
                 size,
             };
         }
-        Asked { new: NewJob { id: JobId::from_random(rng.bytes()), request, options, metadata: None }, origin, content, size }
+        let new = NewJob { id: JobId::from_random(rng.bytes()), request, options, metadata: None };
+        let mut asked = Asked { new, origin, content, size };
+        if self.bindings {
+            self.bind(&mut asked);
+        }
+        asked
     }
 
     /// A request that says something no other says.
@@ -164,8 +170,8 @@ impl World {
         let context = if self.batches && matches!(call.ask, Ask::Enqueue(_)) { 0 } else { self.rng.index(CONTEXTS) };
         let (now, config) = (self.clock.device(), self.config_of(context));
         let in_time = match &call.ask {
-            Ask::Retry(id) | Ask::Discard(id) | Ask::Edit { id, .. } => check::manage::in_time(self, id),
-            Ask::Cancel(id) => check::manage::is_there(self, id),
+            Ask::Retry(id) | Ask::Discard(id, _) | Ask::Edit { id, .. } => check::manage::in_time(self, id),
+            Ask::Cancel(id, _) => check::manage::is_there(self, id),
             _ => false,
         };
         if let Ask::SetOwner { purge: Some(_), .. } = &call.ask {
@@ -189,9 +195,9 @@ impl World {
                         Answer::Done
                     }
                     Ask::Retry(id) => Answer::InTime(manage::retry(tx, now, id, &config).await?.is_some()),
-                    Ask::Discard(id) => Answer::InTime(manage::discard(tx, now, id).await?.is_some()),
-                    Ask::Cancel(id) => {
-                        let cancelled = manage::cancel(tx, now, id, &config).await?;
+                    Ask::Discard(id, cascade) => Answer::InTime(!manage::discard(tx, now, id, *cascade).await?.is_empty()),
+                    Ask::Cancel(id, cascade) => {
+                        let cancelled = manage::cancel(tx, now, id, *cascade, &config).await?;
                         stopped = matches!(cancelled, Cancelled::Stopped(_)).then(|| id.clone());
                         Answer::InTime(cancelled != Cancelled::TooLate)
                     }
@@ -201,7 +207,7 @@ impl World {
                         let change = Edit { request, headers: true, origin, body, is_json: true, idempotency_key: key.clone() };
                         Answer::InTime(manage::edit(tx, now, id, change, &config).await?.is_some())
                     }
-                    Ask::Clear(filter) => Answer::Removed(manage::clear(tx, now, filter, &caller).await?),
+                    Ask::Clear(filter) => Answer::Removed(manage::clear(tx, now, filter, &caller, &config).await?),
                     Ask::Compact { failed } => Answer::Compacted(manage::compact(tx, now, *failed, &caller, &config).await?),
                     Ask::Repair => Answer::Repaired(repair::repair(tx).await?),
                     Ask::Pause { queue, paused } => {
@@ -224,7 +230,7 @@ impl World {
                 if repeated {
                     check::committed(self, &Cause::Hand(Hand::Nothing), &changes)?;
                 } else {
-                    if let Ask::Retry(id) | Ask::Discard(id) | Ask::Cancel(id) | Ask::Edit { id, .. } = &call.ask {
+                    if let Ask::Retry(id) | Ask::Discard(id, _) | Ask::Cancel(id, _) | Ask::Edit { id, .. } = &call.ask {
                         check::manage::answered(id, in_time, answer == Answer::InTime(true))?;
                     }
                     self.carried_out(&call, &answer, &stored, &config, &changes)?;
@@ -273,8 +279,8 @@ impl World {
                 check::committed(self, &Cause::Enqueue, changes)
             }
             Ask::Retry(id) => check::committed(self, &Cause::Hand(Hand::Retry(id)), changes),
-            Ask::Discard(id) => check::committed(self, &Cause::Hand(Hand::Discard(id)), changes),
-            Ask::Cancel(id) => check::committed(self, &Cause::Hand(Hand::Cancel(id)), changes),
+            Ask::Discard(id, cascade) => check::committed(self, &Cause::Hand(Hand::Discard(id, *cascade)), changes),
+            Ask::Cancel(id, cascade) => check::committed(self, &Cause::Hand(Hand::Cancel(id, *cascade)), changes),
             Ask::Edit { id, content, size, key, .. } => {
                 if *answer == Answer::InTime(true) {
                     self.oracle.change(id, *content, key, size.is_some());
@@ -313,7 +319,7 @@ impl World {
     pub(crate) fn lay_hands(&mut self) -> Checked {
         let ask = match self.rng.below(12) {
             0..3 => Ask::Retry(self.some_id()),
-            3..5 => Ask::Discard(self.some_id()),
+            3..5 => Ask::Discard(self.some_id(), self.bindings && self.apart.happens(0.5)),
             5..7 => {
                 let (id, (request, origin, content, size)) = (self.some_id(), self.request());
                 Ask::Edit {
@@ -333,7 +339,7 @@ impl World {
                 let queue = self.rng.happens(0.7).then(|| self.rng.pick(QUEUES));
                 Ask::Pause { queue, paused: self.rng.happens(0.4) }
             }
-            9 => Ask::Cancel(self.some_id()),
+            9 => Ask::Cancel(self.some_id(), self.bindings && self.apart.happens(0.5)),
             10 if self.rng.happens(0.5) => Ask::Repair,
             10 => Ask::Compact { failed: self.rng.happens(0.5).then(|| self.rng.pick([0, HOUR])) },
             _ => {
@@ -390,8 +396,8 @@ impl Ask {
         match self {
             Self::Enqueue(jobs) => format!("enqueue of {}", check::listed(jobs.iter().map(|asked| &asked.new.id))),
             Self::Retry(id) => format!("retry of {id}"),
-            Self::Discard(id) => format!("discard of {id}"),
-            Self::Cancel(id) => format!("cancel of {id}"),
+            Self::Discard(id, cascade) => format!("discard of {id}, cascade: {cascade}"),
+            Self::Cancel(id, cascade) => format!("cancel of {id}, cascade: {cascade}"),
             Self::Edit { id, .. } => format!("edit of {id}"),
             Self::Clear(filter) => format!("clear of {filter:?}"),
             Self::Compact { failed } => format!("compact of {failed:?}"),

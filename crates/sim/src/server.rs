@@ -14,6 +14,7 @@ use shearwater_core::{
 
 use crate::{
     batches::{Batches, Item},
+    bindings,
     check::{Checked, Promise, Violation},
     flaw::Flaw,
     rng::Rng,
@@ -160,7 +161,11 @@ impl Servers {
         if known.is_none() || self.flaw == Some(Flaw::ServerForgetsKeys) {
             self.apply(request.content)?;
         }
-        Ok(if rng.happens(0.05) { AttemptResult::Opaque } else { status(rng.pick([200, 201, 204])) })
+        let mut reply = if rng.happens(0.05) { AttemptResult::Opaque } else { status(rng.pick([200, 201, 204])) };
+        if let AttemptResult::Status(response) = &mut reply {
+            response.body = Some(bindings::response_to(request.content));
+        }
+        Ok(reply)
     }
 
     /// Something has its effect.

@@ -41,6 +41,9 @@ use crate::{
 /// Sets the stream of what batches draw apart.
 const BATCHES: u64 = 0x6261_7463_6865_7300;
 
+/// Sets the stream of what bindings draw apart.
+const BINDINGS: u64 = 0x6269_6e64_696e_6773;
+
 /// Stored jobs beyond which pages queue no more, so that checks stay quick.
 const MOST_JOBS: usize = 60;
 
@@ -115,6 +118,10 @@ pub(crate) struct World {
     pub(crate) servers: Servers,
     /// Queues send batches.
     pub(crate) batches: bool,
+    /// Jobs are bound to others' responses, and take the places of others.
+    pub(crate) bindings: bool,
+    /// What bindings draw.
+    pub(crate) apart: Rng,
     /// What each key of a batch went out with.
     pub(crate) payloads: BTreeMap<String, String>,
     /// Keys of batches that were broken by hand, or by a row that rotted.
@@ -155,6 +162,8 @@ impl World {
             wire: Wire::default(),
             servers: Servers::new(options.flaw, Batches::draw(&mut apart)),
             batches: options.batches,
+            bindings: options.bindings,
+            apart: Rng::new(seed ^ BINDINGS),
             payloads: BTreeMap::new(),
             broken: BTreeSet::new(),
             contexts: Default::default(),

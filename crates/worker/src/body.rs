@@ -167,9 +167,22 @@ pub async fn is_whole(body: &JsValue) -> bool {
 
 /// Whether a stored body is JSON text (RFC 8259) in UTF-8, and small enough to be kept in memory.
 pub fn is_json(body: &JsValue) -> bool {
-    let Some(buffer) = body.dyn_ref::<ArrayBuffer>() else { return false };
-    let bytes = js_sys::Uint8Array::new(buffer).to_vec();
-    std::str::from_utf8(&bytes).is_ok_and(|text| js_sys::JSON::parse(text).is_ok())
+    small_text(body).is_some_and(|text| js_sys::JSON::parse(&text).is_ok())
+}
+
+/// A stored body as text, where it is UTF-8 and small enough to be kept in memory.
+pub fn small_text(body: &JsValue) -> Option<String> {
+    let buffer = body.dyn_ref::<ArrayBuffer>()?;
+    String::from_utf8(js_sys::Uint8Array::new(buffer).to_vec()).ok()
+}
+
+/// A stored body as text, where it is UTF-8.
+pub async fn text(body: &JsValue) -> Option<String> {
+    if body.is_instance_of::<ArrayBuffer>() {
+        return small_text(body);
+    }
+    let reading = Response::new_with_opt_blob(Some(body.dyn_ref()?)).and_then(|response| response.array_buffer()).ok()?;
+    small_text(&JsFuture::from(reading).await.ok()?)
 }
 
 fn unreadable(error: JsValue) -> Error {

@@ -12,7 +12,7 @@ use std::{
 
 use futures_channel::oneshot;
 use shearwater_core::{
-    Error, ErrorCode,
+    Error, ErrorCode, JobId,
     drafts::{Submission, submit},
     queue::enqueue::Admitted,
     store::{Answer, Caller, ledger::Ledger, receipts::once},
@@ -51,14 +51,17 @@ pub struct Arrival {
 }
 
 /// A call, and who waits for it.
-type Waiting = (Arrival, oneshot::Sender<Result<Ledger, Error>>);
+type Waiting = (Arrival, oneshot::Sender<Result<Stored, Error>>);
+
+/// The ledger once a call's jobs are on the disk, and the ids under which they are.
+pub type Stored = (Ledger, Vec<JobId>);
 
 impl Engine {
-    /// Stores a call's jobs; returns the ledger once they are on the disk.
+    /// Stores a call's jobs; returns the ledger once they are on the disk, and their ids.
     ///
     /// # Errors
     /// Why nothing of the call was stored.
-    pub async fn take_in(self: &Rc<Self>, arrival: Arrival) -> Result<Ledger, Error> {
+    pub async fn take_in(self: &Rc<Self>, arrival: Arrival) -> Result<Stored, Error> {
         if !arrival.repeat {
             self.store.expect_room(arrival.size)?;
         }
@@ -84,10 +87,10 @@ impl Engine {
     async fn write_together(&self, batch: Vec<Waiting>) {
         if batch.len() > 1 {
             let arrivals: Vec<&Arrival> = batch.iter().map(|(arrival, _)| arrival).collect();
-            if let Ok(ledger) = self.write(&arrivals).await {
-                for (_, tell) in batch {
+            if let Ok((ledger, ids)) = self.write(&arrivals).await {
+                for ((_, tell), ids) in batch.into_iter().zip(ids) {
                     // Whoever does not wait any more need not be told.
-                    let _ = tell.send(Ok(ledger.clone()));
+                    let _ = tell.send(Ok((ledger.clone(), ids)));
                 }
                 return;
             }
@@ -102,23 +105,31 @@ impl Engine {
             if written.as_ref().is_err_and(|error| error.code == ErrorCode::QuotaExceeded) {
                 self.store.note_full(arrival.size);
             }
-            let _ = tell.send(written);
+            let _ = tell.send(written.map(|(ledger, mut ids)| (ledger, ids.pop().unwrap_or_default())));
         }
     }
 
-    async fn write(&self, arrivals: &[&Arrival]) -> Result<Ledger, Error> {
+    /// Writes calls in one transaction; returns the ids of each.
+    async fn write(&self, arrivals: &[&Arrival]) -> Result<(Ledger, Vec<Vec<JobId>>), Error> {
         let now = clock::now();
         self.store
             .run(Mode::Intake, async |db| {
+                let mut each = Vec::with_capacity(arrivals.len());
                 for arrival in arrivals {
+                    let asked = || arrival.jobs.iter().map(|(job, _)| job.id());
                     // A commit whose end was lost with the connection may have been one: its receipt tells.
                     let work = Box::pin(async {
-                        submit(db, now, arrival.jobs.clone(), arrival.repeat, &arrival.submission, &arrival.caller).await?;
-                        Ok(Answer::Done)
+                        let stored =
+                            submit(db, now, arrival.jobs.clone(), arrival.repeat, &arrival.submission, &arrival.caller).await?;
+                        let same = stored.iter().map(|(id, _)| id).eq(asked());
+                        Ok(if same { Answer::Done } else { Answer::Stored(stored.into_iter().map(|(id, _)| id).collect()) })
                     });
-                    once(db, now, &arrival.caller, work).await?;
+                    each.push(match once(db, now, &arrival.caller, work).await? {
+                        (Answer::Stored(ids), _) => ids,
+                        _ => asked().cloned().collect(),
+                    });
                 }
-                shearwater_core::store::read_ledger(db).await
+                Ok((shearwater_core::store::read_ledger(db).await?, each))
             })
             .await
     }

@@ -10,17 +10,21 @@
 
 use std::{
     cell::{Cell, RefCell},
+    pin::pin,
     rc::Rc,
 };
 
+use futures_util::future::{Either, select};
 use shearwater_core::{
     JobId, Millis,
     http::reply::{AttemptResult, Response as Reply},
     queue::{
         batch::{ItemResult, read_results},
+        binding,
         capture::Capture,
         config::{KeepResponse, QueueConfig},
         job::Job,
+        request::takes_body,
     },
     wire::text::Text,
 };
@@ -53,6 +57,12 @@ const MOST_RESULTS: u32 = 1024 * 1024;
 
 /// Milliseconds that a body may take once the headers are there.
 const PATIENCE: u64 = 2_000;
+
+/// Milliseconds that a body may take which nobody has asked for yet.
+const SHORT_PATIENCE: u64 = 250;
+
+/// Bytes of it that are read: one more than is kept.
+const SHORT_BYTES: u32 = binding::LONGEST_UNASKED as u32 + 1;
 
 /// Milliseconds that a probe may take.
 const PROBE_PATIENCE: u64 = 5_000;
@@ -89,6 +99,7 @@ pub async fn read(
     sending: &Rc<Sending>,
     queue: &QueueConfig,
     guard: Option<Guard>,
+    job: &Job,
     is_batch: bool,
 ) -> AttemptResult {
     if response.type_() == ResponseType::Opaqueredirect {
@@ -119,16 +130,20 @@ pub async fn read(
         content_type: kind.clone(),
         excerpt: None,
         capture: None,
+        body: None,
         items: None,
     };
     let body = Body::of(&response);
     let is_text = ["application/json", "application/problem+json", "text/plain"];
+    let is_json = kind.as_deref().is_some_and(|kind| kind.contains("json"));
     let is_text = kind.is_some_and(|kind| is_text.iter().any(|text| kind.starts_with(text)));
     let keep = queue.response.as_ref().filter(|_| (200..300).contains(&status) && !is_batch);
     if is_batch && (200..300).contains(&status) && queue.expects(&reply) {
         reply.items = results(queue, &reply, &body, sending).await;
     } else if let Some(keep) = keep {
         reply.capture = Some(capture(keep, status, &headers, &body, sending).await);
+    } else if (200..300).contains(&status) && !is_batch && is_json {
+        reply.body = for_dependents(queue, job, &body, sending).await;
     } else if status >= 400 && is_text {
         reply.excerpt = excerpt(&body, sending).await;
     }
@@ -149,6 +164,22 @@ async fn results(queue: &QueueConfig, reply: &Reply, body: &Body, sending: &Rc<S
         Err(_) if !text.is_empty() => Some(Vec::new()),
         Err(_) => read_results::<Js>(reply.status, None, pointer),
     }
+}
+
+/// All of a JSON response, for jobs that are bound to it, or may be one day: then only what is short, and there by now.
+async fn for_dependents(queue: &QueueConfig, job: &Job, body: &Body, sending: &Rc<Sending>) -> Option<String> {
+    let text = if job.captures.is_some() {
+        body.beginning(MOST_BYTES, sending).await
+    } else if queue.capture && takes_body(&job.work.request().head.method) {
+        match select(pin!(body.beginning(SHORT_BYTES, sending)), pin!(js::time::sleep(SHORT_PATIENCE))).await {
+            Either::Left((text, _)) => text,
+            Either::Right(_) => return None,
+        }
+    } else {
+        return None;
+    };
+    // What was cut off is no JSON, and what is longer than that was not asked for.
+    Some(text).filter(|_| body.ended.get())
 }
 
 async fn capture(keep: &KeepResponse, status: u16, headers: &Headers, body: &Body, sending: &Rc<Sending>) -> Capture {

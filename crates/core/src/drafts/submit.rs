@@ -5,6 +5,7 @@ use crate::{
     error::Error,
     id::JobId,
     queue::{
+        binding,
         enqueue::{Admitted, enqueue},
         history::Outcome,
         job::Job,
@@ -36,13 +37,17 @@ pub async fn submit<T: Tx>(
     submission: &Submission,
     caller: &Caller,
 ) -> Result<Vec<(JobId, bool)>, Error> {
-    if let Some(id) = &submission.replaces
-        && manage::discard(tx, now, id).await?.is_none()
-        && (tx.get::<Job>(id).await?.is_some() || tx.get::<Outcome>(id).await?.is_some())
-    {
-        return Err(Error::invalid_request("the job to replace is being sent or was delivered; nothing was stored"));
+    let mut replaced = None;
+    if let Some(id) = &submission.replaces {
+        replaced = manage::replace(tx, now, id).await?;
+        if replaced.is_none() && (tx.get::<Job>(id).await?.is_some() || tx.get::<Outcome>(id).await?.is_some()) {
+            return Err(Error::invalid_request("the job to replace is being sent or was delivered; nothing was stored"));
+        }
     }
     let ids = enqueue(tx, now, jobs, repeat, caller).await?;
+    if let (Some(replaced), Some((new, _))) = (replaced, ids.first()) {
+        binding::hand_over(tx, &replaced, new, now).await?;
+    }
     if let Some(draft) = &submission.draft {
         let ledger = read_ledger(tx).await?;
         end(tx, now, draft, caller.owner_or(&ledger.owner)).await?;

@@ -99,6 +99,8 @@ impl Drain {
         let count = match settled {
             Settled::Delivered(_) => &mut self.result.delivered,
             Settled::Late => return,
+            // Of another queue: it was bound to what this one's job did not get.
+            Settled::Kept(job) if job.queue != self.plan.queue => return,
             Settled::Kept(job) => match job.state {
                 State::Pending | State::Syncing => {
                     self.result.retried += 1;

@@ -52,6 +52,8 @@ pub struct Response {
     pub excerpt: Option<String>,
     /// What the queue's `response` setting asks to keep of a delivery.
     pub capture: Option<Capture>,
+    /// All of its JSON, where it was read for jobs that are or may be bound to it.
+    pub body: Option<String>,
     /// What it says about each item of a batch.
     pub items: Option<Vec<ItemResult>>,
 }

@@ -1,6 +1,11 @@
 //! Requests and answers about jobs.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, Visitor},
+};
 
 use crate::{
     id::JobId,
@@ -21,6 +26,65 @@ pub struct Enqueue {
     pub draft: Option<JobId>,
     /// The failed job that it stands for, which goes.
     pub replaces: Option<JobId>,
+}
+
+/// The request of [`Op::Discard`](super::Op::Discard) and [`Op::Cancel`](super::Op::Cancel): the job's id, or an object where
+/// those that wait for its response go too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// The job.
+    pub id: JobId,
+    /// Those that wait for its response go too.
+    pub cascade: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "!RemovalRow")]
+struct RemovalRow {
+    id: JobId,
+    #[serde(default)]
+    cascade: bool,
+}
+
+impl From<JobId> for Removal {
+    fn from(id: JobId) -> Self {
+        Self { id, cascade: false }
+    }
+}
+
+impl Serialize for Removal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.cascade {
+            RemovalRow { id: self.id.clone(), cascade: true }.serialize(serializer)
+        } else {
+            // As versions write it that know no more.
+            self.id.serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Removal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RemovalVisitor)
+    }
+}
+
+struct RemovalVisitor;
+
+impl<'de> Visitor<'de> for RemovalVisitor {
+    type Value = Removal;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("is not a job id")
+    }
+
+    fn visit_str<E: de::Error>(self, id: &str) -> Result<Removal, E> {
+        JobId::parse(id).map(Removal::from).map_err(|_| E::invalid_value(de::Unexpected::Unit, &self))
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Removal, D::Error> {
+        RemovalRow::deserialize(deserializer).map(|RemovalRow { id, cascade }| Removal { id, cascade })
+    }
 }
 
 /// The request of [`Op::Edit`](super::Op::Edit).

@@ -22,7 +22,7 @@ pub mod view;
 pub use broadcast::{Broadcast, Event, SyncComplete};
 pub use drafts::{DraftClaim, DraftContent, DraftView};
 pub use envelope::{Envelope, Response, Written, read_answer};
-pub use jobs::{Edit, Enqueue, Exported};
+pub use jobs::{Edit, Enqueue, Exported, Removal};
 pub use maintenance::{Compact, Measured, QuarantinedRow, Repaired, WithQuarantine};
 pub use operations::{Op, Operation, operation};
 pub use owners::SetOwner;

@@ -119,9 +119,9 @@ operations! {
     /// Tries a job again. Returns whether it came in time.
     "retry": Retry(JobId) -> bool, changes, ["retry"];
     /// Removes a job. Returns whether it came in time.
-    "discard": Discard(JobId) -> bool, changes, ["discard"];
+    "discard": Discard(jobs::Removal) -> bool, changes, ["discard"];
     /// Stops a job, be it on its way. Returns whether it came in time.
-    "cancel": Cancel(JobId) -> bool, changes, ["cancel"];
+    "cancel": Cancel(jobs::Removal) -> bool, changes, ["cancel"];
     /// Changes the request; `bodies[0]` is the new body where `body` says so. Returns whether it came in time.
     "edit": Edit(jobs::Edit) -> bool, changes, ["edit"];
     /// Returns how many were removed.

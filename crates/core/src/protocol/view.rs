@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     id::JobId,
     queue::{
+        binding::Binding,
         capture::Capture,
         config::WorkerConfig,
         history::Outcome,
@@ -83,7 +84,7 @@ pub struct JobView {
     pub next_attempt_at: Option<Millis>,
     /// When it becomes a dead letter.
     pub expires_at: Option<Millis>,
-    /// The job of the same key that it waits for.
+    /// The job that it waits for: one of the same key, or one whose response it is bound to.
     pub waiting_for: Option<JobId>,
     /// Why the last attempt did not deliver.
     pub error: Option<LastError>,
@@ -93,6 +94,8 @@ pub struct JobView {
     pub delivered_at: Option<Millis>,
     /// What the queue asked to keep of the response to a delivered job.
     pub response: Option<Capture>,
+    /// The values of other jobs' responses that it is sent with.
+    pub bind: Option<Vec<Binding>>,
 }
 
 impl JobView {
@@ -127,6 +130,7 @@ impl JobView {
             status: None,
             delivered_at: None,
             response: None,
+            bind: job.bind,
         }
     }
 
@@ -156,6 +160,7 @@ impl JobView {
             status: outcome.status,
             delivered_at: Some(outcome.delivered_at),
             response: outcome.capture,
+            bind: None,
         }
     }
 }

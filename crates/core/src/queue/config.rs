@@ -165,6 +165,8 @@ pub struct QueueConfig {
     pub expect: Option<Expect>,
     /// What is kept of the response to a delivered job.
     pub response: Option<KeepResponse>,
+    /// Whether a short JSON response is kept for jobs that are bound to it later; see [`super::binding`].
+    pub capture: bool,
     /// How its items are sent together.
     pub batch: Option<BatchConfig>,
 }
@@ -208,6 +210,7 @@ impl Default for QueueConfig {
             aging: unit::HOUR,
             expect: None,
             response: None,
+            capture: true,
             batch: None,
         }
     }

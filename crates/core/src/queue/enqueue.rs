@@ -11,14 +11,22 @@ use crate::{
     error::Error,
     id::JobId,
     queue::{
+        binding::{self, Captures, NewBinding, pointer::Pointer},
         config::{DEFAULT_QUEUE, WorkerConfig, check_name},
+        duplicate,
         history::Outcome,
         job::{Attempts, Job, Order, Place, RECORD_VERSION, RequestWork, Schedule, State, Work, rank},
         key_order,
         request::{RequestHead, takes_body},
         sort,
     },
-    store::{Caller, Tombstone, Tx, bodies, load, row::Body, save},
+    store::{
+        Caller, Tombstone, Tx,
+        bodies::{self, Leaving},
+        load,
+        row::Body,
+        save,
+    },
     time::Millis,
     wire::text::Text,
 };
@@ -42,6 +50,30 @@ pub struct EnqueueOptions {
     pub max_age: Option<u64>,
     /// Attempts with a response before it is a dead letter.
     pub max_attempts: Option<u32>,
+    /// What becomes of it where a job of its key is waiting already.
+    pub on_duplicate: Option<OnDuplicate>,
+    /// The values of earlier jobs' responses that it is sent with.
+    #[serde(default)]
+    pub bind: Vec<NewBinding>,
+    /// What of its response is kept for jobs that are bound to it later.
+    #[serde(default)]
+    pub capture: Vec<Pointer>,
+}
+
+/// What becomes of a new job where another of its owner, queue and key waits to be sent (Q9). One that is being sent, or has
+/// failed, is no duplicate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDuplicate {
+    /// It is queued behind it.
+    #[default]
+    Append,
+    /// It is not stored: the one that waits stays as it is.
+    Keep,
+    /// It takes the place of the last one that waits: the last write wins.
+    Replace,
+    /// Its body is a JSON merge patch (RFC 7396) to the body of the last one that waits.
+    Merge,
 }
 
 /// A priority, 1 to 10; 10 is most urgent.
@@ -108,9 +140,15 @@ pub struct Admitted {
 }
 
 impl Admitted {
-    /// The job's id.
-    pub(crate) fn id(&self) -> &JobId {
+    /// The job's id, as it was asked for.
+    #[must_use]
+    pub fn id(&self) -> &JobId {
         &self.new.id
+    }
+
+    /// Whether its body may share a record: it takes no other job's place.
+    pub(crate) fn may_share(&self) -> bool {
+        matches!(self.new.options.on_duplicate, None | Some(OnDuplicate::Append))
     }
 
     /// The body's length in bytes.
@@ -138,8 +176,16 @@ pub fn admit(mut new: NewJob, origin: String, size: Option<u64>, config: &Worker
     }
     let queue = new.options.queue.clone().unwrap_or_else(|| DEFAULT_QUEUE.to_owned());
     check_name("queue", &queue)?;
-    if let Some(key) = &new.options.key {
-        check_name("key", key)?;
+    match (&new.options.key, new.options.on_duplicate) {
+        (Some(key), _) => check_name("key", key)?,
+        (None, Some(OnDuplicate::Keep | OnDuplicate::Replace | OnDuplicate::Merge)) => {
+            return Err(Error::invalid_request("onDuplicate: only jobs with a key have duplicates; name a key"));
+        }
+        (None, _) => {}
+    }
+    binding::admit(&new.options.bind, &new.options.capture, &new.request, is_item)?;
+    if new.options.on_duplicate == Some(OnDuplicate::Merge) && !(size.is_some() && binding::is_json(&new.request)) {
+        return Err(Error::invalid_request("onDuplicate: \"merge\" takes a JSON body: a merge patch (RFC 7396)"));
     }
     let settings = config.queue(&queue)?;
     let priority = new.options.priority.unwrap_or_default().level();
@@ -176,7 +222,8 @@ pub fn address(new: &mut NewJob, config: &WorkerConfig) -> Result<(), Error> {
     Ok(())
 }
 
-/// Stores jobs with their bodies for the caller's owner. Returns each one's id and whether it is new.
+/// Stores jobs with their bodies for the caller's owner. Returns each one's id and whether it is new: where it is not, and this
+/// is no repetition, it is that of the job that waited under the same key ([`OnDuplicate`]).
 ///
 /// `repeat` is for callers whose ids are of their own making, the same each time (`adopt`): each id is looked up, and a
 /// job that is stored, was delivered or was removed lately is not stored again. A page's message that comes again is
@@ -201,6 +248,7 @@ pub async fn enqueue<T: Tx>(
     let places = if repeat { vec![None; jobs.len()] } else { bodies::pack(tx, &jobs)? };
     // Lines that this very call has put a job into: no need to look again.
     let mut occupied: Vec<(String, String)> = Vec::new();
+    let mut leaving = Leaving::default();
     for ((admitted, body), packed) in jobs.into_iter().zip(places) {
         let Admitted { new, origin, size, queue, priority, max_age, aging, given_key, is_item, wait, .. } = admitted;
         if repeat
@@ -211,10 +259,19 @@ pub async fn enqueue<T: Tx>(
             ids.push((new.id, false));
             continue;
         }
-        let key = new.options.key;
-        let not_before = new.options.not_before.filter(|at| *at > now).unwrap_or(Millis(0));
-        let seq = ledger.next_seq;
-        ledger.next_seq += 1;
+        let owner = caller.owner_or(&ledger.owner).to_owned();
+        let EnqueueOptions { key, on_duplicate, bind, capture, max_attempts, not_before, .. } = new.options;
+        let duplicate = match (&key, on_duplicate.unwrap_or_default()) {
+            (None, _) | (_, OnDuplicate::Append) => None,
+            (Some(key), on_duplicate) => {
+                duplicate::last_waiting(tx, &owner, &queue, key).await?.map(|waiting| (waiting, on_duplicate))
+            }
+        };
+        if let Some((waiting, OnDuplicate::Keep)) = duplicate {
+            ids.push((waiting.id, false));
+            continue;
+        }
+        let not_before = not_before.filter(|at| *at > now).unwrap_or(Millis(0));
         let clock = ledger.tick(now);
         ledger.begin_time(now);
         let mut job = Job {
@@ -222,10 +279,10 @@ pub async fn enqueue<T: Tx>(
             idempotency_key: given_key.unwrap_or_else(|| new.id.as_str().to_owned()),
             id: new.id,
             queue,
-            owner: caller.owner_or(&ledger.owner).to_owned(),
+            owner,
             work: Work::Request(RequestWork { head: new.request, origin, size, packed, item: is_item.then_some(true) }),
             metadata: new.metadata,
-            order: Order { seq, line: key.is_some(), key, priority, rank: rank(clock, priority, aging) },
+            order: Order { seq: ledger.next_seq, line: key.is_some(), key, priority, rank: rank(clock, priority, aging) },
             schedule: Schedule {
                 queued_at: now,
                 // A clock that was set back makes nobody older once it is right again.
@@ -235,7 +292,7 @@ pub async fn enqueue<T: Tx>(
             },
             attempts: Attempts {
                 made: 0,
-                limit: new.options.max_attempts,
+                limit: max_attempts,
                 unreachable: 0,
                 interruptions: 0,
                 last_tried_at: None,
@@ -246,7 +303,22 @@ pub async fn enqueue<T: Tx>(
             error: None,
             lease: None,
             batch: None,
+            bind: None,
+            captures: Some(Captures { pointers: capture, dependents: Vec::new() }).filter(|asked| !asked.pointers.is_empty()),
         };
+        if !bind.is_empty() {
+            // It goes by the id of the one whose place it takes.
+            let place = duplicate.as_ref().map_or(&job, |(waiting, _)| waiting);
+            let (id, seq) = (place.id.clone(), place.order.seq);
+            binding::attach(tx, &mut job, &id, seq, bind).await?;
+        }
+        if let Some((waiting, on_duplicate)) = duplicate {
+            let id = waiting.id.clone();
+            duplicate::supersede(tx, &mut ledger, &mut leaving, waiting, job, body, on_duplicate, now).await?;
+            ids.push((id, false));
+            continue;
+        }
+        ledger.next_seq += 1;
         match &job.order.key {
             Some(key) if occupied.iter().any(|(queue, taken)| *queue == job.queue && taken == key) => job.place = Place::Behind,
             Some(key) => {
@@ -269,6 +341,7 @@ pub async fn enqueue<T: Tx>(
         tx.add(&job)?;
         ids.push((job.id, true));
     }
+    leaving.count_out(tx).await?;
     save(tx, &mut ledger).await?;
     Ok(ids)
 }

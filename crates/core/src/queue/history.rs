@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::capture::Capture;
+use super::{binding::Captured, capture::Capture};
 use crate::{id::JobId, time::Millis};
 
 /// A delivered job's trace in the history.
@@ -37,4 +37,6 @@ pub struct Outcome {
     /// What the queue asked to keep of the response.
     #[serde(rename = "response")]
     pub capture: Option<Capture>,
+    /// What jobs that are bound to it may ask for.
+    pub captured: Option<Vec<Captured>>,
 }

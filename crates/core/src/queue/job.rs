@@ -15,6 +15,7 @@ use crate::{
     id::JobId,
     queue::{
         batch::Membership,
+        binding::{Binding, Captures},
         config::OnFailure,
         last_error::{ErrorKind, LastError},
         request::RequestHead,
@@ -69,7 +70,7 @@ pub enum Place {
     Ready,
     /// May be claimed at `next_attempt_at`.
     Due,
-    /// Behind an earlier job of its key.
+    /// Behind an earlier job of its key, or one whose response it is bound to.
     Behind,
     /// Not pending.
     Out,
@@ -225,6 +226,10 @@ pub struct Job {
     pub lease: Option<Lease>,
     /// The batch that it is in.
     pub batch: Option<Membership>,
+    /// The values of other jobs' responses that it is sent with.
+    pub bind: Option<Vec<Binding>>,
+    /// What others want of its response.
+    pub captures: Option<Captures>,
 }
 
 /// The order of claiming: when the job, had it been critical, would have to be queued to rank the same.

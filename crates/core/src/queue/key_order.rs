@@ -1,6 +1,6 @@
 //! Keeps the line of each key: at most one of its jobs is `ready`, `due` or `syncing`.
 //!
-//! That one is the first of the line; except that a dead letter which comes back by a person,
+//! That one is the first of the line, and none while the first waits to be bound ([`super::binding`]); except that a dead letter which comes back by a person,
 //! from a place further ahead, waits until the one that is being sent is settled.
 
 use crate::{
@@ -13,10 +13,14 @@ use crate::{
 /// Rows of one queue that may be leased at once; two drains of the largest concurrency lease fewer.
 const MOST_LEASES: u32 = 1_000;
 
-/// Where a job that may go stands: `ready`, or `due` while its time has not come.
+/// Where a job that its key lets go stands: `ready`, or `due` while its time has not come, or `behind` while it waits to be
+/// bound.
 ///
 /// One that nothing makes wait, neither a backoff nor `notBefore`, goes whatever the clock says now.
 pub(crate) fn open_place(job: &Job, now: Millis) -> Place {
+    if job.waits_to_be_bound().is_some() {
+        return Place::Behind;
+    }
     let waits = job.attempts.last_delay > 0 || job.schedule.hold_until > now;
     if waits && job.schedule.next_attempt_at > now { Place::Due } else { Place::Ready }
 }
@@ -95,7 +99,7 @@ pub(crate) async fn yield_to_earlier<T: Tx>(tx: &T, job: &mut Job, now: Millis) 
     Ok(())
 }
 
-/// Whether a job that stands behind has no other to wait for.
+/// Whether a job that stands behind has no other of its key to wait for.
 pub(crate) async fn is_free<T: Tx>(tx: &T, job: &Job) -> Result<bool, Error> {
     let Some(key) = job.order.key.as_deref() else { return Ok(true) };
     let first = head_but(tx, job, key).await?.is_none_or(|head| head.order.seq > job.order.seq);
@@ -104,6 +108,12 @@ pub(crate) async fn is_free<T: Tx>(tx: &T, job: &Job) -> Result<bool, Error> {
 
 /// The job that holds up `job`, if any.
 pub(crate) async fn waits_for<T: Tx>(tx: &T, job: &Job) -> Result<Option<Job>, Error> {
+    if job.place == Place::Behind
+        && let Some(id) = job.waits_to_be_bound()
+        && let Some(predecessor) = tx.get::<Job>(id).await?
+    {
+        return Ok(Some(predecessor));
+    }
     match job.order.key.as_deref() {
         Some(key) if job.place == Place::Behind => head_but(tx, job, key).await,
         _ => Ok(None),

@@ -16,6 +16,7 @@ use crate::{
     id::JobId,
     queue::{
         batch::{self, LARGEST_ITEM},
+        binding::{self, Bound},
         config::{DEFAULT_QUEUE, OnFailure, WorkerConfig},
         history::Outcome,
         job::{Job, Place, State},
@@ -45,10 +46,14 @@ const PAGE: u32 = 256;
 /// probed at once.
 ///
 /// # Errors
-/// What the transaction returns.
+/// `invalid-request` when it is bound to a value that can never be known; what the transaction returns.
 pub async fn retry<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfig) -> Result<Option<Job>, Error> {
     let mut ledger = load(tx).await?;
-    let Some(job) = idle_job(tx, &mut ledger, id).await? else { return Ok(None) };
+    let Some(mut job) = idle_job(tx, &mut ledger, id).await? else { return Ok(None) };
+    if binding::examine(tx, &mut job, config).await? == Bound::Failed {
+        let why = job.error.map(|error| error.message).unwrap_or_default();
+        return Err(Error::invalid_request(why));
+    }
     let mut retried = None;
     // A batch that may have arrived goes again as it was, or not at all.
     for mut job in batch::members(tx, &job).await?.into_iter().filter(|member| member.state != State::Syncing) {
@@ -76,11 +81,35 @@ pub async fn retry<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfig
     Ok(retried)
 }
 
-/// Removes a job that is not being sent, and lets its successors go.
+/// Removes a job that is not being sent, and lets its successors go; `cascade` says that those that wait for its response go
+/// too. Returns what was removed, that job first; nothing where it came too late.
 ///
 /// # Errors
-/// What the transaction returns.
-pub async fn discard<T: Tx>(tx: &T, now: Millis, id: &JobId) -> Result<Option<Job>, Error> {
+/// `has-dependents` when others wait for its response, and `cascade` does not say that they go; what the transaction returns.
+pub async fn discard<T: Tx>(tx: &T, now: Millis, id: &JobId, cascade: bool) -> Result<Vec<Job>, Error> {
+    let mut ledger = load(tx).await?;
+    let Some(job) = idle_job(tx, &mut ledger, id).await? else { return Ok(Vec::new()) };
+    if !cascade {
+        binding::refuse_dependents(tx, &job).await?;
+    }
+    let (mut leaving, mut removed, mut next) = (Leaving::default(), Vec::new(), vec![job]);
+    while let Some(job) = next.pop() {
+        // One may wait for several of those that go.
+        if removed.iter().any(|other: &Job| other.id == job.id) {
+            continue;
+        }
+        next.extend(binding::waiting(tx, &job).await?);
+        remove(tx, &mut ledger, &mut leaving, &job, now).await?;
+        removed.push(job);
+    }
+    leaving.count_out(tx).await?;
+    save(tx, &mut ledger).await?;
+    Ok(removed)
+}
+
+/// Removes a job that a form's new submission stands for; those that wait for its response are told of the new one by
+/// [`binding::hand_over`].
+pub(crate) async fn replace<T: Tx>(tx: &T, now: Millis, id: &JobId) -> Result<Option<Job>, Error> {
     let mut ledger = load(tx).await?;
     let Some(job) = idle_job(tx, &mut ledger, id).await? else { return Ok(None) };
     let mut leaving = Leaving::default();
@@ -93,8 +122,8 @@ pub async fn discard<T: Tx>(tx: &T, now: Millis, id: &JobId) -> Result<Option<Jo
 /// What [`cancel`] did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cancelled {
-    /// It was waiting, and is removed.
-    Removed(Job),
+    /// It was waiting, and is removed, with those that waited for its response where that was asked for.
+    Removed(Vec<Job>),
     /// It was being sent, and is listed as failed: whether it arrived is not known.
     Stopped(Job),
     /// It came too late: there is no such job any more.
@@ -104,12 +133,13 @@ pub enum Cancelled {
 /// Stops a job: removes one that waits, and makes a dead letter of one that is being sent. The shell aborts its send.
 ///
 /// # Errors
-/// What the transaction returns.
-pub async fn cancel<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfig) -> Result<Cancelled, Error> {
+/// As [`discard`].
+pub async fn cancel<T: Tx>(tx: &T, now: Millis, id: &JobId, cascade: bool, config: &WorkerConfig) -> Result<Cancelled, Error> {
     let mut ledger = load(tx).await?;
     let job = tx.get::<Job>(id).await?.filter(|job| job.owner == ledger.owner);
     let Some(mut job) = job.filter(|job| job.state == State::Syncing) else {
-        return Ok(discard(tx, now, id).await?.map_or(Cancelled::TooLate, Cancelled::Removed));
+        let removed = discard(tx, now, id, cascade).await?;
+        return Ok(if removed.is_empty() { Cancelled::TooLate } else { Cancelled::Removed(removed) });
     };
     let error = LastError {
         kind: ErrorKind::Cancelled,
@@ -172,7 +202,8 @@ pub async fn edit<T: Tx>(
         work.origin = origin;
     }
     let mut leaving = Leaving::default();
-    if !matches!(change.body, Body::Keep) {
+    let body_kept = matches!(change.body, Body::Keep);
+    if !body_kept {
         leaving.body(tx, &job)?;
         let work = job.work.request_mut();
         (work.size, work.packed) = (None, None);
@@ -194,6 +225,7 @@ pub async fn edit<T: Tx>(
         return Err(Error::invalid_request([&work.head.method, " takes no body"].text()));
     }
     leaving.count_out(tx).await?;
+    binding::forget_lost(tx, &mut job, body_kept, config).await?;
     job.idempotency_key = change.idempotency_key;
     job.batch = None;
     job.error = None;
@@ -236,16 +268,17 @@ pub enum Body<B> {
     Replace(B, u64),
 }
 
-/// Removes all of the caller's owner's jobs that match and are not being sent; returns how many.
+/// Removes all of the caller's owner's jobs that match and are not being sent; returns how many. Others that waited for the
+/// response of one of them have failed by that.
 ///
 /// # Errors
 /// What the transaction returns.
-pub async fn clear<T: Tx>(tx: &T, now: Millis, filter: &Filter, caller: &Caller) -> Result<u32, Error> {
+pub async fn clear<T: Tx>(tx: &T, now: Millis, filter: &Filter, caller: &Caller, config: &WorkerConfig) -> Result<u32, Error> {
     let mut ledger = load(tx).await?;
     let owner = caller.owner_or(&ledger.owner).to_owned();
     let queues: Vec<String> =
         ledger.queues_of(&owner).map(|queue| queue.queue.clone()).filter(|queue| filter.takes_queue(queue)).collect();
-    let (mut cleared, mut leaving) = (0, Leaving::default());
+    let (mut cleared, mut leaving, mut orphans) = (0, Leaving::default(), Vec::new());
     for queue in queues {
         for state in State::ALL.into_iter().filter(|state| *state != State::Syncing && filter.takes_state(*state)) {
             loop {
@@ -255,11 +288,13 @@ pub async fn clear<T: Tx>(tx: &T, now: Millis, filter: &Filter, caller: &Caller)
                 }
                 for job in &page {
                     remove(tx, &mut ledger, &mut leaving, job, now).await?;
+                    orphans.extend_from_slice(job.dependents());
                     cleared += 1;
                 }
             }
         }
     }
+    binding::orphan(tx, &mut ledger, &orphans, now, config).await?;
     leaving.count_out(tx).await?;
     save(tx, &mut ledger).await?;
     Ok(cleared)
@@ -445,7 +480,7 @@ pub async fn compact<T: Tx>(
         }
     }
     if let Some(age) = failed {
-        let mut leaving = Leaving::default();
+        let (mut leaving, mut orphans) = (Leaving::default(), Vec::new());
         let owner = caller.owner_or(&ledger.owner).to_owned();
         let queues: Vec<String> = ledger.queues_of(&owner).map(|queue| queue.queue.clone()).collect();
         for queue in queues {
@@ -457,10 +492,12 @@ pub async fn compact<T: Tx>(
                 after = last.order.seq + 1;
                 for job in page.iter().filter(|job| now.since(ended_at(job)) > age) {
                     remove(tx, &mut ledger, &mut leaving, job, now).await?;
+                    orphans.extend_from_slice(job.dependents());
                     compacted.failed += 1;
                 }
             }
         }
+        binding::orphan(tx, &mut ledger, &orphans, now, config).await?;
         leaving.count_out(tx).await?;
     }
     save(tx, &mut ledger).await?;

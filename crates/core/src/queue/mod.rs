@@ -7,6 +7,7 @@ pub mod capture;
 pub mod config;
 pub mod cycle;
 pub mod disposition;
+mod duplicate;
 pub mod enqueue;
 pub mod history;
 pub mod job;

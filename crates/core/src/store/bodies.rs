@@ -38,7 +38,7 @@ pub(crate) fn pack<T: Tx>(tx: &T, jobs: &[(Admitted, Option<T::Body>)]) -> Resul
     let small: Vec<_> = (places.iter_mut().zip(jobs))
         .filter_map(|(place, (job, body))| {
             let size = job.size().filter(|size| (1..=SMALL).contains(size))?;
-            let body = body.as_ref().filter(|body| T::may_share(body))?;
+            let body = body.as_ref().filter(|body| job.may_share() && T::may_share(body))?;
             Some((place, job.id(), size, body))
         })
         .collect();

@@ -41,7 +41,7 @@ mod tombstones;
 use crate::{
     error::{Error, ErrorCode},
     id::JobId,
-    queue::history::Outcome,
+    queue::{history::Outcome, job::Job},
     store::{
         ledger::Ledger,
         row::{LedgerKey, SessionKey},
@@ -108,6 +108,11 @@ pub trait Tx {
     fn add_pack(&self, pack: &JobId, bodies: &[(u64, &Self::Body)]) -> Result<(), Error>;
     /// Whether a body, a small one, may share a record: its bytes are at hand, and all that is to be known of it.
     fn may_share(body: &Self::Body) -> bool;
+    /// The stored body of a job, if it is there.
+    async fn body_of(&self, job: &Job) -> Result<Option<Self::Body>, Error>;
+    /// A JSON body with a merge patch (RFC 7396) applied to it, and its size in bytes; `None` where either is no JSON, or not
+    /// at hand.
+    fn merged(body: &Self::Body, patch: &Self::Body) -> Option<(Self::Body, u64)>;
 
     /// What lies in quarantine.
     async fn aside(&self) -> Result<Vec<Aside>, Error>;

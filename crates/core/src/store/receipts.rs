@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, ErrorCode},
+    id::JobId,
     queue::manage::Compacted,
     store::{Tx, ledger::Ledger, repair::Report, row::ReceiptKey, tombstones},
     time::{Millis, unit},
@@ -70,6 +71,8 @@ impl Caller {
 pub enum Answer {
     /// It was done; of an enqueue, that all its jobs are stored.
     Done,
+    /// Jobs are stored under other ids than they were asked for: they took the places of others.
+    Stored(Vec<JobId>),
     /// Whether it came in time.
     InTime(bool),
     /// How many jobs it removed.

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::Error,
     queue::{
+        binding,
+        config::WorkerConfig,
         job::{Job, Place, State},
         key_order,
     },
@@ -84,7 +86,11 @@ async fn look_at_all<T: Tx>(tx: &T, old: Ledger, free_lines: bool) -> Result<Led
         let page = tx.page::<Job>(after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.id.clone());
-        for job in page {
+        for mut job in page {
+            if free_lines && job.place == Place::Behind && job.waits_to_be_bound().is_some() {
+                binding::examine(tx, &mut job, &WorkerConfig::default()).await?;
+                tx.put(&job)?;
+            }
             ledger.next_seq = ledger.next_seq.max(job.order.seq + 1);
             ledger.tick(job.schedule.queued_at);
             ledger.enter(&job);
@@ -98,7 +104,8 @@ async fn look_at_all<T: Tx>(tx: &T, old: Ledger, free_lines: bool) -> Result<Led
 
 /// A job that waits for no other goes to the front.
 async fn free<T: Tx>(tx: &T, mut job: Job) -> Result<(), Error> {
-    if job.place == Place::Out || (job.place == Place::Behind && key_order::is_free(tx, &job).await?) {
+    let waits = job.place == Place::Behind && job.waits_to_be_bound().is_some();
+    if job.place == Place::Out || (job.place == Place::Behind && !waits && key_order::is_free(tx, &job).await?) {
         job.place = key_order::open_place(&job, Millis(0));
         tx.put(&job)?;
     }

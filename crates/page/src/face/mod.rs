@@ -10,9 +10,10 @@ pub(crate) mod signal;
 use std::{cell::RefCell, rc::Rc};
 
 use js_sys::{Array, Function, Object, Promise};
+use serde::{Deserialize, Serialize};
 use shearwater_core::{
     Error, JobId,
-    protocol::{self, Op},
+    protocol::{self, Op, Removal},
     queue::enqueue::{EnqueueOptions, NewJob},
     store::read::Filter,
     wire::{
@@ -38,7 +39,8 @@ const EVENTS: [&str; 9] =
     ["sync-start", "sync-complete", "delivered", "failed", "conflict", "blocked", "job", "removed", "progress"];
 
 /// Members of `EnqueueOptions`.
-const OPTIONS: [&str; 7] = ["queue", "key", "priority", "metadata", "notBefore", "maxAge", "maxAttempts"];
+const OPTIONS: [&str; 10] =
+    ["queue", "key", "priority", "metadata", "notBefore", "maxAge", "maxAttempts", "onDuplicate", "bind", "capture"];
 
 /// Returns a client of the active worker of this registration, whose configuration has this name.
 ///
@@ -110,13 +112,13 @@ impl JsClient {
     }
 
     /// Removes a job; false when it is too late.
-    pub fn discard(&self, id: JsValue) -> Promise {
-        self.ask_of_job(&id, Op::Discard)
+    pub fn discard(&self, id: JsValue, options: JsValue) -> Promise {
+        self.ask(removal(&id, options).map(Op::Discard))
     }
 
     /// Stops a job, be it on its way; false when it is too late.
-    pub fn cancel(&self, id: JsValue) -> Promise {
-        self.ask_of_job(&id, Op::Cancel)
+    pub fn cancel(&self, id: JsValue, options: JsValue) -> Promise {
+        self.ask(removal(&id, options).map(Op::Cancel))
     }
 
     /// Replaces a job's request; false when it is too late.
@@ -391,12 +393,48 @@ fn take(requests: &[JsValue], options: &JsValue) -> Result<Taken, JsValue> {
     Ok(Taken { jobs, bodies, signals })
 }
 
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename = "!RemovalOptions", default)]
+struct RemovalOptions {
+    cascade: bool,
+}
+
+fn removal(id: &JsValue, options: JsValue) -> Result<Removal, JsValue> {
+    let id = job_id(id)?;
+    if options.is_undefined() || options.is_null() {
+        return Ok(id.into());
+    }
+    let RemovalOptions { cascade } = parse(options, "the options", Error::invalid_request)?;
+    Ok(Removal { id, cascade })
+}
+
 fn parse_filter(filter: JsValue) -> Result<Filter, JsValue> {
     if filter.is_undefined() || filter.is_null() {
         Ok(Filter::default())
     } else {
         parse(filter, "the filter", Error::invalid_request)
     }
+}
+
+/// `{name: {job, pointer}}` or `{name: job}` as a list.
+fn bindings(bind: &JsValue) -> Result<JsValue, JsValue> {
+    if !bind.is_object() {
+        return Err(invalid("bind is an object such as {note: {job: id, pointer: \"/id\"}}"));
+    }
+    let list = Array::new();
+    for entry in Object::entries(bind.unchecked_ref()).iter() {
+        let entry: Array = entry.unchecked_into();
+        let (name, to) = (entry.get(0), entry.get(1));
+        let binding = Object::new();
+        if to.is_object() {
+            let _ = Object::assign(&binding, to.unchecked_ref());
+        } else {
+            js::set(&binding, "job", &to);
+        }
+        js::set(&binding, "name", &name);
+        list.push(&binding);
+    }
+    Ok(list.into())
 }
 
 fn enqueue_options(options: &JsValue) -> Result<(EnqueueOptions, Option<String>), JsValue> {
@@ -411,6 +449,10 @@ fn enqueue_options(options: &JsValue) -> Result<(EnqueueOptions, Option<String>)
     let metadata = request::metadata(&js::get(options, "metadata"))?;
     let rest = Object::assign(&Object::new(), options.unchecked_ref());
     let _ = js_sys::Reflect::delete_property(&rest, &JsValue::from_str("metadata"));
+    let bind = js::get(options, "bind");
+    if !bind.is_undefined() && !bind.is_null() {
+        js::set(&rest, "bind", &bindings(&bind)?);
+    }
     Ok((parse(rest.into(), "the options", Error::invalid_request)?, metadata))
 }
 

@@ -71,7 +71,7 @@ impl Signals {
             drop(listeners);
             if signals.aborted.get() && outcome.is_ok() {
                 for id in ids {
-                    let _ = link.ask(Op::Discard(id), Array::new()).await;
+                    let _ = link.ask(Op::Discard(id.into()), Array::new()).await;
                 }
             }
         });

@@ -1,6 +1,9 @@
 //! Checks what `enqueue` answers, and writes it into the oracle.
 
-use shearwater_core::{JobId, queue::config::WorkerConfig};
+use shearwater_core::{
+    JobId,
+    queue::{config::WorkerConfig, enqueue::OnDuplicate},
+};
 
 use super::{Checked, Promise, ensure};
 use crate::{page::Asked, world::World};
@@ -32,7 +35,14 @@ pub(crate) fn record(
             let known = world.oracle.entry(id).is_some() || world.store.borrow().outcome(id).is_some();
             ensure(known, Promise::Durable, || format!("{id} is said to be stored already, and is not"))?;
         } else {
-            ensure(false, Promise::Durable, || format!("{} is answered as {id}", asked.new.id))?;
+            let on_duplicate = options.on_duplicate.unwrap_or_default();
+            let waits = world.store.borrow().job(id).is_some_and(|job| job.order.key == options.key);
+            ensure(on_duplicate != OnDuplicate::Append && waits, Promise::Durable, || {
+                format!("{} is answered as {id}", asked.new.id)
+            })?;
+            if on_duplicate != OnDuplicate::Keep {
+                world.oracle.change(id, asked.content, asked.new.id.as_str(), asked.size.is_some());
+            }
         }
     }
     Ok(())

@@ -67,7 +67,7 @@ pub(super) fn changed(world: &mut World, cause: &Cause<'_>, before: &Job, after:
         _ => None,
     };
     match (cause, after) {
-        (Cause::Hand(Hand::Edit(_) | Hand::Cancel(_) | Hand::Discard(_) | Hand::Clear(..) | Hand::Purge(_)), _) => {
+        (Cause::Hand(Hand::Edit(_) | Hand::Cancel(..) | Hand::Discard(..) | Hand::Clear(..) | Hand::Purge(_)), _) => {
             world.break_batch(key);
             Ok(())
         }

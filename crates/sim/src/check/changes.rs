@@ -37,7 +37,7 @@ pub(super) fn check(world: &mut World, cause: &Cause<'_>, changes: &Changes) -> 
             // A row that went bad, and the page asked again for the same job.
             (Some(_), Some(after)) if changes.quarantined.contains(id) => entered(cause, after)?,
             (Some(before), None) => left(world, cause, before, changes)?,
-            (Some(before), Some(after)) => moved(world, cause, before, after)?,
+            (Some(before), Some(after)) => moved(world, cause, before, after, !changes.quarantined.is_empty())?,
         }
         if let Some(after) = after {
             as_accepted(world, after)?;
@@ -88,9 +88,11 @@ fn left(world: &mut World, cause: &Cause<'_>, before: &Job, changes: &Changes) -
             ensure(handled, Promise::Durable, || format!("{id} counts as delivered; no server has what it says now"))?;
             Departure::Delivered
         }
-        Cause::Hand(Hand::Discard(_) | Hand::Cancel(_) | Hand::Clear(..)) => {
+        Cause::Hand(Hand::Discard(..) | Hand::Cancel(..) | Hand::Clear(..)) => {
             let (named, owner) = match cause {
-                Cause::Hand(Hand::Discard(named) | Hand::Cancel(named)) => (*named == id, world.oracle.owner.as_str()),
+                Cause::Hand(Hand::Discard(named, cascade) | Hand::Cancel(named, cascade)) => {
+                    (*named == id || (*cascade && before.waits_to_be_bound().is_some()), world.oracle.owner.as_str())
+                }
                 Cause::Hand(Hand::Clear(filter, owner)) => {
                     (filter.takes_queue(&before.queue) && filter.takes_state(before.state), *owner)
                 }
@@ -111,12 +113,12 @@ fn left(world: &mut World, cause: &Cause<'_>, before: &Job, changes: &Changes) -
     Ok(())
 }
 
-fn moved(world: &mut World, cause: &Cause<'_>, before: &Job, after: &Job) -> Checked {
+fn moved(world: &mut World, cause: &Cause<'_>, before: &Job, after: &Job, repaired: bool) -> Checked {
     let id = &after.id;
     let identity =
         |job: &Job| (job.order.seq, job.queue.clone(), job.owner.clone(), job.order.key.clone(), job.schedule.queued_at);
     ensure(identity(before) == identity(after), Promise::Durable, || format!("{id} became another job"))?;
-    let is_cancelled = matches!(cause, Cause::Hand(Hand::Cancel(named)) if *named == id);
+    let is_cancelled = matches!(cause, Cause::Hand(Hand::Cancel(named, _)) if *named == id);
     match (before.state, after.state) {
         (State::Syncing, State::Failed) if is_cancelled => {}
         (State::Syncing, State::Syncing) => {
@@ -134,7 +136,9 @@ fn moved(world: &mut World, cause: &Cause<'_>, before: &Job, after: &Job) -> Che
     }
     answered(world, cause, before, after)?;
     if !after.is_live() && before.state != after.state {
-        let by_reply = matches!(cause, Cause::Cycle { .. }) || is_cancelled;
+        // Whom it waited for is gone.
+        let orphaned = before.waits_to_be_bound().is_some() && (repaired || matches!(cause, Cause::Hand(_)));
+        let by_reply = matches!(cause, Cause::Cycle { .. }) || is_cancelled || orphaned;
         ensure(by_reply, Promise::Durable, || format!("{id} became {:?} by nobody's reply", after.state))?;
         too_old(world, after)?;
         world.oracle.touch(id, false);
@@ -226,6 +230,8 @@ fn claimed(world: &World, cause: &Cause<'_>, job: &Job) -> Checked {
         return Err(Violation::new(Promise::Leased, format!("{} was claimed by no drain", job.id)));
     };
     let (id, now, store) = (&job.id, world.clock.device(), world.store.borrow());
+    let unbound = job.waits_to_be_bound();
+    ensure(unbound.is_none(), Promise::Ordered, || format!("{id} was claimed and waits for {unbound:?}"))?;
     let ours = job.lease.as_ref().is_some_and(|lease| lease.holder == cycle.holder && lease.until > now);
     ensure(ours, Promise::Leased, || format!("{id} was claimed under {:?}", job.lease))?;
     ensure(job.place == Place::Out, Promise::Leased, || format!("{id} is claimed and {:?}", job.place))?;

@@ -86,11 +86,12 @@ pub(crate) fn settled(world: &World) -> Checked {
     for job in store.jobs().filter(|job| job.owner == world.oracle.owner && job.is_live()) {
         let held_up = store.jobs().any(|other| {
             other.order.line
-                && !other.is_live()
+                && (!other.is_live() || other.waits_to_be_bound().is_some())
                 && other.order.seq < job.order.seq
                 && (&other.owner, &other.queue, &other.order.key) == (&job.owner, &job.queue, &job.order.key)
         });
-        ensure(job.state == State::Pending && held_up, Promise::Live, || {
+        let waits = job.waits_to_be_bound().is_some_and(|id| store.rows().contains_key(id));
+        ensure(job.state == State::Pending && (held_up || waits), Promise::Live, || {
             format!("{} is {:?} ({:?}) and nothing will ever send it", job.id, job.state, job.place)
         })?;
     }

@@ -85,8 +85,9 @@ pub(crate) enum Cause<'a> {
 /// What a person did.
 pub(crate) enum Hand<'a> {
     Retry(&'a JobId),
-    Discard(&'a JobId),
-    Cancel(&'a JobId),
+    /// And those that wait for its response, where that was asked for.
+    Discard(&'a JobId, bool),
+    Cancel(&'a JobId, bool),
     Edit(&'a JobId),
     /// Of this owner's.
     Clear(&'a Filter, &'a str),

@@ -32,6 +32,10 @@ pub(super) fn check(world: &World) -> Checked {
     let mut lines: BTreeMap<(&str, &str, &str), Vec<&Job>> = BTreeMap::new();
     for job in store.jobs() {
         row(job)?;
+        for binding in job.bindings().iter().filter(|binding| binding.value.is_none() && job.is_live()) {
+            let known = stored.get(&binding.job).is_some_and(|row| row.corrupt || waits_for(job, &row.row));
+            ensure(known, Promise::Live, || format!("{} waits for {}, which does not know", job.id, binding.job))?;
+        }
         *counts.entry((&job.queue, &job.owner)).or_default().of(job.state) += 1;
         if let (Some(key), true) = (&job.order.key, job.order.line) {
             lines.entry((&job.owner, &job.queue, key)).or_default().push(job);
@@ -68,6 +72,12 @@ pub(super) fn check(world: &World) -> Checked {
     })
 }
 
+/// Whether `predecessor` knows that `job` waits for it.
+fn waits_for(job: &Job, predecessor: &Job) -> bool {
+    let dependents = predecessor.captures.iter().flat_map(|captures| &captures.dependents);
+    predecessor.order.seq < job.order.seq && dependents.into_iter().any(|id| *id == job.id)
+}
+
 fn row(job: &Job) -> Checked {
     let id = &job.id;
     ensure((job.state == State::Pending) == (job.place != Place::Out), Promise::Leased, || {
@@ -80,7 +90,11 @@ fn row(job: &Job) -> Checked {
     ensure(!job.is_live() || job.order.line == job.order.key.is_some(), Promise::Ordered, || {
         format!("{id} is {:?} and not in its line", job.state)
     })?;
-    ensure(job.order.key.is_some() || job.place != Place::Behind, Promise::Ordered, || {
+    let is_bound = job.waits_to_be_bound().is_none();
+    ensure(is_bound || job.state != State::Pending || job.place == Place::Behind, Promise::Ordered, || {
+        format!("{id} is {:?} and has to wait for {:?}", job.place, job.waits_to_be_bound())
+    })?;
+    ensure(!is_bound || job.order.key.is_some() || job.place != Place::Behind, Promise::Ordered, || {
         format!("{id} has no key and waits behind somebody")
     })
 }
@@ -92,7 +106,10 @@ fn line(jobs: &mut [&Job]) -> Checked {
         jobs.iter().filter(|job| job.is_live() && job.place != Place::Behind).map(|job| job.order.seq).collect();
     let name = || jobs.first().map(|job| (&job.owner, &job.queue, &job.order.key));
     ensure(moving.len() <= 1, Promise::Ordered, || format!("{moving:?} of one line move at once: {:?}", name()))?;
-    let head_waits = jobs.first().is_some_and(|job| job.place == Place::Behind);
+    let head_waits = jobs.first().is_some_and(|job| job.place == Place::Behind && job.waits_to_be_bound().is_none());
     let held = !head_waits || jobs.iter().any(|job| job.state == State::Syncing);
-    ensure(held, Promise::Live, || format!("the first of a line waits for nobody: {:?}", name()))
+    ensure(held, Promise::Live, || {
+        let each = |job: &&Job| (job.order.seq, job.state, job.place, job.waits_to_be_bound().cloned());
+        format!("the first of a line waits for nobody: {:?} {:?}", name(), jobs.iter().map(each).collect::<Vec<_>>())
+    })
 }

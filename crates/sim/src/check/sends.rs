@@ -7,6 +7,7 @@ use shearwater_core::{
 
 use super::{Checked, Promise, Violation, batches, ensure};
 use crate::{
+    bindings,
     wire::{SendNo, Sending, Status, line_of},
     world::World,
 };
@@ -62,6 +63,7 @@ fn as_promised(world: &World, sending: &Sending) -> Checked {
         let Some(entry) = world.oracle.entry(id) else {
             return Err(Violation::new(Promise::Durable, format!("{id} is sent and is not stored")));
         };
+        bindings::check(world, &part.job)?;
         let own = if sending.payload.is_some() { &part.job.idempotency_key } else { &sending.key };
         ensure(entry.key == *own, Promise::Once, || format!("{id} is sent with the key {own}, has {}", entry.key))?;
         let body = entry.body.then_some(entry.content);

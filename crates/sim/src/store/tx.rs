@@ -398,6 +398,13 @@ impl Tx for SimTx<'_> {
         {
             job.batch = None;
         }
+        if let Some(job) = (&mut row as &mut dyn Any).downcast_mut::<Job>() {
+            match (self.flaw, &mut job.captures) {
+                (Some(Flaw::ForgetsDependents), Some(captures)) => captures.dependents.clear(),
+                (Some(Flaw::ForgetsBindings), _) => job.bind = None,
+                _ => {}
+            }
+        }
         self.set(key, Some(row));
         Ok(())
     }
@@ -488,6 +495,19 @@ impl Tx for SimTx<'_> {
 
     fn may_share(_: &u64) -> bool {
         true
+    }
+
+    async fn body_of(&self, job: &Job) -> Result<Option<u64>, Error> {
+        self.read(Store::Bodies)?;
+        let db = self.db.borrow();
+        Ok(match &job.work.request().packed {
+            Some(packed) => db.packs.get(&packed.pack).and_then(|pack| pack.get(&packed.at)).copied(),
+            None => db.bodies.get(&job.id).copied(),
+        })
+    }
+
+    fn merged(_: &u64, patch: &u64) -> Option<(u64, u64)> {
+        Some((*patch, 1))
     }
 
     async fn aside(&self) -> Result<Vec<Aside>, Error> {

@@ -50,7 +50,7 @@ fn a_job_is_cancelled_whatever_is_happening_to_it() {
     let mut bench = Bench::new(QueueConfig::default());
     let [waits, goes] = [bench.put(None), bench.put(None)];
     bench.claim("drain", 1);
-    let cancel = |id: &JobId| bench.write(async |tx| manage::cancel(tx, bench.now, id, &bench.config).await);
+    let cancel = |id: &JobId| bench.write(async |tx| manage::cancel(tx, bench.now, id, false, &bench.config).await);
     let (first, second) = (cancel(&waits), cancel(&goes));
     assert!(matches!(first, Cancelled::Stopped(_)) && matches!(second, Cancelled::Removed(_)));
     assert_eq!(bench.job(&waits).error.unwrap().kind, ErrorKind::Cancelled, "it may have arrived");

@@ -5,7 +5,18 @@ use shearwater_sim::{Flaw, Options, Promise, run};
 /// The promise that is broken first under most seeds in which the flaw shows at all.
 fn named(flaw: Flaw) -> Vec<Promise> {
     let mut broken: Vec<Promise> = (0..60)
-        .filter_map(|seed| run(seed, &Options { flaw: Some(flaw), batches: flaw.needs_batches(), ..Options::default() }).err())
+        .filter_map(|seed| {
+            run(
+                seed,
+                &Options {
+                    flaw: Some(flaw),
+                    batches: flaw.needs_batches(),
+                    bindings: flaw.needs_bindings(),
+                    ..Options::default()
+                },
+            )
+            .err()
+        })
         .map(|failure| failure.violation.promise)
         .collect();
     broken.sort_unstable();
@@ -35,6 +46,8 @@ fn every_flaw_is_noticed() {
             Flaw::RefreshesForEachSend => &[Promise::Patient],
             Flaw::ForgetsBatches | Flaw::ReusesBatchKeys => &[Promise::Once],
             Flaw::SettlesAllByFirst => &[Promise::Durable],
+            Flaw::ForgetsDependents => &[Promise::Live],
+            Flaw::ForgetsBindings => &[Promise::Once],
             Flaw::DropsTaskLeases | Flaw::ForgetsTaskEnds => &[Promise::Once, Promise::Leased],
         };
         let broken = named(flaw);

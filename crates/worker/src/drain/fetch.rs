@@ -10,11 +10,13 @@ use futures_util::future::{Either, select};
 use js_sys::Object;
 use shearwater_core::{
     Error, JobId, Millis,
+    boxed::boxed,
     drain::Dispatch,
     health::auth::{Authorization, Step, Supplied},
     http::reply::AttemptResult,
     queue::{
         batch::{Batch, Piece},
+        binding,
         config::WorkerConfig,
         cycle::retry::disposition_of_status,
         disposition::Disposition,
@@ -42,6 +44,34 @@ const PATIENCE: u64 = 10_000;
 /// Sends a dispatch under its queue's time limit, given the bodies of its jobs. Never fails: whatever happens is an
 /// [`AttemptResult`].
 pub async fn send(engine: &Rc<Engine>, dispatch: &Dispatch, bodies: &[Option<JsValue>]) -> AttemptResult {
+    if !dispatch.jobs.iter().any(|job| job.bind.is_some()) {
+        return boxed(send_bound(engine, dispatch, bodies)).await;
+    }
+    match boxed(bound(dispatch, bodies)).await {
+        Ok((dispatch, bodies)) => boxed(send_bound(engine, &dispatch, &bodies)).await,
+        Err(why) => AttemptResult::Unsendable(why),
+    }
+}
+
+/// A dispatch and its bodies with the values filled in that its jobs are bound to.
+async fn bound(dispatch: &Dispatch, bodies: &[Option<JsValue>]) -> Result<(Dispatch, Vec<Option<JsValue>>), String> {
+    let (mut dispatch, mut bodies) = (dispatch.clone(), bodies.to_vec());
+    for (job, body) in dispatch.jobs.iter_mut().zip(&mut bodies) {
+        let head = binding::fill_head(job)?;
+        if binding::is_json(&head)
+            && let Some(stored) = body.as_mut()
+        {
+            let text = body::text(stored).await.ok_or("the stored body cannot be read; discard the job or edit it")?;
+            let filled = binding::fill_body(job, &text)?;
+            *stored = js_sys::Uint8Array::from(filled.as_bytes()).buffer().into();
+        }
+        job.work.request_mut().head = head;
+    }
+    Ok((dispatch, bodies))
+}
+
+/// Sends what is as it is to be sent.
+async fn send_bound(engine: &Rc<Engine>, dispatch: &Dispatch, bodies: &[Option<JsValue>]) -> AttemptResult {
     let ticket = engine.sends.admit(dispatch);
     let Some(job) = dispatch.jobs.first() else { return AttemptResult::Withheld("nothing to send".to_owned()) };
     for (job, body) in dispatch.jobs.iter().zip(bodies) {
@@ -257,7 +287,9 @@ async fn attempt(
         .and_then(|request| js::scope::fetch_request(&request))
     {
         Ok(promise) => match JsFuture::from(promise).await {
-            Ok(response) => reply::read(response.unchecked_into(), &sending, &queue, guard, dispatch.batch().is_some()).await,
+            Ok(response) => {
+                reply::read(response.unchecked_into(), &sending, &queue, guard, job, dispatch.batch().is_some()).await
+            }
             Err(_) => match sending.ended.get() {
                 Some(End::TimedOut) => AttemptResult::TimedOut,
                 // Says nothing about the server.

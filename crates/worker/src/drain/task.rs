@@ -281,6 +281,9 @@ impl DrainTask {
         if committed.recovered {
             engine.recovered(&self.queue);
         }
+        for queue in &committed.freed {
+            engine.start(queue, SkipBackoff::None);
+        }
         for settled in &committed.settled {
             engine.tell_outcome(settled, &committed.ledger);
         }

@@ -21,7 +21,6 @@ pub async fn enqueue(engine: &Rc<Engine>, request: Enqueue, bodies: Vec<JsValue>
     let Enqueue { mut jobs, repeat, draft, replaces } = request;
     let bodies = body::all(&mut jobs, bodies).await?;
     let mut admitted = Vec::with_capacity(jobs.len());
-    let mut ids = Vec::with_capacity(jobs.len());
     let mut queues: Vec<String> = Vec::new();
     let mut dropped: Vec<String> = Vec::new();
     let mut total = 0;
@@ -35,7 +34,6 @@ pub async fn enqueue(engine: &Rc<Engine>, request: Enqueue, bodies: Vec<JsValue>
         if !queues.iter().any(|known| known == queue) {
             queues.push(queue.to_owned());
         }
-        ids.push(job.id.clone());
         let job = enqueue::admit(job, origin, size, &engine.config)?;
         if job.is_item && !body.as_ref().is_some_and(body::is_json) {
             return Err(Error::invalid_request("an item of a batch is JSON"));
@@ -48,7 +46,7 @@ pub async fn enqueue(engine: &Rc<Engine>, request: Enqueue, bodies: Vec<JsValue>
         admitted.push((job, body));
     }
     failpoints::reach("enqueue-before").await;
-    let ledger = {
+    let (ledger, ids) = {
         let submission = Submission { draft, replaces: replaces.clone() };
         engine.take_in(Arrival { caller, jobs: admitted, repeat, size: total, submission }).await?
     };

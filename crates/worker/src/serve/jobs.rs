@@ -1,14 +1,11 @@
 //! Serves what is asked about jobs that are stored.
 
-use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-};
+use std::{cell::RefCell, rc::Rc};
 
 use shearwater_core::{
     Error, ErrorCode, JobId,
     http::fetchable,
-    protocol::{self, Event, Exported, operation},
+    protocol::{self, Event, Exported, Removal, operation},
     queue::{
         job::{Job, State},
         manage::{self, Body, Cancelled, Edit},
@@ -59,44 +56,47 @@ pub async fn retry(engine: &Rc<Engine>, id: JobId, caller: Caller) -> Result<Ser
     changed.of_job::<operation::Retry>(queue.take(), None)
 }
 
-/// Removes a job.
-pub async fn discard(engine: &Rc<Engine>, id: JobId, caller: Caller) -> Result<Served, Error> {
-    let (now, queue) = (clock::now(), RefCell::new(None));
+/// Removes a job, and where that was asked for, those that wait for its response.
+pub async fn discard(engine: &Rc<Engine>, request: Removal, caller: Caller) -> Result<Served, Error> {
+    let (now, removed) = (clock::now(), RefCell::default());
     let changed = change(engine, &caller, "discard-after", &|db: Rc<Db>| {
         Box::pin(async {
-            let job = manage::discard(&*{ db }, now, &id).await?;
-            queue.replace(job.map(|job| job.queue));
-            Ok(Answer::InTime(queue.borrow().is_some()))
+            let jobs = manage::discard(&*{ db }, now, &request.id, request.cascade).await?;
+            let in_time = !jobs.is_empty();
+            removed.replace(jobs);
+            Ok(Answer::InTime(in_time))
         })
     })
     .await?;
-    // Those behind it may go now.
-    changed.of_job::<operation::Discard>(queue.take(), Some(Event::Removed(vec![id])))
+    changed.of_removal::<operation::Discard>(&removed.take(), request.id)
 }
 
 /// Stops a job, be it on its way.
-pub async fn cancel(engine: &Rc<Engine>, id: JobId, caller: Caller) -> Result<Served, Error> {
+pub async fn cancel(engine: &Rc<Engine>, request: Removal, caller: Caller) -> Result<Served, Error> {
+    let Removal { id, cascade } = request;
     let now = clock::now();
-    let (queue, stopped) = (RefCell::new(None), Cell::new(false));
+    let (removed, stopped) = (RefCell::default(), RefCell::default());
     let changed = change(engine, &caller, "cancel-after", &|db: Rc<Db>| {
         Box::pin(async {
-            let cancelled = manage::cancel(&*{ db }, now, &id, &engine.config).await?;
-            stopped.set(matches!(cancelled, Cancelled::Stopped(_)));
-            if let Cancelled::Removed(job) | Cancelled::Stopped(job) = cancelled {
-                queue.replace(Some(job.queue));
+            let cancelled = manage::cancel(&*{ db }, now, &id, cascade, &engine.config).await?;
+            let in_time = cancelled != Cancelled::TooLate;
+            match cancelled {
+                Cancelled::Removed(jobs) => drop(removed.replace(jobs)),
+                Cancelled::Stopped(job) => drop(stopped.replace(Some(job.queue))),
+                Cancelled::TooLate => {}
             }
-            Ok(Answer::InTime(queue.borrow().is_some()))
+            Ok(Answer::InTime(in_time))
         })
     })
     .await?;
-    if !stopped.get() {
-        return changed.of_job::<operation::Cancel>(queue.take(), Some(Event::Removed(vec![id])));
-    }
+    let Some(queue) = stopped.take() else {
+        return changed.of_removal::<operation::Cancel>(&removed.take(), id);
+    };
     engine.sends.cancel(&id);
     engine.cancelled(&id);
     let job = engine.store.run(Mode::Read, async |db| read::get(db, &id, &engine.config).await).await?;
     engine.tell(engine.status(&changed.ledger), job.into_iter().collect(), None);
-    changed.of_job::<operation::Cancel>(queue.take(), None)
+    changed.of_job::<operation::Cancel>(Some(queue), None)
 }
 
 /// Changes a job's request.
@@ -157,7 +157,7 @@ pub async fn edit(engine: &Rc<Engine>, request: protocol::Edit, bodies: Vec<JsVa
 pub async fn clear(engine: &Rc<Engine>, filter: Filter, caller: Caller) -> Result<Served, Error> {
     let now = clock::now();
     let changed = change(engine, &caller, "clear-after", &|db: Rc<Db>| {
-        Box::pin(async { Ok(Answer::Removed(manage::clear(&*{ db }, now, &filter, &caller).await?)) })
+        Box::pin(async { Ok(Answer::Removed(manage::clear(&*{ db }, now, &filter, &caller, &engine.config).await?)) })
     })
     .await?;
     let then = changed.drain_all(engine, Some(Event::Removed(Vec::new()))).await?;

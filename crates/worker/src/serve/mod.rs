@@ -14,9 +14,10 @@ use std::{cell::RefCell, rc::Rc};
 
 use js_sys::Function;
 use shearwater_core::{
-    Error, ErrorCode,
+    Error, ErrorCode, JobId,
     boxed::boxed,
     protocol::{Envelope, Event, Op, Operation, Remembered, Response, VERSION, Written},
+    queue::job::Job,
     schedule::wakes::SkipBackoff,
     store::{Answer, Caller, ledger::Ledger, receipts::Work},
     wire::{Mismatch, text::Text},
@@ -262,6 +263,24 @@ impl Changed {
     /// The answer to a change of one job: whether it came in time. `queue` is where the job is or was.
     fn of_job<O: Operation<Answer = bool>>(self, queue: Option<String>, event: Option<Event>) -> Result<Served, Error> {
         let then = queue.map_or(Then::Nothing, |queue| Then::Drain(vec![queue], event, SkipBackoff::None));
+        self.served::<O>(then)
+    }
+
+    /// The answer to the removal of a job and of those that waited for it.
+    fn of_removal<O: Operation<Answer = bool>>(self, removed: &[Job], id: JobId) -> Result<Served, Error> {
+        let mut queues: Vec<String> = Vec::new();
+        for job in removed {
+            if !queues.contains(&job.queue) {
+                queues.push(job.queue.clone());
+            }
+        }
+        // Those behind them may go now.
+        let then = if queues.is_empty() {
+            Then::Nothing
+        } else {
+            let ids = std::iter::once(id.clone()).chain(removed.iter().map(|job| job.id.clone()).filter(|other| *other != id));
+            Then::Drain(queues, Some(Event::Removed(ids.collect())), SkipBackoff::None)
+        };
         self.served::<O>(then)
     }
 

@@ -13,6 +13,7 @@ use std::{
 use js_sys::Array;
 use shearwater_core::{
     Error, JobId,
+    queue::{binding::merge::merge, job::Job},
     store::{Aside, Key, Keyed, Record, Row, RowIndex, Scan, Scope, Store, Tx, ledger::Ledger, row::DraftFileKey},
     wire::text::Text,
 };
@@ -22,7 +23,7 @@ use super::{
     codec::encode_row,
     idb::{self, Transaction},
 };
-use crate::{clock, js};
+use crate::{body, clock, js};
 
 /// Versions of ledgers that one millisecond has room for; see [`Tx::first_version`]. Numbers in JavaScript are
 /// exact up to 2⁵³.
@@ -196,6 +197,16 @@ impl Tx for Db {
 
     fn may_share(body: &JsValue) -> bool {
         body.is_instance_of::<js_sys::ArrayBuffer>()
+    }
+
+    async fn body_of(&self, job: &Job) -> Result<Option<JsValue>, Error> {
+        Ok(self.bodies(&[job]).await?.pop().filter(|body| !body.is_undefined()))
+    }
+
+    fn merged(body: &JsValue, patch: &JsValue) -> Option<(JsValue, u64)> {
+        let merged = merge(&body::small_text(body)?, &body::small_text(patch)?)?;
+        let size = merged.len() as u64;
+        Some((js_sys::Uint8Array::from(merged.as_bytes()).buffer().into(), size))
     }
 
     async fn aside(&self) -> Result<Vec<Aside>, Error> {

@@ -28,7 +28,7 @@ async fn taken_in(engine: &Rc<Engine>, arrivals: Vec<Arrival>) -> Vec<Result<Led
         let (engine, outcomes) = (Rc::clone(engine), Rc::clone(&outcomes));
         spawn_local(async move {
             let outcome = engine.take_in(arrival).await;
-            outcomes.borrow_mut().push(outcome);
+            outcomes.borrow_mut().push(outcome.map(|(ledger, _)| ledger));
         });
     }
     while outcomes.borrow().len() < count {

@@ -24,6 +24,23 @@ pub fn find<'a>(text: &'a str, pointer: &Pointer) -> Option<&'a str> {
     Some(found)
 }
 
+/// The members of the object, or the items of the array, that `text` is, in their order; nothing for any other value.
+///
+/// The text must be well-formed, as what [`find`] returns is.
+#[must_use]
+pub fn children(text: &str) -> Vec<(Option<String>, &str)> {
+    let mut children = Vec::new();
+    let mut scanner = Scanner { text, at: 0 };
+    // What broke off is no concern here.
+    let _ = scanner.each(|name, value| children.push((name, value)));
+    children
+}
+
+/// Whether the name of any member, at any depth, is such a one. Text that is no JSON has none.
+pub fn any_name(text: &str, is_such: impl Fn(&str) -> bool + Copy) -> bool {
+    children(text).into_iter().any(|(name, value)| name.is_some_and(|name| is_such(&name)) || any_name(value, is_such))
+}
+
 struct Scanner<'a> {
     text: &'a str,
     at: usize,
@@ -119,32 +136,40 @@ impl<'a> Scanner<'a> {
 
     /// The member or item `token` of the structure that is all of the text.
     fn step(&mut self, token: &str) -> Option<&'a str> {
+        let (mut found, mut index) = (None, 0_usize);
+        self.each(|name, value| {
+            if name.unwrap_or_else(|| index.to_string()) == token {
+                found = Some(value);
+            }
+            index += 1;
+        })?;
+        found
+    }
+
+    /// Gives each member or item of the structure that is all of the text, with its name where it has one.
+    fn each(&mut self, mut take: impl FnMut(Option<String>, &'a str)) -> Option<()> {
+        self.blanks();
         let is_object = match self.peek()? {
             b'{' => true,
             b'[' => false,
             _ => return None,
         };
-        let (mut found, mut index) = (None, 0_usize);
         self.at += 1;
         if self.pass(if is_object { b'}' } else { b']' }).is_some() {
-            return None;
+            return Some(());
         }
         loop {
-            let is_it = if is_object {
+            let name = if is_object {
                 self.blanks();
                 let name = unescape(self.string()?)?;
                 self.pass(b':')?;
-                name == token
+                Some(name)
             } else {
-                index.to_string() == token
+                None
             };
-            let value = self.value(0)?;
-            if is_it {
-                found = Some(value);
-            }
-            index += 1;
+            take(name, self.value(0)?);
             if self.pass(b',').is_none() {
-                return found;
+                return Some(());
             }
         }
     }
@@ -263,6 +288,15 @@ mod tests {
         assert_eq!(found(r#"{"a": 1, "a": 2}"#, "/a"), Some("2"));
         let text = r#""x\"\\\/\b\f\n\r\té\ud83d\ude00\ud800""#;
         assert_eq!(unescape(text).unwrap(), "x\"\\/\u{8}\u{c}\n\r\té😀\u{fffd}");
+    }
+
+    #[test]
+    fn names_are_found_at_any_depth() {
+        let text = r#" {"a": [1, {"b": {"\u0063": 1}}], "d": "e"} "#;
+        for name in ["a", "b", "c", "d"] {
+            assert!(any_name(text, |other| other == name), "{name}");
+        }
+        assert!(!any_name(text, |other| other == "e") && !any_name("[", |_| true) && !any_name("7", |_| true));
     }
 
     #[test]

@@ -99,6 +99,8 @@ pub struct CycleOutcome {
     pub full: bool,
     /// An origin that could not be reached was reached: what waits for it in other queues may go as well.
     pub recovered: bool,
+    /// Other queues, jobs of which were bound to a value by this cycle and may go.
+    pub freed: Vec<String>,
     /// The ledger as written.
     pub ledger: Ledger,
 }
@@ -112,6 +114,8 @@ pub struct Settings<'a> {
     pub history: HistoryConfig,
     /// Of the drafts.
     pub drafts: DraftsConfig,
+    /// Of other queues, whose jobs wait for this one's.
+    pub config: &'a WorkerConfig,
     /// See [`crate::queue::config::WorkerConfig::breaker_threshold`].
     pub breaker_threshold: u32,
     /// Of each origin.
@@ -121,9 +125,10 @@ pub struct Settings<'a> {
 impl<'a> Settings<'a> {
     /// Those of `queue` in this configuration.
     #[must_use]
-    pub fn new(config: &WorkerConfig, queue: &'a QueueConfig) -> Self {
+    pub fn new(config: &'a WorkerConfig, queue: &'a QueueConfig) -> Self {
         Self {
             queue,
+            config,
             history: config.history,
             drafts: config.drafts,
             breaker_threshold: config.breaker_threshold,
@@ -153,6 +158,7 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
         settled: Vec::new(),
         released: Vec::new(),
         recovered: Vec::new(),
+        freed: Vec::new(),
         has_recovered: false,
         reached_server: false,
         leaving: Leaving::default(),
@@ -212,7 +218,7 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
     let mut next_wake =
         if looks { Some(boxed(crate::schedule::next_wake::next_wake(tx, work.ledger, now)).await?) } else { None };
     let (settled, wall, in_doubt, told) = (work.settled, work.wall, work.in_doubt, work.told);
-    let (released, recovered, reached_server) = (work.released, work.has_recovered, work.reached_server);
+    let (released, recovered, reached_server, freed) = (work.released, work.has_recovered, work.reached_server, work.freed);
     if cycle.takeover.is_some() && !claimed.is_empty() {
         ledger.sync_count += 1;
         ledger.error = None;
@@ -249,7 +255,19 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
         next_due = Some(now);
         next_wake = None;
     }
-    Ok(CycleOutcome { claimed, settled, next_due, next_wake, more_to_skip_from, asks_time, released, full, recovered, ledger })
+    Ok(CycleOutcome {
+        claimed,
+        settled,
+        next_due,
+        next_wake,
+        more_to_skip_from,
+        asks_time,
+        released,
+        full,
+        recovered,
+        freed,
+        ledger,
+    })
 }
 
 struct CycleRun<'a, T> {
@@ -266,6 +284,8 @@ struct CycleRun<'a, T> {
     settled: Vec<Settled>,
     /// Jobs that were given back.
     released: Vec<Job>,
+    /// Other queues, jobs of which may go now.
+    freed: Vec<String>,
     /// Origins that were in trouble and were reached by this cycle's replies.
     recovered: Vec<String>,
     /// There were such.

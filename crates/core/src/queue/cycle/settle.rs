@@ -5,12 +5,14 @@ use super::{
     retry::{Next, decide},
 };
 use crate::{
+    boxed::boxed,
     error::Error,
     health::{clock, origin::closure_delay},
     http::{rate_limit, reply::AttemptResult},
     id::JobId,
     queue::{
         batch::SentIn,
+        binding,
         history::Outcome,
         job::{Job, RECORD_VERSION, RequestWork, State, Work},
         key_order,
@@ -100,6 +102,13 @@ impl<T: Tx> CycleRun<'_, T> {
         if job.order.line {
             key_order::promote_next(self.tx, &job, job.state == State::Syncing, self.now).await?;
         }
+        let body = binding::body_of(&settlement.result);
+        let captured = binding::kept(&job, body);
+        if job.captures.is_some() {
+            boxed(self.bind_dependents(&job, body)).await?;
+        }
+        // What was sent, with its values.
+        let url = binding::fill_head(&job).ok().map(|head| head.url);
         let Work::Request(RequestWork { head, .. }) = job.work;
         let outcome = Outcome {
             v: RECORD_VERSION,
@@ -108,7 +117,7 @@ impl<T: Tx> CycleRun<'_, T> {
             owner: job.owner,
             key: job.order.key,
             method: head.method,
-            url: head.url,
+            url: url.unwrap_or(head.url),
             status: settlement.result.status(),
             attempts: job.attempts.made,
             queued_at: job.schedule.queued_at,
@@ -117,10 +126,30 @@ impl<T: Tx> CycleRun<'_, T> {
                 AttemptResult::Status(response) => response.capture.clone(),
                 _ => None,
             },
+            captured,
         };
         self.tx.put(&outcome)?;
         self.ledger.history += 1;
         self.settled.push(Settled::Delivered(Box::new(outcome)));
+        Ok(())
+    }
+
+    /// Gives those that wait for a delivered job the values of its response.
+    async fn bind_dependents(&mut self, job: &Job, body: Option<&str>) -> Result<(), Error> {
+        for id in job.dependents() {
+            let bound = binding::deliver(self.tx, &job.id, id, body, self.now, self.settings.config).await?;
+            let Some((dependent, from)) = bound else { continue };
+            if dependent.state != from {
+                // In its line until now: it was pending.
+                let in_line = dependent.order.key.is_some();
+                self.keep(dependent, from, in_line).await?;
+                continue;
+            }
+            if dependent.queue != job.queue && !self.freed.contains(&dependent.queue) {
+                self.freed.push(dependent.queue.clone());
+            }
+            self.tx.put(&dependent)?;
+        }
         Ok(())
     }
 

@@ -22,7 +22,7 @@ async fn packs<B: Backend>(backend: &B, expected: &[(u8, Option<u32>)]) {
 }
 
 async fn discard<B: Backend>(backend: &B, number: u8) {
-    write(backend, Scope::WORK, async |tx| manage::discard(tx, NOW, &id(number)).await.map(drop)).await;
+    write(backend, Scope::WORK, async |tx| manage::discard(tx, NOW, &id(number), false).await.map(drop)).await;
 }
 
 pub(super) async fn small_bodies_share_a_pack_until_the_last_job_has_left<B: Backend>(backend: &B) {

@@ -39,6 +39,7 @@ fn outcome(number: u8, delivered_at: u64) -> Outcome {
         queued_at: NOW,
         delivered_at: Millis(delivered_at),
         capture: None,
+        captured: None,
     }
 }
 

@@ -100,7 +100,7 @@ pub(super) async fn a_lost_ledger_is_made_anew_from_the_rows_with_a_later_versio
     backend.lose_ledger().await;
     pending(backend, 2).await;
     // By what only reads nothing is written: it is lost still.
-    write(backend, Scope::WORK, async |tx| manage::discard(tx, NOW, &id(1)).await.map(drop)).await;
+    write(backend, Scope::WORK, async |tx| manage::discard(tx, NOW, &id(1), false).await.map(drop)).await;
     pending(backend, 1).await;
     assert!(job(backend, 2).await.is_some());
     read(backend, Scope::STATUS, async |tx| {

@@ -59,6 +59,8 @@ fn job(method: &str, attempts: u32) -> Job {
         error: None,
         lease: None,
         batch: None,
+        bind: None,
+        captures: None,
     }
 }
 
