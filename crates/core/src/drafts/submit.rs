@@ -2,6 +2,7 @@
 
 use super::end;
 use crate::{
+    boxed::boxed,
     error::Error,
     id::JobId,
     queue::{
@@ -46,7 +47,7 @@ pub async fn submit<T: Tx>(
     }
     let ids = enqueue(tx, now, jobs, repeat, caller).await?;
     if let (Some(replaced), Some((new, _))) = (replaced, ids.first()) {
-        binding::hand_over(tx, &replaced, new, now).await?;
+        boxed(binding::hand_over(tx, &replaced, new, now)).await?;
     }
     if let Some(draft) = &submission.draft {
         let ledger = read_ledger(tx).await?;

@@ -8,6 +8,7 @@ use serde::{
 };
 
 use crate::{
+    boxed::boxed,
     error::Error,
     id::JobId,
     queue::{
@@ -264,7 +265,7 @@ pub async fn enqueue<T: Tx>(
         let duplicate = match (&key, on_duplicate.unwrap_or_default()) {
             (None, _) | (_, OnDuplicate::Append) => None,
             (Some(key), on_duplicate) => {
-                duplicate::last_waiting(tx, &owner, &queue, key).await?.map(|waiting| (waiting, on_duplicate))
+                boxed(duplicate::last_waiting(tx, &owner, &queue, key)).await?.map(|waiting| (waiting, on_duplicate))
             }
         };
         if let Some((waiting, OnDuplicate::Keep)) = duplicate {
@@ -310,11 +311,11 @@ pub async fn enqueue<T: Tx>(
             // It goes by the id of the one whose place it takes.
             let place = duplicate.as_ref().map_or(&job, |(waiting, _)| waiting);
             let (id, seq) = (place.id.clone(), place.order.seq);
-            binding::attach(tx, &mut job, &id, seq, bind).await?;
+            boxed(binding::attach(tx, &mut job, &id, seq, bind)).await?;
         }
         if let Some((waiting, on_duplicate)) = duplicate {
             let id = waiting.id.clone();
-            duplicate::supersede(tx, &mut ledger, &mut leaving, waiting, job, body, on_duplicate, now).await?;
+            boxed(duplicate::supersede(tx, &mut ledger, &mut leaving, waiting, job, body, on_duplicate, now)).await?;
             ids.push((id, false));
             continue;
         }

@@ -10,6 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    boxed::boxed,
     drafts,
     error::{Error, ErrorCode},
     health::clock,
@@ -50,7 +51,7 @@ const PAGE: u32 = 256;
 pub async fn retry<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfig) -> Result<Option<Job>, Error> {
     let mut ledger = load(tx).await?;
     let Some(mut job) = idle_job(tx, &mut ledger, id).await? else { return Ok(None) };
-    if binding::examine(tx, &mut job, config).await? == Bound::Failed {
+    if boxed(binding::examine(tx, &mut job, config)).await? == Bound::Failed {
         let why = job.error.map(|error| error.message).unwrap_or_default();
         return Err(Error::invalid_request(why));
     }
@@ -90,7 +91,7 @@ pub async fn discard<T: Tx>(tx: &T, now: Millis, id: &JobId, cascade: bool) -> R
     let mut ledger = load(tx).await?;
     let Some(job) = idle_job(tx, &mut ledger, id).await? else { return Ok(Vec::new()) };
     if !cascade {
-        binding::refuse_dependents(tx, &job).await?;
+        boxed(binding::refuse_dependents(tx, &job)).await?;
     }
     let (mut leaving, mut removed, mut next) = (Leaving::default(), Vec::new(), vec![job]);
     while let Some(job) = next.pop() {
@@ -98,7 +99,7 @@ pub async fn discard<T: Tx>(tx: &T, now: Millis, id: &JobId, cascade: bool) -> R
         if removed.iter().any(|other: &Job| other.id == job.id) {
             continue;
         }
-        next.extend(binding::waiting(tx, &job).await?);
+        next.extend(boxed(binding::waiting(tx, &job)).await?);
         remove(tx, &mut ledger, &mut leaving, &job, now).await?;
         removed.push(job);
     }
@@ -225,7 +226,7 @@ pub async fn edit<T: Tx>(
         return Err(Error::invalid_request([&work.head.method, " takes no body"].text()));
     }
     leaving.count_out(tx).await?;
-    binding::forget_lost(tx, &mut job, body_kept, config).await?;
+    boxed(binding::forget_lost(tx, &mut job, body_kept, config)).await?;
     job.idempotency_key = change.idempotency_key;
     job.batch = None;
     job.error = None;
@@ -294,7 +295,7 @@ pub async fn clear<T: Tx>(tx: &T, now: Millis, filter: &Filter, caller: &Caller,
             }
         }
     }
-    binding::orphan(tx, &mut ledger, &orphans, now, config).await?;
+    boxed(binding::orphan(tx, &mut ledger, &orphans, now, config)).await?;
     leaving.count_out(tx).await?;
     save(tx, &mut ledger).await?;
     Ok(cleared)
@@ -497,7 +498,7 @@ pub async fn compact<T: Tx>(
                 }
             }
         }
-        binding::orphan(tx, &mut ledger, &orphans, now, config).await?;
+        boxed(binding::orphan(tx, &mut ledger, &orphans, now, config)).await?;
         leaving.count_out(tx).await?;
     }
     save(tx, &mut ledger).await?;

@@ -48,6 +48,7 @@ pub mod template;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    boxed::boxed,
     error::{Error, ErrorCode},
     http::{credentials::is_credential, reply::AttemptResult},
     id::JobId,
@@ -304,7 +305,7 @@ pub(crate) async fn deliver<T: Tx>(
     }
     match missing {
         Some(error) if job.is_live() => fail(&mut job, error, config),
-        _ => let_go(tx, &mut job, now).await?,
+        _ => boxed(let_go(tx, &mut job, now)).await?,
     }
     Ok(Some((job, from)))
 }
@@ -371,7 +372,7 @@ pub(crate) async fn waiting<T: Tx>(tx: &T, job: &Job) -> Result<Vec<Job>, Error>
 /// # Errors
 /// `has-dependents`; what the transaction returns.
 pub(crate) async fn refuse_dependents<T: Tx>(tx: &T, job: &Job) -> Result<(), Error> {
-    let waiting = waiting(tx, job).await?;
+    let waiting = boxed(waiting(tx, job)).await?;
     let Some(first) = waiting.first() else { return Ok(()) };
     let count = waiting.len().to_string();
     let message = [
@@ -398,7 +399,7 @@ pub(crate) async fn orphan<T: Tx>(
     for id in orphans {
         let Some(mut job) = tx.get::<Job>(id).await?.filter(Job::is_live) else { continue };
         let (from, was_in_line) = (job.state, job.order.line);
-        if examine(tx, &mut job, config).await? == Bound::Failed {
+        if boxed(examine(tx, &mut job, config)).await? == Bound::Failed {
             ledger.shift(&job, from);
             tx.put(&job)?;
             if was_in_line && !job.order.line {
@@ -445,7 +446,7 @@ pub(crate) async fn examine<T: Tx>(tx: &T, job: &mut Job, config: &WorkerConfig)
 /// `invalid-request` where it does, or where nobody has looked at the body.
 pub(crate) async fn forget_lost<T: Tx>(tx: &T, job: &mut Job, body_kept: bool, config: &WorkerConfig) -> Result<(), Error> {
     let mut looked = job.clone();
-    if job.bind.is_none() || examine(tx, &mut looked, config).await? != Bound::Failed {
+    if job.bind.is_none() || boxed(examine(tx, &mut looked, config)).await? != Bound::Failed {
         return Ok(());
     }
     let head = &job.work.request().head;
@@ -527,7 +528,7 @@ fn explain(place: &str, (name, unfit): (String, Unfit)) -> String {
 /// # Errors
 /// What the transaction returns.
 pub(crate) async fn hand_over<T: Tx>(tx: &T, old: &Job, new: &JobId, now: Millis) -> Result<(), Error> {
-    let waiting = waiting(tx, old).await?;
+    let waiting = boxed(waiting(tx, old)).await?;
     if waiting.is_empty() {
         return Ok(());
     }

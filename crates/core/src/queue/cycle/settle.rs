@@ -137,7 +137,7 @@ impl<T: Tx> CycleRun<'_, T> {
     /// Gives those that wait for a delivered job the values of its response.
     async fn bind_dependents(&mut self, job: &Job, body: Option<&str>) -> Result<(), Error> {
         for id in job.dependents() {
-            let bound = binding::deliver(self.tx, &job.id, id, body, self.now, self.settings.config).await?;
+            let bound = boxed(binding::deliver(self.tx, &job.id, id, body, self.now, self.settings.config)).await?;
             let Some((dependent, from)) = bound else { continue };
             if dependent.state != from {
                 // In its line until now: it was pending.
