@@ -43,6 +43,7 @@ use shearwater_core::{
         job::{Job, Place, State},
         manage::{self, Body, Edit},
     },
+    schedule::network::Connection,
     schedule::next_wake,
     schedule::wakes::SkipBackoff,
     store::{
@@ -261,6 +262,7 @@ impl World {
             }
             Op::Pause(queue) => self.write(async |tx| manage::pause(tx, queue.as_deref(), true, &caller, &config).await),
             Op::Resume(queue) => self.write(async |tx| manage::pause(tx, queue.as_deref(), false, &caller, &config).await),
+            Op::SetNetworkPolicy(change) => self.write(async |tx| manage::set_network(tx, change, &caller, &config).await),
             Op::SetOwner(protocol::SetOwner { owner, purge }) => {
                 if let Some(owner) = &owner {
                     check_name("owner", owner)?;
@@ -372,7 +374,7 @@ impl World {
         let mut others = self.drains.iter_mut().filter(|running| running.queue == queue && running.owner == owner);
         if let Some(running) = others.find(|running| running.locked || locked) {
             // The lock is held, or this browser has none.
-            running.drain.handle(now, Input::Nudge { skip, online: !offline });
+            running.drain.handle(now, Input::Nudge { skip, online: !offline, connection: Connection::default() });
             return;
         }
         if self.drains.len() < MOST_DRAINS {
@@ -386,6 +388,7 @@ impl World {
                 budget: Budget::default(),
                 skip,
                 online: !offline,
+                connection: Connection::default(),
                 exclusive: locked,
             };
             let mut drain = Drain::new(now, plan);

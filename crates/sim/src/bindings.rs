@@ -11,11 +11,12 @@ use shearwater_core::{
         enqueue::OnDuplicate,
         job::Job,
     },
+    schedule::network::{Connection, NetworkChange},
 };
 
 use crate::{
     check::{Checked, Promise, ensure},
-    page::Asked,
+    page::{Ask, Asked},
     world::World,
 };
 
@@ -58,6 +59,22 @@ impl World {
             let (origin, content) = (asked.origin, asked.content);
             asked.new.request.url = format!("{origin}/{{{NAME}}}/items/{content}");
         }
+    }
+
+    /// The device is on another network.
+    pub(crate) fn reconnect(&mut self) {
+        if self.bindings {
+            let told = [None, Some(false), Some(true)];
+            let (cellular, metered) = (self.apart.pick(told), self.apart.pick(told));
+            self.connection = Connection { cellular, metered, save_data: self.apart.pick(told) };
+        }
+    }
+
+    /// A person chooses what is sent over which network.
+    pub(crate) fn choose_network(&mut self) -> Ask {
+        let mut choice = || self.apart.happens(0.5).then(|| self.apart.happens(0.5));
+        let (auto_sync, mobile_data, metered) = (choice(), choice(), choice());
+        Ask::Network(NetworkChange { auto_sync, mobile_data, metered, save_data: choice(), critical_override: choice() })
     }
 
     /// What a sender reads of a response: all that was asked for, and what nobody has asked for only when it comes soon.

@@ -8,7 +8,11 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use shearwater_core::{JobId, Millis, store::Answer};
+use shearwater_core::{
+    JobId, Millis,
+    schedule::network::{NetworkChange, NetworkPolicy},
+    store::Answer,
+};
 
 use crate::{drafts::Drafts, wire::LineName};
 
@@ -64,6 +68,8 @@ pub(crate) struct Oracle {
     paused: BTreeSet<String>,
     /// Owners and the queues that they have paused by name.
     paused_queues: BTreeSet<(String, String)>,
+    /// What each owner permits over which network.
+    networks: BTreeMap<String, NetworkPolicy>,
     /// What each message was answered.
     pub(crate) answers: BTreeMap<String, Answer>,
     /// Nobody can know any more which time was believed when.
@@ -170,6 +176,22 @@ impl Oracle {
             (Some(queue), true) => drop(self.paused_queues.insert((owner.to_owned(), queue.to_owned()))),
             (Some(queue), false) => drop(self.paused_queues.remove(&(owner.to_owned(), queue.to_owned()))),
         }
+    }
+
+    /// Somebody chooses what is sent over which network.
+    pub(crate) fn choose_network(&mut self, owner: &str, change: NetworkChange) {
+        let policy = self.networks.entry(owner.to_owned()).or_default();
+        *policy = policy.with(change);
+    }
+
+    /// What they chose is forgotten.
+    pub(crate) fn forget_network(&mut self, owner: &str) {
+        self.networks.remove(owner);
+    }
+
+    /// What the current owner permits over which network.
+    pub(crate) fn network(&self) -> NetworkPolicy {
+        self.networks.get(&self.owner).copied().unwrap_or_default()
     }
 
     /// Nothing of this owner's is paused any more.

@@ -10,7 +10,7 @@ use shearwater_core::{
         manage::{self, Body, Cancelled, Edit},
         request::RequestHead,
     },
-    schedule::wakes::SkipBackoff,
+    schedule::{network::NetworkChange, wakes::SkipBackoff},
     store::{
         Scope,
         read::{self, Filter},
@@ -54,6 +54,7 @@ pub(crate) enum Ask {
     Repair,
     Pause { queue: Option<&'static str>, paused: bool },
     SetOwner { owner: &'static str, purge: Option<String> },
+    Network(NetworkChange),
     Draft(Form),
 }
 
@@ -186,7 +187,8 @@ impl World {
         }
         let (mut stored, mut stopped) = (Vec::new(), None);
         // What signs in or pauses writes the session, too.
-        let scope = if matches!(call.ask, Ask::SetOwner { .. } | Ask::Pause { .. }) { Scope::ALL } else { Scope::WORK };
+        let scope =
+            if matches!(call.ask, Ask::SetOwner { .. } | Ask::Pause { .. } | Ask::Network(_)) { Scope::ALL } else { Scope::WORK };
         let carried_out = self.transact(scope, async |tx| {
             let work = Box::pin(async {
                 Ok(match &call.ask {
@@ -216,6 +218,10 @@ impl World {
                     }
                     Ask::SetOwner { owner, purge } => {
                         manage::set_owner(tx, now, owner, purge.as_deref(), &config).await?;
+                        Answer::Done
+                    }
+                    Ask::Network(change) => {
+                        manage::set_network(tx, *change, &caller, &config).await?;
                         Answer::Done
                     }
                     Ask::Draft(_) => Answer::Done,
@@ -298,6 +304,10 @@ impl World {
                 self.oracle.pause(&owner, *queue, *paused);
                 check::committed(self, &Cause::Hand(Hand::Nothing), changes)
             }
+            Ask::Network(change) => {
+                self.oracle.choose_network(&owner, *change);
+                check::committed(self, &Cause::Hand(Hand::Nothing), changes)
+            }
             Ask::SetOwner { owner, purge } => {
                 if *owner == self.oracle.owner {
                     return check::committed(self, &Cause::Hand(Hand::SignIn), changes);
@@ -306,6 +316,7 @@ impl World {
                 let purged = purge.as_deref().filter(|purged| purged != owner);
                 if let Some(purged) = purged {
                     self.oracle.forget_pauses(purged);
+                    self.oracle.forget_network(purged);
                     self.oracle.drafts.purge(purged);
                 }
                 check::committed(self, &Cause::Hand(purged.map_or(Hand::SignIn, Hand::Purge)), changes)?;
@@ -335,6 +346,7 @@ impl World {
                 let state = self.rng.pick([State::Failed, State::Pending]);
                 Ask::Clear(Filter { queue: Some(self.rng.pick(QUEUES).to_owned()), state: Some(state), ..Filter::default() })
             }
+            8 if self.bindings && self.apart.happens(0.5) => self.choose_network(),
             8 => {
                 let queue = self.rng.happens(0.7).then(|| self.rng.pick(QUEUES));
                 Ask::Pause { queue, paused: self.rng.happens(0.4) }
@@ -362,8 +374,12 @@ impl World {
         }
     }
 
-    /// Resumes everything of the current owner's.
+    /// Resumes everything of the current owner's, over any network.
     pub(crate) fn resume(&mut self) -> Checked {
+        if self.bindings {
+            let change = NetworkChange { auto_sync: Some(true), ..NetworkChange::default() };
+            self.post(Ask::Network(change))?;
+        }
         self.post(Ask::Pause { queue: None, paused: false })
     }
 
@@ -402,6 +418,7 @@ impl Ask {
             Self::Clear(filter) => format!("clear of {filter:?}"),
             Self::Compact { failed } => format!("compact of {failed:?}"),
             Self::Repair => "repair".to_owned(),
+            Self::Network(change) => format!("choice of {change:?}"),
             Self::Draft(form) => format!("{form:?}"),
             Self::Pause { queue, paused } => format!("{} of {queue:?}", if *paused { "pause" } else { "resume" }),
             Self::SetOwner { owner, purge } => format!("sign-in of {owner:?}, purging {purge:?}"),

@@ -4,7 +4,11 @@
 //! is opened (or its user signs in), then one whenever [`read::next_wake`] says so. What is not
 //! delivered by them would wait for ever.
 
-use shearwater_core::{Millis, schedule::next_wake, schedule::wakes::SkipBackoff, time::unit::DAY};
+use shearwater_core::{
+    Millis,
+    schedule::{network::Connection, next_wake, wakes::SkipBackoff},
+    time::unit::DAY,
+};
 
 use crate::{
     check::{self, Checked, Promise, Violation},
@@ -31,6 +35,7 @@ impl World {
         self.quiescing = true;
         self.faults = self.faults.none();
         self.online = true;
+        self.connection = Connection::default();
         self.servers.bring_up();
         self.servers.batches.calm();
         if self.rng.happens(0.5) {

@@ -65,10 +65,12 @@ impl World {
         if let Some((number, run)) = running {
             let number = *number;
             if run.drain.is_some() {
-                return self.feed(number, Input::Nudge { skip, online });
+                let connection = self.connection;
+                return self.feed(number, Input::Nudge { skip, online, connection });
             }
             run.plan.skip = run.plan.skip.max(skip);
             run.plan.online = online;
+            run.plan.connection = self.connection;
             return Ok(());
         }
         self.runs_begun += 1;
@@ -81,6 +83,7 @@ impl World {
             budget: shearwater_core::drain::Budget::default(),
             skip,
             online,
+            connection: self.connection,
             exclusive: self.faults.locks,
         };
         self.runs.insert(

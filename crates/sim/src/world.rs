@@ -14,7 +14,7 @@ use shearwater_core::{
         config::WorkerConfig,
         cycle::{Cycle, CycleOutcome},
     },
-    schedule::wakes::SkipBackoff,
+    schedule::{network::Connection, wakes::SkipBackoff},
     store::Scope,
     time::unit::{DAY, HOUR, MINUTE},
 };
@@ -131,6 +131,8 @@ pub(crate) struct World {
     pub(crate) token: u64,
     pub(crate) oracle: Oracle,
     pub(crate) online: bool,
+    /// What the browser tells of the connection.
+    pub(crate) connection: Connection,
     /// Nothing goes wrong any more.
     pub(crate) quiescing: bool,
     pub(crate) contents: u64,
@@ -170,6 +172,7 @@ impl World {
             token: 0,
             oracle: Oracle::default(),
             online: true,
+            connection: Connection::default(),
             quiescing: false,
             contents: 0,
             flaw: options.flaw,
@@ -350,6 +353,7 @@ impl World {
             Action::Look => self.look(),
             Action::Network => {
                 self.online = !self.online;
+                self.reconnect();
                 let online = self.online;
                 self.note(|| format!("online: {online}"));
                 if online { self.wake_all(SkipBackoff::Unreachable) } else { Ok(()) }

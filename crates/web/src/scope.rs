@@ -5,6 +5,7 @@
 //! unchecked, and no scope is told from another. What only a page has is absent in a worker: [`document`] returns `None`.
 
 use js_sys::Promise;
+use shearwater_core::schedule::network::Connection;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Document, IdbFactory, Navigator, Request, RequestInit, VisibilityState, Window};
 
@@ -47,6 +48,14 @@ pub fn navigator() -> Navigator {
 #[must_use]
 pub fn is_online() -> bool {
     navigator().on_line()
+}
+
+/// What the browser tells of the connection (Network Information API); nothing where it has none.
+#[must_use]
+pub fn connection() -> Connection {
+    let connection = get(&navigator(), "connection");
+    let cellular = get(&connection, "type").as_string().map(|kind| kind == "cellular");
+    Connection { cellular, metered: get(&connection, "metered").as_bool(), save_data: get(&connection, "saveData").as_bool() }
 }
 
 /// The address of the page or of the worker's script.

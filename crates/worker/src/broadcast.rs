@@ -86,7 +86,8 @@ impl Engine {
     /// Broadcasts the status as it was seen last, and when the next wake is.
     pub fn tell_next(&self, next: Option<Millis>, event: Option<Event>) {
         let mut status = self.status(&self.latest());
-        status.next_sync_at = next;
+        // What the network holds goes by no time.
+        status.next_sync_at = next.filter(|_| status.restriction.is_none());
         self.broadcaster.told.set(Some(next));
         self.tell(status, Vec::new(), event);
     }
@@ -120,6 +121,8 @@ impl Engine {
         status.is_running = progress.is_some();
         (status.done, status.total) = progress.unwrap_or_default();
         status.quarantined = self.store.quarantined();
+        status.network = ledger.network_policy(&self.config);
+        status.restriction = self.restriction(ledger);
         if status.pending + status.syncing > 0 {
             status.error = self.broadcaster.trouble.borrow().clone().or(status.error);
         }

@@ -12,7 +12,7 @@ use shearwater_core::{
         config::{LogLevel, WorkerConfig},
         job::State,
     },
-    schedule::next_wake,
+    schedule::{network::Restriction, next_wake},
     store::{
         Scope,
         ledger::{Ledger, QueueLedger},
@@ -147,9 +147,15 @@ impl Engine {
             .run(Mode::Read.on(Scope::VIEW), async |db| {
                 let ledger = read_ledger(db).await?;
                 let next = next_wake::next_wake(db, &ledger, clock::now()).await?;
+                let next = next.filter(|_| self.restriction(&ledger).is_none());
                 Ok((ledger, next))
             })
             .await
+    }
+
+    /// Why the owner's jobs are held over the connection that there is.
+    pub fn restriction(&self, ledger: &Ledger) -> Option<Restriction> {
+        ledger.network_policy(&self.config).permit(js::scope::connection()).restriction()
     }
 
     /// Whether this is the first wake of this worker.

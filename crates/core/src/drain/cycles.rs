@@ -29,6 +29,7 @@ impl Drain {
         self.troubled = in_trouble.map(|origin| origin.origin.clone()).collect();
         let is_current = committed.ledger.owner == self.plan.owner;
         self.signed_out = !is_current;
+        self.restricted = committed.restricted;
         let cancelled = std::mem::take(&mut self.cancelled);
         if committed.asks_time && !self.stopping && is_current {
             self.takeover = cycle.as_ref().and_then(|cycle| cycle.takeover);
@@ -175,6 +176,8 @@ impl Drain {
             takeover: self.takeover.take(),
             skip: std::mem::take(&mut self.skip),
             skip_from: std::mem::take(&mut self.skip_from),
+            connection: self.plan.connection,
+            asked: self.asked,
             time: match self.time {
                 // It was asked for at the beginning of this wake, and no wake is longer.
                 (at, Time::Is(_)) if now.since(at) > LONGEST_WAKE => Time::Unasked,

@@ -120,6 +120,7 @@ mod tests {
             budget: Budget::default(),
             skip: SkipBackoff::None,
             online: true,
+            connection: crate::schedule::network::Connection::default(),
             exclusive: true,
         };
         let mut drain = Drain::new(now, plan);

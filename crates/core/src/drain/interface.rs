@@ -10,7 +10,7 @@ use crate::{
         cycle::{Cycle, CycleOutcome, Settled},
         job::Job,
     },
-    schedule::wakes::SkipBackoff,
+    schedule::{network::Connection, wakes::SkipBackoff},
     store::ledger::Ledger,
     time::{Millis, unit},
 };
@@ -48,6 +48,8 @@ pub struct Plan {
     pub skip: SkipBackoff,
     /// Whether the browser says that there is a network.
     pub online: bool,
+    /// What it tells of the connection.
+    pub connection: Connection,
     /// Whether a lock keeps all other drains of this queue out.
     pub exclusive: bool,
 }
@@ -76,6 +78,8 @@ pub enum Input {
         skip: SkipBackoff,
         /// Whether there is a network.
         online: bool,
+        /// What the browser tells of the connection.
+        connection: Connection,
     },
     /// The time that [`Command::Wait`] named has come.
     Tick,

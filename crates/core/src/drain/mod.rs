@@ -92,6 +92,10 @@ pub struct Drain {
     cancelled: Vec<JobId>,
     leased_elsewhere: bool,
     exhausted: bool,
+    /// A person asked for it, whatever their policy says of the network.
+    asked: bool,
+    /// Jobs are held by that policy.
+    restricted: bool,
     /// It was told to stop; a later reason to send undoes that.
     halted: bool,
     /// The store failed too often.
@@ -135,6 +139,8 @@ impl Drain {
             cancelled: Vec::new(),
             leased_elsewhere: false,
             exhausted: false,
+            asked: plan.skip == SkipBackoff::All,
+            restricted: false,
             halted: false,
             gave_up: false,
             signed_out: false,
@@ -166,8 +172,10 @@ impl Drain {
                     self.attempted(now, flight, &result, roll);
                 }
             }
-            Input::Nudge { skip, online } => {
+            Input::Nudge { skip, online, connection } => {
                 self.plan.online = online;
+                self.plan.connection = connection;
+                self.asked |= skip == SkipBackoff::All;
                 self.halted = false;
                 if skip > SkipBackoff::None {
                     (self.skip, self.skip_from) = (self.skip.max(skip), Millis(0));
@@ -285,7 +293,7 @@ impl Drain {
         let again = error.is_some()
             || self.next_due.is_some()
             || self.leased_elsewhere
-            || (self.result.remaining > 0 && (!self.exhausted || !self.plan.online));
+            || (self.result.remaining > 0 && (!self.exhausted || !self.plan.online || self.restricted));
         let again = again && !self.signed_out;
         let (next_due, signed_out) = (self.next_due, self.signed_out);
         self.out.push(Command::Done(Summary { result: self.result, again, next_due, signed_out, error }));

@@ -18,7 +18,7 @@ use crate::{
         view::{self, JobView, SyncResult},
     },
     queue::manage::Compacted,
-    schedule::wakes::WakeReason,
+    schedule::{network::NetworkChange, wakes::WakeReason},
     store::read::Filter,
     wire::{Wire, or_default},
 };
@@ -134,6 +134,8 @@ operations! {
     "resume": Resume(Option<String>) -> (), changes, ["resume"];
     /// Says who is signed in.
     "setOwner": SetOwner(owners::SetOwner) -> (), changes, ["setOwner"];
+    /// Changes what is sent over which network.
+    "setNetworkPolicy": SetNetworkPolicy(NetworkChange) -> (), changes, ["setNetworkPolicy"];
     /// Returns figures about the queue.
     "metrics": Metrics -> Measured, reads, ["metrics"];
     /// Looks at every row and puts right what is wrong. Returns what it found.

@@ -12,6 +12,7 @@ use crate::{
         job::{Job, RequestWork, State, Work},
         last_error::LastError,
     },
+    schedule::network::{NetworkPolicy, Restriction},
     store::ledger::{Counts, Ledger},
     time::Millis,
 };
@@ -204,6 +205,11 @@ pub struct Status {
     pub sync_count: u64,
     /// Rows that did not parse since this worker started.
     pub quarantined: u64,
+    /// What is sent over which network.
+    #[serde(default)]
+    pub network: NetworkPolicy,
+    /// Why jobs are held over the network that there is.
+    pub restriction: Option<Restriction>,
 }
 
 impl Status {
@@ -309,6 +315,10 @@ pub struct Snapshot {
     pub sync_count: u64,
     /// Rows that were put aside.
     pub quarantined: u64,
+    /// What is sent over which network.
+    pub network: NetworkPolicy,
+    /// Why jobs are held over the network that there is.
+    pub restriction: Option<Restriction>,
 }
 
 /// The state of everything, in one word.
@@ -360,6 +370,8 @@ impl Snapshot {
             error: status.error,
             sync_count: status.sync_count,
             quarantined: status.quarantined,
+            network: status.network,
+            restriction: status.restriction,
         }
     }
 }

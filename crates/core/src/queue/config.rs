@@ -16,7 +16,7 @@ use crate::{
     http::reply::Response,
     queue::{backoff::Backoff, batch::BatchConfig, disposition::Disposition},
     routes::{self, RouteConfig},
-    schedule::periodic::PeriodicConfig,
+    schedule::{network::NetworkChange, periodic::PeriodicConfig},
     time::unit,
     wire::{self, Mismatch, Value, text::Text},
 };
@@ -53,6 +53,8 @@ pub struct WorkerConfig {
     pub breaker_threshold: u32,
     /// How many retries each origin gets.
     pub retry_budget: RetryBudget,
+    /// What is sent over which network, unless the owner chose otherwise; see [`crate::schedule::network`].
+    pub network: NetworkChange,
     /// Name parts of headers and URL parameters that are credentials, besides those of [`crate::http::credentials`].
     pub credentials: Vec<String>,
     /// What is logged to the console.
@@ -72,6 +74,7 @@ impl Default for WorkerConfig {
             drafts: DraftsConfig::default(),
             breaker_threshold: 5,
             retry_budget: RetryBudget::default(),
+            network: NetworkChange::default(),
             credentials: Vec::new(),
             log_level: LogLevel::default(),
         }

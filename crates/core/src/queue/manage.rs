@@ -25,7 +25,7 @@ use crate::{
         last_error::{ErrorKind, LastError},
         request::{RequestHead, takes_body},
     },
-    schedule::periodic,
+    schedule::{network::NetworkChange, periodic},
     store::{
         Caller, Index, Scan, Session, Tombstone, Tx,
         bodies::{self, Leaving},
@@ -332,6 +332,18 @@ pub async fn pause<T: Tx>(
             }
         }
     });
+    tx.put(&Session::of(&ledger))?;
+    save(tx, &mut ledger).await
+}
+
+/// Changes what is sent of the caller's owner's over which network. Survives restarts.
+///
+/// # Errors
+/// What the transaction returns.
+pub async fn set_network<T: Tx>(tx: &T, change: NetworkChange, caller: &Caller, config: &WorkerConfig) -> Result<(), Error> {
+    let mut ledger = load(tx).await?;
+    let owner = caller.owner_or(&ledger.owner).to_owned();
+    ledger.change_network(&owner, change, config);
     tx.put(&Session::of(&ledger))?;
     save(tx, &mut ledger).await
 }

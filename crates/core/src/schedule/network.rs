@@ -7,6 +7,9 @@
 //! | `syncOnMeteredConnection` | nothing over a connection that is paid for by volume | whether it is metered; a cellular one counts as metered |
 //! | `saveData` (on) | nothing while the browser asks to save data | the `Save-Data` preference |
 //!
+//! An app gives a policy in its configuration; each owner's own choices are stored beside their pauses, and go with a purge. A
+//! cycle looks at it in its own transaction, over the connection that the shell saw last: what is claimed is permitted then.
+//!
 //! Critical jobs (priority 10) go over any connection, unless `criticalOverride` is off; `autoSync: false` holds them too. A
 //! `syncNow` asks nobody. What a browser does not tell counts as unrestricted: only Chromium tells anything (Network
 //! Information API), so elsewhere `autoSync` is the only setting that has an effect.
@@ -20,7 +23,7 @@ pub const CRITICAL: u8 = 10;
 
 /// What a person permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename = "!NetworkPolicy", rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct NetworkPolicy {
     /// Send without being asked.
     pub auto_sync: bool,
@@ -51,6 +54,24 @@ pub struct Connection {
     pub metered: Option<bool>,
     /// The browser asks to save data.
     pub save_data: Option<bool>,
+}
+
+/// A change of what a person permits; what it does not name stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "!NetworkChange", rename_all = "camelCase")]
+pub struct NetworkChange {
+    /// As [`NetworkPolicy::auto_sync`].
+    pub auto_sync: Option<bool>,
+    /// As [`NetworkPolicy::mobile_data`].
+    #[serde(rename = "syncOnMobileData")]
+    pub mobile_data: Option<bool>,
+    /// As [`NetworkPolicy::metered`].
+    #[serde(rename = "syncOnMeteredConnection")]
+    pub metered: Option<bool>,
+    /// As [`NetworkPolicy::save_data`].
+    pub save_data: Option<bool>,
+    /// As [`NetworkPolicy::critical_override`].
+    pub critical_override: Option<bool>,
 }
 
 /// Why jobs are held.
@@ -101,6 +122,18 @@ impl Permit {
 }
 
 impl NetworkPolicy {
+    /// This policy with a change.
+    #[must_use]
+    pub fn with(self, change: NetworkChange) -> Self {
+        Self {
+            auto_sync: change.auto_sync.unwrap_or(self.auto_sync),
+            mobile_data: change.mobile_data.unwrap_or(self.mobile_data),
+            metered: change.metered.unwrap_or(self.metered),
+            save_data: change.save_data.unwrap_or(self.save_data),
+            critical_override: change.critical_override.unwrap_or(self.critical_override),
+        }
+    }
+
     /// What may be sent over this connection.
     #[must_use]
     pub fn permit(self, connection: Connection) -> Permit {

@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     health::origin::OriginHealth,
     queue::{
+        config::WorkerConfig,
         job::{Job, State},
         last_error::LastError,
     },
+    schedule::network::{NetworkChange, NetworkPolicy},
     time::Millis,
 };
 
@@ -93,6 +95,8 @@ pub struct OwnerState {
     pub last_sync_at: Option<Millis>,
     /// As [`Ledger::error`].
     pub error: Option<LastError>,
+    /// As [`Ledger::network`].
+    pub network: Option<NetworkPolicy>,
 }
 
 /// Owners who are not signed in and are remembered, unless they have paused something.
@@ -147,6 +151,8 @@ pub struct Ledger {
     /// When old receipts and tombstones were last deleted.
     #[serde(default)]
     pub pruned_at: Millis,
+    /// What the current owner permits over which network, where they chose.
+    pub network: Option<NetworkPolicy>,
 }
 
 impl Default for Ledger {
@@ -171,6 +177,7 @@ impl Default for Ledger {
             doubts: 0,
             others: Vec::new(),
             pruned_at: Millis(0),
+            network: None,
         }
     }
 }
@@ -259,12 +266,14 @@ impl Ledger {
             sync_count: std::mem::replace(&mut self.sync_count, next.sync_count),
             last_sync_at: std::mem::replace(&mut self.last_sync_at, next.last_sync_at),
             error: std::mem::replace(&mut self.error, next.error),
+            network: std::mem::replace(&mut self.network, next.network),
         };
         if before != (OwnerState { owner: before.owner.clone(), ..OwnerState::default() }) {
             self.others.push(before);
         }
         if self.others.len() > MOST_OWNERS
-            && let Some(at) = self.others.iter().position(|other| !other.paused && other.paused_queues.is_empty())
+            && let Some(at) =
+                self.others.iter().position(|other| !other.paused && other.paused_queues.is_empty() && other.network.is_none())
         {
             self.others.remove(at);
         }
@@ -275,6 +284,7 @@ impl Ledger {
         self.others.retain(|other| other.owner != owner);
         if self.owner == owner {
             (self.paused, self.sync_count, self.last_sync_at, self.error) = (false, 0, None, None);
+            self.network = None;
             self.paused_queues.clear();
         }
         let queues = &self.queues;
@@ -286,13 +296,34 @@ impl Ledger {
         if owner == self.owner {
             return change(&mut self.paused, &mut self.paused_queues);
         }
+        if let Some(other) = self.other_mut(owner) {
+            change(&mut other.paused, &mut other.paused_queues);
+        }
+    }
+
+    /// What belongs to an owner who is not signed in.
+    fn other_mut(&mut self, owner: &str) -> Option<&mut OwnerState> {
         let at = self.others.iter().position(|other| other.owner == owner).unwrap_or_else(|| {
             self.others.push(OwnerState { owner: owner.to_owned(), ..OwnerState::default() });
             self.others.len() - 1
         });
-        if let Some(other) = self.others.get_mut(at) {
-            change(&mut other.paused, &mut other.paused_queues);
+        self.others.get_mut(at)
+    }
+
+    /// Changes what `owner` permits over which network.
+    pub fn change_network(&mut self, owner: &str, change: NetworkChange, config: &WorkerConfig) {
+        let before = NetworkPolicy::default().with(config.network);
+        if owner == self.owner {
+            self.network = Some(self.network.unwrap_or(before).with(change));
+        } else if let Some(other) = self.other_mut(owner) {
+            other.network = Some(other.network.unwrap_or(before).with(change));
         }
+    }
+
+    /// What the current owner permits over which network.
+    #[must_use]
+    pub fn network_policy(&self, config: &WorkerConfig) -> NetworkPolicy {
+        self.network.unwrap_or_else(|| NetworkPolicy::default().with(config.network))
     }
 
     /// Notes when something of `owner`'s was answered last, and what went wrong last.

@@ -172,11 +172,22 @@ async fn lost<T: Tx>(tx: &T) -> Result<Ledger, Error> {
     }
     let history = oldest_outcomes(tx, u32::MAX).await?.len() as u64;
     let session = tx.get::<Session>(&SessionKey).await?;
-    let Session { owner, number, paused, paused_queues, others } = session.unwrap_or_default();
+    let Session { owner, number, paused, paused_queues, others, network } = session.unwrap_or_default();
     let version = tx.first_version();
     let session = if number == 0 { version } else { number };
     // Whether the clock was set back since nobody knows: let the next cycle look.
-    Ok(Ledger { version, history, device: Millis::MAX, owner, session, paused, paused_queues, others, ..Ledger::default() })
+    Ok(Ledger {
+        version,
+        history,
+        device: Millis::MAX,
+        owner,
+        session,
+        paused,
+        paused_queues,
+        others,
+        network,
+        ..Ledger::default()
+    })
 }
 
 /// Writes the ledger at the end of a transaction; recounts first where rows went to quarantine.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     queue::job::Job,
+    schedule::network::NetworkPolicy,
     store::ledger::{Ledger, OwnerState},
 };
 
@@ -25,6 +26,8 @@ pub struct Session {
     /// Of those who are not signed in.
     #[serde(default)]
     pub others: Vec<OwnerState>,
+    /// As [`Ledger::network`].
+    pub network: Option<NetworkPolicy>,
 }
 
 impl Session {
@@ -51,6 +54,7 @@ impl Session {
             paused: ledger.paused,
             paused_queues: ledger.paused_queues.clone(),
             others: ledger.others.clone(),
+            network: ledger.network,
         }
     }
 }

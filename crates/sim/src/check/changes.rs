@@ -240,6 +240,8 @@ fn claimed(world: &World, cause: &Cause<'_>, job: &Job) -> Checked {
         format!("{id} of {:?} was claimed for {:?}", job.owner, world.oracle.owner)
     })?;
     ensure(!world.oracle.is_paused(&job.queue), Promise::Patient, || format!("{id} was claimed while paused"))?;
+    let permit = world.oracle.network().permit(cycle.connection);
+    ensure(cycle.asked || permit.allows(job), Promise::Patient, || format!("{id} was claimed though {permit:?} may be sent"))?;
     ensure(job.queue == cycle.queue, Promise::Patient, || format!("{id} was claimed by the drain of {}", cycle.queue))?;
     let wrong = world.clock.times_set() > 0;
     ensure(job.schedule.expires_at > now || wrong, Promise::Patient, || format!("{id} was claimed after it had expired"))?;

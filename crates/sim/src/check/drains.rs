@@ -6,6 +6,7 @@ use shearwater_core::{
         cycle::{Cycle, CycleOutcome},
         job::{Job, Place, State},
     },
+    schedule::network::Permit,
 };
 
 use super::{Checked, Promise, ensure};
@@ -29,6 +30,7 @@ pub(super) fn committed(world: &World, cycle: &Cycle, committed: &CycleOutcome, 
         return Ok(());
     }
     let now = world.clock.device();
+    let permit = world.oracle.network().permit(cycle.connection);
     let has_company = |job: &Job| {
         let other = |other: &&Job| (&other.owner, &other.queue) == (&job.owner, &job.queue) && other.origin() != job.origin();
         store.jobs().filter(other).any(|other| other.place == Place::Ready)
@@ -38,10 +40,12 @@ pub(super) fn committed(world: &World, cycle: &Cycle, committed: &CycleOutcome, 
         let in_flight = known + dispatches().filter(|claimed| claimed.origin() == job.origin()).count();
         let permitted = ledger.origin(job.origin()).is_none_or(|health| health.permits(now, in_flight) > 0)
             && in_flight < cycle.most as usize
-            && (in_flight < cycle.share as usize || !has_company(job));
+            && (in_flight < cycle.share as usize || !has_company(job))
+            && (cycle.asked || permit.allows(job));
         ensure(job.place != Place::Ready || !permitted, Promise::Ordered, || format!("{} may go and was passed over", job.id))?;
         let waits = job.schedule.next_attempt_at > now || job.schedule.hold_until > now;
-        ensure(job.place != Place::Due || waits, Promise::Ordered, || format!("{} is due and was passed over", job.id))?;
+        let held = matches!(permit, Permit::Nothing(_)) && !cycle.asked;
+        ensure(job.place != Place::Due || waits || held, Promise::Ordered, || format!("{} is due and was passed over", job.id))?;
     }
     Ok(())
 }

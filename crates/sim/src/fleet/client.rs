@@ -17,6 +17,7 @@ use shearwater_core::{
         job::State,
         request::RequestHead,
     },
+    schedule::network::Connection,
     schedule::next_wake,
     schedule::wakes::{Facts, SkipBackoff, plan},
     store::{self, Caller, Scope},
@@ -142,7 +143,7 @@ impl Client {
     fn wake(&mut self, setup: &Setup, now: Millis, skip: SkipBackoff, wants: &mut Vec<Want>) {
         let online = true;
         if self.drain.is_some() {
-            return self.feed(setup, now, Input::Nudge { skip, online }, wants);
+            return self.feed(setup, now, Input::Nudge { skip, online, connection: Connection::default() }, wants);
         }
         self.drains += 1;
         let plan = Plan {
@@ -153,6 +154,7 @@ impl Client {
             budget: Budget::default(),
             skip,
             online,
+            connection: Connection::default(),
             exclusive: true,
         };
         self.drain = Some(Box::new(Drain::new(now, plan)));

@@ -27,7 +27,7 @@ use shearwater_core::{
         manage::{self, Body, Cancelled, Edit},
         request::RequestHead,
     },
-    schedule::{next_wake, wakes::SkipBackoff},
+    schedule::{network::Connection, next_wake, wakes::SkipBackoff},
     store::{
         self, Caller, Scope,
         read::{self, Filter},
@@ -149,6 +149,7 @@ impl Bench {
             budget: Budget::default(),
             skip: SkipBackoff::None,
             online: true,
+            connection: Connection::default(),
             exclusive: true,
         };
         let mut drain = Drain::new(self.now, plan);
@@ -176,6 +177,8 @@ impl Bench {
 fn later_cycle(holder: &str, claim: u32) -> Cycle {
     Cycle {
         time: Time::Unasked,
+        connection: Connection::default(),
+        asked: false,
         queue: "q".to_owned(),
         owner: String::new(),
         holder: holder.to_owned(),

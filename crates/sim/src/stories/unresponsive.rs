@@ -24,7 +24,7 @@ fn a_send_that_stalls_holds_no_slot_of_another_origin() {
     let (mut drain, commands) = bench.drain(6);
     assert_eq!(sent(&commands).len(), 6, "alone, it has all slots");
     let urgent = bench.put(None);
-    let nudge = || Input::Nudge { skip: SkipBackoff::None, online: true };
+    let nudge = || Input::Nudge { skip: SkipBackoff::None, online: true, connection: Connection::default() };
     assert_eq!(sent(&bench.feed(&mut drain, nudge())), []);
     let at = commands.iter().rev().find_map(|command| if let Command::Wait(at) = command { Some(*at) } else { None });
     bench.now = at.expect("a time to look again");

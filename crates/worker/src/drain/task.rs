@@ -25,7 +25,7 @@ use crate::{
     clock::{self, Timer},
     drain::{fetch, locks},
     engine::Engine,
-    failpoints,
+    failpoints, js,
     latch::Latch,
     store::Mode,
 };
@@ -123,7 +123,9 @@ impl DrainTask {
     pub fn nudge(self: &Rc<Self>, engine: &Rc<Engine>, skip: SkipBackoff) {
         let state = self.drain.borrow().as_ref().map(Drain::is_spent);
         match state {
-            Some(false) => self.feed(engine, Input::Nudge { skip, online: engine.is_online() }),
+            Some(false) => {
+                self.feed(engine, Input::Nudge { skip, online: engine.is_online(), connection: js::scope::connection() })
+            }
             // It has no lock yet, or sends nothing more: the drain that comes next will look.
             None | Some(true) => {
                 self.early.set(self.early.get().max(skip));
@@ -141,6 +143,7 @@ impl DrainTask {
             budget: engine.budget(),
             skip: self.early.replace(SkipBackoff::None),
             online: engine.is_online(),
+            connection: js::scope::connection(),
             exclusive,
         };
         let (tell, finished) = oneshot::channel();

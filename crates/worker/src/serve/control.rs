@@ -6,7 +6,10 @@ use shearwater_core::{
     Error,
     protocol::operation,
     queue::manage,
-    schedule::wakes::{SkipBackoff, WakeReason},
+    schedule::{
+        network::NetworkChange,
+        wakes::{SkipBackoff, WakeReason},
+    },
     store::{Answer, Caller},
 };
 
@@ -53,6 +56,21 @@ pub async fn pause(engine: &Rc<Engine>, queue: Option<String>, paused: bool, cal
     // Whoever resumes hopes, as one whose network is back does.
     let queues = engine.queues().await?;
     changed.served::<operation::Resume>(Then::Drain(queues, None, SkipBackoff::Unreachable))
+}
+
+/// Changes what is sent over which network.
+pub async fn set_network(engine: &Rc<Engine>, change: NetworkChange, caller: Caller) -> Result<Served, Error> {
+    let changed = super::change(engine, &caller, "network-after", &|db: Rc<Db>| {
+        Box::pin(async {
+            manage::set_network(&*{ db }, change, &caller, &engine.config).await?;
+            Ok(Answer::Done)
+        })
+    })
+    .await?;
+    engine.saw(&changed.ledger);
+    // What was held may go now.
+    let queues = engine.queues().await?;
+    changed.served::<operation::SetNetworkPolicy>(Then::Drain(queues, None, SkipBackoff::Unreachable))
 }
 
 /// Sends what a wake for this reason finds due.

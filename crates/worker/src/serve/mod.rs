@@ -145,7 +145,8 @@ async fn respond(engine: &Engine, re: String, outcome: Result<Served, Error>) ->
         let mut status = engine.status(&engine.latest());
         // What was stored can be sent now.
         let now = matches!(&then, Then::Stored(queues) if !queues.iter().all(|queue| engine.is_paused(queue)));
-        status.next_sync_at = if now { Some(clock::now()) } else { engine.next().await };
+        let next = if now { Some(clock::now()) } else { engine.next().await };
+        status.next_sync_at = next.filter(|_| status.restriction.is_none());
         response.status = Some(status);
     }
     let message = parse(&response.text(spell));
@@ -244,6 +245,7 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Served, Error> 
         Op::DraftClaim(request) => boxed(drafts::claim(engine, request, caller)),
         Op::DraftDiscard(id) => boxed(drafts::discard(engine, id, caller)),
         Op::Status => boxed(control::status(engine)),
+        Op::SetNetworkPolicy(change) => boxed(control::set_network(engine, change, caller)),
         Op::SetOwner(request) => boxed(owners::set_owner(engine, request, caller)),
         Op::Metrics => boxed(maintenance::metrics(engine)),
         Op::Repair => boxed(maintenance::repair(engine, caller)),

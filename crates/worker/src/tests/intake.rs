@@ -55,7 +55,7 @@ async fn calls_that_come_together_share_commits() {
 async fn the_ledger_that_a_call_is_answered_with_counts_its_jobs() {
     let engine = plain_engine();
     for expected in 1..=2 {
-        let ledger = engine.take_in(arrival(4).1).await.unwrap();
+        let (ledger, _) = engine.take_in(arrival(4).1).await.unwrap();
         assert_eq!(ledger.queues.iter().map(|queue| queue.counts.pending).sum::<u64>(), expected);
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         last_error::{ErrorKind, LastError},
         sort::first_by,
     },
-    schedule::{next_wake, wakes::SkipBackoff},
+    schedule::{network::Permit, next_wake, wakes::SkipBackoff},
     store::{HELD, Index, Scan, Tx},
     time::{Millis, unit},
 };
@@ -96,7 +96,7 @@ impl<T: Tx> CycleRun<'_, T> {
     pub(super) async fn claim(&mut self, cycle: &Cycle, owner: &str) -> Result<(Vec<Job>, bool), Error> {
         let mut claimed: Vec<Job> = Vec::new();
         let want = cycle.claim as usize;
-        if want == 0 || self.ledger.queue(&cycle.queue, owner).is_none() {
+        if want == 0 || matches!(self.permit, Permit::Nothing(_)) || self.ledger.queue(&cycle.queue, owner).is_none() {
             return Ok((claimed, false));
         }
         self.first_due = self.open_due(&cycle.queue, owner).await?;
@@ -216,8 +216,12 @@ impl<T: Tx> CycleRun<'_, T> {
             }
             let probes = self.ledger.origin(origin).is_some_and(OriginHealth::is_closed);
             let lane = Scan::of(Index::Ready, vec![owner, &cycle.queue, origin], if probes { PROBES } else { limit });
-            let mut jobs = self.tx.scan(&lane).await?;
-            more |= jobs.len() >= lane.limit as usize || probes;
+            let mut jobs = if self.permit == Permit::All {
+                self.tx.scan(&lane).await?
+            } else {
+                boxed(self.permitted(&lane, owner, &cycle.queue, origin)).await?
+            };
+            more |= jobs.len() >= lane.limit as usize || (probes && !jobs.is_empty());
             if probes {
                 // One that has met nothing bad yet says more about the server than one that may be bad itself;
                 // and no job's attempts are used up by an outage as long as there is another.
@@ -238,6 +242,27 @@ impl<T: Tx> CycleRun<'_, T> {
         }
         more |= candidates.len() > want;
         Ok((candidates, more))
+    }
+
+    /// The first of a lane that the network permits. Those that it holds may be many, and stand before them.
+    async fn permitted(&self, lane: &Scan<'_, Index>, owner: &str, queue: &str, origin: &str) -> Result<Vec<Job>, Error> {
+        let (mut jobs, mut from, mut passed): (Vec<Job>, _, _) = (Vec::new(), 0, 0);
+        while jobs.len() < lane.limit as usize {
+            let scan = Scan::of(Index::Ready, vec![owner, queue, origin], PAGE + passed).from(from);
+            let page = self.tx.scan(&scan).await?;
+            let full = page.len() >= scan.limit as usize;
+            let last = page.last().map_or(0, |job| job.order.rank);
+            // Of one rank there may be more than a page.
+            passed = if last == from && full { passed + PAGE } else { 0 };
+            let known: Vec<JobId> = jobs.iter().map(|job| job.id.clone()).collect();
+            jobs.extend(page.into_iter().filter(|job| self.permit.allows(job) && !known.contains(&job.id)));
+            from = last;
+            if !full {
+                break;
+            }
+        }
+        jobs.truncate(lane.limit as usize);
+        Ok(jobs)
     }
 
     fn permits(&self, cycle: &Cycle, origin: &str, claimed: &[Job]) -> usize {

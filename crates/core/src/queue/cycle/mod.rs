@@ -33,7 +33,10 @@ use crate::{
         job::Job,
         last_error::ErrorKind,
     },
-    schedule::wakes::SkipBackoff,
+    schedule::{
+        network::{Connection, Permit},
+        wakes::SkipBackoff,
+    },
     store::{Tx, bodies::Leaving, ledger::Ledger, load, save},
     time::Millis,
 };
@@ -64,6 +67,10 @@ pub struct Cycle {
     pub skip_from: Millis,
     /// What is known of the time.
     pub time: Time,
+    /// What the browser tells of the connection.
+    pub connection: Connection,
+    /// A person asked to send, whatever their policy says of the network.
+    pub asked: bool,
     /// Replies to record.
     pub settle: Vec<Settlement>,
     /// Claimed jobs that were not sent and go back.
@@ -99,6 +106,8 @@ pub struct CycleOutcome {
     pub full: bool,
     /// An origin that could not be reached was reached: what waits for it in other queues may go as well.
     pub recovered: bool,
+    /// The owner's policy holds jobs back that might go otherwise.
+    pub restricted: bool,
     /// Other queues, jobs of which were bound to a value by this cycle and may go.
     pub freed: Vec<String>,
     /// The ledger as written.
@@ -147,6 +156,8 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
     let owner = cycle.owner.clone();
     let is_current = owner == ledger.owner;
     let set_back = clock::was_set_back(&ledger, now);
+    let permit = if cycle.asked { Permit::All } else { ledger.network_policy(settings.config).permit(cycle.connection) };
+    let restricted = permit != Permit::All;
     let mut work = CycleRun {
         tx,
         now,
@@ -154,6 +165,7 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
         in_doubt: false,
         told: None,
         settings,
+        permit,
         ledger: &mut ledger,
         settled: Vec::new(),
         released: Vec::new(),
@@ -208,7 +220,10 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
             more_to_skip_from = boxed(work.skip_backoffs(cycle, &owner)).await?;
         }
         (claimed, full) = boxed(work.claim(cycle, &owner)).await?;
-        next_due = work.next_due(cycle, &owner, &claimed).await?;
+        // What is held goes by no time.
+        if !matches!(permit, Permit::Nothing(_)) {
+            next_due = work.next_due(cycle, &owner, &claimed).await?;
+        }
     }
     if !cycle.settle.is_empty() && (claimed.is_empty() || work.ledger.version.is_multiple_of(SWEPT_EACH)) {
         boxed(work.sweep(&cycle.queue, &owner)).await?;
@@ -217,6 +232,8 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
     // Before the ledger is written, for what does not parse is put aside by looking.
     let mut next_wake =
         if looks { Some(boxed(crate::schedule::next_wake::next_wake(tx, work.ledger, now)).await?) } else { None };
+    // What is held goes by no time.
+    next_wake = next_wake.map(|next| next.filter(|_| !restricted));
     let (settled, wall, in_doubt, told) = (work.settled, work.wall, work.in_doubt, work.told);
     let (released, recovered, reached_server, freed) = (work.released, work.has_recovered, work.reached_server, work.freed);
     if cycle.takeover.is_some() && !claimed.is_empty() {
@@ -265,6 +282,7 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
         released,
         full,
         recovered,
+        restricted,
         freed,
         ledger,
     })
@@ -280,6 +298,8 @@ struct CycleRun<'a, T> {
     /// The time as a reply's `Date` tells it, or the server that was asked.
     told: Option<Millis>,
     settings: Settings<'a>,
+    /// What may be sent over the network that there is.
+    permit: Permit,
     ledger: &'a mut Ledger,
     settled: Vec<Settled>,
     /// Jobs that were given back.
