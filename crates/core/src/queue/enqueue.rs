@@ -298,6 +298,7 @@ pub async fn enqueue<T: Tx>(
                 interruptions: 0,
                 last_tried_at: None,
                 last_delay: 0,
+                ended_at: None,
             },
             state: State::Pending,
             place: Place::Ready,

@@ -186,6 +186,8 @@ pub struct Attempts {
     pub last_tried_at: Option<Millis>,
     /// The last delay, for decorrelated jitter.
     pub last_delay: u64,
+    /// When it became a dead letter, where that was neither by an attempt nor by its age.
+    pub ended_at: Option<Millis>,
 }
 
 /// A queued job: one row of the `jobs` store.
@@ -330,6 +332,7 @@ impl Job {
         self.attempts.unreachable = 0;
         self.attempts.interruptions = 0;
         self.attempts.last_delay = 0;
+        self.attempts.ended_at = None;
         self.order.line = self.order.key.is_some();
         self.schedule.next_attempt_at = now;
         self.schedule.hold_until = Millis(0);

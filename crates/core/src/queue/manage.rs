@@ -51,7 +51,7 @@ const PAGE: u32 = 256;
 pub async fn retry<T: Tx>(tx: &T, now: Millis, id: &JobId, config: &WorkerConfig) -> Result<Option<Job>, Error> {
     let mut ledger = load(tx).await?;
     let Some(mut job) = idle_job(tx, &mut ledger, id).await? else { return Ok(None) };
-    if boxed(binding::examine(tx, &mut job, config)).await? == Bound::Failed {
+    if boxed(binding::examine(tx, &mut job, now, config)).await? == Bound::Failed {
         let why = job.error.map(|error| error.message).unwrap_or_default();
         return Err(Error::invalid_request(why));
     }
@@ -226,7 +226,7 @@ pub async fn edit<T: Tx>(
         return Err(Error::invalid_request([&work.head.method, " takes no body"].text()));
     }
     leaving.count_out(tx).await?;
-    boxed(binding::forget_lost(tx, &mut job, body_kept, config)).await?;
+    boxed(binding::forget_lost(tx, &mut job, body_kept, now, config)).await?;
     job.idempotency_key = change.idempotency_key;
     job.batch = None;
     job.error = None;
@@ -466,6 +466,9 @@ pub async fn compact_by_itself<T: Tx>(
 
 /// When a dead letter ended, as far as its row tells. One that expired did so when its time was over, tried or not.
 fn ended_at(job: &Job) -> Millis {
+    if let Some(at) = job.attempts.ended_at {
+        return at;
+    }
     let last = job.attempts.last_tried_at.unwrap_or(job.schedule.queued_at);
     let has_expired = job.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Expired);
     if has_expired { last.max(job.schedule.expires_at) } else { last }

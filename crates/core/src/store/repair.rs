@@ -89,7 +89,7 @@ async fn look_at_all<T: Tx>(tx: &T, old: Ledger, free_lines: bool) -> Result<Led
         after = Some(last.id.clone());
         for mut job in page {
             if free_lines && job.place == Place::Behind && job.waits_to_be_bound().is_some() {
-                boxed(binding::examine(tx, &mut job, &WorkerConfig::default())).await?;
+                boxed(binding::examine(tx, &mut job, ledger.device, &WorkerConfig::default())).await?;
                 tx.put(&job)?;
             }
             ledger.next_seq = ledger.next_seq.max(job.order.seq + 1);

@@ -304,7 +304,7 @@ pub(crate) async fn deliver<T: Tx>(
         return Ok(None);
     }
     match missing {
-        Some(error) if job.is_live() => fail(&mut job, error, config),
+        Some(error) if job.is_live() => fail(&mut job, error, now, config),
         _ => boxed(let_go(tx, &mut job, now)).await?,
     }
     Ok(Some((job, from)))
@@ -322,9 +322,10 @@ async fn let_go<T: Tx>(tx: &T, job: &mut Job, now: Millis) -> Result<(), Error> 
     Ok(())
 }
 
-fn fail(job: &mut Job, error: LastError, config: &WorkerConfig) {
+fn fail(job: &mut Job, error: LastError, now: Millis, config: &WorkerConfig) {
     let on_failure = config.queue_or_default(&job.queue).on_failure;
     job.dead_letter(State::Failed, error, on_failure);
+    job.attempts.ended_at = Some(now);
 }
 
 fn unsendable(message: String) -> LastError {
@@ -399,7 +400,7 @@ pub(crate) async fn orphan<T: Tx>(
     for id in orphans {
         let Some(mut job) = tx.get::<Job>(id).await?.filter(Job::is_live) else { continue };
         let (from, was_in_line) = (job.state, job.order.line);
-        if boxed(examine(tx, &mut job, config)).await? == Bound::Failed {
+        if boxed(examine(tx, &mut job, now, config)).await? == Bound::Failed {
             ledger.shift(&job, from);
             tx.put(&job)?;
             if was_in_line && !job.order.line {
@@ -414,7 +415,7 @@ pub(crate) async fn orphan<T: Tx>(
 ///
 /// # Errors
 /// What the transaction returns.
-pub(crate) async fn examine<T: Tx>(tx: &T, job: &mut Job, config: &WorkerConfig) -> Result<Bound, Error> {
+pub(crate) async fn examine<T: Tx>(tx: &T, job: &mut Job, now: Millis, config: &WorkerConfig) -> Result<Bound, Error> {
     let mut lost = None;
     for binding in job.bind.iter_mut().flatten().filter(|binding| binding.value.is_none()) {
         if let Some(mut predecessor) = tx.get::<Job>(&binding.job).await? {
@@ -434,7 +435,7 @@ pub(crate) async fn examine<T: Tx>(tx: &T, job: &mut Job, config: &WorkerConfig)
         }
     }
     if let Some(error) = lost {
-        fail(job, error, config);
+        fail(job, error, now, config);
         return Ok(Bound::Failed);
     }
     Ok(if job.waits_to_be_bound().is_some() { Bound::Waits } else { Bound::Free })
@@ -444,9 +445,15 @@ pub(crate) async fn examine<T: Tx>(tx: &T, job: &mut Job, config: &WorkerConfig)
 ///
 /// # Errors
 /// `invalid-request` where it does, or where nobody has looked at the body.
-pub(crate) async fn forget_lost<T: Tx>(tx: &T, job: &mut Job, body_kept: bool, config: &WorkerConfig) -> Result<(), Error> {
+pub(crate) async fn forget_lost<T: Tx>(
+    tx: &T,
+    job: &mut Job,
+    body_kept: bool,
+    now: Millis,
+    config: &WorkerConfig,
+) -> Result<(), Error> {
     let mut looked = job.clone();
-    if job.bind.is_none() || boxed(examine(tx, &mut looked, config)).await? != Bound::Failed {
+    if job.bind.is_none() || boxed(examine(tx, &mut looked, now, config)).await? != Bound::Failed {
         return Ok(());
     }
     let head = &job.work.request().head;

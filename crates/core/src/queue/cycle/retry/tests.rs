@@ -53,6 +53,7 @@ fn job(method: &str, attempts: u32) -> Job {
             interruptions: 0,
             last_tried_at: Some(NOW),
             last_delay: 0,
+            ended_at: None,
         },
         state: State::Syncing,
         place: Place::Out,
