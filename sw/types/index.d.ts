@@ -29,10 +29,56 @@ export interface ConnectOptions {
   syncOnOnline?: boolean;
   /** Send when the page becomes visible. Default: true. */
   syncOnVisibility?: boolean;
-  /** While jobs wait, a visible page wakes the worker this often; 0 for never. Default: 60,000. */
+  /** Do this from the beginning; if not, from `startAutoSync()` on. Default: true. */
+  autoSync?: boolean;
+  /** While jobs wait, a visible page wakes the worker this often (profile `fixed`); 0 for never. Default: 60,000. */
   autoSyncInterval?: number;
+  /** How often the page wakes the worker while jobs wait; see docs/scheduling.md. Default: `{profile: "fixed"}`. */
+  schedule?: Schedule;
   /** How long `connect()`, and each later response of the worker, may take. Default: 60,000. */
   timeout?: number;
+}
+
+/** Intervals are milliseconds, 100 to 2,147,483,647 (24 days); 0 for none. See docs/scheduling.md. */
+export interface Schedule {
+  /**
+   * `fixed` (default): `autoSyncInterval` while the page is visible. `adaptive`: 5 min while the page is used, 15 min while it
+   * is visible and idle, none while hidden; 15 min when the battery is low, none when it is critical. `frequent`: 30 s while
+   * visible, 5 min while hidden, 15 min when the battery is low.
+   */
+  profile?: "fixed" | "adaptive" | "frequent";
+  /** In place of the profile's interval for a visible page that is used. */
+  active?: number;
+  /** In place of the profile's interval for a visible page that nobody uses. */
+  idle?: number;
+  /** In place of the profile's interval for a hidden page. */
+  hidden?: number;
+  /** In place of the profile's shortest interval while the battery is low and not charging. */
+  lowBattery?: number;
+  /** In place of the profile's shortest interval while the battery is critical and not charging. */
+  criticalBattery?: number;
+  /** The level below which a battery is low, 0 to 1. Default: 0.3. */
+  lowLevel?: number;
+  /** The level below which it is critical, 0 to 1. Default: 0.15. */
+  criticalLevel?: number;
+  /** After this long without pointer, key or scroll, a page is idle. Default: 60,000. */
+  idleAfter?: number;
+  /** A page that becomes visible syncs at once if the last sync is older than this. Default: 300,000. */
+  staleAfter?: number;
+}
+
+/** What is sent over which network; see docs/scheduling.md. */
+export interface NetworkPolicy {
+  /** False: nothing is sent except by `syncNow`. Default: true. */
+  autoSync: boolean;
+  /** Send over cellular connections. Default: true. */
+  syncOnMobileData: boolean;
+  /** Send over metered connections; a cellular one is metered unless the browser says otherwise. Default: true. */
+  syncOnMeteredConnection: boolean;
+  /** True: send nothing while the browser asks to save data. Default: false. */
+  saveData: boolean;
+  /** Jobs of priority 10 are sent over any connection. Default: true. */
+  criticalOverride: boolean;
 }
 
 /** A `TrustedScriptURL`, in the projects that have no types of it. */
@@ -232,6 +278,10 @@ export interface SyncStatus {
   syncCount: number;
   /** Stored records that did not parse and were quarantined since the worker started. */
   quarantined: number;
+  /** What is sent over which network: the owner's choices, or the worker's configuration. */
+  network: NetworkPolicy;
+  /** Why waiting jobs are held over the current network; null while nothing holds them. */
+  restriction: "auto-sync" | "mobile-data" | "metered" | "save-data" | null;
 }
 
 export interface Events {
@@ -362,6 +412,12 @@ export interface Client {
    *  configuration does not name and that holds no job. */
   pause(queue?: string): Promise<void>;
   resume(queue?: string): Promise<void>;
+  /** Lets the page sync by itself, as `connect` options say; it does from the beginning unless they say `autoSync: false`. */
+  startAutoSync(): void;
+  /** Stops that. A job whose time has come is sent all the same. */
+  stopAutoSync(): void;
+  /** Changes what is sent over which network, for the current owner; members that are left out stay. Survives restarts. */
+  setNetworkPolicy(change: Partial<NetworkPolicy>): Promise<void>;
   /**
    * Sets the signed-in user. A job is shown to and sent for its owner only; pauses, the status and its error are per owner
    * too. Call it before the session's cookies change.

@@ -4,7 +4,7 @@
  * file declares it. Module: `import * as shearwater from "shearwater/worker"`.
  */
 
-import type { EnqueueOptions, Job, RequestInput, ShearwaterError } from "./index.js";
+import type { EnqueueOptions, Job, NetworkPolicy, RequestInput, ShearwaterError } from "./index.js";
 
 export { ShearwaterError } from "./index.js";
 
@@ -159,6 +159,8 @@ export interface WorkerConfig {
   breakerThreshold?: number;
   /** Retries per origin: burst, ms for one more, and the share that each good response earns. Default: 10, 1,000, 0.1. */
   retryBudget?: { burst?: number; interval?: number; ratio?: number };
+  /** What is sent over which network, unless the owner chose otherwise by `client.setNetworkPolicy`. Default: everything. */
+  network?: Partial<NetworkPolicy>;
   /**
    * Parts of credentials' names besides the built-in ones (`authorization`, `apiKey`, `authToken`, `csrf` …): headers with
    * such names are never stored, and URL parameters with such names are rejected.

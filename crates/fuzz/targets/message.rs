@@ -73,11 +73,8 @@ fn operation(op: Op) {
 fn wakes(status: &Status) {
     let facts = Facts {
         is_online: true,
-        is_visible: true,
         is_sending: status.is_running,
-        is_waiting: status.pending > 0,
         next_due: status.next_sync_at,
-        interval: status.version,
     };
     for now in [Millis(0), Millis(1_790_000_000_000)] {
         assert!(plan(now, facts).is_none_or(|(at, _)| at > now), "{facts:?}");

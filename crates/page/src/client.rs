@@ -15,6 +15,7 @@ use shearwater_core::{
         manage::Compacted,
         request::RequestHead,
     },
+    schedule::network::NetworkChange,
     store::read::Filter,
     wire::text::Text,
 };
@@ -98,10 +99,10 @@ impl Client {
         name: &str,
         options: &ClientOptions,
     ) -> Result<Self, Error> {
-        let events = Events::new(name, u64::from(options.auto_sync_interval));
+        let events = Events::new(name);
         let link = Link::new(registration, options.timeout, Rc::clone(&events));
         events.take_status(read::<operation::Status>(&link.ask(operation::Status::op(()), Array::new()).await?)?);
-        let wakes = Wakes::new(&link, &events, options);
+        let wakes = Wakes::new(&link, &events, options)?;
         Ok(Self(Rc::new(Inner { wakes: RefCell::new(Some(wakes)), link, events, lines: Lines::new() })))
     }
 
@@ -253,6 +254,30 @@ impl Client {
     /// `unknown-queue`.
     pub async fn resume(&self, queue: Option<&str>) -> Result<(), Error> {
         self.ask::<operation::Resume>(queue.map(str::to_owned)).await
+    }
+
+    /// Has the page sync by itself, as its options say; it does from the beginning unless they say `auto_sync: false`.
+    pub fn start_auto_sync(&self) {
+        self.set_auto_sync(true);
+    }
+
+    /// Has the page sync by itself no more. What is due is sent all the same.
+    pub fn stop_auto_sync(&self) {
+        self.set_auto_sync(false);
+    }
+
+    fn set_auto_sync(&self, running: bool) {
+        if let Some(wakes) = self.0.wakes.borrow().as_ref() {
+            wakes.set_running(running);
+        }
+    }
+
+    /// Changes what is sent over which network, for the current owner; survives restarts.
+    ///
+    /// # Errors
+    /// That the worker cannot do it.
+    pub async fn set_network_policy(&self, change: NetworkChange) -> Result<(), Error> {
+        self.ask::<operation::SetNetworkPolicy>(change).await
     }
 
     /// Says who is signed in; none for nobody. Jobs are stamped with, shown to and sent for their owner only. Call it

@@ -34,13 +34,11 @@ pub enum Topic {
 /// Called with what its [`Topic`] says. It must not panic, nor take long.
 pub type Listener = Rc<dyn Fn(&JsValue)>;
 
-/// Told when the worker is to be woken next, and why.
-type Planner = Box<dyn Fn(Option<(Millis, WakeReason)>)>;
+/// Told when the worker is to be woken next, and why; and what the page knows.
+type Planner = Box<dyn Fn(Option<(Millis, WakeReason)>, &Snapshot)>;
 
 /// See the module.
 pub struct Events {
-    /// Milliseconds of `autoSyncInterval`.
-    interval: u64,
     listeners: RefCell<Vec<(u32, Topic, Listener)>>,
     next: Cell<u32>,
     status: RefCell<Status>,
@@ -60,9 +58,8 @@ pub struct Events {
 
 impl Events {
     /// Listens to the worker whose configuration has this name.
-    pub fn new(name: &str, interval: u64) -> Rc<Self> {
+    pub fn new(name: &str) -> Rc<Self> {
         let events = Rc::new(Self {
-            interval,
             listeners: RefCell::default(),
             next: Cell::new(0),
             status: RefCell::default(),
@@ -145,7 +142,7 @@ impl Events {
     }
 
     /// Sets who is told when the worker wants to be woken.
-    pub fn on_plan(&self, planned: impl Fn(Option<(Millis, WakeReason)>) + 'static) {
+    pub fn on_plan(&self, planned: impl Fn(Option<(Millis, WakeReason)>, &Snapshot) + 'static) {
         *self.planned.borrow_mut() = Some(Box::new(planned));
     }
 
@@ -169,9 +166,9 @@ impl Events {
     pub fn refresh(&self) {
         self.online.set(js::scope::is_online());
         let snapshot = self.snapshot();
-        let next = plan(js::time::now(), self.facts(&snapshot));
+        let next = plan(js::time::now(), Self::facts(&snapshot));
         if let Some(planned) = self.planned.borrow().as_ref() {
-            planned(next);
+            planned(next, &snapshot);
         }
         let json = Json::of(&snapshot, spell);
         if json != *self.snapshot.borrow() {
@@ -182,14 +179,11 @@ impl Events {
     }
 
     /// What the plan of the next wake follows from.
-    fn facts(&self, snapshot: &Snapshot) -> Facts {
+    fn facts(snapshot: &Snapshot) -> Facts {
         Facts {
             is_online: snapshot.is_online,
-            is_visible: !js::scope::is_hidden(),
             is_sending: snapshot.is_running || snapshot.syncing > 0,
-            is_waiting: snapshot.pending > 0,
             next_due: snapshot.next_sync_at,
-            interval: self.interval,
         }
     }
 

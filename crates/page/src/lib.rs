@@ -52,11 +52,16 @@ pub use shearwater_core::{
         view::{JobState, JobView, Overall, Snapshot, SyncResult},
     },
     queue::{
+        binding::Binding,
         capture::Capture,
-        enqueue::Priority,
+        enqueue::{OnDuplicate, Priority},
         job::State,
         last_error::{ErrorKind, LastError},
         manage::Compacted,
+    },
+    schedule::{
+        auto_sync::{Profile, Schedule},
+        network::{NetworkChange, NetworkPolicy, Restriction},
     },
     store::read::Filter,
 };

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use shearwater_core::time::unit;
+use shearwater_core::{schedule::auto_sync::Schedule, time::unit};
 
 /// Which worker a page uses, and how. All of it has defaults.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ConnectOptions {
     /// URL of the app's service worker, relative to the page. Default: `/sw.js`.
     pub worker: String,
@@ -24,7 +24,7 @@ impl Default for ConnectOptions {
 }
 
 /// When a client wakes the worker, and how long it waits for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename = "!ClientOptions", rename_all = "camelCase", default)]
 pub struct ClientOptions {
     /// Wake the worker when a page is opened. Default: true.
@@ -33,8 +33,13 @@ pub struct ClientOptions {
     pub sync_on_online: bool,
     /// Wake it when the page becomes visible. Default: true.
     pub sync_on_visibility: bool,
-    /// Milliseconds between wakes of a visible page while jobs wait; 0 for none. Default: 60,000.
+    /// Do all of this from the beginning; else from [`Client::start_auto_sync`](crate::Client::start_auto_sync) on. Default:
+    /// true.
+    pub auto_sync: bool,
+    /// Milliseconds between wakes of a visible page while jobs wait, by the profile `fixed`; 0 for none. Default: 60,000.
     pub auto_sync_interval: u32,
+    /// How often, by what the person does and the battery has. Default: the profile `fixed`.
+    pub schedule: Schedule,
     /// Milliseconds to wait for an answer of the worker, and for all of [`Client::connect`](crate::Client::connect).
     /// Default: 60,000.
     pub timeout: u32,
@@ -46,6 +51,8 @@ impl Default for ClientOptions {
             sync_on_mount: true,
             sync_on_online: true,
             sync_on_visibility: true,
+            auto_sync: true,
+            schedule: Schedule::default(),
             auto_sync_interval: u32::try_from(unit::MINUTE).unwrap_or(u32::MAX),
             timeout: u32::try_from(unit::MINUTE).unwrap_or(u32::MAX),
         }

@@ -20,6 +20,10 @@ if (query.has("clock")) {
   };
 }
 
+// ?connection={"type": "cellular"}: what the browser tells of the connection; `tell({ connection })` changes it.
+let connection = query.has("connection") ? JSON.parse(query.get("connection")) : undefined;
+if (connection) Object.defineProperty(navigator, "connection", { get: () => connection });
+
 // ?count: `tell({})` returns how many transactions of each mode were begun.
 const begun = { readonly: 0, readwrite: 0 };
 if (query.has("count")) {
@@ -84,6 +88,7 @@ shearwater.on(
 
 self.addEventListener("message", ({ data, ports }) => {
   if (typeof data?.test !== "object") return;
+  if ("connection" in data.test) connection = data.test.connection;
   if ("clock" in data.test) offset = data.test.clock;
   Object.assign(auth, data.test.auth);
   if (data.test.release) for (const go of held.splice(0)) go();

@@ -21,6 +21,8 @@
 //! `interval` lies at least the interval that applies at the second of them; a battery that a browser does not tell of is
 //! full. A wake for a job whose time has come is not of this module but of [`super::wakes`].
 
+use serde::{Deserialize, Serialize};
+
 use super::wakes::WakeReason;
 use crate::{
     error::Error,
@@ -50,7 +52,8 @@ pub struct Intervals {
 }
 
 /// A named set of intervals.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Profile {
     /// One interval, `autoSyncInterval`, while the page is visible, whatever the battery.
     #[default]
@@ -86,7 +89,8 @@ impl Profile {
 }
 
 /// A schedule as an app gives it: a profile, and what differs from it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "!Schedule", rename_all = "camelCase", default)]
 pub struct Schedule {
     /// The profile.
     pub profile: Profile,
@@ -262,6 +266,19 @@ impl AutoSync {
             used: now,
             last: now,
         })
+    }
+
+    /// Whether the page was opened, and not merely prerendered.
+    #[must_use]
+    pub fn is_mounted(&self) -> bool {
+        self.mounted
+    }
+
+    /// Whether it goes by what a person does, and by the battery: else nobody need look.
+    #[must_use]
+    pub fn looks_at(&self) -> (bool, bool) {
+        let Intervals { active, idle, low_battery, critical_battery, .. } = self.intervals;
+        (active != idle, low_battery != 1 || critical_battery != 1)
     }
 
     /// Whether it syncs by itself.

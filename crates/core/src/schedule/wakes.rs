@@ -10,7 +10,7 @@
 //! | `due` | when the next job's time comes | what is due |
 //! | `watchdog` | two seconds after a time that has passed with nobody at work: who was to wake the worker did not | what is due |
 //! | `silence` | when something is being sent and no news came for 5 to 10 s: the worker may be dead | what its leases held |
-//! | `interval` | every `autoSyncInterval` while the page is visible and jobs wait | what is due |
+//! | `interval` | as [`super::auto_sync`] says | what is due |
 //!
 //! Nothing is remembered between pages or restarts: the plan follows from the status each time anew.
 
@@ -74,16 +74,10 @@ pub enum SkipBackoff {
 pub struct Facts {
     /// The browser believes that there is a network.
     pub is_online: bool,
-    /// The page can be seen.
-    pub is_visible: bool,
     /// Something is being sent.
     pub is_sending: bool,
-    /// Jobs wait.
-    pub is_waiting: bool,
     /// When something may be sent next.
     pub next_due: Option<Millis>,
-    /// Milliseconds of `autoSyncInterval`; 0 for off.
-    pub interval: u64,
 }
 
 /// The next wake; none while there is nothing to wake for, or no network: then `online` is the wake.
@@ -98,9 +92,7 @@ pub fn plan(now: Millis, facts: Facts) -> Option<(Millis, WakeReason)> {
         .next_due
         .map(|at| if at < now { (now.after(OVERDUE), WakeReason::Watchdog) } else { (at.after(LATE), WakeReason::Due) });
     let silence = facts.is_sending.then(|| (step(SILENCE, 2), WakeReason::Silence));
-    let regular = facts.interval > 0 && facts.is_visible && facts.is_waiting;
-    let interval = regular.then(|| (step(facts.interval, 1), WakeReason::Interval));
-    [due, silence, interval].into_iter().flatten().min_by_key(|(at, _)| *at)
+    [due, silence].into_iter().flatten().min_by_key(|(at, _)| *at)
 }
 
 #[cfg(test)]
@@ -108,40 +100,31 @@ mod tests {
     use super::*;
 
     const NOW: Millis = Millis(1_000_000);
-    const HERE: Facts =
-        Facts { is_online: true, is_visible: true, is_sending: false, is_waiting: false, next_due: None, interval: 60_000 };
+    const HERE: Facts = Facts { is_online: true, is_sending: false, next_due: None };
 
     #[test]
     fn with_nothing_to_do_or_no_network_nobody_is_woken() {
         assert_eq!(plan(NOW, HERE), None);
-        let offline = Facts { is_online: false, is_waiting: true, next_due: Some(NOW), ..HERE };
+        let offline = Facts { is_online: false, next_due: Some(NOW), ..HERE };
         assert_eq!(plan(NOW, offline), None);
     }
 
     #[test]
     fn what_is_due_is_woken_for_when_it_is_due() {
-        let facts = Facts { is_waiting: true, next_due: Some(NOW.after(3_000)), ..HERE };
+        let facts = Facts { next_due: Some(NOW.after(3_000)), ..HERE };
         assert_eq!(plan(NOW, facts), Some((NOW.after(3_050), WakeReason::Due)));
     }
 
     #[test]
     fn a_sync_that_never_fired_is_noticed() {
-        let facts = Facts { is_waiting: true, next_due: Some(Millis(NOW.0 - 1)), ..HERE };
+        let facts = Facts { next_due: Some(Millis(NOW.0 - 1)), ..HERE };
         assert_eq!(plan(NOW, facts), Some((NOW.after(2_000), WakeReason::Watchdog)));
     }
 
     #[test]
     fn a_silent_worker_is_looked_after_within_ten_seconds() {
-        let facts = Facts { is_sending: true, is_waiting: true, next_due: Some(NOW.after(600_000)), interval: 0, ..HERE };
+        let facts = Facts { is_sending: true, next_due: Some(NOW.after(600_000)), ..HERE };
         let (at, reason) = plan(NOW, facts).unwrap();
         assert!(reason == WakeReason::Silence && (5_000..=10_000).contains(&at.since(NOW)));
-    }
-
-    #[test]
-    fn jobs_that_wait_long_are_looked_at_every_interval_by_a_visible_page() {
-        let facts = Facts { is_waiting: true, next_due: Some(NOW.after(600_000)), ..HERE };
-        let (at, reason) = plan(NOW, facts).unwrap();
-        assert!(reason == WakeReason::Interval && at.since(NOW) <= 60_000);
-        assert_eq!(plan(NOW, Facts { is_visible: false, ..facts }), Some((NOW.after(600_050), WakeReason::Due)));
     }
 }

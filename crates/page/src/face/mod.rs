@@ -157,6 +157,24 @@ impl JsClient {
         self.ask_of_queue(&queue, Op::Resume)
     }
 
+    /// Has the page sync by itself.
+    #[wasm_bindgen(js_name = startAutoSync)]
+    pub fn start_auto_sync(&self) {
+        self.client.start_auto_sync();
+    }
+
+    /// Has the page sync by itself no more.
+    #[wasm_bindgen(js_name = stopAutoSync)]
+    pub fn stop_auto_sync(&self) {
+        self.client.stop_auto_sync();
+    }
+
+    /// Changes what is sent over which network.
+    #[wasm_bindgen(js_name = setNetworkPolicy)]
+    pub fn set_network_policy(&self, change: JsValue) -> Promise {
+        self.ask(parse(change, "the policy", Error::invalid_request).map(Op::SetNetworkPolicy))
+    }
+
     /// Says who is signed in. `purge` names the owner whose jobs are to go, or says that it is the one before.
     #[wasm_bindgen(js_name = setOwner)]
     pub fn set_owner(&self, owner: JsValue, options: JsValue) -> Promise {

@@ -32,7 +32,7 @@ fn spelt(members: &str) -> String {
 
 fn events() -> (Rc<Events>, String) {
     let name = new_name();
-    (Events::new(&name, 60_000), name)
+    (Events::new(&name), name)
 }
 
 /// A listener that notes what it is called with.

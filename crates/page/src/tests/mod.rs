@@ -74,12 +74,7 @@ impl Worker {
 
     /// A link to it, and what it is told by.
     fn link(&self, timeout: u32) -> (Rc<Link>, Rc<Events>) {
-        self.link_waking_every(0, timeout)
-    }
-
-    /// The same, of a page that wakes the worker every so many milliseconds while jobs wait.
-    fn link_waking_every(&self, interval: u64, timeout: u32) -> (Rc<Link>, Rc<Events>) {
-        let events = Events::new(&new_name(), interval);
+        let events = Events::new(&new_name());
         (Link::new(self.registration.clone().unchecked_into(), timeout, Rc::clone(&events)), events)
     }
 

@@ -1,18 +1,21 @@
 use std::rc::Rc;
 
+use shearwater_core::schedule::auto_sync::{Profile, Schedule};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::{Worker, advance, install_timers, script, settle, status, status_of, timers_pending};
 use crate::{events::Events, link::Link, options::ClientOptions, wakes::Wakes};
 
 /// A page that wakes its worker by the plan alone.
-const QUIET: ClientOptions = ClientOptions {
-    sync_on_mount: false,
-    sync_on_online: false,
-    sync_on_visibility: false,
-    auto_sync_interval: 0,
-    timeout: 60_000,
-};
+fn quiet() -> ClientOptions {
+    ClientOptions {
+        sync_on_mount: false,
+        sync_on_online: false,
+        sync_on_visibility: false,
+        auto_sync_interval: 0,
+        ..ClientOptions::default()
+    }
+}
 
 /// What a client holds of these.
 struct Page {
@@ -25,8 +28,8 @@ struct Page {
 fn watched(options: &ClientOptions) -> (Worker, Page) {
     install_timers();
     let worker = Worker::new();
-    let (link, events) = worker.link_waking_every(options.auto_sync_interval.into(), 60_000);
-    let wakes = Wakes::new(&link, &events, options);
+    let (link, events) = worker.link(60_000);
+    let wakes = Wakes::new(&link, &events, options).unwrap();
     (worker, Page { _link: link, events, wakes })
 }
 
@@ -51,7 +54,7 @@ async fn reasons(worker: &Worker) -> Vec<String> {
 
 #[wasm_bindgen_test]
 async fn an_idle_page_sets_no_timer() {
-    let (worker, _page) = watched(&QUIET);
+    let (worker, _page) = watched(&quiet());
     assert_eq!(timers_pending(), 0);
     advance(600_000).await;
     assert!(reasons(&worker).await.is_empty());
@@ -59,7 +62,7 @@ async fn an_idle_page_sets_no_timer() {
 
 #[wasm_bindgen_test]
 async fn the_worker_is_woken_when_the_next_job_is_due() {
-    let (worker, page) = watched(&QUIET);
+    let (worker, page) = watched(&quiet());
     page.events.take_status(due_in(1, 3_000));
     advance(3_049).await;
     assert!(reasons(&worker).await.is_empty());
@@ -69,7 +72,7 @@ async fn the_worker_is_woken_when_the_next_job_is_due() {
 
 #[wasm_bindgen_test]
 async fn an_earlier_time_takes_the_place_of_a_later_one() {
-    let (worker, page) = watched(&QUIET);
+    let (worker, page) = watched(&quiet());
     page.events.take_status(due_in(1, 30_000));
     page.events.take_status(due_in(2, 1_000));
     assert_eq!(timers_pending(), 1);
@@ -79,7 +82,7 @@ async fn an_earlier_time_takes_the_place_of_a_later_one() {
 
 #[wasm_bindgen_test]
 async fn what_is_no_longer_due_wakes_nobody() {
-    let (worker, page) = watched(&QUIET);
+    let (worker, page) = watched(&quiet());
     page.events.take_status(due_in(1, 3_000));
     page.events.take_status(status_of(&status("{ version: 2 }")));
     assert_eq!(timers_pending(), 0);
@@ -89,7 +92,7 @@ async fn what_is_no_longer_due_wakes_nobody() {
 
 #[wasm_bindgen_test]
 async fn what_was_due_and_not_begun_is_brought_up_again_after_two_seconds() {
-    let (worker, page) = watched(&QUIET);
+    let (worker, page) = watched(&quiet());
     page.events.take_status(due_in(1, -1));
     advance(1_000).await;
     // News in which nothing has moved put it off no further.
@@ -105,7 +108,7 @@ async fn what_was_due_and_not_begun_is_brought_up_again_after_two_seconds() {
 
 #[wasm_bindgen_test]
 async fn a_worker_that_is_silent_about_a_send_is_looked_after() {
-    let (worker, page) = watched(&QUIET);
+    let (worker, page) = watched(&quiet());
     page.events.take_status(status_of(&status("{ version: 1, syncing: 1, isRunning: true }")));
     advance(4_999).await;
     assert!(reasons(&worker).await.is_empty());
@@ -115,7 +118,7 @@ async fn a_worker_that_is_silent_about_a_send_is_looked_after() {
 
 #[wasm_bindgen_test]
 async fn while_jobs_wait_a_visible_page_wakes_the_worker_every_interval() {
-    let (worker, page) = watched(&ClientOptions { auto_sync_interval: 60_000, ..QUIET });
+    let (worker, page) = watched(&ClientOptions { auto_sync_interval: 60_000, ..quiet() });
     page.events.take_status(due_in(1, 3_600_000));
     for count in 1..=3 {
         advance(60_000).await;
@@ -128,7 +131,7 @@ async fn while_jobs_wait_a_visible_page_wakes_the_worker_every_interval() {
 #[wasm_bindgen_test]
 async fn without_a_network_no_wake_is_planned() {
     script("Object.defineProperty(navigator, 'onLine', { value: false, configurable: true })");
-    let (worker, page) = watched(&QUIET);
+    let (worker, page) = watched(&quiet());
     page.events.take_status(due_in(1, 1_000));
     let planned = timers_pending();
     advance(10_000).await;
@@ -140,6 +143,9 @@ async fn without_a_network_no_wake_is_planned() {
 async fn the_page_wakes_the_worker_for_what_happens_to_it() {
     let (worker, page) = watched(&ClientOptions { auto_sync_interval: 0, ..ClientOptions::default() });
     assert_eq!(reasons(&worker).await, ["load"]);
+    script("dispatchEvent(new Event('focus'))");
+    assert_eq!(reasons(&worker).await, ["load"], "nothing waits, and it was just synced");
+    page.events.take_status(due_in(1, 3_600_000));
     for event in [
         "dispatchEvent(new Event('online'))",
         "dispatchEvent(new Event('focus'))",
@@ -159,7 +165,7 @@ async fn the_page_wakes_the_worker_for_what_happens_to_it() {
 
 #[wasm_bindgen_test]
 async fn an_app_that_wants_none_of_these_wakes_gets_none() {
-    let (worker, _page) = watched(&QUIET);
+    let (worker, _page) = watched(&quiet());
     for event in [
         "dispatchEvent(new Event('online'))",
         "dispatchEvent(new Event('focus'))",
@@ -172,11 +178,70 @@ async fn an_app_that_wants_none_of_these_wakes_gets_none() {
 
 #[wasm_bindgen_test]
 async fn a_client_that_is_gone_has_no_timer() {
-    let (worker, page) = watched(&QUIET);
+    let (worker, page) = watched(&quiet());
     page.events.take_status(due_in(1, 1_000));
     assert_eq!(timers_pending(), 1);
     drop(page.wakes);
     assert_eq!(timers_pending(), 0);
     advance(10_000).await;
     assert!(reasons(&worker).await.is_empty());
+}
+
+#[wasm_bindgen_test]
+async fn a_page_that_is_prerendered_does_nothing_until_it_is_shown() {
+    script("Object.defineProperty(document, 'prerendering', { value: true, configurable: true })");
+    let (worker, page) = watched(&ClientOptions::default());
+    page.events.take_status(due_in(1, 1_000));
+    script("dispatchEvent(new Event('online'))");
+    advance(120_000).await;
+    let before = reasons(&worker).await.len();
+    script("delete document.prerendering");
+    script("document.dispatchEvent(new Event('prerenderingchange'))");
+    assert_eq!((before, reasons(&worker).await), (0, vec!["load".to_owned()]));
+    advance(2_000).await;
+    assert_eq!(reasons(&worker).await, ["load", "watchdog"]);
+}
+
+#[wasm_bindgen_test]
+async fn an_adaptive_page_goes_by_use_and_battery() {
+    script(
+        "navigator.getBattery = async () => (globalThis.battery = Object.assign(new EventTarget(), { level: 1, charging: false }))",
+    );
+    let schedule = Schedule { profile: Profile::Adaptive, ..Schedule::default() };
+    let (worker, page) = watched(&ClientOptions { schedule, ..quiet() });
+    settle().await;
+    page.events.take_status(due_in(1, 36_000_000));
+    // Nobody uses it: 15 min.
+    advance(14 * 60_000).await;
+    assert!(reasons(&worker).await.is_empty());
+    advance(2 * 60_000).await;
+    assert_eq!(reasons(&worker).await, ["interval"]);
+    // In use, 5 min.
+    for _ in 0..11 {
+        script("dispatchEvent(new Event('keydown'))");
+        advance(30_000).await;
+    }
+    let used = reasons(&worker).await.len();
+    script("(battery.level = 0.1, battery.dispatchEvent(new Event('levelchange')))");
+    for _ in 0..80 {
+        script("dispatchEvent(new Event('keydown'))");
+        advance(30_000).await;
+    }
+    let drained = reasons(&worker).await.len();
+    script("delete navigator.getBattery");
+    assert_eq!((used, drained), (2, 2));
+}
+
+#[wasm_bindgen_test]
+async fn a_page_that_is_stopped_wakes_nobody_by_itself() {
+    let (worker, page) = watched(&ClientOptions { auto_sync: false, ..ClientOptions::default() });
+    page.events.take_status(due_in(1, 36_000_000));
+    script("dispatchEvent(new Event('focus'))");
+    advance(600_000).await;
+    assert!(reasons(&worker).await.is_empty());
+    page.wakes.set_running(true);
+    assert_eq!(reasons(&worker).await, ["interval"]);
+    page.wakes.set_running(false);
+    advance(600_000).await;
+    assert_eq!(reasons(&worker).await.len(), 1);
 }

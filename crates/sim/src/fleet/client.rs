@@ -208,7 +208,7 @@ fn next_wake(db: &RefCell<Database>, now: Millis) -> Option<Want> {
     });
     let next_due = Some(next.flatten()?);
     // The regular wakes find nothing that these do not.
-    let facts = Facts { is_online: true, is_visible: true, is_sending: false, is_waiting: true, next_due, interval: 0 };
+    let facts = Facts { is_online: true, is_sending: false, next_due };
     let (at, _) = plan(now, facts)?;
     Some(Want::Timer { at: at.since(BEGIN), asleep_too: false })
 }
