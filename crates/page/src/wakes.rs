@@ -120,12 +120,12 @@ impl Wakes {
         auto.feed(Input::Visible(!is_hidden()));
         auto.feed(Input::Online(is_online()));
         let wakes = Self { _listeners: listeners(&auto, events, looks_at_use), due: Rc::default(), auto };
+        if !is_prerendering() {
+            wakes.auto.feed(Input::Mounted);
+        }
         wakes.plan(link, events);
         if looks_at_battery {
             watch_battery(&wakes.auto);
-        }
-        if !is_prerendering() {
-            wakes.auto.feed(Input::Mounted);
         }
         Ok(wakes)
     }

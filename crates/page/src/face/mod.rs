@@ -232,7 +232,7 @@ impl JsClient {
             _ => {
                 let object = events.show(parse_json);
                 // Options are null to JavaScript, not absent.
-                for name in ["progress", "lastSyncAt", "nextSyncAt", "error"] {
+                for name in ["progress", "lastSyncAt", "nextSyncAt", "error", "restriction"] {
                     if js::get(&object, name).is_undefined() {
                         js::set(&object, name, &JsValue::NULL);
                     }
