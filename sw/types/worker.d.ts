@@ -143,6 +143,8 @@ export interface WorkerConfig {
    * `metrics().periodic` shows the results.
    */
   periodic?: Record<string, PeriodicConfig>;
+  /** Images in Cache Storage that are uploaded, by sync tag: `{"image-upload": {url: "/api/upload"}}`. */
+  cacheUploads?: Record<string, CacheUploadConfig>;
   /** Origins besides the app's own that get the idempotency header, which causes a CORS preflight. */
   idempotencyOrigins?: string[];
   /** Of delivered jobs. Default: 7 days, 1,000 jobs. */
@@ -177,6 +179,22 @@ export interface WorkerConfig {
    * `"error"`.
    */
   logLevel?: "off" | "error" | "info" | "debug";
+}
+
+/**
+ * Images that the app leaves in a cache, to be uploaded: `(await caches.open("image-uploads")).put("/photos/1?album=7", response)`.
+ * Each entry is posted as a multipart form, with the parameters of its URL as fields, and deleted from the cache once it is
+ * delivered. See docs/cache-uploads.md.
+ */
+export interface CacheUploadConfig {
+  /** The cache. Default: `"image-uploads"`. */
+  cache?: string;
+  /** Where the forms are posted, relative to the worker's script. */
+  url: string;
+  /** The name of the file in the form. Default: `"image"`. */
+  field?: string;
+  /** The queue of its jobs. Default: the tag. */
+  queue?: string;
 }
 
 /**

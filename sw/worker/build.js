@@ -25,7 +25,7 @@ import { routesForWasm } from "./routes.js";
  */
 
 /** Keys of the configuration that only the full build knows. */
-const FULL = ["collections", "uploads", "cacheUploads"];
+const FULL = ["collections", "uploads"];
 
 /**
  * The file for what start() was given. A value that is no configuration is refused by the wasm.

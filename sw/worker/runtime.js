@@ -6,6 +6,7 @@ import * as glue from "shearwater-glue";
 import { asError, invalidConfig, ShearwaterError, toWire } from "../error.js";
 import { announce } from "./announce.js";
 import { candidates } from "./build.js";
+import { createCacheUploads } from "./cache-uploads.js";
 import { csrfHook } from "./csrf.js";
 import { asRequestError, toJob } from "./enqueue.js";
 import { createFirstTry } from "./first-try.js";
@@ -82,6 +83,8 @@ export function createShearwater(urls) {
   const session = new Session();
   /** @type {() => Promise<unknown>} */
   let forgetTries = () => Promise.resolve();
+  /** @type {Promise<ReturnType<typeof createCacheUploads>> | undefined} */
+  let uploads;
 
   /**
    * Throws an error about a mistake in the app's script, and tells pages, which hear nothing of it from the browser.
@@ -100,7 +103,7 @@ export function createShearwater(urls) {
     const all = () =>
       sources.map(async (source) => {
         try {
-          await source(storeAdopted);
+          await source((jobs) => storeAdopted(jobs));
         } catch (thrown) {
           // It is called again at the next start; the jobs that it has stored so far are kept.
           console.error("[shearwater] a source of adopt() failed:", asError(thrown).message);
@@ -130,14 +133,16 @@ export function createShearwater(urls) {
    * @param {Array<Omit<AdoptedJob, "body">>} jobs
    * @param {Array<AdoptedJob["body"]>} bodies
    * @param {boolean} repeat
+   * @param {string} [owner]  whose they are; the current one's if it does not say
    */
-  function store(jobs, bodies, repeat) {
+  function store(jobs, bodies, repeat, owner) {
     /** @type {Promise<void>} */
     let served = Promise.resolve();
     /** @type {Promise<string[]>} */
     const stored = new Promise((resolve, reject) => {
       const op = { enqueue: { jobs, repeat } };
-      served = glue.message({ shearwater: PROTOCOL, re: crypto.randomUUID(), op, bodies }, ({ ok, error }) =>
+      const message = { shearwater: PROTOCOL, re: crypto.randomUUID(), op, bodies, ...(owner !== undefined && { owner }) };
+      served = glue.message(message, ({ ok, error }) =>
         error ? reject(new ShearwaterError(error.code, error.message)) : resolve(ok),
       );
       served.catch(reject);
@@ -145,15 +150,45 @@ export function createShearwater(urls) {
     return { stored, served };
   }
 
-  const storeAdopted = (/** @type {AdoptedJob[]} */ jobs) =>
+  const storeAdopted = (/** @type {AdoptedJob[]} */ jobs, /** @type {string | undefined} */ owner = undefined) =>
     instance.alive(
       () =>
         store(
           jobs.map(({ body, ...job }) => job),
           jobs.map(({ body }) => body),
           true,
+          owner,
         ).stored,
     );
+
+  /**
+   * Asks the wasm for something that nobody's message asked for.
+   *
+   * @param {unknown} op
+   */
+  const ask = (op) =>
+    instance.alive(
+      () =>
+        new Promise((resolve, reject) => {
+          const message = { shearwater: PROTOCOL, re: crypto.randomUUID(), op };
+          const reply = (/** @type {Response} */ { ok, error }) =>
+            error ? reject(new ShearwaterError(error.code, error.message)) : resolve(ok);
+          glue.message(message, reply).catch(reject);
+        }),
+    );
+
+  /**
+   * Has images in Cache Storage queued before `work`, and deleted after it.
+   *
+   * @template T
+   * @param {() => T | Promise<T>} work
+   */
+  async function amongUploads(work) {
+    await (await uploads)?.tidy();
+    const done = await work();
+    await (await uploads)?.tidy();
+    return done;
+  }
 
   /**
    * Keeps the event alive for `work`, and for the recovery if the instance dies.
@@ -247,12 +282,21 @@ export function createShearwater(urls) {
         changed();
         reply(answer);
       };
-      const work = () => Promise.all([session.committed(), forgetTries()]).then(() => glue.message(data, done));
+      const { purge } = data.op.setOwner ?? {};
+      const work = async () => {
+        // What lies in the cache is the owner's who goes: sent for the next, it would be shown to the wrong person.
+        await (await uploads)?.scan();
+        await Promise.all([session.committed(), forgetTries()]);
+        await glue.message(data, done);
+        if (typeof purge === "string") await (await uploads)?.forget(purge);
+      };
       keepAlive(event, work)
         .catch((thrown) => refuse(asError(thrown)))
         .finally(changed);
     } else {
-      keepAlive(event, () => glue.message(data, reply)).catch((thrown) => refuse(asError(thrown)));
+      const wakes = uploads && ["wake", "sync"].some((name) => Object.hasOwn(Object(data.op), name));
+      const work = () => glue.message(data, reply);
+      keepAlive(event, wakes ? () => amongUploads(work) : work).catch((thrown) => refuse(asError(thrown)));
     }
   }
   // Here and not in start(): a worker that was never started responds with an error.
@@ -280,7 +324,7 @@ export function createShearwater(urls) {
 
   /** @param {import("../types/worker.js").SyncDetail} event */
   async function onSync({ tag, lastChance }) {
-    if (await runWithHandlers("sync", { tag, lastChance }, () => glue.sync(tag, lastChance))) {
+    if (await runWithHandlers("sync", { tag, lastChance }, () => amongUploads(() => glue.sync(tag, lastChance)))) {
       // Only the browser sees it, so it is not one of the published codes.
       const code = /** @type {import("../error.js").Code} */ (/** @type {string} */ ("work-left"));
       throw new ShearwaterError(code, `queue "${tag}" has work left; the browser is to come again`);
@@ -294,7 +338,7 @@ export function createShearwater(urls) {
    */
   function onPeriodicSync(tag) {
     const isConfigured = app.config?.periodic !== undefined && Object.hasOwn(app.config.periodic, tag);
-    const drain = () => glue.periodic(tag);
+    const drain = () => amongUploads(() => glue.periodic(tag));
     return isConfigured ? active(drain) : runWithHandlers("periodicsync", { tag }, drain);
   }
 
@@ -339,6 +383,13 @@ export function createShearwater(urls) {
       }
       started = true;
       app.config = options;
+      if (options?.cacheUploads !== undefined) {
+        uploads = app
+          .identity()
+          .then(({ name }) => createCacheUploads(options.cacheUploads ?? {}, name, { ask, store: storeAdopted }));
+        // What is wrong with the configuration is told by whoever boots the wasm.
+        uploads.catch(() => {});
+      }
       if (routes.length > 0) {
         const config = options ?? {};
         const { respond, forget } = createFirstTry(config, queue, session, (detail) => hooks.get("routed")?.handler(detail));

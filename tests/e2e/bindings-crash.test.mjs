@@ -15,7 +15,11 @@ for (const point of ["outcome-before", "outcome-after"]) {
     await page.evaluate(() => window.client.pause());
     const note = { url: "/api/notes", body: { text: "one" } };
     const first = await w.enqueue(page, note, { queue: "notes" });
-    const second = await w.enqueue(page, { url: "/api/sink/{note}", body: "x" }, { bind: { note: { job: first, pointer: "/id" } } });
+    const second = await w.enqueue(
+      page,
+      { url: "/api/sink/{note}", body: "x" },
+      { bind: { note: { job: first, pointer: "/id" } } },
+    );
     await w.server.faults([{ path: "/api/points", action: { hold: true }, times: 1 }]);
     await page.evaluate(() => window.client.resume());
     await w.held(1);
@@ -26,6 +30,9 @@ for (const point of ["outcome-before", "outcome-after"]) {
     await until("the dependent", async () => (await w.get(page, second)).state === "delivered");
     const [{ id }] = await w.server.notes();
     assert.equal((await w.server.notes()).length, 1);
-    assert.deepEqual((await w.server.sink()).map(({ path }) => path), [`/api/sink/${id}`]);
+    assert.deepEqual(
+      (await w.server.sink()).map(({ path }) => path),
+      [`/api/sink/${id}`],
+    );
   });
 }

@@ -75,7 +75,10 @@ test("a value of a job that was delivered already is there, after a restart too,
 test("a response with a credential in it is not kept unasked", async () => {
   const page = await open();
   await w.server.faults([
-    { path: "/api/notes", action: { status: 200, body: '{"id": 7, "access_token": "s"}', headers: { "content-type": "application/json" } } },
+    {
+      path: "/api/notes",
+      action: { status: 200, body: '{"id": 7, "access_token": "s"}', headers: { "content-type": "application/json" } },
+    },
   ]);
   const first = await w.enqueue(page, note("secret"), { queue: "notes" });
   await w.becomes(page, first, "delivered");
@@ -137,7 +140,10 @@ test("cleared away, a predecessor leaves its dependents as failed, and an edit w
   await online(page);
   assert.deepEqual(await w.refused(page, "edit", second, { url: "/api/sink/7" }), { resolved: true });
   await w.becomes(page, second, "delivered");
-  assert.deepEqual((await arrived()).map(({ path }) => path), ["/api/sink/7"]);
+  assert.deepEqual(
+    (await arrived()).map(({ path }) => path),
+    ["/api/sink/7"],
+  );
 });
 
 test("a response without the value fails the dependents, with the reason; a value stays one segment of a path", async () => {
@@ -162,7 +168,10 @@ test("a response without the value fails the dependents, with the reason; a valu
   const refused = await w.becomes(page, dots, "failed");
   assert.match(refused.error.message, /would name another resource/);
   await w.becomes(page, odd, "delivered");
-  assert.deepEqual((await arrived("/api/sink/of")).map(({ path }) => path), ["/api/sink/of/..%2Fa%3Fb%23c"]);
+  assert.deepEqual(
+    (await arrived("/api/sink/of")).map(({ path }) => path),
+    ["/api/sink/of/..%2Fa%3Fb%23c"],
+  );
 });
 
 test("what cannot be bound is refused, and nothing is stored", async () => {
@@ -183,7 +192,12 @@ test("what cannot be bound is refused, and nothing is stored", async () => {
     assert.equal(refused.code, "invalid-request", JSON.stringify(bind));
     assert.match(refused.message, reason);
   }
-  const batch = await w.refused(page, "enqueue", { url: "/api/analytics/batch", body: {} }, { queue: "events", bind: { note: first } });
+  const batch = await w.refused(
+    page,
+    "enqueue",
+    { url: "/api/analytics/batch", body: {} },
+    { queue: "events", bind: { note: first } },
+  );
   assert.match(batch.message, /in batches/);
   const item = await w.enqueue(page, { url: "/api/analytics/batch", body: {} }, { queue: "events" });
   assert.match((await w.refused(page, "enqueue", { url: "/api/sink/{n}" }, { bind: { n: item } })).message, /sent in a batch/);
@@ -217,7 +231,12 @@ test("onDuplicate: keep, replace and merge take the last that waits; what is bei
   const merged = await w.get(page, second);
   assert.deepEqual([merged.state, merged.waitingFor, merged.key], ["pending", first, "k"]);
   assert.notEqual(merged.idempotencyKey, second);
-  const elsewhere = await w.refused(page, "enqueue", { url: "/api/sink/other", method: "PUT", body: {} }, { key: "k", onDuplicate: "merge" });
+  const elsewhere = await w.refused(
+    page,
+    "enqueue",
+    { url: "/api/sink/other", method: "PUT", body: {} },
+    { key: "k", onDuplicate: "merge" },
+  );
   assert.match(elsewhere.message, /goes elsewhere/);
   const third = await put("third", { z: 1 }, "append");
   assert.equal(await put("third", { z: 2 }, "replace"), third);
@@ -233,7 +252,10 @@ test("onDuplicate: keep, replace and merge take the last that waits; what is bei
     ],
   );
   assert.equal((await w.refused(page, "enqueue", { url: "/api/sink" }, { onDuplicate: "keep" })).code, "invalid-request");
-  assert.equal((await w.refused(page, "enqueue", { url: "/api/sink" }, { key: "k", onDuplicate: "drop" })).code, "invalid-request");
+  assert.equal(
+    (await w.refused(page, "enqueue", { url: "/api/sink" }, { key: "k", onDuplicate: "drop" })).code,
+    "invalid-request",
+  );
   assert.match(
     (await w.refused(page, "enqueue", { url: "/api/sink", body: "text" }, { key: "k", onDuplicate: "merge" })).message,
     /takes a JSON body/,
@@ -245,10 +267,18 @@ test("a repeated enqueue that kept another job is answered with that job's id ag
   await offline(page);
   const waiting = await w.enqueue(page, { url: "/api/sink", body: { a: 1 } }, { key: "k" });
   const message = {
-    shearwater: 1, re: crypto.randomUUID(), at: Date.now(),
+    shearwater: 1,
+    re: crypto.randomUUID(),
+    at: Date.now(),
     op: {
       enqueue: {
-        jobs: [{ id: crypto.randomUUID(), request: { url: `${w.server.origin}/api/sink`, method: "POST" }, options: { key: "k", onDuplicate: "keep" } }],
+        jobs: [
+          {
+            id: crypto.randomUUID(),
+            request: { url: `${w.server.origin}/api/sink`, method: "POST" },
+            options: { key: "k", onDuplicate: "keep" },
+          },
+        ],
       },
     },
   };
@@ -262,6 +292,9 @@ test("a repeated enqueue that kept another job is answered with that job's id ag
       });
     }, message);
   const answers = [await post(), await post()];
-  assert.deepEqual(answers.map(({ ok }) => ok), [[waiting], [waiting]]);
+  assert.deepEqual(
+    answers.map(({ ok }) => ok),
+    [[waiting], [waiting]],
+  );
   assert.equal((await w.list(page)).length, 1);
 });

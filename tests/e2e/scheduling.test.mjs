@@ -85,21 +85,33 @@ test("what a browser does not tell restricts nothing; what is no policy is refus
     assert.equal((await w.refused(page, "setNetworkPolicy", change)).code, "invalid-request", JSON.stringify(change));
   }
   const bad = await w.visit();
-  for (const options of [{ schedule: { active: 1 } }, { schedule: { profile: "often" } }, { schedule: { lowLevel: 2 } }, { autoSyncInterval: 4e9 }]) {
+  for (const options of [
+    { schedule: { active: 1 } },
+    { schedule: { profile: "often" } },
+    { schedule: { lowLevel: 2 } },
+    { autoSyncInterval: 4e9 },
+  ]) {
     const code = await bad.evaluate(async (options) => {
       const { connect } = await import("/shearwater/page.js");
-      return connect(options).then(() => "connected", ({ code }) => code);
+      return connect(options).then(
+        () => "connected",
+        ({ code }) => code,
+      );
     }, options);
     assert.equal(code, "invalid-config", JSON.stringify(options));
   }
 });
 
 test("a page wakes the worker by its schedule, and stops and starts by the app's word", async () => {
-  const page = await open({ type: "wifi" }, { queues: { default: { backoff: { base: 3_600_000, max: 3_600_000, jitter: "equal" } } } }, {
-    autoSync: false,
-    syncOnMount: false,
-    schedule: { active: 100, idle: 100 },
-  });
+  const page = await open(
+    { type: "wifi" },
+    { queues: { default: { backoff: { base: 3_600_000, max: 3_600_000, jitter: "equal" } } } },
+    {
+      autoSync: false,
+      syncOnMount: false,
+      schedule: { active: 100, idle: 100 },
+    },
+  );
   await w.server.down(true);
   const id = await put(page, "one");
   await until("a try in vain", async () => (await w.get(page, id)).unreachable > 0);

@@ -53,6 +53,7 @@
 #![forbid(unsafe_code)]
 
 pub mod boxed;
+pub mod cache_uploads;
 pub mod drafts;
 pub mod drain;
 pub mod error;

@@ -7,17 +7,8 @@ use std::{collections::BTreeSet, fs, path::Path};
 use shearwater_core::protocol::operations::OPERATIONS;
 
 /// Methods that ask the worker for nothing.
-const OF_THE_PAGE: [&str; 9] = [
-    "registerPeriodic",
-    "startAutoSync",
-    "stopAutoSync",
-    "getSnapshot",
-    "subscribe",
-    "on",
-    "watch",
-    "trackForm",
-    "close",
-];
+const OF_THE_PAGE: [&str; 9] =
+    ["registerPeriodic", "startAutoSync", "stopAutoSync", "getSnapshot", "subscribe", "on", "watch", "trackForm", "close"];
 
 fn text(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);

@@ -11,6 +11,7 @@ use serde::{
 };
 
 use crate::{
+    cache_uploads::{self, CacheUploadConfig},
     error::{Error, ErrorCode},
     health::origin::RetryBudget,
     http::reply::Response,
@@ -43,6 +44,9 @@ pub struct WorkerConfig {
     /// What is done now and then, by tag.
     #[serde(deserialize_with = "wire::entries")]
     pub periodic: Vec<(String, PeriodicConfig)>,
+    /// Images in Cache Storage that are uploaded, by tag.
+    #[serde(deserialize_with = "wire::entries")]
+    pub cache_uploads: Vec<(String, CacheUploadConfig)>,
     /// Origins other than the app's own that get the `Idempotency-Key` header.
     pub idempotency_origins: Vec<String>,
     /// How many delivered jobs are remembered, and how long.
@@ -69,6 +73,7 @@ impl Default for WorkerConfig {
             queues: Vec::new(),
             routes: Vec::new(),
             periodic: Vec::new(),
+            cache_uploads: Vec::new(),
             idempotency_origins: Vec::new(),
             history: HistoryConfig::default(),
             drafts: DraftsConfig::default(),
@@ -279,6 +284,7 @@ impl WorkerConfig {
             check_name("a periodic tag", tag).map_err(|error| Error::invalid_config(error.message))?;
             periodic.check().map_err(|error| Error::invalid_config(["periodic.", tag, ".", &error.message].text()))?;
         }
+        cache_uploads::check(&self.cache_uploads, |queue| self.queue(queue).map(drop))?;
         routes::check(&self.routes, |queue| self.queue(queue).map(drop))
     }
 

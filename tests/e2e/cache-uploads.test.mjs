@@ -1,0 +1,165 @@
+// Images that an app leaves in Cache Storage: each is uploaded once as a form, and deleted when it is delivered (U6).
+
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { until } from "./harness/wait.mjs";
+import { world } from "./harness/world.mjs";
+
+const w = world();
+const config = {
+  cacheUploads: { "image-upload": { url: "/api/sink/upload" } },
+  queues: { "image-upload": { backoff: { base: 50, max: 100 } } },
+};
+const open = (more = {}) => w.open({ config: { ...config, ...more } });
+
+/** Puts an image into the cache, as an app does. */
+const leave = (page, url, text, type = "image/png") =>
+  page.evaluate(
+    async (url, text, type) => {
+      const cache = await caches.open("image-uploads");
+      await cache.put(url, new Response(new Blob([text], { type })));
+    },
+    url,
+    text,
+    type,
+  );
+const left = (page) =>
+  page.evaluate(async () => (await (await caches.open("image-uploads")).keys()).map(({ url }) => new URL(url).pathname));
+const wake = (page) => page.evaluate(() => window.client.syncNow());
+const arrived = () => w.server.sink("/api/sink/upload");
+
+test("each entry becomes a form with its parameters as fields, and goes from the cache when it is delivered", async () => {
+  const chromium = await w.start();
+  const page = await chromium.open(w.server.origin, { config });
+  const workers = await chromium.workers(page);
+  await leave(page, "/photos/one.png?album=7&title=a%20b&album=8", "one");
+  await leave(page, "/photos/two.png", "two");
+  // By the browser's own event, with no page's help.
+  await workers.sync(w.server.origin, "image-upload");
+  await until("both", async () => (await arrived()).length === 2);
+  const [one] = (await arrived()).filter(({ body }) => body.includes("one.png"));
+  assert.match(one.contentType, /^multipart\/form-data; boundary=/);
+  const parts = one.body.split(/--\S+\r\n/).map((part) => part.replace(/--\S+--/, "").trim());
+  assert.deepEqual(parts.filter(Boolean), [
+    'Content-Disposition: form-data; name="album"\r\n\r\n7',
+    'Content-Disposition: form-data; name="title"\r\n\r\na b',
+    'Content-Disposition: form-data; name="album"\r\n\r\n8',
+    'Content-Disposition: form-data; name="image"; filename="one.png"\r\nContent-Type: image/png\r\n\r\none',
+  ]);
+  await until("an empty cache", async () => (await left(page)).length === 0);
+  await wake(page);
+  assert.equal((await arrived()).length, 2);
+});
+
+test("an entry stays while its job is not delivered, and goes once, whoever looks and however often", async () => {
+  const chromium = await w.start();
+  const page = await chromium.open(w.server.origin, { config });
+  const workers = await chromium.workers(page);
+  await w.server.faults([{ path: "/api/sink/upload", action: { status: 422 }, times: 1 }]);
+  await leave(page, "/photos/one.png", "one");
+  await Promise.all([wake(page), wake(page), wake(page)]);
+  const [job] = await until("a failed job", async () => {
+    const jobs = await w.list(page, { state: "failed" });
+    return jobs.length > 0 && jobs;
+  });
+  assert.deepEqual(job.metadata, { cache: "image-uploads", url: `${w.server.origin}/photos/one.png` });
+  await workers.stop();
+  await wake(page);
+  assert.deepEqual(await left(page), ["/photos/one.png"]);
+  assert.equal((await w.list(page)).length, 1);
+  // The very same image, put there again.
+  await leave(page, "/photos/one.png", "one");
+  await wake(page);
+  assert.equal((await w.list(page)).length, 1);
+  await page.evaluate((id) => window.client.retry(id), job.id);
+  await w.becomes(page, job.id, "delivered");
+  await wake(page);
+  await until("an empty cache", async () => (await left(page)).length === 0);
+  assert.equal((await arrived()).length, 1);
+});
+
+test("another image at the same address is another upload, and is not deleted for the first", async () => {
+  const page = await open();
+  await w.server.faults([{ path: "/api/sink/upload", action: { hold: true }, times: 1 }]);
+  await leave(page, "/photos/one.png", "old");
+  const first = wake(page);
+  await w.held(1);
+  await leave(page, "/photos/one.png", "new");
+  await w.server.release();
+  await first;
+  await wake(page);
+  await until("both", async () => (await arrived()).length === 2);
+  const bodies = (await arrived()).map(({ body }) => (body.includes("new") ? "new" : "old"));
+  assert.deepEqual(bodies, ["old", "new"]);
+  await wake(page);
+  await until("an empty cache", async () => (await left(page)).length === 0);
+});
+
+test("a discarded image does not come back, and a purge takes images along", async () => {
+  const page = await open();
+  await page.evaluate(() => window.client.setOwner("ada"));
+  await page.evaluate(() => window.client.pause());
+  await leave(page, "/photos/one.png", "one");
+  await leave(page, "/photos/two.png", "two");
+  await wake(page);
+  const [job] = await w.list(page);
+  await page.evaluate((id) => window.client.discard(id), job.id);
+  await wake(page);
+  assert.equal((await left(page)).length, 1);
+  await leave(page, "/photos/three.png", "three");
+  await page.evaluate(() => window.client.setOwner("bob", { purge: "ada" }));
+  await until("an empty cache", async () => (await left(page)).length === 0);
+  await wake(page);
+  assert.deepEqual([await w.list(page), await arrived()], [[], []]);
+});
+
+test("what one user left is never sent for the next", async () => {
+  const page = await open();
+  await page.evaluate(() => window.client.setOwner("ada"));
+  await page.evaluate(() => window.client.pause());
+  await leave(page, "/photos/of-ada.png", "of ada");
+  await page.evaluate(() => window.client.setOwner("bob"));
+  await leave(page, "/photos/of-bob.png", "of bob");
+  await wake(page);
+  await until("bob's", async () => (await arrived()).length === 1);
+  assert.match((await arrived())[0].body, /of bob/);
+  await until("bob's is gone", async () => (await left(page)).length === 1);
+  await page.evaluate(() => window.client.setOwner("ada"));
+  await page.evaluate(() => window.client.resume());
+  await wake(page);
+  await until("ada's", async () => (await arrived()).length === 2);
+  await until("an empty cache", async () => (await left(page)).length === 0);
+});
+
+test("empty and opaque entries stay, with a word in the console; a bad configuration is told", async () => {
+  const page = await w.open({
+    options: { worker: `/sw.js?${new URLSearchParams({ config: JSON.stringify(config), log: "" })}` },
+  });
+  await page.evaluate(() => {
+    window.lines = [];
+    new BroadcastChannel("test:log").onmessage = ({ data }) => window.lines.push(data.text);
+  });
+  await leave(page, "/photos/empty.png", "");
+  await wake(page);
+  await until("a word", () => page.evaluate(() => window.lines.some((line) => /empty\.png .* is empty/.test(line))));
+  assert.deepEqual([await left(page), await w.list(page)], [["/photos/empty.png"], []]);
+  for (const [cacheUploads, reason] of [
+    [{ a: {} }, /cacheUploads\.a\.url: is missing/],
+    [{ a: { url: "/x", cahe: "y" } }, /cacheUploads\.a\.cahe: unknown member/],
+    [{ a: { url: "/x" }, b: { url: "/y" } }, /cacheUploads\.b\.cache/],
+    [7, /cacheUploads: is not an object/],
+  ]) {
+    const code = await page.evaluate(
+      async (worker) => {
+        const { connect } = await import("/shearwater/page.js");
+        return connect({ worker, scope: `/bad/${Math.random()}/` }).then(
+          () => "connected",
+          ({ code, message }) => `${code}: ${message}`,
+        );
+      },
+      `/sw.js?${new URLSearchParams({ config: JSON.stringify({ cacheUploads }) })}`,
+    );
+    assert.match(code, reason, JSON.stringify(cacheUploads));
+  }
+});
