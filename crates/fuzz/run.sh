@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 seconds=${1:-60}
 targets=("${@:2}")
-if [ ${#targets[@]} = 0 ]; then targets=(message config record reply store); fi
+if [ ${#targets[@]} = 0 ]; then targets=(message config record reply store template); fi
 
 # A caller's flags would take the place of those that count coverage.
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS CARGO_BUILD_TARGET RUST_BACKTRACE

@@ -234,7 +234,9 @@ impl World {
                 self.write(async |tx| drafts::claim(tx, now, &from, &to, &caller).await).map(drop)
             }
             Op::DraftDiscard(id) => self.write(async |tx| drafts::discard(tx, now, &id, &caller).await).map(drop),
-            Op::Get(id) | Op::Content(id) => self.read(async |tx| read::get(tx, &id, &config).await).map(|view| view.iter().for_each(check::keeps)),
+            Op::Get(id) | Op::Content(id) => {
+                self.read(async |tx| read::get(tx, &id, &config).await).map(|view| view.iter().for_each(check::keeps))
+            }
             Op::List(filter) | Op::Export(filter) => {
                 self.read(async |tx| read::list(tx, &filter, &config).await).map(|views| views.iter().for_each(check::keeps))
             }

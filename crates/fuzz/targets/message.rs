@@ -71,11 +71,7 @@ fn operation(op: Op) {
 
 /// Whatever the status says, the next wake is not in the past.
 fn wakes(status: &Status) {
-    let facts = Facts {
-        is_online: true,
-        is_sending: status.is_running,
-        next_due: status.next_sync_at,
-    };
+    let facts = Facts { is_online: true, is_sending: status.is_running, next_due: status.next_sync_at };
     for now in [Millis(0), Millis(1_790_000_000_000)] {
         assert!(plan(now, facts).is_none_or(|(at, _)| at > now), "{facts:?}");
     }

@@ -65,7 +65,7 @@ use crate::{
     wire::text::Text,
 };
 use pointer::Pointer;
-use template::{Captured as Value, Unfit};
+use template::{Braces, Captured as Value, Unfit};
 
 /// The most values that a job can be bound to, and pointers that it can be told to capture.
 const MOST_BINDINGS: usize = 16;
@@ -170,7 +170,9 @@ pub(crate) fn admit(bind: &[NewBinding], capture: &[Pointer], request: &RequestH
             return Err(Error::invalid_request(["bind: \"", name, "\" is there twice"].text()));
         }
         let names = [name.as_str()];
-        if let Some((header, _)) = request.headers.iter().find(|(header, _)| template::places(header, &names).next().is_some()) {
+        if let Some((header, _)) =
+            request.headers.iter().find(|(header, _)| template::places(header, &names, Braces::Plain).next().is_some())
+        {
             return Err(Error::invalid_request(["bind: {", name, "} stands in the name of the header ", header].text()));
         }
     }
@@ -466,7 +468,7 @@ pub(crate) async fn forget_lost<T: Tx>(
         }
         let names = [binding.name.as_str()];
         let texts = std::iter::once(&head.url).chain(head.headers.iter().map(|(_, value)| value));
-        let is_named = texts.into_iter().any(|text| template::places(text, &names).next().is_some());
+        let is_named = texts.into_iter().any(|text| template::places(text, &names, Braces::Escaped).next().is_some());
         if is_named || keeps_body {
             let advice =
                 ["the value \"", &binding.name, "\" can never be known: write it into the URL, the headers and the body"];

@@ -82,17 +82,26 @@ impl Captured {
     }
 }
 
+/// How the braces of a text may be spelt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Braces {
+    /// As `{` and `}`.
+    Plain,
+    /// Also as `%7B` and `%7D`, as the platform's parser of URLs does.
+    Escaped,
+}
+
 /// The places of a text, in their order; `names` are those that the job binds.
-pub fn places<'a>(text: &'a str, names: &'a [&str]) -> impl Iterator<Item = Place<'a>> {
+pub fn places<'a>(text: &'a str, names: &'a [&str], braces: Braces) -> impl Iterator<Item = Place<'a>> {
     let mut from = 0;
     std::iter::from_fn(move || {
         loop {
             let rest = text.get(from..)?;
-            let (open, width) = first_of(rest, "{", "%7B")?;
+            let (open, width) = first_of(rest, "{", "%7B", braces)?;
             let at = from + open;
             from = at + width;
             let inner = text.get(from..)?;
-            let Some((close, closing)) = first_of(inner, "}", "%7D") else { continue };
+            let Some((close, closing)) = first_of(inner, "}", "%7D", braces) else { continue };
             let reference = inner.get(..close)?;
             let (name, path) = reference.split_once('.').unwrap_or((reference, ""));
             if let Some(name) = names.iter().find(|known| **known == name) {
@@ -104,8 +113,11 @@ pub fn places<'a>(text: &'a str, names: &'a [&str]) -> impl Iterator<Item = Plac
 }
 
 /// Where the first of two spellings begins, and how long it is.
-fn first_of(text: &str, plain: &str, escaped: &str) -> Option<(usize, usize)> {
+fn first_of(text: &str, plain: &str, escaped: &str, braces: Braces) -> Option<(usize, usize)> {
     let plain = text.find(plain).map(|at| (at, plain.len()));
+    if braces == Braces::Plain {
+        return plain;
+    }
     let escaped = [escaped.to_ascii_lowercase().as_str(), escaped]
         .iter()
         .filter_map(|spelling| text.find(spelling).map(|at| (at, spelling.len())))
@@ -119,7 +131,7 @@ fn first_of(text: &str, plain: &str, escaped: &str) -> Option<(usize, usize)> {
 /// The name of the first place whose value does not fit, and why.
 pub fn fill_url(url: &str, names: &[&str], value: impl Fn(&str, &str) -> Option<Captured>) -> Result<String, (String, Unfit)> {
     let query = url.find('?').unwrap_or(url.len());
-    fill(url, names, value, |place, word, filled| {
+    fill(url, names, Braces::Escaped, value, |place, word, filled| {
         if place.at < query && matches!(word, "" | "." | "..") {
             return Err(Unfit::Segment);
         }
@@ -145,7 +157,7 @@ pub fn fill_header(
     names: &[&str],
     value: impl Fn(&str, &str) -> Option<Captured>,
 ) -> Result<String, (String, Unfit)> {
-    fill(header, names, value, |_, word, filled| {
+    fill(header, names, Braces::Plain, value, |_, word, filled| {
         let fits = word.chars().all(|char| char == '\t' || ((' '..='\u{ff}').contains(&char) && char != '\u{7f}'));
         filled.push_str(word);
         fits.then_some(()).ok_or(Unfit::Header)
@@ -166,14 +178,14 @@ pub fn fill_json(json: &str, names: &[&str], value: impl Fn(&str, &str) -> Optio
         filled.push_str(before);
         rest = after;
         let inner = string.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or_default();
-        let whole = places(inner, names).next().filter(|place| place.at == 0 && place.len == inner.len());
+        let whole = places(inner, names, Braces::Plain).next().filter(|place| place.at == 0 && place.len == inner.len());
         match whole.and_then(|place| value(place.name, place.path)) {
             // A member's name stays a string.
             Some(Captured::Text(text)) => push_string(&mut filled, &text),
             Some(Captured::Literal(literal)) if !is_name(after) => filled.push_str(&literal),
             Some(Captured::Structure(structure)) if !is_name(after) => filled.push_str(&structure),
             _ => {
-                let within = fill(string, names, &value, |_, word, filled| {
+                let within = fill(string, names, Braces::Plain, &value, |_, word, filled| {
                     let mut quoted = String::new();
                     push_string(&mut quoted, word);
                     filled.push_str(quoted.get(1..quoted.len() - 1).unwrap_or_default());
@@ -191,11 +203,12 @@ pub fn fill_json(json: &str, names: &[&str], value: impl Fn(&str, &str) -> Optio
 fn fill(
     text: &str,
     names: &[&str],
+    braces: Braces,
     value: impl Fn(&str, &str) -> Option<Captured>,
     mut write: impl FnMut(&Place<'_>, &str, &mut String) -> Result<(), Unfit>,
 ) -> Result<String, (String, Unfit)> {
     let (mut filled, mut from) = (String::with_capacity(text.len()), 0);
-    for place in places(text, names) {
+    for place in places(text, names, braces) {
         let Some(captured) = value(place.name, place.path) else { continue };
         filled.push_str(text.get(from..place.at).unwrap_or_default());
         from = place.at + place.len;
@@ -254,11 +267,14 @@ mod tests {
 
     #[test]
     fn the_places_of_bound_names_are_found_in_both_spellings_and_no_others() {
-        let found: Vec<_> = places("/{note.id}/%7Buser%7D/{other}/{note/{user.a.b}%7bnote.x%7d{}", NAMES)
+        let found: Vec<_> = places("/{note.id}/%7Buser%7D/{other}/{note/{user.a.b}%7bnote.x%7d{}", NAMES, Braces::Escaped)
             .map(|place| (place.name, place.path))
             .collect();
         assert_eq!(found, [("note", "id"), ("user", ""), ("user", "a.b"), ("note", "x")]);
-        assert_eq!(places("{note", NAMES).count() + places("", NAMES).count() + places("{}", NAMES).count(), 0);
+        for none in ["{note", "", "{}"] {
+            assert_eq!(places(none, NAMES, Braces::Escaped).count(), 0);
+        }
+        assert_eq!(places("{note%7D %7Buser%7D", NAMES, Braces::Plain).count(), 0, "of a URL alone");
     }
 
     #[test]
