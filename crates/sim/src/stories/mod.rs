@@ -1,6 +1,7 @@
 //! Tells each bug that the simulator found as a story of a few steps, over the store or one drain alone.
 
 mod batches;
+mod bindings;
 mod clocks;
 mod drafts;
 mod drains;
