@@ -129,7 +129,7 @@ export function trackForm(client, form, options = {}) {
     const job = {
       id,
       request,
-      options: pick(options, ["queue", "key", "priority", "maxAge", "maxAttempts"]),
+      options: pick(options, ["queue", "key", "priority", "maxAge", "maxAttempts", "capture"]),
       metadata: JSON.stringify({ ...options.metadata, form: name }),
     };
     const ended = draft?.hold() ?? null;
@@ -168,7 +168,9 @@ export function trackForm(client, form, options = {}) {
   /** @param {string} id */
   function follow(id) {
     let isQueued = false;
+    let isOver = false;
     const end = () => {
+      isOver = true;
       clearTimeout(timer);
       stop();
       watching.delete(end);
@@ -191,6 +193,8 @@ export function trackForm(client, form, options = {}) {
     };
     /** @param {import("../types/index.js").Job | null} job */
     const look = (job) => {
+      // Told by the watch, and once more by the answer to `get`.
+      if (isOver) return;
       if (!job) return end();
       if (job.state === "delivered") {
         end();
@@ -241,7 +245,11 @@ export function trackForm(client, form, options = {}) {
     if (content.state === "pending") {
       // While it is edited it is a draft, and is not sent.
       const kept = draft ? await draft.saveNow() : false;
-      if (!kept || !(await client.discard(id))) {
+      const discarded = kept && (await client.discard(id).catch(waitedFor));
+      if (discarded === WAITED_FOR) {
+        // It goes on waiting, and the next submission takes its place: jobs are bound to its response.
+        replaces = id;
+      } else if (!discarded) {
         HTMLFormElement.prototype.reset.call(form);
         await draft?.discard();
         return false;
@@ -280,6 +288,15 @@ export function trackForm(client, form, options = {}) {
   const tracked = Object.assign(stop, { ready, restore });
   trackedForms.set(form, tracked);
   return tracked;
+}
+
+/** That a job was not removed because others wait for its response. */
+const WAITED_FOR = "waited for";
+
+/** @param {any} error */
+function waitedFor(error) {
+  if (error.code === "has-dependents") return WAITED_FOR;
+  throw error;
 }
 
 /**

@@ -5,7 +5,7 @@
 
 import type { Client, EnqueueOptions, Job, ShearwaterError } from "./index.js";
 
-export interface FormOptions extends Pick<EnqueueOptions, "queue" | "key" | "priority" | "maxAge" | "maxAttempts"> {
+export interface FormOptions extends Pick<EnqueueOptions, "queue" | "key" | "priority" | "maxAge" | "maxAttempts" | "capture"> {
   /** The form's name in the store. Default: the page's path and query, with the form's `id` or `name`. */
   id?: string;
   /** Your own data, kept with the job; it gets a member `form`, the form's name. */

@@ -19,7 +19,10 @@ const choose = (page, change) => page.evaluate((change) => window.client.setNetw
 /** Another network; the page's own browser tells of it, too. */
 const reconnect = async (page, connection) => {
   await page.evaluate((connection) => tell({ connection }), connection);
-  await page.evaluate(() => navigator.connection.dispatchEvent(new Event("change")));
+  await page.evaluate(() => {
+    Object.defineProperty(navigator.connection, "type", { value: "other", configurable: true });
+    navigator.connection.dispatchEvent(new Event("change"));
+  });
 };
 
 for (const [connection, setting, reason] of [

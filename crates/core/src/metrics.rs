@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::Error,
     queue::{history::Outcome, job::State, sort::sorted},
-    schedule::next_wake,
+    schedule::{network::Permit, next_wake},
     store::{
         Tx,
         ledger::{Counts, Ledger},
@@ -96,14 +96,14 @@ impl Metrics {
     }
 }
 
-/// The figures of the current owner.
+/// The figures of the current owner; `permit` is what their policy lets go over the network that there is.
 ///
 /// # Errors
 /// What the transaction returns.
-pub async fn read<T: Tx>(tx: &T, now: Millis) -> Result<Metrics, Error> {
+pub async fn read<T: Tx>(tx: &T, now: Millis, permit: Permit) -> Result<Metrics, Error> {
     let ledger = read_ledger(tx).await?;
     let history = oldest_outcomes(tx, u32::MAX).await?;
-    let next = next_wake::next_wake(tx, &ledger, now).await?;
+    let next = next_wake::next_wake(tx, &ledger, now, permit).await?;
     Ok(Metrics::of(&ledger, &history, next, now))
 }
 

@@ -43,7 +43,7 @@ use shearwater_core::{
         job::{Job, Place, State},
         manage::{self, Body, Edit},
     },
-    schedule::network::Connection,
+    schedule::network::{Connection, Permit},
     schedule::next_wake,
     schedule::wakes::SkipBackoff,
     store::{
@@ -264,7 +264,7 @@ impl World {
             }
             Op::Pause(queue) => self.write(async |tx| manage::pause(tx, queue.as_deref(), true, &caller, &config).await),
             Op::Resume(queue) => self.write(async |tx| manage::pause(tx, queue.as_deref(), false, &caller, &config).await),
-            Op::SetNetworkPolicy(change) => self.write(async |tx| manage::set_network(tx, change, &caller, &config).await),
+            Op::SetNetworkPolicy(change) => self.write(async |tx| manage::set_network(tx, change, &caller).await),
             Op::SetOwner(protocol::SetOwner { owner, purge }) => {
                 if let Some(owner) = &owner {
                     check_name("owner", owner)?;
@@ -272,7 +272,7 @@ impl World {
                 let owner = owner.unwrap_or_default();
                 self.write(async |tx| manage::set_owner(tx, now, &owner, purge.as_deref(), &config).await)
             }
-            Op::Metrics => self.read(async |tx| metrics::read(tx, now).await).map(|metrics| check::keeps(&metrics)),
+            Op::Metrics => self.read(async |tx| metrics::read(tx, now, Permit::All).await).map(|metrics| check::keeps(&metrics)),
             Op::Repair => {
                 let report = self.write(async |tx| repair::repair(tx).await)?;
                 assert!(!(self.honest && report.recounted && report.quarantined == 0), "the counts were wrong: {report:?}");
@@ -286,7 +286,7 @@ impl World {
             }
             Op::Status => {
                 let ledger = self.read(async |tx| read_ledger(tx).await)?;
-                self.read(async |tx| next_wake::next_wake(tx, &ledger, now).await)?;
+                self.read(async |tx| next_wake::next_wake(tx, &ledger, now, Permit::All).await)?;
                 check::keeps(&Status::of(&ledger));
                 Ok(())
             }

@@ -236,14 +236,16 @@ fn listeners(auto: &Rc<Auto>, events: &Rc<Events>, looks_at_use: bool) -> Vec<Li
             }),
         ));
     }
-    // Over another network other jobs may go.
+    // Browsers tell of each new estimate of its speed as well.
     if let Ok(connection) = js::get(&navigator(), "connection").dyn_into::<EventTarget>() {
+        let known = Cell::new(js::scope::connection());
         listeners.push(on(
             &connection,
             "change",
-            Box::new(|auto| {
-                if let Some(link) = auto.link.upgrade() {
-                    poke(&link, WakeReason::Online);
+            Box::new(move |auto| {
+                let now = js::scope::connection();
+                if known.replace(now) != now {
+                    auto.feed(Input::Connection);
                 }
             }),
         ));
@@ -254,7 +256,7 @@ fn listeners(auto: &Rc<Auto>, events: &Rc<Events>, looks_at_use: bool) -> Vec<Li
                 &window(),
                 event,
                 Box::new(|auto| {
-                    if now().since(auto.used.get()) >= SETTLED {
+                    if now().0.abs_diff(auto.used.get().0) >= SETTLED {
                         auto.used.set(now());
                         auto.feed(Input::Activity);
                     }

@@ -221,7 +221,7 @@ impl World {
                         Answer::Done
                     }
                     Ask::Network(change) => {
-                        manage::set_network(tx, *change, &caller, &config).await?;
+                        manage::set_network(tx, *change, &caller).await?;
                         Answer::Done
                     }
                     Ask::Draft(_) => Answer::Done,

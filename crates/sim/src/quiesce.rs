@@ -6,7 +6,11 @@
 
 use shearwater_core::{
     Millis,
-    schedule::{network::Connection, next_wake, wakes::SkipBackoff},
+    schedule::{
+        network::{Connection, Permit},
+        next_wake,
+        wakes::SkipBackoff,
+    },
     time::unit::DAY,
 };
 
@@ -82,7 +86,7 @@ impl World {
         let now = self.clock.device();
         let asked = self.read(async |tx| {
             let ledger = shearwater_core::store::read_ledger(tx).await?;
-            next_wake::next_wake(tx, &ledger, now).await
+            next_wake::next_wake(tx, &ledger, now, Permit::All).await
         })?;
         asked.map_err(|error| Violation::new(Promise::Live, format!("no store while no fault is injected: {error}")))
     }

@@ -86,8 +86,7 @@ impl Engine {
     /// Broadcasts the status as it was seen last, and when the next wake is.
     pub fn tell_next(&self, next: Option<Millis>, event: Option<Event>) {
         let mut status = self.status(&self.latest());
-        // What the network holds goes by no time.
-        status.next_sync_at = next.filter(|_| status.restriction.is_none());
+        status.next_sync_at = next;
         self.broadcaster.told.set(Some(next));
         self.tell(status, Vec::new(), event);
     }
@@ -122,7 +121,7 @@ impl Engine {
         (status.done, status.total) = progress.unwrap_or_default();
         status.quarantined = self.store.quarantined();
         status.network = ledger.network_policy(&self.config);
-        status.restriction = self.restriction(ledger);
+        status.restriction = self.permit(ledger).restriction();
         if status.pending + status.syncing > 0 {
             status.error = self.broadcaster.trouble.borrow().clone().or(status.error);
         }

@@ -3,16 +3,21 @@
 //! Each part keeps its own state, in a file that has it to itself and gives [`Engine`] the methods that need it: drains,
 //! broadcasts, sync tags, who is signed in, new jobs, sends, messages.
 
-use std::{cell::Cell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+    rc::Rc,
+};
 
 use shearwater_core::{
     Error, JobId, Millis,
     drain::Budget,
     queue::{
         config::{LogLevel, WorkerConfig},
+        enqueue::NewJob,
         job::State,
     },
-    schedule::{network::Restriction, next_wake},
+    schedule::{network::Permit, next_wake},
     store::{
         Scope,
         ledger::{Ledger, QueueLedger},
@@ -59,6 +64,8 @@ pub struct Engine {
     pub intake: Intake,
     /// Sends on their way.
     pub sends: Sends,
+    /// Jobs to which others were bound by this worker: their responses are waited for, though they may be on their way already.
+    pub bound: RefCell<BTreeSet<JobId>>,
     /// What is known of rejected sends.
     pub rejections: Rejections,
     /// Messages that are being served.
@@ -69,6 +76,9 @@ pub struct Engine {
     pub looked: Looked,
     resumed: Cell<bool>,
 }
+
+/// Jobs remembered that others were bound to; the rows of those that are claimed later say it themselves.
+const MOST_BOUND: usize = 10_000;
 
 /// The configuration with the addresses of its batches as the platform spells them. A relative one is relative to the script.
 ///
@@ -101,6 +111,7 @@ impl Engine {
             session: SessionState::default(),
             intake: Intake::default(),
             sends: Sends::default(),
+            bound: RefCell::default(),
             rejections: Rejections::default(),
             under_way: UnderWay::default(),
             auth: Auth::default(),
@@ -146,16 +157,29 @@ impl Engine {
         self.store
             .run(Mode::Read.on(Scope::VIEW), async |db| {
                 let ledger = read_ledger(db).await?;
-                let next = next_wake::next_wake(db, &ledger, clock::now()).await?;
-                let next = next.filter(|_| self.restriction(&ledger).is_none());
+                let next = next_wake::next_wake(db, &ledger, clock::now(), self.permit(&ledger)).await?;
                 Ok((ledger, next))
             })
             .await
     }
 
-    /// Why the owner's jobs are held over the connection that there is.
-    pub fn restriction(&self, ledger: &Ledger) -> Option<Restriction> {
-        ledger.network_policy(&self.config).permit(js::scope::connection()).restriction()
+    /// Whether new jobs in these queues are held, by a pause or for the network.
+    pub fn is_held(&self, queues: &[String]) -> bool {
+        queues.iter().all(|queue| self.is_paused(queue)) || self.permit(&self.latest()) != Permit::All
+    }
+
+    /// What the owner's policy lets go over the connection that there is.
+    pub fn permit(&self, ledger: &Ledger) -> Permit {
+        ledger.network_policy(&self.config).permit(js::scope::connection())
+    }
+
+    /// Notes whom a new job is bound to, before it is stored: a response that comes meanwhile is read.
+    pub fn note_bound(&self, job: &NewJob) {
+        let mut bound = self.bound.borrow_mut();
+        if bound.len() > MOST_BOUND {
+            bound.clear();
+        }
+        bound.extend(job.options.bind.iter().map(|binding| binding.job.clone()));
     }
 
     /// Whether this is the first wake of this worker.

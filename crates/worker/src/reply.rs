@@ -1,7 +1,8 @@
 //! Reads what came back, bounded in bytes and time.
 //!
 //! A job is settled by its response's headers. Of the body only what somebody asked for is read: the beginning of an
-//! error, for people, and what the queue's `response` setting keeps. A server that never ends its body, or sends a
+//! error, for people, what the queue's `response` setting keeps, and what jobs are bound to. Nobody has asked for a short JSON
+//! response that is there at once: it is read all the same, for jobs that are bound to it later (`capture: false`). A server that never ends its body, or sends a
 //! gigabyte out of a kilobyte, costs a few KiB and a moment, then the send is aborted and its connection is free.
 //!
 //! A rejected `fetch` does not say why. Where the network is there and the server can be reached, it is something that
@@ -24,7 +25,6 @@ use shearwater_core::{
         capture::Capture,
         config::{KeepResponse, QueueConfig},
         job::Job,
-        request::takes_body,
     },
     wire::text::Text,
 };
@@ -99,7 +99,7 @@ pub async fn read(
     sending: &Rc<Sending>,
     queue: &QueueConfig,
     guard: Option<Guard>,
-    job: &Job,
+    wanted: Wanted,
     is_batch: bool,
 ) -> AttemptResult {
     if response.type_() == ResponseType::Opaqueredirect {
@@ -135,15 +135,24 @@ pub async fn read(
     };
     let body = Body::of(&response);
     let is_text = ["application/json", "application/problem+json", "text/plain"];
-    let is_json = kind.as_deref().is_some_and(|kind| kind.contains("json"));
+    let is_json = kind.as_deref().is_some_and(|kind| kind.to_ascii_lowercase().contains("json"));
     let is_text = kind.is_some_and(|kind| is_text.iter().any(|text| kind.starts_with(text)));
-    let keep = queue.response.as_ref().filter(|_| (200..300).contains(&status) && !is_batch);
-    if is_batch && (200..300).contains(&status) && queue.expects(&reply) {
+    let is_success = (200..300).contains(&status);
+    if is_batch && is_success && queue.expects(&reply) {
         reply.items = results(queue, &reply, &body, sending).await;
-    } else if let Some(keep) = keep {
-        reply.capture = Some(capture(keep, status, &headers, &body, sending).await);
-    } else if (200..300).contains(&status) && !is_batch && is_json {
-        reply.body = for_dependents(queue, job, &body, sending).await;
+    } else if is_success && !is_batch {
+        let keep = queue.response.as_ref();
+        let text = text_of(keep.is_some_and(|keep| keep.body), is_json, queue, wanted, &body, sending).await;
+        reply.body = text.clone().filter(|_| is_json && body.ended.get());
+        if wanted == Wanted::Waited
+            && is_json
+            && text.as_ref().is_some_and(|text| text.len() < MOST_BYTES as usize)
+            && !body.ended.get()
+        {
+            // Jobs wait for what broke off: as good as no response, and under the same key there is another.
+            return AttemptResult::TimedOut;
+        }
+        reply.capture = keep.map(|keep| capture(keep, status, &headers, text));
     } else if status >= 400 && is_text {
         reply.excerpt = excerpt(&body, sending).await;
     }
@@ -166,27 +175,57 @@ async fn results(queue: &QueueConfig, reply: &Reply, body: &Body, sending: &Rc<S
     }
 }
 
-/// All of a JSON response, for jobs that are bound to it, or may be one day: then only what is short, and there by now.
-async fn for_dependents(queue: &QueueConfig, job: &Job, body: &Body, sending: &Rc<Sending>) -> Option<String> {
-    let text = if job.captures.is_some() {
-        body.beginning(MOST_BYTES, sending).await
-    } else if queue.capture && takes_body(&job.work.request().head.method) {
-        match select(pin!(body.beginning(SHORT_BYTES, sending)), pin!(js::time::sleep(SHORT_PATIENCE))).await {
-            Either::Left((text, _)) => text,
-            Either::Right(_) => return None,
-        }
-    } else {
-        return None;
-    };
-    // What was cut off is no JSON, and what is longer than that was not asked for.
-    Some(text).filter(|_| body.ended.get())
+/// How much of a response somebody wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Nobody has asked; a job may be bound to it one day.
+    Unasked,
+    /// Values are to be kept for jobs that are bound to it later.
+    Kept,
+    /// Jobs wait for it.
+    Waited,
 }
 
-async fn capture(keep: &KeepResponse, status: u16, headers: &Headers, body: &Body, sending: &Rc<Sending>) -> Capture {
+impl Wanted {
+    /// What is wanted of this job's response now: others may have been bound to it since it was claimed.
+    pub fn of(engine: &Engine, job: &Job) -> Self {
+        let dependents = job.captures.as_ref().map(|captures| captures.dependents.len());
+        match dependents {
+            _ if engine.bound.borrow().contains(&job.id) => Self::Waited,
+            Some(1..) => Self::Waited,
+            Some(0) => Self::Kept,
+            None => Self::Unasked,
+        }
+    }
+}
+
+/// The beginning of a successful response: as much as is wanted of it.
+async fn text_of(
+    keep: bool,
+    is_json: bool,
+    queue: &QueueConfig,
+    wanted: Wanted,
+    body: &Body,
+    sending: &Rc<Sending>,
+) -> Option<String> {
+    match wanted {
+        // A slow server is waited for as long as for its headers.
+        Wanted::Waited if is_json => Some(body.beginning_within(MOST_BYTES, queue.timeout, sending).await),
+        _ if keep || (wanted == Wanted::Kept && is_json) => Some(body.beginning(MOST_BYTES, sending).await),
+        Wanted::Unasked if queue.capture && is_json => {
+            let short = pin!(body.beginning(SHORT_BYTES, sending));
+            match select(short, pin!(js::time::sleep(SHORT_PATIENCE))).await {
+                Either::Left((text, _)) => Some(text),
+                Either::Right(_) => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn capture(keep: &KeepResponse, status: u16, headers: &Headers, body: Option<String>) -> Capture {
     let named = keep.headers.iter().filter_map(|name| Some((name.to_ascii_lowercase(), js::http::header(headers, name)?)));
-    let headers = named.collect();
-    let body = if keep.body { Some(body.beginning(MOST_BYTES, sending).await) } else { None };
-    Capture { status, headers, body }
+    Capture { status, headers: named.collect(), body: body.filter(|_| keep.body) }
 }
 
 /// The beginning of an error reply. That it cannot be read changes nothing about the outcome.
@@ -212,15 +251,19 @@ impl Body {
 
     /// The beginning of the body as text: as much as came in time, up to so many bytes.
     async fn beginning(&self, most: u32, sending: &Rc<Sending>) -> String {
+        self.beginning_within(most, PATIENCE, sending).await
+    }
+
+    async fn beginning_within(&self, most: u32, patience: u64, sending: &Rc<Sending>) -> String {
         let bytes = js_sys::Uint8Array::new_with_length(most);
-        let end = self.read(most, sending, |at, chunk| bytes.set(chunk, at)).await;
+        let end = self.read(most, patience, sending, |at, chunk| bytes.set(chunk, at)).await;
         js::http::text(&bytes.subarray(0, end))
     }
 
-    /// Reads up to `most` bytes for [`PATIENCE`] at most; then the send is aborted. Returns how many there were.
-    async fn read(&self, most: u32, sending: &Sending, take: impl Fn(u32, &js_sys::Uint8Array)) -> u32 {
+    /// Reads up to `most` bytes for so many milliseconds at most; then the send is aborted. Returns how many there were.
+    async fn read(&self, most: u32, patience: u64, sending: &Sending, take: impl Fn(u32, &js_sys::Uint8Array)) -> u32 {
         let Some(reader) = &self.reader else { return 0 };
-        let timer = Timer::start(PATIENCE, {
+        let timer = Timer::start(patience, {
             let controller = sending.controller.clone();
             move || controller.abort()
         });
@@ -246,7 +289,7 @@ impl Body {
         if self.reader.is_some() {
             let (reading_on, sending) = (sending.read_on(), Rc::clone(sending));
             spawn_local(async move {
-                self.read(MOST_BYTES, &sending, |_, _| {}).await;
+                self.read(MOST_BYTES, PATIENCE, &sending, |_, _| {}).await;
                 drop(reading_on);
             });
         }

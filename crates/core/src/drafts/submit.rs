@@ -46,7 +46,9 @@ pub async fn submit<T: Tx>(
         }
     }
     let ids = enqueue(tx, now, jobs, repeat, caller).await?;
-    if let (Some(replaced), Some((new, _))) = (replaced, ids.first()) {
+    if let Some(replaced) = replaced {
+        // Without a new job nobody is there to be waited for, which is found out.
+        let new = ids.first().map_or(&replaced.id, |(new, _)| new);
         boxed(binding::hand_over(tx, &replaced, new, now)).await?;
     }
     if let Some(draft) = &submission.draft {

@@ -12,7 +12,7 @@ use crate::{
         cycle::{Cycle, CycleOutcome, Settled},
         job::{Job, State},
     },
-    schedule::wakes::SkipBackoff,
+    schedule::{network::Permit, wakes::SkipBackoff},
     store::ledger::Ledger,
     time::{Millis, unit},
 };
@@ -29,7 +29,12 @@ impl Drain {
         self.troubled = in_trouble.map(|origin| origin.origin.clone()).collect();
         let is_current = committed.ledger.owner == self.plan.owner;
         self.signed_out = !is_current;
-        self.restricted = committed.restricted;
+        self.restricted = committed.permit != Permit::All;
+        // What is at hand was permitted when it was claimed.
+        let held = |dispatch: &Dispatch| !dispatch.jobs.iter().all(|job| committed.permit.allows(job));
+        let (held, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.claimed).into_iter().partition(held);
+        self.claimed = kept;
+        self.release.extend(job_ids(held));
         let cancelled = std::mem::take(&mut self.cancelled);
         if committed.asks_time && !self.stopping && is_current {
             self.takeover = cycle.as_ref().and_then(|cycle| cycle.takeover);

@@ -283,6 +283,8 @@ impl Drain {
             self.finish();
         } else if idle && !self.resting {
             self.resting = true;
+            // What comes from here on was not asked for.
+            self.asked = false;
             self.out.push(Command::Rest(self.result));
         }
     }

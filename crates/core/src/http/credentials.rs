@@ -58,22 +58,22 @@ pub fn in_query<'a>(url: &'a str, more: &[String]) -> Option<&'a str> {
     query.split('&').map(|pair| pair.split('=').next().unwrap_or_default()).find(|name| is_credential(&decoded(name), more))
 }
 
-/// A parameter's name without percent-encoding; bytes that are no ASCII do not matter here.
-fn decoded(name: &str) -> String {
-    let mut rest = name;
-    let mut whole = String::new();
+/// Text without percent-encoding (RFC 3986 §2.1); what is not UTF-8 is replaced.
+pub(crate) fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
     while let Some((before, after)) = rest.split_once('%') {
-        whole.push_str(before);
+        bytes.extend_from_slice(before.as_bytes());
         match after.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
             Some(byte) => {
-                whole.push(char::from(byte));
+                bytes.push(byte);
                 rest = after.get(2..).unwrap_or_default();
             }
             None => rest = after,
         }
     }
-    whole.push_str(rest);
-    whole
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

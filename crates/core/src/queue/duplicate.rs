@@ -7,6 +7,8 @@
 use crate::{
     error::Error,
     queue::{
+        batch::LARGEST_ITEM,
+        binding::MOST_BINDINGS,
         enqueue::OnDuplicate,
         job::{Job, State},
         key_order,
@@ -19,17 +21,17 @@ use crate::{
 /// Rows of a line looked at in one page.
 const PAGE: u32 = 128;
 
-/// The last job of a key that waits to be sent.
+/// The last job of a key that waits to be sent; one that is too old waits for nothing but to be found so.
 ///
 /// # Errors
 /// What the transaction returns.
-pub(crate) async fn last_waiting<T: Tx>(tx: &T, owner: &str, queue: &str, key: &str) -> Result<Option<Job>, Error> {
+pub(crate) async fn last_waiting<T: Tx>(tx: &T, now: Millis, owner: &str, queue: &str, key: &str) -> Result<Option<Job>, Error> {
     let (mut last, mut after) = (None, 0);
     loop {
         let page = tx.scan(&Scan::of(Index::Line, vec![owner, queue, key], PAGE).from(after)).await?;
         let Some(end) = page.last() else { return Ok(last) };
         after = end.order.seq + 1;
-        last = page.into_iter().rfind(|job| job.state == State::Pending).or(last);
+        last = page.into_iter().rfind(|job| job.state == State::Pending && job.schedule.expires_at > now).or(last);
     }
 }
 
@@ -48,6 +50,10 @@ pub(crate) async fn supersede<T: Tx>(
     on_duplicate: OnDuplicate,
     now: Millis,
 ) -> Result<(), Error> {
+    if new.is_item() && !waiting.dependents().is_empty() {
+        let advice = "onDuplicate: jobs wait for the response of the one that waits, and an item of a batch has none of its own";
+        return Err(Error::invalid_request(advice));
+    }
     if on_duplicate == OnDuplicate::Merge {
         let (merged, size) = merge(tx, &waiting, &new, body.as_ref()).await?;
         body = Some(merged);
@@ -72,6 +78,21 @@ pub(crate) async fn supersede<T: Tx>(
     if let Some(body) = &body {
         tx.put_body(&waiting.id, body)?;
     }
+    if new.bindings().len() > MOST_BINDINGS {
+        return Err(Error::invalid_request("onDuplicate: with those of the job that waits there are more than 16 values"));
+    }
+    // What its server asked for, and what was met so far, is not made undone by another payload.
+    if waiting.attempts.last_tried_at.is_some() {
+        new.schedule.next_attempt_at = new.schedule.next_attempt_at.max(waiting.schedule.next_attempt_at);
+        new.schedule.hold_until = new.schedule.hold_until.max(waiting.schedule.hold_until);
+        new.attempts.last_delay = waiting.attempts.last_delay;
+        new.attempts.unreachable = waiting.attempts.unreachable;
+        new.attempts.last_tried_at = waiting.attempts.last_tried_at;
+        new.error = waiting.error;
+    }
+    if new.order.priority == waiting.order.priority {
+        new.order.rank = waiting.order.rank;
+    }
     new.order.seq = waiting.order.seq;
     new.schedule.queued_at = waiting.schedule.queued_at;
     new.id = waiting.id;
@@ -92,5 +113,6 @@ async fn merge<T: Tx>(tx: &T, waiting: &Job, new: &Job, patch: Option<&T::Body>)
     }
     let body = tx.body_of(waiting).await?;
     let merged = body.as_ref().zip(patch).and_then(|(body, patch)| T::merged(body, patch));
-    merged.ok_or_else(|| refuse("or this one, has no JSON body of at most 64 KiB"))
+    let merged = merged.filter(|(_, size)| *size <= LARGEST_ITEM);
+    merged.ok_or_else(|| refuse("or this one, has no JSON body, or together they have more than 64 KiB"))
 }

@@ -201,6 +201,15 @@ pub fn admit(mut new: NewJob, origin: String, size: Option<u64>, config: &Worker
         Some(header) => new.request.given_key(header)?,
         None => None,
     };
+    let names: Vec<&str> = new.options.bind.iter().map(|binding| binding.name.as_str()).collect();
+    if given_key
+        .as_deref()
+        .is_some_and(|key| binding::template::places(key, &names, binding::template::Braces::Plain).next().is_some())
+    {
+        return Err(Error::invalid_request(
+            "headers: an idempotency key of your own names the payload, and is no place for a value",
+        ));
+    }
     Ok(Admitted { new, origin, size, queue, priority, max_age, aging: settings.aging, given_key, is_item, wait, taken })
 }
 
@@ -265,7 +274,7 @@ pub async fn enqueue<T: Tx>(
         let duplicate = match (&key, on_duplicate.unwrap_or_default()) {
             (None, _) | (_, OnDuplicate::Append) => None,
             (Some(key), on_duplicate) => {
-                boxed(duplicate::last_waiting(tx, &owner, &queue, key)).await?.map(|waiting| (waiting, on_duplicate))
+                boxed(duplicate::last_waiting(tx, now, &owner, &queue, key)).await?.map(|waiting| (waiting, on_duplicate))
             }
         };
         if let Some((waiting, OnDuplicate::Keep)) = duplicate {

@@ -340,10 +340,10 @@ pub async fn pause<T: Tx>(
 ///
 /// # Errors
 /// What the transaction returns.
-pub async fn set_network<T: Tx>(tx: &T, change: NetworkChange, caller: &Caller, config: &WorkerConfig) -> Result<(), Error> {
+pub async fn set_network<T: Tx>(tx: &T, change: NetworkChange, caller: &Caller) -> Result<(), Error> {
     let mut ledger = load(tx).await?;
     let owner = caller.owner_or(&ledger.owner).to_owned();
-    ledger.change_network(&owner, change, config);
+    ledger.change_network(&owner, change);
     tx.put(&Session::of(&ledger))?;
     save(tx, &mut ledger).await
 }

@@ -8,6 +8,7 @@
 //! | the page opens | a wake (`load`), if `syncOnMount` |
 //! | the network is back | a wake (`online`), if `syncOnOnline` |
 //! | the page becomes visible or gets the focus | a wake, if `syncOnVisibility`, and jobs wait or the last sync is older than `stale_after` |
+//! | the network is of another kind (cellular, metered, saving data) | a wake (`interval`), if jobs wait |
 //! | time passes | a wake (`interval`) one interval after the last sync or wake |
 //! | a person uses the page (pointer, key, scroll) | it counts as active for `idle_after` |
 //! | the battery runs down | longer intervals, then none, unless it is charging |
@@ -195,6 +196,8 @@ pub enum Input {
     Activity,
     /// The browser says that there is a network, or none.
     Online(bool),
+    /// It is on another kind of network, over which other jobs may go.
+    Connection,
     /// The battery, as the browser tells it.
     Battery(Battery),
     /// Jobs wait, or none does.
@@ -313,6 +316,7 @@ impl AutoSync {
                 self.online = online;
                 (back && self.triggers.online).then_some(WakeReason::Online)
             }
+            Input::Connection => self.waiting.then_some(WakeReason::Interval),
             Input::Battery(battery) => {
                 self.battery = battery;
                 None

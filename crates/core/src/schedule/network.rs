@@ -74,6 +74,45 @@ pub struct NetworkChange {
     pub critical_override: Option<bool>,
 }
 
+/// What a person has chosen, as it is stored; what they have not chosen is the app's to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkChoices {
+    /// As [`NetworkPolicy::auto_sync`].
+    pub auto_sync: Option<bool>,
+    /// As [`NetworkPolicy::mobile_data`].
+    #[serde(rename = "syncOnMobileData")]
+    pub mobile_data: Option<bool>,
+    /// As [`NetworkPolicy::metered`].
+    #[serde(rename = "syncOnMeteredConnection")]
+    pub metered: Option<bool>,
+    /// As [`NetworkPolicy::save_data`].
+    pub save_data: Option<bool>,
+    /// As [`NetworkPolicy::critical_override`].
+    pub critical_override: Option<bool>,
+}
+
+impl NetworkChoices {
+    /// These with a change.
+    #[must_use]
+    pub fn with(self, change: NetworkChange) -> Self {
+        Self {
+            auto_sync: change.auto_sync.or(self.auto_sync),
+            mobile_data: change.mobile_data.or(self.mobile_data),
+            metered: change.metered.or(self.metered),
+            save_data: change.save_data.or(self.save_data),
+            critical_override: change.critical_override.or(self.critical_override),
+        }
+    }
+
+    /// These as a change of the app's policy.
+    #[must_use]
+    pub fn change(self) -> NetworkChange {
+        let Self { auto_sync, mobile_data, metered, save_data, critical_override } = self;
+        NetworkChange { auto_sync, mobile_data, metered, save_data, critical_override }
+    }
+}
+
 /// Why jobs are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

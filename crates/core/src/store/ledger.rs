@@ -13,7 +13,7 @@ use crate::{
         job::{Job, State},
         last_error::LastError,
     },
-    schedule::network::{NetworkChange, NetworkPolicy},
+    schedule::network::{NetworkChange, NetworkChoices, NetworkPolicy},
     time::Millis,
 };
 
@@ -96,7 +96,7 @@ pub struct OwnerState {
     /// As [`Ledger::error`].
     pub error: Option<LastError>,
     /// As [`Ledger::network`].
-    pub network: Option<NetworkPolicy>,
+    pub network: Option<NetworkChoices>,
 }
 
 /// Owners who are not signed in and are remembered, unless they have paused something.
@@ -152,7 +152,7 @@ pub struct Ledger {
     #[serde(default)]
     pub pruned_at: Millis,
     /// What the current owner permits over which network, where they chose.
-    pub network: Option<NetworkPolicy>,
+    pub network: Option<NetworkChoices>,
 }
 
 impl Default for Ledger {
@@ -311,19 +311,18 @@ impl Ledger {
     }
 
     /// Changes what `owner` permits over which network.
-    pub fn change_network(&mut self, owner: &str, change: NetworkChange, config: &WorkerConfig) {
-        let before = NetworkPolicy::default().with(config.network);
-        if owner == self.owner {
-            self.network = Some(self.network.unwrap_or(before).with(change));
-        } else if let Some(other) = self.other_mut(owner) {
-            other.network = Some(other.network.unwrap_or(before).with(change));
+    pub fn change_network(&mut self, owner: &str, change: NetworkChange) {
+        let choices =
+            if owner == self.owner { Some(&mut self.network) } else { self.other_mut(owner).map(|other| &mut other.network) };
+        if let Some(choices) = choices {
+            *choices = Some(choices.unwrap_or_default().with(change));
         }
     }
 
     /// What the current owner permits over which network.
     #[must_use]
     pub fn network_policy(&self, config: &WorkerConfig) -> NetworkPolicy {
-        self.network.unwrap_or_else(|| NetworkPolicy::default().with(config.network))
+        NetworkPolicy::default().with(config.network).with(self.network.unwrap_or_default().change())
     }
 
     /// Notes when something of `owner`'s was answered last, and what went wrong last.

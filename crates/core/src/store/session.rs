@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     queue::job::Job,
-    schedule::network::NetworkPolicy,
+    schedule::network::NetworkChoices,
     store::ledger::{Ledger, OwnerState},
 };
 
@@ -27,7 +27,7 @@ pub struct Session {
     #[serde(default)]
     pub others: Vec<OwnerState>,
     /// As [`Ledger::network`].
-    pub network: Option<NetworkPolicy>,
+    pub network: Option<NetworkChoices>,
 }
 
 impl Session {

@@ -344,13 +344,15 @@ impl JsClient {
     fn listen(&self, topic: Topic, listener: JsValue) -> Result<JsValue, JsValue> {
         let listener: Function = listener.dyn_into().map_err(|_| invalid("a listener is a function"))?;
         let id = self.client.heard().listen(topic, Rc::new(move |detail| notify(&listener, detail)));
-        // Not dropped with the function: who forgets that goes on listening.
+        // Not dropped with the function: who forgets that goes on listening. Called again, as React's StrictMode does, it does
+        // nothing.
         let events = Rc::downgrade(self.client.heard());
-        Ok(Closure::once_into_js(move || {
+        let end = Closure::<dyn Fn()>::new(move || {
             if let Some(events) = events.upgrade() {
                 events.unlisten(id);
             }
-        }))
+        });
+        Ok(end.into_js_value())
     }
 }
 

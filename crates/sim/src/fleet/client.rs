@@ -17,7 +17,7 @@ use shearwater_core::{
         job::State,
         request::RequestHead,
     },
-    schedule::network::Connection,
+    schedule::network::{Connection, Permit},
     schedule::next_wake,
     schedule::wakes::{Facts, SkipBackoff, plan},
     store::{self, Caller, Scope},
@@ -204,7 +204,7 @@ impl Client {
 fn next_wake(db: &RefCell<Database>, now: Millis) -> Option<Want> {
     let next = transact(db, Mode::Read, async |tx| {
         let ledger = store::read_ledger(tx).await?;
-        next_wake::next_wake(tx, &ledger, now).await
+        next_wake::next_wake(tx, &ledger, now, Permit::All).await
     });
     let next_due = Some(next.flatten()?);
     // The regular wakes find nothing that these do not.

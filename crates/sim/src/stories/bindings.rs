@@ -40,8 +40,8 @@ fn put(
     let new = NewJob { id: id.clone(), request, options, metadata: None };
     let admitted = admit(new, ORIGIN.to_owned(), None, &bench.config).unwrap();
     let submission = Submission { draft: None, replaces };
-    let stored = bench
-        .write(async |tx| submit(tx, bench.now, vec![(admitted, None)], false, &submission, &Caller::default()).await);
+    let stored =
+        bench.write(async |tx| submit(tx, bench.now, vec![(admitted, None)], false, &submission, &Caller::default()).await);
     (id, stored[0].0.clone())
 }
 

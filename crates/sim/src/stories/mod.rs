@@ -28,7 +28,11 @@ use shearwater_core::{
         manage::{self, Body, Cancelled, Edit},
         request::RequestHead,
     },
-    schedule::{network::Connection, next_wake, wakes::SkipBackoff},
+    schedule::{
+        network::{Connection, Permit},
+        next_wake,
+        wakes::SkipBackoff,
+    },
     store::{
         self, Caller, Scope,
         read::{self, Filter},
@@ -136,7 +140,7 @@ impl Bench {
     fn next_wake(&self) -> Option<Millis> {
         self.read(async |tx| {
             let ledger = store::read_ledger(tx).await?;
-            next_wake::next_wake(tx, &ledger, self.now).await
+            next_wake::next_wake(tx, &ledger, self.now, Permit::All).await
         })
     }
 

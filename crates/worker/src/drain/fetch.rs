@@ -35,7 +35,7 @@ use crate::{
     engine::Engine,
     host::Host,
     js,
-    reply::{self, Guard},
+    reply::{self, Guard, Wanted},
 };
 
 /// Milliseconds that the question for the time may take.
@@ -44,11 +44,12 @@ const PATIENCE: u64 = 10_000;
 /// Sends a dispatch under its queue's time limit, given the bodies of its jobs. Never fails: whatever happens is an
 /// [`AttemptResult`].
 pub async fn send(engine: &Rc<Engine>, dispatch: &Dispatch, bodies: &[Option<JsValue>]) -> AttemptResult {
+    let ticket = engine.sends.admit(dispatch);
     if !dispatch.jobs.iter().any(|job| job.bind.is_some()) {
-        return boxed(send_bound(engine, dispatch, bodies)).await;
+        return boxed(send_bound(engine, dispatch, bodies, &ticket)).await;
     }
     match boxed(bound(dispatch, bodies)).await {
-        Ok((dispatch, bodies)) => boxed(send_bound(engine, &dispatch, &bodies)).await,
+        Ok((dispatch, bodies)) => boxed(send_bound(engine, &dispatch, &bodies, &ticket)).await,
         Err(why) => AttemptResult::Unsendable(why),
     }
 }
@@ -71,8 +72,7 @@ async fn bound(dispatch: &Dispatch, bodies: &[Option<JsValue>]) -> Result<(Dispa
 }
 
 /// Sends what is as it is to be sent.
-async fn send_bound(engine: &Rc<Engine>, dispatch: &Dispatch, bodies: &[Option<JsValue>]) -> AttemptResult {
-    let ticket = engine.sends.admit(dispatch);
+async fn send_bound(engine: &Rc<Engine>, dispatch: &Dispatch, bodies: &[Option<JsValue>], ticket: &Ticket) -> AttemptResult {
     let Some(job) = dispatch.jobs.first() else { return AttemptResult::Withheld("nothing to send".to_owned()) };
     for (job, body) in dispatch.jobs.iter().zip(bodies) {
         if job.size().is_some() && body.is_none() {
@@ -103,7 +103,7 @@ async fn send_bound(engine: &Rc<Engine>, dispatch: &Dispatch, bodies: &[Option<J
     let mut result = AttemptResult::Withheld("the auth hook supplied nothing".to_owned());
     loop {
         if authorization.is_ready()
-            && let Some(withheld) = withheld(engine, job, &ticket).await
+            && let Some(withheld) = withheld(engine, job, ticket).await
         {
             return withheld;
         }
@@ -126,7 +126,7 @@ async fn send_bound(engine: &Rc<Engine>, dispatch: &Dispatch, bodies: &[Option<J
                     Ok(extra) => extra,
                     Err(failed) => return failed,
                 };
-                if let Some(withheld) = withheld(engine, job, &ticket).await {
+                if let Some(withheld) = withheld(engine, job, ticket).await {
                     return withheld;
                 }
                 let body = match extra.body(job, body) {
@@ -288,7 +288,15 @@ async fn attempt(
     {
         Ok(promise) => match JsFuture::from(promise).await {
             Ok(response) => {
-                reply::read(response.unchecked_into(), &sending, &queue, guard, job, dispatch.batch().is_some()).await
+                reply::read(
+                    response.unchecked_into(),
+                    &sending,
+                    &queue,
+                    guard,
+                    Wanted::of(engine, job),
+                    dispatch.batch().is_some(),
+                )
+                .await
             }
             Err(_) => match sending.ended.get() {
                 Some(End::TimedOut) => AttemptResult::TimedOut,

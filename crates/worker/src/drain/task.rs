@@ -269,6 +269,8 @@ impl DrainTask {
         failpoints::reach(if request.settle.is_empty() { "claim-before" } else { "outcome-before" }).await;
         let config = engine.config.queue_or_default(&self.queue);
         let settings = Settings::new(&engine.config, &config);
+        // As it is now: it may have changed since the drain was last nudged.
+        let request = &Cycle { connection: js::scope::connection(), ..request.clone() };
         let (committed, bodies) = engine
             .store
             .run(Mode::Relaxed, async |db| {

@@ -62,7 +62,7 @@ pub async fn pause(engine: &Rc<Engine>, queue: Option<String>, paused: bool, cal
 pub async fn set_network(engine: &Rc<Engine>, change: NetworkChange, caller: Caller) -> Result<Served, Error> {
     let changed = super::change(engine, &caller, "network-after", &|db: Rc<Db>| {
         Box::pin(async {
-            manage::set_network(&*{ db }, change, &caller, &engine.config).await?;
+            manage::set_network(&*{ db }, change, &caller).await?;
             Ok(Answer::Done)
         })
     })

@@ -34,6 +34,7 @@ pub async fn enqueue(engine: &Rc<Engine>, request: Enqueue, bodies: Vec<JsValue>
         if !queues.iter().any(|known| known == queue) {
             queues.push(queue.to_owned());
         }
+        engine.note_bound(&job);
         let job = enqueue::admit(job, origin, size, &engine.config)?;
         if job.is_item && !body.as_ref().is_some_and(body::is_json) {
             return Err(Error::invalid_request("an item of a batch is JSON"));

@@ -24,8 +24,13 @@ use crate::{
 /// Figures about the queue.
 pub async fn metrics(engine: &Rc<Engine>) -> Result<Served, Error> {
     let now = clock::now();
-    let (of, ledger) =
-        engine.store.run(Mode::Read, async |db| Ok((metrics::read(db, now).await?, read_ledger(db).await?))).await?;
+    let (of, ledger) = engine
+        .store
+        .run(Mode::Read, async |db| {
+            let ledger = read_ledger(db).await?;
+            Ok((metrics::read(db, now, engine.permit(&ledger)).await?, ledger))
+        })
+        .await?;
     let quarantine = quarantine(engine, &ledger.owner).await?;
     Ok(Served::looked::<operation::Metrics>(&Measured { of, quarantine, periodic: periodic::views(engine).await? }))
 }

@@ -144,9 +144,8 @@ async fn respond(engine: &Engine, re: String, outcome: Result<Served, Error>) ->
         // Of the owner who is signed in now: another may have signed in while the answer was on its way.
         let mut status = engine.status(&engine.latest());
         // What was stored can be sent now.
-        let now = matches!(&then, Then::Stored(queues) if !queues.iter().all(|queue| engine.is_paused(queue)));
-        let next = if now { Some(clock::now()) } else { engine.next().await };
-        status.next_sync_at = next.filter(|_| status.restriction.is_none());
+        let now = matches!(&then, Then::Stored(queues) if !engine.is_held(queues));
+        status.next_sync_at = if now { Some(clock::now()) } else { engine.next().await };
         response.status = Some(status);
     }
     let message = parse(&response.text(spell));
@@ -170,8 +169,8 @@ async fn follow(engine: &Rc<Engine>, then: Then) {
         Then::Tell(event) => engine.tell_now(event).await,
         Then::Stored(mut queues) => {
             queues.retain(|queue| !engine.is_paused(queue));
-            // A job more in a queue that is paused is due no sooner than all the others.
-            let next = if queues.is_empty() { engine.broadcaster.told() } else { Some(Some(clock::now())) };
+            // A job more that is held is due no sooner than all the others.
+            let next = if engine.is_held(&queues) { engine.broadcaster.told() } else { Some(Some(clock::now())) };
             match next {
                 Some(next) => {
                     let told = engine.tell_soon(next);

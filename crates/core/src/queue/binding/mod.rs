@@ -68,7 +68,7 @@ use pointer::Pointer;
 use template::{Braces, Captured as Value, Unfit};
 
 /// The most values that a job can be bound to, and pointers that it can be told to capture.
-const MOST_BINDINGS: usize = 16;
+pub(crate) const MOST_BINDINGS: usize = 16;
 
 /// The most jobs that can wait for one.
 const MOST_DEPENDENTS: usize = 1_000;
@@ -170,6 +170,13 @@ pub(crate) fn admit(bind: &[NewBinding], capture: &[Pointer], request: &RequestH
             return Err(Error::invalid_request(["bind: \"", name, "\" is there twice"].text()));
         }
         let names = [name.as_str()];
+        let host =
+            request.url.split_once("://").map_or(0, |(scheme, rest)| scheme.len() + 3 + rest.find('/').unwrap_or(rest.len()));
+        if template::places(&request.url, &names, Braces::Escaped).any(|place| place.at < host) {
+            return Err(Error::invalid_request(
+                ["bind: {", name, "} stands in the URL's host: a response chooses no server"].text(),
+            ));
+        }
         if let Some((header, _)) =
             request.headers.iter().find(|(header, _)| template::places(header, &names, Braces::Plain).next().is_some())
         {
@@ -243,13 +250,17 @@ fn captured(outcome: &Outcome, pointer: &Pointer) -> Option<String> {
 }
 
 /// What is kept of a response with the outcome, for jobs that are bound to it later.
-pub(crate) fn kept(job: &Job, body: Option<&str>) -> Option<Vec<Captured>> {
+pub(crate) fn kept(job: &Job, body: Option<&str>, config: &WorkerConfig) -> Option<Vec<Captured>> {
     let body = body?;
     let pointers = job.captures.as_ref().map(|captures| captures.pointers.as_slice()).unwrap_or_default();
     let all = [Pointer::of_path("")];
     let is_asked = !pointers.is_empty();
     let pointers = if is_asked { pointers } else { &all };
-    if !is_asked && (body.len() > LONGEST_UNASKED || scan::any_name(body, |name| is_credential(name, &[]))) {
+    // A value without a name may be anything, a token too.
+    let is_harmless =
+        || body.trim_start().starts_with('{') && !scan::any_name(body, |name| is_credential(name, &config.credentials));
+    let may_keep = config.queue_or_default(&job.queue).capture && body.len() <= LONGEST_UNASKED;
+    if !is_asked && !(may_keep && is_harmless()) {
         return None;
     }
     let kept = pointers.iter().filter_map(|pointer| {
@@ -262,7 +273,7 @@ pub(crate) fn kept(job: &Job, body: Option<&str>) -> Option<Vec<Captured>> {
 /// The text of a response that was read for those who are bound to it.
 pub(crate) fn body_of(result: &AttemptResult) -> Option<&str> {
     let AttemptResult::Status(response) = result else { return None };
-    response.body.as_deref().or_else(|| response.capture.as_ref()?.body.as_deref())
+    response.body.as_deref()
 }
 
 /// What becomes of a job that waits.
@@ -420,7 +431,7 @@ pub(crate) async fn orphan<T: Tx>(
 pub(crate) async fn examine<T: Tx>(tx: &T, job: &mut Job, now: Millis, config: &WorkerConfig) -> Result<Bound, Error> {
     let mut lost = None;
     for binding in job.bind.iter_mut().flatten().filter(|binding| binding.value.is_none()) {
-        if let Some(mut predecessor) = tx.get::<Job>(&binding.job).await? {
+        if let Some(mut predecessor) = tx.get::<Job>(&binding.job).await?.filter(|other| other.owner == job.owner) {
             let captures = predecessor.captures.get_or_insert_default();
             if !captures.dependents.contains(&job.id) {
                 captures.dependents.push(job.id.clone());
@@ -428,7 +439,7 @@ pub(crate) async fn examine<T: Tx>(tx: &T, job: &mut Job, now: Millis, config: &
             }
             continue;
         }
-        match tx.get::<Outcome>(&binding.job).await? {
+        match tx.get::<Outcome>(&binding.job).await?.filter(|outcome| outcome.owner == job.owner) {
             Some(outcome) => {
                 binding.value = captured(&outcome, &binding.pointer);
                 lost = lost.or_else(|| binding.value.is_none().then(|| nothing_at(binding)));
@@ -483,7 +494,7 @@ pub(crate) async fn forget_lost<T: Tx>(
 #[must_use]
 pub fn is_json(head: &RequestHead) -> bool {
     head.headers.iter().any(|(name, value)| {
-        let essence = value.split(';').next().unwrap_or_default().trim();
+        let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         name.eq_ignore_ascii_case("content-type") && (essence.ends_with("/json") || essence.ends_with("+json"))
     })
 }
@@ -524,8 +535,7 @@ fn value(job: &Job, name: &str, path: &str) -> Option<Value> {
     let json = binding.value.as_deref()?;
     let path = Pointer::of_path(path);
     let found = if binding.pointer.as_str().ends_with(path.as_str()) { Some(json) } else { scan::find(json, &path) };
-    // One that is not there is no word.
-    Some(Value::of_json(found.unwrap_or("null")))
+    Some(found.map_or(Value::Missing, Value::of_json))
 }
 
 fn explain(place: &str, (name, unfit): (String, Unfit)) -> String {
@@ -541,7 +551,10 @@ pub(crate) async fn hand_over<T: Tx>(tx: &T, old: &Job, new: &JobId, now: Millis
     if waiting.is_empty() {
         return Ok(());
     }
-    let Some(mut successor) = tx.get::<Job>(new).await? else { return Ok(()) };
+    let Some(mut successor) = tx.get::<Job>(new).await?.filter(|job| !job.is_item() && job.bind.is_none()) else {
+        let advice = "replaces: jobs wait for the response of the job to replace, and this one cannot be waited for in its stead";
+        return Err(Error::invalid_request(advice));
+    };
     // It stands where the old one stood: nobody waits for what was queued later.
     successor.order.seq = old.order.seq;
     key_order::enter(tx, &mut successor, now).await?;

@@ -12,7 +12,11 @@
 //! | JSON body, within a longer string | a string, number or boolean | as JSON escapes it |
 
 use super::scan::unescape;
+use crate::http::credentials::decoded;
 use crate::wire::{json::Json, text::Text};
+
+/// The longest text that is filled in, in bytes.
+pub const LONGEST: usize = 16 << 20;
 
 /// One place of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +40,8 @@ pub enum Captured {
     Literal(String),
     /// An object or an array, as JSON text.
     Structure(String),
+    /// Nothing: the response has no such member.
+    Missing,
 }
 
 /// Why a value cannot stand in its place.
@@ -47,6 +53,10 @@ pub enum Unfit {
     Segment,
     /// A line break or a character that no header holds.
     Header,
+    /// The response has no such member.
+    Missing,
+    /// What is sent would be longer than [`LONGEST`].
+    Long,
 }
 
 impl Unfit {
@@ -57,6 +67,8 @@ impl Unfit {
             Self::NoWord => "is neither a string nor a number nor a boolean",
             Self::Segment => "is empty, \".\" or \"..\", which would name another resource",
             Self::Header => "holds characters that no header can hold",
+            Self::Missing => "is not in the response",
+            Self::Long => "makes it longer than 16 MiB",
         }
     }
 }
@@ -78,6 +90,7 @@ impl Captured {
             Self::Text(text) => Ok(text),
             Self::Literal(literal) if literal != "null" => Ok(literal),
             Self::Literal(_) | Self::Structure(_) => Err(Unfit::NoWord),
+            Self::Missing => Err(Unfit::Missing),
         }
     }
 }
@@ -177,6 +190,10 @@ pub fn fill_json(json: &str, names: &[&str], value: impl Fn(&str, &str) -> Optio
         let (string, after) = from.split_at(end);
         filled.push_str(before);
         rest = after;
+        if filled.len() > LONGEST {
+            let name = names.first().copied().unwrap_or_default();
+            return Err((name.to_owned(), Unfit::Long));
+        }
         let inner = string.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or_default();
         let whole = places(inner, names, Braces::Plain).next().filter(|place| place.at == 0 && place.len == inner.len());
         match whole.and_then(|place| value(place.name, place.path)) {
@@ -209,13 +226,17 @@ fn fill(
 ) -> Result<String, (String, Unfit)> {
     let (mut filled, mut from) = (String::with_capacity(text.len()), 0);
     for place in places(text, names, braces) {
-        let Some(captured) = value(place.name, place.path) else { continue };
+        let path = if braces == Braces::Escaped { decoded(place.path) } else { place.path.to_owned() };
+        let Some(captured) = value(place.name, &path) else { continue };
         filled.push_str(text.get(from..place.at).unwrap_or_default());
         from = place.at + place.len;
         let unfit = |unfit| {
             let dot = if place.path.is_empty() { "" } else { "." };
             ([place.name, dot, place.path].text(), unfit)
         };
+        if filled.len() > LONGEST {
+            return Err(unfit(Unfit::Long));
+        }
         let word = captured.word().map_err(unfit)?;
         write(&place, word, &mut filled).map_err(unfit)?;
     }

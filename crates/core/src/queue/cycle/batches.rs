@@ -127,7 +127,7 @@ impl<T: Tx> CycleRun<'_, T> {
             }
             let is_fit =
                 other.id != lead.id && batch::are_alike(&lead, &other, dissolved) && other.schedule.expires_at > self.wall;
-            if !is_fit || other.origin() != lead.origin() {
+            if !is_fit || other.origin() != lead.origin() || !self.permit.allows(&other) {
                 continue;
             }
             let more = other.size().unwrap_or(0).saturating_add(1);

@@ -248,7 +248,8 @@ impl<T: Tx> CycleRun<'_, T> {
     async fn permitted(&self, lane: &Scan<'_, Index>, owner: &str, queue: &str, origin: &str) -> Result<Vec<Job>, Error> {
         let (mut jobs, mut from, mut passed): (Vec<Job>, _, _) = (Vec::new(), 0, 0);
         while jobs.len() < lane.limit as usize {
-            let scan = Scan::of(Index::Ready, vec![owner, queue, origin], PAGE + passed).from(from);
+            // A critical job's rank is the clock when it was queued: beyond it stand others.
+            let scan = Scan::of(Index::Ready, vec![owner, queue, origin], PAGE + passed).from(from).upto(self.ledger.clock.0);
             let page = self.tx.scan(&scan).await?;
             let full = page.len() >= scan.limit as usize;
             let last = page.last().map_or(0, |job| job.order.rank);

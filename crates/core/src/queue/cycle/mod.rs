@@ -106,8 +106,8 @@ pub struct CycleOutcome {
     pub full: bool,
     /// An origin that could not be reached was reached: what waits for it in other queues may go as well.
     pub recovered: bool,
-    /// The owner's policy holds jobs back that might go otherwise.
-    pub restricted: bool,
+    /// What the owner's policy lets go over the network that there is.
+    pub permit: Permit,
     /// Other queues, jobs of which were bound to a value by this cycle and may go.
     pub freed: Vec<String>,
     /// The ledger as written.
@@ -157,7 +157,6 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
     let is_current = owner == ledger.owner;
     let set_back = clock::was_set_back(&ledger, now);
     let permit = if cycle.asked { Permit::All } else { ledger.network_policy(settings.config).permit(cycle.connection) };
-    let restricted = permit != Permit::All;
     let mut work = CycleRun {
         tx,
         now,
@@ -231,9 +230,7 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
     let looks = claimed.is_empty() && !asks_time && !set_back;
     // Before the ledger is written, for what does not parse is put aside by looking.
     let mut next_wake =
-        if looks { Some(boxed(crate::schedule::next_wake::next_wake(tx, work.ledger, now)).await?) } else { None };
-    // What is held goes by no time.
-    next_wake = next_wake.map(|next| next.filter(|_| !restricted));
+        if looks { Some(boxed(crate::schedule::next_wake::next_wake(tx, work.ledger, now, permit)).await?) } else { None };
     let (settled, wall, in_doubt, told) = (work.settled, work.wall, work.in_doubt, work.told);
     let (released, recovered, reached_server, freed) = (work.released, work.has_recovered, work.reached_server, work.freed);
     if cycle.takeover.is_some() && !claimed.is_empty() {
@@ -282,7 +279,7 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
         released,
         full,
         recovered,
-        restricted,
+        permit,
         freed,
         ledger,
     })

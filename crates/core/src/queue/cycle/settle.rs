@@ -103,7 +103,7 @@ impl<T: Tx> CycleRun<'_, T> {
             key_order::promote_next(self.tx, &job, job.state == State::Syncing, self.now).await?;
         }
         let body = binding::body_of(&settlement.result);
-        let captured = binding::kept(&job, body);
+        let captured = binding::kept(&job, body, self.settings.config);
         if job.captures.is_some() {
             boxed(self.bind_dependents(&job, body)).await?;
         }
@@ -139,14 +139,15 @@ impl<T: Tx> CycleRun<'_, T> {
         for id in job.dependents() {
             let bound = boxed(binding::deliver(self.tx, &job.id, id, body, self.now, self.settings.config)).await?;
             let Some((dependent, from)) = bound else { continue };
+            // Of one that has failed, who stood behind it may go.
+            if dependent.queue != job.queue && !self.freed.contains(&dependent.queue) {
+                self.freed.push(dependent.queue.clone());
+            }
             if dependent.state != from {
                 // In its line until now: it was pending.
                 let in_line = dependent.order.key.is_some();
                 self.keep(dependent, from, in_line).await?;
                 continue;
-            }
-            if dependent.queue != job.queue && !self.freed.contains(&dependent.queue) {
-                self.freed.push(dependent.queue.clone());
             }
             self.tx.put(&dependent)?;
         }

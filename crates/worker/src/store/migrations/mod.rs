@@ -5,6 +5,7 @@ mod v2;
 mod v3;
 mod v4;
 mod v5;
+mod v6;
 
 use wasm_bindgen::JsValue;
 use web_sys::IdbDatabase;
