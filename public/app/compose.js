@@ -11,7 +11,7 @@ const KEPT = "Kept on this device. It goes out when the server is back.";
 
 /**
  * `connected` is the promise of the client: a note that is submitted sooner waits for it.
- * Resolves with `edit(job)`, which opens a stored note in the form again; it resolves with whether it could.
+ * Resolves with `edit(job)`, which opens a stored note in the form again.
  */
 export async function setUpCompose(connected) {
   const form = byId("note-form");
@@ -94,7 +94,7 @@ export async function setUpCompose(connected) {
 
   function refused(reason) {
     text.setAttribute("aria-invalid", "true");
-    say("error", `Refused, and open again: ${reason}`);
+    say("error", reason);
     // Nobody is called away from elsewhere on the page.
     if (form.contains(document.activeElement)) text.focus({ preventScroll: true });
   }
@@ -104,15 +104,15 @@ export async function setUpCompose(connected) {
       if (text.value.trim()) {
         text.focus();
         say("waiting", "Send or clear this note first.");
-        return false;
+        return;
       }
       if (!(await tracked.restore(job))) {
-        return false;
+        say("waiting", "Too late: the note is being sent, or is gone.");
+        return;
       }
       text.focus();
       if (job.error && job.state === "failed") refused(capitalise(job.error.message));
       else say("waiting", "Taken out of the queue. Save it to queue it again.");
-      return true;
     },
   };
 }

@@ -69,7 +69,7 @@ function createItem(id, client, composer) {
   let acting = false;
 
   retry.addEventListener("click", () => act(() => client.retry(id), "It is being tried again."));
-  edit.addEventListener("click", () => act(async () => (await composer.edit(job)) !== false, "It is open in the form."));
+  edit.addEventListener("click", () => act(() => composer.edit(job)));
   askTwice(
     discard,
     () => (job.dependents > 0 ? "Discard with its photo?" : "Discard for good?"),
@@ -86,12 +86,14 @@ function createItem(id, client, composer) {
   });
   parts.image.addEventListener("error", () => (parts.thumb.hidden = true));
 
-  async function act(action, done) {
+  /** Does it, and says so where the action says nothing itself. */
+  async function act(action, done = "") {
     if (acting || job.state === "syncing") return;
     acting = true;
     dimButtons();
     try {
-      announce((await action()) ? done : "Too late: it is being sent, or is gone already.");
+      const succeeded = await action();
+      if (done) announce(succeeded ? done : "Too late: it is being sent, or is gone already.");
     } catch (error) {
       announce(error.message);
       setText(parts.error, error.message);
@@ -129,6 +131,7 @@ function createItem(id, client, composer) {
     parts.facts.title = sha256 ? `SHA-256 ${sha256}` : "";
     // A job that is taken back into the form leaves the queue, which a photo that waits for it does not allow.
     edit.hidden = form === undefined || (job.state === "pending" && job.dependents > 0);
+    retry.hidden = job.waitingFor !== undefined;
     add.hidden = kind !== "note" || job.state === "syncing";
     dimButtons();
     tick();
