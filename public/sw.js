@@ -1,15 +1,36 @@
-// The demo's service worker: Shearwater delivers the notes, the rest of this file lets the page open offline.
+// The demo's service worker: Shearwater delivers what the page does, the rest of this file lets the page open offline.
 
 importScripts("/shearwater/worker.js");
+
+const DAY = 24 * 3_600_000;
 
 shearwater.start({
   strict: true,
   queues: {
+    // Notes, their photos, edits and deletions.
     notes: {
       concurrency: 3,
       // Short waits, so that somebody who watches sees the retries. An app would keep the defaults.
       backoff: { base: 2_000, max: 30_000, jitter: "equal" },
     },
+    // Events leave together: up to 50 in a request, none waits longer than 5 s. The server gets {app, events: […]}.
+    analytics: {
+      batch: { url: "/api/analytics/batch", max: 50, wait: 5_000, wrap: { app: "shearwater-demo", events: "items" } },
+    },
+  },
+  // The page's own fetch() calls that are queued when they fail: it gets 202 then. In the order they were made, note by note.
+  routes: [
+    {
+      match: "/api/notes/:id",
+      methods: ["DELETE"],
+      queue: "notes",
+      key: "note-{id}",
+      on: { failure: true, timeout: 10_000, statuses: [502, 503, 504] },
+    },
+  ],
+  // Once a day: refusals that nobody looked at for a week are removed, and what is due is sent.
+  periodic: {
+    "daily-sync": { minInterval: DAY, tasks: [{ cleanup: { maxAge: 7 * DAY } }, "drain"] },
   },
 });
 
@@ -21,12 +42,19 @@ const SHELL = [
   "/style.css",
   "/app.js",
   "/app/announce.js",
+  "/app/ask-twice.js",
+  "/app/change.js",
   "/app/clock.js",
   "/app/compose.js",
+  "/app/daily.js",
   "/app/dom.js",
+  "/app/events.js",
   "/app/format.js",
+  "/app/jobs.js",
   "/app/keyed-list.js",
   "/app/motion.js",
+  "/app/note-changes.js",
+  "/app/photo-picker.js",
   "/app/photo.js",
   "/app/queue.js",
   "/app/server-notes.js",
@@ -41,6 +69,7 @@ const SHELL = [
   "/icons/maskable-192.png",
   "/icons/maskable-512.png",
   "/icons/apple-touch-icon.png",
+  "/shearwater/forms.js",
   "/shearwater/page.js",
   "/shearwater/page.wasm",
 ];

@@ -1,15 +1,15 @@
 // "On this device": what Shearwater has stored and not yet delivered, as the store says.
 
 import { announce } from "./announce.js";
+import { askTwice } from "./ask-twice.js";
+import { kindOf, titleOf } from "./change.js";
 import { everySecond } from "./clock.js";
 import { byId, instantiate, setText } from "./dom.js";
+import { record } from "./events.js";
 import { capitalise, formatBytes, formatCount, formatTime, formatUntil, shortHash } from "./format.js";
+import { MOST_SHOWN } from "./jobs.js";
 import { KeyedList } from "./keyed-list.js";
-
-const QUEUE = "notes";
-const MOST_SHOWN = 200;
-/** How long "Discard" waits for its second click. */
-const CONFIRM_WITHIN = 4_000;
+import { addPhoto } from "./note-changes.js";
 
 const BADGES = {
   pending: "Waiting",
@@ -20,85 +20,80 @@ const BADGES = {
   delivered: "Delivered",
 };
 
-export function setUpQueue(client) {
+/** `jobs` is of jobs.js; `composer.edit(job)` opens a note again. */
+export function setUpQueue(client, jobs, composer) {
   const delivered = new Set();
   const items = new Map();
   const list = new KeyedList(byId("queue"), (id) => {
-    const item = createItem(id, client);
+    const item = createItem(id, client, composer);
     items.set(id, item);
     return item;
   });
 
-  async function refresh() {
-    const jobs = await client.list({ queue: QUEUE, limit: MOST_SHOWN });
-    list.show(jobs, {
-      wasDelivered(id) {
-        items.get(id)?.settle(delivered.has(id));
-        items.delete(id);
-        return delivered.delete(id);
+  function render({ changes, stored }) {
+    list.show(
+      changes.map((job) => ({ ...job, dependents: dependentsOf(job, changes) })),
+      {
+        wasDelivered(id) {
+          items.get(id)?.settle(delivered.has(id));
+          items.delete(id);
+          return delivered.delete(id);
+        },
+        onFocusLost() {
+          const button = /** @type {HTMLElement | null} */ (document.querySelector("#queue [data-id] button"));
+          (button ?? byId("device-heading")).focus();
+        },
       },
-      onFocusLost() {
-        const button = /** @type {HTMLElement | null} */ (document.querySelector("#queue [data-id] button"));
-        (button ?? byId("device-heading")).focus();
-      },
-    });
-    const { pending, syncing, failed, conflicts, blocked } = client.getSnapshot();
-    const stored = Math.max(jobs.length, pending + syncing + failed + conflicts + blocked);
-    byId("queue-empty").hidden = jobs.length > 0;
-    setText(byId("queue-count"), stored > 0 ? formatCount(stored, "note", "notes") : "");
-    byId("queue-more").hidden = jobs.length < MOST_SHOWN;
+    );
+    byId("queue-empty").hidden = changes.length > 0;
+    setText(byId("queue-count"), stored > 0 ? formatCount(stored, "change", "changes") : "");
+    byId("queue-more").hidden = changes.length < MOST_SHOWN;
     setText(byId("queue-more"), `The first ${MOST_SHOWN} of ${stored} are shown.`);
   }
 
-  const refreshSoon = oncePerFrame(refresh);
   client.on("delivered", (job) => delivered.add(job.id));
-  client.on("job", refreshSoon);
-  client.on("removed", refreshSoon);
-  client.subscribe(refreshSoon);
+  jobs.subscribe(render);
   everySecond(() => {
     for (const item of items.values()) item.tick();
   });
-  refreshSoon();
 }
 
-/** Runs `work` at most once per frame, and never twice at the same time. */
-function oncePerFrame(work) {
-  let state = "resting";
-  return function ask() {
-    if (state === "running") state = "asked again";
-    if (state !== "resting") return;
-    state = "waiting";
-    requestAnimationFrame(async () => {
-      state = "running";
-      try {
-        await work();
-      } catch (error) {
-        announce(`The list could not be read. ${error.message}`);
-      }
-      const again = state === "asked again";
-      state = "resting";
-      if (again) ask();
-    });
-  };
-}
+/** How many of the others are bound to this one: the photos of a note that has no number yet. */
+const dependentsOf = ({ id }, changes) => changes.filter(({ bind }) => bind?.some(({ job }) => job === id)).length;
 
-function createItem(id, client) {
+function createItem(id, client, composer) {
   const { root, parts } = instantiate("job-template");
-  const retry = root.querySelector("[data-action=retry]");
-  const discard = root.querySelector("[data-action=discard]");
+  const [retry, edit, discard] = ["retry", "edit", "discard"].map((name) => root.querySelector(`[data-action=${name}]`));
+  const { add, photo: picker } = parts;
   let job;
   let acting = false;
 
   retry.addEventListener("click", () => act(() => client.retry(id), "It is being tried again."));
-  askTwice(discard, () => act(() => client.discard(id), "The note was discarded."));
+  edit.addEventListener("click", () => act(() => composer.edit(job)));
+  askTwice(
+    discard,
+    () => (job.dependents > 0 ? "Discard with its photo?" : "Discard for good?"),
+    () =>
+      // What is bound to a note cannot go without it: Shearwater refuses to discard the one alone.
+      act(() => client.discard(id, { cascade: job.dependents > 0 }), "It was discarded."),
+  );
+  picker.addEventListener("change", () => {
+    const [file] = picker.files;
+    picker.value = "";
+    if (!file) return;
+    record(client, "photo added");
+    void act(async () => Boolean(await addPhoto(client, file, { job: id })), "The photo waits for its note.");
+  });
   parts.image.addEventListener("error", () => (parts.thumb.hidden = true));
 
-  async function act(action, done) {
+  /** Does it, and says so where the action says nothing itself. */
+  async function act(action, done = "") {
     if (acting || job.state === "syncing") return;
     acting = true;
     dimButtons();
     try {
-      announce((await action()) ? done : "Too late: the note is being sent, or is gone already.");
+      const succeeded = await action();
+      if (done) announce(succeeded ? done : "Too late: it is being sent, or is gone already.");
     } catch (error) {
       announce(error.message);
       setText(parts.error, error.message);
@@ -112,8 +107,7 @@ function createItem(id, client) {
   /** Not `disabled`, which would take the focus away from who works by keyboard. */
   function dimButtons() {
     const dim = String(acting || job.state === "syncing");
-    retry.setAttribute("aria-disabled", dim);
-    discard.setAttribute("aria-disabled", dim);
+    for (const button of [retry, edit, discard]) button.setAttribute("aria-disabled", dim);
   }
 
   function tick() {
@@ -122,16 +116,23 @@ function createItem(id, client) {
 
   function update(given) {
     job = given;
-    const { text, photo, thumb, sha256 } = job.metadata ?? {};
+    const { thumb, sha256, form } = job.metadata ?? {};
+    const kind = kindOf(job);
+    const title = titleOf(job);
     root.dataset.state = job.state;
-    setText(parts.text, text?.trim() || "No text");
-    parts.text.classList.toggle("missing", !text?.trim());
+    root.dataset.kind = kind;
+    setText(parts.text, title || "No text");
+    parts.text.classList.toggle("missing", !title);
     setText(parts.badge, BADGES[job.state] ?? job.state);
     showThumb(thumb);
     parts.error.hidden = !job.error;
     setText(parts.error, capitalise(job.error?.message ?? ""));
-    setText(parts.facts, facts(job, photo, sha256));
+    setText(parts.facts, facts(job, sha256));
     parts.facts.title = sha256 ? `SHA-256 ${sha256}` : "";
+    // A job that is taken back into the form leaves the queue, which a photo that waits for it does not allow.
+    edit.hidden = form === undefined || (job.state === "pending" && job.dependents > 0);
+    retry.hidden = job.waitingFor !== undefined;
+    add.hidden = kind !== "note" || job.state === "syncing";
     dimButtons();
     tick();
   }
@@ -159,7 +160,7 @@ function whatNext(job, snapshot) {
       return "on its way";
     case "pending":
       if (snapshot.state === "paused") return "paused";
-      if (job.waitingFor) return "after the note before it";
+      if (job.waitingFor) return job.bind ? "waits for its note" : "after the change before it";
       if (!snapshot.isOnline) return "when online again";
       if (job.nextAttemptAt === undefined) return "";
       return job.nextAttemptAt <= Date.now() ? "due now" : `next try ${formatUntil(job.nextAttemptAt)}`;
@@ -170,39 +171,11 @@ function whatNext(job, snapshot) {
   }
 }
 
-function facts(job, photo, sha256) {
+function facts(job, sha256) {
   const facts = [`Queued ${formatTime(job.queuedAt)}`];
   if (job.size !== undefined) facts.push(formatBytes(job.size));
   if (job.attempts > 0) facts.push(`attempt ${job.attempts} of ${job.maxAttempts}`);
   if (job.state === "pending" && job.unreachable > 0) facts.push(`server unreachable ×${job.unreachable}`);
-  if (photo) facts.push(photo);
   if (sha256) facts.push(`SHA‑256 ${shortHash(sha256)}`);
   return facts.join(" · ");
-}
-
-/** The first click asks, the second within a few seconds acts. */
-function askTwice(button, action) {
-  const word = button.textContent;
-  let timer = null;
-
-  function reset() {
-    clearTimeout(timer);
-    timer = null;
-    button.classList.remove("sure");
-    setText(button, word);
-  }
-
-  button.addEventListener("click", () => {
-    if (button.getAttribute("aria-disabled") === "true") return;
-    if (timer !== null) {
-      reset();
-      action();
-      return;
-    }
-    button.classList.add("sure");
-    setText(button, "Discard for good?");
-    announce("Press again to discard this note for good.");
-    timer = setTimeout(reset, CONFIRM_WITHIN);
-  });
-  button.addEventListener("blur", reset);
 }

@@ -6,12 +6,13 @@ const NOTES_SHOWN = 50;
 const MEMORY = "demo.server-notes";
 
 /**
- * `get()` answers `{ reach, down, notes, seenAt }`. `reach`: `unknown`, `ok` or `unreachable`;
- * `down`: the switch, null while it is not known or not there.
+ * `get()` answers `{ reach, down, notes, seenAt, tally }`. `reach`: `unknown`, `ok` or `unreachable`;
+ * `down`: the switch, null while it is not known or not there; `tally`: its count of events and of the requests that brought
+ * them, null while it is not known.
  */
 export function createServer() {
   const listeners = new Set();
-  let state = { reach: "unknown", down: null, ...remembered() };
+  let state = { reach: "unknown", down: null, tally: null, ...remembered() };
   let looking = null;
   let again = false;
   let timer = null;
@@ -27,8 +28,8 @@ export function createServer() {
       down = await readSwitch();
       // With the switch down there is no need to ask, and to fill the console with what is expected.
       if (down) throw new Error("the server is switched down");
-      const { notes } = await readJson(`/api/notes?limit=${NOTES_SHOWN}`);
-      set({ down, reach: "ok", notes, seenAt: Date.now() });
+      const [{ notes }, tally] = await Promise.all([readJson(`/api/notes?limit=${NOTES_SHOWN}`), readJson("/api/analytics")]);
+      set({ down, reach: "ok", notes, tally, seenAt: Date.now() });
       remember(state);
     } catch {
       set({ down, reach: "unreachable" });

@@ -5,21 +5,23 @@ import { everySecond } from "./clock.js";
 import { byId, setText } from "./dom.js";
 import { formatCount, formatSince, formatUntil } from "./format.js";
 
-export function setUpStatus(client) {
+/** `jobs` is of jobs.js: the snapshot counts events as well, which nobody waits for. */
+export function setUpStatus(client, jobs) {
   const bar = byId("status");
   const pause = byId("pause");
   const syncNow = byId("sync-now");
+  let waiting = 0;
 
   function render() {
     const status = client.getSnapshot();
     const paused = status.state === "paused";
     bar.dataset.state = status.state;
-    setText(byId("status-sentence"), sentence(status));
-    setText(byId("figure-pending"), String(status.pending + status.syncing));
+    setText(byId("status-sentence"), sentence(status, waiting));
+    setText(byId("figure-pending"), String(waiting));
     setText(byId("figure-failed"), String(status.failed + status.conflicts + status.blocked));
     byId("figure-failed").dataset.some = String(status.failed + status.conflicts + status.blocked > 0);
     setText(byId("figure-last"), status.lastSyncAt === null ? "never" : formatSince(status.lastSyncAt));
-    setText(byId("figure-next"), nextSync(status));
+    setText(byId("figure-next"), nextSync(status, waiting));
     setText(pause, paused ? "Resume" : "Pause");
 
     const progress = byId("progress");
@@ -28,7 +30,6 @@ export function setUpStatus(client) {
 
     byId("network").dataset.online = String(status.isOnline);
     setText(byId("network"), status.isOnline ? "Online" : "Offline");
-    const waiting = status.pending + status.syncing;
     document.title = waiting > 0 ? `(${waiting}) Shearwater` : "Shearwater";
   }
 
@@ -39,7 +40,7 @@ export function setUpStatus(client) {
         announce("Resumed.");
       } else {
         await client.pause();
-        announce("Paused. Notes are kept on this device.");
+        announce("Paused. Changes are kept on this device.");
       }
     }),
   );
@@ -47,7 +48,7 @@ export function setUpStatus(client) {
   syncNow.addEventListener("click", () =>
     reporting(async () => {
       const { delivered, remaining, failed } = await client.syncNow();
-      announce(`${formatCount(delivered, "note", "notes")} delivered, ${failed} failed, ${remaining} still waiting.`);
+      announce(`${delivered} delivered, ${failed} failed, ${remaining} still waiting.`);
     }),
   );
 
@@ -56,13 +57,15 @@ export function setUpStatus(client) {
   background.hidden = false;
   background.dataset.there = String(backgroundSync);
   setText(background, backgroundSync ? "Background Sync" : "No Background Sync");
-  background.title = backgroundSync ? "Notes are sent with the tab closed, too." : "Notes are sent while a tab is open.";
+  background.title = backgroundSync ? "Changes are sent with the tab closed, too." : "Changes are sent while a tab is open.";
 
   pause.disabled = false;
   syncNow.disabled = false;
-  client.subscribe(render);
+  jobs.subscribe((state) => {
+    waiting = state.waiting;
+    render();
+  });
   everySecond(render);
-  render();
 }
 
 async function reporting(work) {
@@ -73,25 +76,24 @@ async function reporting(work) {
   }
 }
 
-function sentence(status) {
-  const { state, pending, syncing, failed, conflicts, blocked, error } = status;
-  const open = pending + syncing;
-  const notes = formatCount(open, "note", "notes");
-  const verb = open === 1 ? "waits" : "wait";
-  const wait = `${notes} ${verb} on this device`;
+function sentence(status, waiting) {
+  const { state, syncing, failed, conflicts, blocked, error } = status;
+  const changes = formatCount(waiting, "change", "changes");
+  const verb = waiting === 1 ? "waits" : "wait";
+  const wait = `${changes} ${verb} on this device`;
   const refused = failed + conflicts + blocked;
-  if (state === "paused") return open > 0 ? `Paused. ${wait}.` : "Paused. New notes are kept on this device.";
-  if (state === "offline") return open > 0 ? `Offline. ${wait}.` : "Offline. New notes are kept on this device.";
-  if (syncing > 0) return `Sending ${formatCount(syncing, "note", "notes")}…`;
-  if (open > 0) return error?.kind === "network" ? `Server unreachable. ${notes} ${verb}.` : `${wait}.`;
-  if (refused > 0) return `${formatCount(refused, "note needs", "notes need")} your decision.`;
+  if (state === "paused") return waiting > 0 ? `Paused. ${wait}.` : "Paused. What you save is kept on this device.";
+  if (state === "offline") return waiting > 0 ? `Offline. ${wait}.` : "Offline. What you save is kept on this device.";
+  if (syncing > 0 && waiting > 0) return `Sending ${formatCount(Math.min(syncing, waiting), "change", "changes")}…`;
+  if (waiting > 0) return error?.kind === "network" ? `Server unreachable. ${changes} ${verb}.` : `${wait}.`;
+  if (refused > 0) return `${formatCount(refused, "change needs", "changes need")} your decision.`;
   return status.syncCount > 0 ? "Everything is delivered." : "Ready. Nothing waits to be sent.";
 }
 
-function nextSync({ state, isRunning, pending, syncing, nextSyncAt }) {
+function nextSync({ state, isRunning, syncing, nextSyncAt }, waiting) {
   if (state === "paused") return "paused";
   if (syncing > 0) return "now";
-  if (pending > 0 && state === "offline") return "when online";
+  if (waiting > 0 && state === "offline") return "when online";
   if (nextSyncAt !== null) return formatUntil(nextSyncAt);
-  return isRunning && pending > 0 ? "soon" : "–";
+  return isRunning && waiting > 0 ? "soon" : "–";
 }

@@ -81,6 +81,12 @@ pub(crate) async fn batch(
     .await
 }
 
+/// `GET /api/analytics`: how many events there are, and how many requests brought them.
+pub(crate) async fn tally(State(app): State<App>) -> Result<Reply, Problem> {
+    let tally = app.store.run(|connection| sink::tally(connection, "/api/analytics/batch")).await?;
+    Ok(Reply::json(StatusCode::OK, &tally))
+}
+
 fn events_of(body: &[u8]) -> Result<Vec<Value>, Problem> {
     let malformed = |reason: String| Problem::BodyMalformed { expected: "a batch of events", reason };
     let body: Value = serde_json::from_slice(body).map_err(|error| malformed(error.to_string()))?;

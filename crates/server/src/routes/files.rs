@@ -29,20 +29,25 @@ pub(crate) async fn upload(
     Extension(delivery): Extension<Delivery>,
     body: Body,
 ) -> Result<Response, Problem> {
-    let bytes = if delivery.body_size <= KEPT_BYTES { Some(whole(body).await?.to_vec()) } else { None };
-    let file = NewFile {
-        field: String::new(),
-        name: query.name,
-        content_type: delivery.content_type.clone().unwrap_or_else(|| "application/octet-stream".to_owned()),
-        size: delivery.body_size,
-        sha256: delivery.fingerprint.body_sha256.clone(),
-        bytes,
-    };
+    let file = file_of(&delivery, "", query.name, body).await?;
     commit_once(&app.journal, delivery, move |connection| {
         let upload = files::insert_upload(connection, file, now_ms())?;
         Ok(Reply::json(StatusCode::CREATED, &upload).with(LOCATION, location("uploads", upload.id)))
     })
     .await
+}
+
+/// The file that a body is, as a whole.
+pub(super) async fn file_of(delivery: &Delivery, field: &str, name: String, body: Body) -> Result<NewFile, Problem> {
+    let bytes = if delivery.body_size <= KEPT_BYTES { Some(whole(body).await?.to_vec()) } else { None };
+    Ok(NewFile {
+        field: field.to_owned(),
+        name,
+        content_type: delivery.content_type.clone().unwrap_or_else(|| "application/octet-stream".to_owned()),
+        size: delivery.body_size,
+        sha256: delivery.fingerprint.body_sha256.clone(),
+        bytes,
+    })
 }
 
 /// `GET /api/attachments/{id}`

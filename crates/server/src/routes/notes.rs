@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::files::file_of;
 use super::form;
 use crate::app::App;
 use crate::clock::now_ms;
@@ -82,6 +83,32 @@ pub(crate) async fn update(
         }
         let note = notes::update(connection, id, &note, now_ms())?;
         Ok(note.map_or_else(|| NO_NOTE.into(), |note| reply(StatusCode::OK, &note)))
+    })
+    .await
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct PhotoQuery {
+    #[serde(default)]
+    name: String,
+}
+
+/// `POST /api/notes/{id}/photos?name=`, the body being the picture.
+pub(crate) async fn attach(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Query(query): Query<PhotoQuery>,
+    Extension(delivery): Extension<Delivery>,
+    body: Body,
+) -> Result<Response, Problem> {
+    let content_type = delivery.content_type.clone().unwrap_or_default();
+    if !content_type.starts_with("image/") {
+        return Err(Problem::MediaTypeUnsupported { expected: "a picture (image/…)", given: content_type });
+    }
+    let file = file_of(&delivery, "photo", query.name, body).await?;
+    commit_once(&app.journal, delivery, move |connection| {
+        let note = notes::attach(connection, id, &file, now_ms())?;
+        Ok(note.map_or_else(|| NO_NOTE.into(), |note| reply(StatusCode::CREATED, &note).with(LOCATION, location("notes", id))))
     })
     .await
 }

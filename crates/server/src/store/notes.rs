@@ -71,6 +71,18 @@ pub(crate) fn update(connection: &Connection, id: i64, note: &NewNote, now: i64)
     find(connection, id)
 }
 
+/// Adds a file and counts the version up; none if there is no such note.
+pub(crate) fn attach(connection: &Connection, id: i64, file: &NewFile, now: i64) -> Result<Option<Note>, StoreError> {
+    let changed = connection
+        .prepare_cached("UPDATE notes SET version = version + 1, updated_at = ?2 WHERE id = ?1")?
+        .execute(params![id, now])?;
+    if changed == 0 {
+        return Ok(None);
+    }
+    files::attach(connection, id, file)?;
+    find(connection, id)
+}
+
 /// Deletes the note with its attachments.
 pub(crate) fn delete(connection: &Connection, id: i64) -> Result<(), StoreError> {
     connection.prepare_cached("DELETE FROM notes WHERE id = ?1")?.execute((id,))?;

@@ -41,6 +41,24 @@ pub(crate) fn insert(connection: &Connection, accepted: &Accepted) -> Result<(),
     Ok(())
 }
 
+/// How much was accepted.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Tally {
+    events: u32,
+    /// The requests that brought them.
+    batches: u32,
+}
+
+/// Counts what came under `path`, whatever its query.
+pub(crate) fn tally(connection: &Connection, path: &str) -> Result<Tally, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT count(*), count(DISTINCT n) FROM sink WHERE path = ?1 OR substr(path, 1, length(?1) + 1) = ?1 || '?'",
+        )?
+        .query_row((path,), |row| Ok(Tally { events: row.get(0)?, batches: row.get(1)? }))?)
+}
+
 /// Deliveries whose path begins with `path`, in the order of commit.
 pub(crate) fn list(connection: &Connection, path: &str) -> Result<Vec<Accepted>, StoreError> {
     let mut statement = connection.prepare_cached(

@@ -8,6 +8,7 @@
     reason = "all of it is test code: a panic is the verdict"
 )]
 
+mod analytics;
 mod arrivals;
 mod binary;
 mod control;

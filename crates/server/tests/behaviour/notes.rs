@@ -109,3 +109,44 @@ async fn an_upload_over_two_hundred_megabytes_is_refused() {
     assert!(refused.is_err() || refused.unwrap().status() == StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(world.seen("/uploads").await, json!([]));
 }
+
+#[tokio::test]
+async fn a_photo_is_added_to_its_note_once_and_byte_exact() {
+    let world = World::new().await;
+    world.post_note("of a bird").send().await.unwrap();
+    let photo: Vec<u8> = (0..2_000_003_u32).map(|at| u8::try_from(at % 253).unwrap()).collect();
+    let add = || {
+        let request = world.request("POST", "/api/notes/1/photos?name=a%20b.jpg").header("idempotency-key", "\"p1\"");
+        request.header("content-type", "image/jpeg").body(photo.clone()).send()
+    };
+    let added = add().await.unwrap();
+    assert_eq!((added.status(), added.headers()["location"].to_str().unwrap()), (StatusCode::CREATED, "/api/notes/1"));
+    assert_eq!(added.headers()["etag"], "\"2\"");
+    assert_eq!(add().await.unwrap().headers()["idempotent-replayed"], "true");
+
+    let notes = world.seen("/notes").await;
+    assert_eq!((notes[0]["text"].as_str(), notes[0]["version"].as_u64()), (Some("of a bird"), Some(2)));
+    let attachments = notes[0]["attachments"].as_array().unwrap();
+    assert_eq!(attachments.len(), 1);
+    assert_eq!((&attachments[0]["field"], &attachments[0]["name"]), (&json!("photo"), &json!("a b.jpg")));
+    assert_eq!(attachments[0]["sha256"], hex(&photo));
+    let bytes = world.request("GET", &format!("/api/attachments/{}", attachments[0]["id"])).send().await.unwrap();
+    assert!(bytes.bytes().await.unwrap() == photo);
+}
+
+#[tokio::test]
+async fn a_photo_needs_a_note_and_has_to_be_a_picture() {
+    let world = World::new().await;
+    let add = |kind: &str| {
+        let request = world.request("POST", "/api/notes/1/photos").header("idempotency-key", "\"p1\"");
+        request.header("content-type", kind).body("x").send()
+    };
+    let nowhere = add("image/png").await.unwrap();
+    assert_eq!(nowhere.status(), StatusCode::NOT_FOUND);
+    assert_eq!(nowhere.headers()["content-type"], "application/problem+json");
+    world.post_note("late").send().await.unwrap();
+    assert_eq!(add("text/html").await.unwrap().status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(world.seen("/notes").await[0]["attachments"], json!([]));
+    // A refusal keeps no key: the same job may succeed later.
+    assert_eq!(add("image/png").await.unwrap().status(), StatusCode::CREATED);
+}
