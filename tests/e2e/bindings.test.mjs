@@ -298,3 +298,93 @@ test("a repeated enqueue that kept another job is answered with that job's id ag
   );
   assert.equal((await w.list(page)).length, 1);
 });
+
+test("bound to a job that is on its way: its response is read to its end, however long", async () => {
+  const page = await open();
+  await w.server.faults([{ path: "/api/notes", action: { hold: true } }]);
+  const first = await w.enqueue(page, note("y".repeat(20_000)), { queue: "notes" });
+  await w.held(1);
+  const second = await w.enqueue(page, { url: "/api/sink/{note}" }, to(first));
+  assert.equal((await w.get(page, second)).waitingFor, first);
+  await w.server.release();
+  await w.becomes(page, second, "delivered");
+  assert.deepEqual(
+    (await arrived()).map(({ path }) => path),
+    [`/api/sink/${(await notes())[0].id}`],
+  );
+});
+
+test("a response that breaks off under those who wait for it is asked for again, under the same key", async () => {
+  const page = await open({ queues: { ...config.queues, notes: { ...config.queues.notes, timeout: 2_000 } } });
+  const headers = { "content-type": "application/json", "content-length": "200" };
+  await w.server.faults([
+    { path: "/api/notes", action: { status: 201, handle: true, headers, body: '{"id": 1, ', stall: true }, times: 1 },
+  ]);
+  await offline(page);
+  const first = await w.enqueue(page, note("one"), { queue: "notes" });
+  const second = await w.enqueue(page, { url: "/api/sink/{note}" }, to(first));
+  await page.evaluate(() => window.client.resume());
+  await until("the dependent", async () => (await w.get(page, second)).state === "delivered", 60_000);
+  const sends = (await w.server.arrivals("/api/notes")).filter(({ method }) => method === "POST");
+  assert.deepEqual(new Set(sends.map(({ idempotencyKey }) => idempotencyKey)), new Set([first]));
+  assert.equal((await notes()).length, 1);
+});
+
+test("what a queue keeps of its responses, or does not, is no matter to those that wait; but to those that come later", async () => {
+  const queues = {
+    notes: { response: { headers: ["etag"] } },
+    quiet: { capture: false },
+  };
+  const page = await open({ queues });
+  const first = await w.enqueue(page, note("one"), { queue: "notes" });
+  await w.becomes(page, first, "delivered");
+  const second = await w.enqueue(page, { url: "/api/sink/{note}" }, { bind: { note: { job: first, pointer: "/id" } } });
+  await w.becomes(page, second, "delivered");
+  await offline(page);
+  const quiet = await w.enqueue(page, note("two"), { queue: "quiet" });
+  const waits = await w.enqueue(page, { url: "/api/sink/{note}" }, { bind: { note: { job: quiet, pointer: "/id" } } });
+  await online(page);
+  await w.becomes(page, waits, "delivered");
+  const late = await w.refused(
+    page,
+    "enqueue",
+    { url: "/api/sink/{note}" },
+    { bind: { note: { job: quiet, pointer: "/id" } } },
+  );
+  assert.match(late.message, /nothing was kept/);
+});
+
+test("a member that the response lacks is not sent as null; a response chooses no server and no idempotency key", async () => {
+  const page = await open();
+  const first = await w.enqueue(page, note("one"), { queue: "notes" });
+  await w.becomes(page, first, "delivered");
+  const lacks = await w.enqueue(page, { url: "/api/sink/x", body: { of: "{n.nope}" } }, { bind: { n: first } });
+  assert.match((await w.becomes(page, lacks, "failed")).error.message, /\{n\.nope\} in the body .* is not in the response/);
+  const whole = await w.enqueue(page, { url: "/api/sink/whole", body: { of: "{n}" } }, { bind: { n: first } });
+  await w.becomes(page, whole, "delivered");
+  const [{ body }] = await arrived("/api/sink/whole");
+  assert.equal(JSON.parse(body).of.text, "one");
+  const host = await w.refused(page, "enqueue", { url: "https://{n}/x" }, { bind: { n: first } });
+  assert.match(host.message, /host/);
+  const key = await w.refused(
+    page,
+    "enqueue",
+    { url: "/api/sink", body: "x", headers: { "Idempotency-Key": '"{n}"' } },
+    { bind: { n: first } },
+  );
+  assert.match(key.message, /idempotency key/);
+});
+
+test("a payload that takes another's place waits as long as the server asked", async () => {
+  const page = await open();
+  await w.server.faults([{ path: "/api/sink/doc", action: { status: 429, headers: { "retry-after": "3600" } }, times: 1 }]);
+  const put = (a) =>
+    w.enqueue(page, { url: "/api/sink/doc", method: "PUT", body: { a } }, { key: "k", onDuplicate: "replace" });
+  const id = await put(1);
+  await until("an attempt", async () => (await w.get(page, id)).attempts === 1);
+  const { nextAttemptAt } = await w.get(page, id);
+  assert.equal(await put(2), id);
+  const replaced = await w.get(page, id);
+  assert.deepEqual([replaced.state, replaced.nextAttemptAt >= nextAttemptAt], ["pending", true]);
+  assert.equal((await arrived()).length, 0);
+});
