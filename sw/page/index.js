@@ -20,7 +20,7 @@ const OPTIONS = {
   build: "string",
   name: "string",
   timeout: "number",
-  autoSync: "boolean",
+  autoStart: "boolean",
   autoSyncInterval: "number",
   schedule: "object",
   syncOnMount: "boolean",

@@ -29,8 +29,8 @@ export interface ConnectOptions {
   syncOnOnline?: boolean;
   /** Send when the page becomes visible. Default: true. */
   syncOnVisibility?: boolean;
-  /** Do this from the beginning; if not, from `startAutoSync()` on. Default: true. */
-  autoSync?: boolean;
+  /** Do all of this from the beginning; if not, from `startAutoSync()` on. Default: true. */
+  autoStart?: boolean;
   /** While jobs wait, a visible page wakes the worker this often (profile `fixed`); 0 for never. Default: 60,000. */
   autoSyncInterval?: number;
   /** How often the page wakes the worker while jobs wait; see docs/scheduling.md. Default: `{profile: "fixed"}`. */
@@ -121,7 +121,7 @@ export interface RequestInput {
   integrity?: string;
   /**
    * Withdraws the request until `enqueue` has resolved: `enqueue` rejects with the signal's reason, and a job that was
-   * stored by then is discarded, unless it is being sent already.
+   * stored by then is discarded, unless it is being sent already. What took another job's place (`onDuplicate`) stays.
    */
   signal?: AbortSignal | null;
   /** Ignored. */
@@ -240,8 +240,8 @@ export interface Job {
   deliveredAt?: number;
   /** Of a delivered job: what its queue's `response` setting keeps. Header names are in lower case. */
   response?: { status: number; headers: Record<string, string>; body?: string };
-  /** What it is bound to; `value` is JSON text, once it is known. */
-  bind?: Array<{ name: string; job: string; pointer: string; value?: string }>;
+  /** What it is bound to. */
+  bind?: Array<{ name: string; job: string; pointer: string }>;
 }
 
 export interface SyncResult {
@@ -390,7 +390,7 @@ export interface Client {
   get(id: string): Promise<Job | null>;
   /** In the order of queueing; 100 unless `limit` (at most 1,000) says otherwise. */
   list(filter?: { queue?: string; state?: JobState; limit?: number; after?: string }): Promise<Job[]>;
-  /** Sends a job now; a failed one starts over. False: too late, it is gone or being sent. */
+  /** Sends a job now, as far as the network policy permits; a failed one starts over. False: too late, it is gone or being sent. */
   retry(id: string): Promise<boolean>;
   /**
    * Removes a job. False: too late. Rejects with `has-dependents` if other jobs wait for its response; `cascade: true` removes
@@ -412,7 +412,7 @@ export interface Client {
    *  configuration does not name and that holds no job. */
   pause(queue?: string): Promise<void>;
   resume(queue?: string): Promise<void>;
-  /** Lets the page sync by itself, as `connect` options say; it does from the beginning unless they say `autoSync: false`. */
+  /** Lets the page sync by itself, as `connect` options say; it does from the beginning unless they say `autoStart: false`. */
   startAutoSync(): void;
   /** Stops that. A job whose time has come is sent all the same. */
   stopAutoSync(): void;

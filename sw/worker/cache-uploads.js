@@ -9,6 +9,7 @@
 // looked through before another user signs in.
 
 import { asError } from "../error.js";
+import { encode } from "../forms/encode.js";
 
 /** Bytes of an image at its beginning, middle and end of which its id is made; a smaller one is read whole. */
 const SAMPLE = 64 * 1024;
@@ -66,7 +67,7 @@ export function createCacheUploads(uploads, name, { ask, store }) {
       /** @type {Note | undefined} */
       const note = noted && (await noted.json());
       if (!note) {
-        await store([await jobOf(id, request.url, image, { url, field, queue, cache: cacheName })], owner);
+        await store([jobOf(id, request.url, image, { url, field, queue, cache: cacheName })], owner);
         await known.put(NOTE + id, new Response(JSON.stringify({ owner, cache: cacheName, url: request.url })));
       }
       // Of another owner's jobs nothing is told.
@@ -154,20 +155,21 @@ async function idOf(cache, url, image) {
  * @param {string} from
  * @param {Blob} image
  * @param {{url: string, field: string, queue: string, cache: string}} to
- * @returns {Promise<import("../types/worker.js").AdoptedJob>}
+ * @returns {import("../types/worker.js").AdoptedJob}
  */
-async function jobOf(id, from, image, { url, field, queue, cache }) {
+function jobOf(id, from, image, { url, field, queue, cache }) {
   const address = new URL(from);
-  const form = new FormData();
-  for (const [name, value] of address.searchParams) form.append(name, value);
-  form.append(field, image, address.pathname.split("/").at(-1) || "image");
-  const encoded = new Response(form);
-  const type = /** @type {string} */ (encoded.headers.get("content-type"));
+  const name = address.pathname.split("/").at(-1) || "image";
+  // WebKit reads no form with files that it has encoded itself.
+  const { parts, type } = encode(
+    [...address.searchParams, [field, new File([image], name, { type: image.type })]],
+    "multipart/form-data",
+  );
   return {
     id,
     request: { url: new URL(url, self.location.href).href, method: "POST", headers: [["content-type", type]] },
     options: { queue },
     metadata: JSON.stringify({ cache, url: from }),
-    body: await encoded.blob(),
+    body: new Blob(parts),
   };
 }

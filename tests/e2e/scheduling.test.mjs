@@ -110,7 +110,7 @@ test("a page wakes the worker by its schedule, and stops and starts by the app's
     { type: "wifi" },
     { queues: { default: { backoff: { base: 3_600_000, max: 3_600_000, jitter: "equal" } } } },
     {
-      autoSync: false,
+      autoStart: false,
       syncOnMount: false,
       schedule: { active: 100, idle: 100 },
     },

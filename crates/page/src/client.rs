@@ -256,7 +256,7 @@ impl Client {
         self.ask::<operation::Resume>(queue.map(str::to_owned)).await
     }
 
-    /// Has the page sync by itself, as its options say; it does from the beginning unless they say `auto_sync: false`.
+    /// Has the page sync by itself, as its options say; it does from the beginning unless they say `auto_start: false`.
     pub fn start_auto_sync(&self) {
         self.set_auto_sync(true);
     }

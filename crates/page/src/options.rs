@@ -35,7 +35,7 @@ pub struct ClientOptions {
     pub sync_on_visibility: bool,
     /// Do all of this from the beginning; else from [`Client::start_auto_sync`](crate::Client::start_auto_sync) on. Default:
     /// true.
-    pub auto_sync: bool,
+    pub auto_start: bool,
     /// Milliseconds between wakes of a visible page while jobs wait, by the profile `fixed`; 0 for none. Default: 60,000.
     pub auto_sync_interval: u32,
     /// How often, by what the person does and the battery has. Default: the profile `fixed`.
@@ -51,7 +51,7 @@ impl Default for ClientOptions {
             sync_on_mount: true,
             sync_on_online: true,
             sync_on_visibility: true,
-            auto_sync: true,
+            auto_start: true,
             schedule: Schedule::default(),
             auto_sync_interval: u32::try_from(unit::MINUTE).unwrap_or(u32::MAX),
             timeout: u32::try_from(unit::MINUTE).unwrap_or(u32::MAX),

@@ -107,7 +107,7 @@ impl Wakes {
         let triggers =
             Triggers { mount: options.sync_on_mount, online: options.sync_on_online, visibility: options.sync_on_visibility };
         let fixed = u64::from(options.auto_sync_interval);
-        let machine = AutoSync::new(now(), options.schedule.clone(), fixed, triggers, options.auto_sync)?;
+        let machine = AutoSync::new(now(), options.schedule.clone(), fixed, triggers, options.auto_start)?;
         let (looks_at_use, looks_at_battery) = machine.looks_at();
         let auto = Rc::new_cyclic(|this| Auto {
             machine: RefCell::new(machine),

@@ -95,7 +95,7 @@ pub struct JobView {
     pub delivered_at: Option<Millis>,
     /// What the queue asked to keep of the response to a delivered job.
     pub response: Option<Capture>,
-    /// The values of other jobs' responses that it is sent with.
+    /// What it is bound to, without the values.
     pub bind: Option<Vec<Binding>>,
 }
 
@@ -131,7 +131,8 @@ impl JobView {
             status: None,
             delivered_at: None,
             response: None,
-            bind: job.bind,
+            // Not their values: lists and broadcasts would carry them.
+            bind: job.bind.map(|bind| bind.into_iter().map(|binding| Binding { value: None, ..binding }).collect()),
         }
     }
 

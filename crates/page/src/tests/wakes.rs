@@ -234,7 +234,7 @@ async fn an_adaptive_page_goes_by_use_and_battery() {
 
 #[wasm_bindgen_test]
 async fn a_page_that_is_stopped_wakes_nobody_by_itself() {
-    let (worker, page) = watched(&ClientOptions { auto_sync: false, ..ClientOptions::default() });
+    let (worker, page) = watched(&ClientOptions { auto_start: false, ..ClientOptions::default() });
     page.events.take_status(due_in(1, 36_000_000));
     script("dispatchEvent(new Event('focus'))");
     advance(600_000).await;

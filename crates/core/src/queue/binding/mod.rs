@@ -310,7 +310,7 @@ pub(crate) async fn deliver<T: Tx>(
         let value = body.and_then(|body| scan::find(body, &binding.pointer)).filter(|value| value.len() <= LONGEST_VALUE);
         binding.value = value.map(|value| value.trim().to_owned());
         if binding.value.is_none() {
-            missing = Some(nothing_at(binding));
+            missing = Some(if body.is_some() { nothing_at(binding) } else { no_json(binding) });
         }
     }
     if !is_bound {
@@ -355,10 +355,15 @@ fn nothing_at(binding: &Binding) -> LastError {
             job.as_str(),
             " did not have at \"",
             pointer.as_str(),
-            "\" (JSON of at most 4 KiB); edit or discard it",
+            "\", or had more than 4 KiB there; edit or discard it",
         ]
         .text(),
     )
+}
+
+fn no_json(binding: &Binding) -> LastError {
+    let why = ", was no JSON, or longer than 64 KiB; edit or discard it";
+    unsendable(["the response to job ", binding.job.as_str(), ", to which it is bound (\"", &binding.name, "\")", why].text())
 }
 
 fn removed(binding: &Binding) -> LastError {
