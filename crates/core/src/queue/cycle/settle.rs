@@ -108,7 +108,7 @@ impl<T: Tx> CycleRun<'_, T> {
             boxed(self.bind_dependents(&job, body)).await?;
         }
         // What was sent, with its values.
-        let url = binding::fill_head(&job).ok().map(|head| head.url);
+        let url = job.bind.as_ref().and_then(|_| binding::fill_head(&job).ok()).map(|head| head.url);
         let Work::Request(RequestWork { head, .. }) = job.work;
         let outcome = Outcome {
             v: RECORD_VERSION,
