@@ -386,3 +386,63 @@ test("a payload that takes another's place waits as long as the server asked", a
   assert.deepEqual([replaced.state, replaced.nextAttemptAt >= nextAttemptAt], ["pending", true]);
   assert.equal((await arrived()).length, 0);
 });
+
+test("nobody is bound to itself, nor to one of its own call that comes later", async () => {
+  const page = await open();
+  await offline(page);
+  const [one, two] = [crypto.randomUUID(), crypto.randomUUID()];
+  const job = (id, to) => ({
+    id,
+    request: { url: `${w.server.origin}/api/sink/{n}`, method: "POST" },
+    options: { bind: [{ name: "n", job: to, pointer: "/id" }] },
+  });
+  for (const jobs of [[job(one, one)], [job(one, two), job(two, one)]]) {
+    const { error } = await w.post(page, { enqueue: { jobs } });
+    assert.deepEqual([error.code, /there is no job/.test(error.message)], ["invalid-request", true], JSON.stringify(error));
+  }
+  assert.deepEqual(await w.list(page), []);
+});
+
+for (const [status, state] of [
+  [409, "conflict"],
+  [401, "blocked"],
+]) {
+  test(`who waits for a job that is "${state}" waits on, and goes when that is sent again`, async () => {
+    const page = await open();
+    await w.server.faults([{ path: "/api/notes", action: { status }, times: 1 }]);
+    const first = await w.enqueue(page, note("one"), { queue: "notes" });
+    const second = await w.enqueue(page, { url: "/api/sink/{note}" }, to(first));
+    await w.becomes(page, first, state);
+    await w.resting(page);
+    const waiting = await w.get(page, second);
+    assert.deepEqual([waiting.state, waiting.waitingFor], ["pending", first]);
+    await page.evaluate((id) => window.client.retry(id), first);
+    await w.becomes(page, second, "delivered");
+  });
+}
+
+test("a value outlives the history of the job that it came from, and the worker", async () => {
+  const chromium = await w.start();
+  const page = await chromium.open(w.server.origin, { config: { ...config, history: { max: 1 } } });
+  const workers = await chromium.workers(page);
+  await w.server.faults([{ path: "/api/sink/of", action: { status: 503 } }]);
+  const first = await w.enqueue(page, note("one"), { queue: "notes" });
+  const second = await w.enqueue(page, { url: "/api/sink/of/{note}", body: "x" }, { ...to(first), maxAttempts: 1_000 });
+  await until("a try", async () => (await w.get(page, second)).attempts > 0);
+  for (const text of ["two", "three"])
+    await w.becomes(page, await w.enqueue(page, note(text), { queue: "notes" }), "delivered");
+  await until("its trace to go", async () => {
+    await page.evaluate(() => window.client.compact?.());
+    return (await w.get(page, first)) === null;
+  });
+  await workers.stop();
+  await w.server.faults([]);
+  await page.evaluate(() => window.client.syncNow());
+  await w.becomes(page, second, "delivered");
+  const { id } = (await notes()).find(({ text }) => text === "one");
+  assert.deepEqual(
+    (await arrived("/api/sink/of")).map(({ path }) => path),
+    [`/api/sink/of/${id}`],
+  );
+  assert.match((await w.refused(page, "enqueue", { url: "/api/sink/{note}" }, to(first))).message, /there is no job/);
+});

@@ -143,7 +143,16 @@ test("empty and opaque entries stay, with a word in the console; a bad configura
   await leave(page, "/photos/empty.png", "");
   await wake(page);
   await until("a word", () => page.evaluate(() => window.lines.some((line) => /empty\.png .* is empty/.test(line))));
-  assert.deepEqual([await left(page), await w.list(page)], [["/photos/empty.png"], []]);
+  await page.evaluate(
+    async (origin) => {
+      const response = await fetch(`http://${origin}/api/sink/image`, { mode: "no-cors" });
+      await (await caches.open("image-uploads")).put("/photos/opaque.png", response);
+    },
+    new URL(w.server.crossOrigin.startsWith("http") ? w.server.crossOrigin : `http://${w.server.crossOrigin}`).host,
+  );
+  await wake(page);
+  await until("another", () => page.evaluate(() => window.lines.some((line) => /opaque\.png .* opaque response/.test(line))));
+  assert.deepEqual([await left(page), await w.list(page)], [["/photos/empty.png", "/photos/opaque.png"], []]);
   for (const [cacheUploads, reason] of [
     [{ a: {} }, /cacheUploads\.a\.url: is missing/],
     [{ a: { url: "/x", cahe: "y" } }, /cacheUploads\.a\.cahe: unknown member/],
@@ -162,4 +171,47 @@ test("empty and opaque entries stay, with a word in the console; a bad configura
     );
     assert.match(code, reason, JSON.stringify(cacheUploads));
   }
+});
+
+test("each option counts, and a large binary image arrives byte for byte", async () => {
+  const cacheUploads = { photos: { cache: "mine", url: "/api/sink/mine", field: "file", queue: "slow" } };
+  const page = await w.open({ config: { cacheUploads } });
+  const sha = await page.evaluate(async () => {
+    const bytes = new Uint8Array(300_000).map((_, at) => (at * 7919) % 256);
+    await (await caches.open("mine")).put("/p/a%22b.bin?q=%22%0D%0A", new Response(new Blob([bytes])));
+    return Array.from(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)), (byte) =>
+      byte.toString(16).padStart(2, "0"),
+    ).join("");
+  });
+  await page.evaluate(() => window.client.pause("slow").catch(() => {}));
+  await wake(page);
+  const [job] = await until("a job", async () => {
+    const jobs = await w.list(page, { queue: "slow" });
+    return jobs.length > 0 && jobs;
+  });
+  const content = await page.evaluate(async (id) => {
+    const { ok } = await new Promise((resolve) => {
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = ({ data }) => resolve(data);
+      navigator.serviceWorker.controller?.postMessage({ shearwater: 1, re: crypto.randomUUID(), op: { content: id } }, [
+        port2,
+      ]) ??
+        navigator.serviceWorker.ready.then(({ active }) =>
+          active.postMessage({ shearwater: 1, re: crypto.randomUUID(), op: { content: id } }, [port2]),
+        );
+    });
+    const type = ok.headers.find(([name]) => name === "content-type")[1];
+    const form = await new Response(ok.bodies[0], { headers: { "content-type": type } }).formData();
+    const file = form.get("file");
+    const digest = await crypto.subtle.digest("SHA-256", await file.arrayBuffer());
+    return {
+      q: form.get("q"),
+      name: file.name,
+      sha: Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join(""),
+    };
+  }, job.id);
+  assert.deepEqual(content, { q: '"\r\n', name: "a%22b.bin", sha });
+  await page.evaluate(() => window.client.resume());
+  await w.becomes(page, job.id, "delivered");
+  assert.equal((await w.server.sink("/api/sink/mine")).length, 1);
 });

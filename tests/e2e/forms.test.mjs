@@ -428,17 +428,55 @@ test("a button of another origin is refused when it is pressed, and nothing is l
   assert.equal(await page.$eval("input", ({ value }) => value), "kept");
 });
 
-test("a declared form is tracked, also one that comes later", async () => {
+test("declared forms are tracked, those of the page and those that come later, with what they declare", async () => {
   const page = await w.open();
   await page.evaluate(async () => {
-    const { trackForms } = await import("/shearwater/forms.js");
-    trackForms(window.client);
-    document.body.innerHTML =
-      "<form data-shearwater=form-sync method=post action=/api/sink/declared><input name=a value=1></form>";
-    window.delivered = new Promise((resolve) => document.addEventListener("form-delivered", resolve, { once: true }));
+    const form = (/** @type {string} */ more) =>
+      `<form data-shearwater=form-sync ${more} method=post action=/api/sink/declared><input name=a value=1></form>`;
+    document.body.innerHTML = form("id=first data-shearwater-queue=forms data-shearwater-key=k");
+    window.stored = [];
+    document.addEventListener("form-stored", (event) => window.stored.push(event.detail.id));
+    window.untouched = true;
+    const { connect } = await import("/shearwater/page.js");
+    window.client = await connect();
+    window.add = () => document.body.insertAdjacentHTML("beforeend", form("id=second"));
   });
-  await until("the state", async () => {
-    await page.evaluate(() => document.querySelector("form").requestSubmit());
-    return (await w.server.sink("/api/sink/declared")).length === 1;
+  // What is not tracked yet the browser submits by itself, which would take the page away.
+  const submit = (id, count) =>
+    until(`the form ${id}`, async () => {
+      await page.evaluate((id) => {
+        const form = document.getElementById(id);
+        // Not by the browser: only who tracks it may act.
+        form.addEventListener("submit", (event) => queueMicrotask(() => event.preventDefault()), { once: true });
+        form.requestSubmit();
+      }, id);
+      return (await page.evaluate(() => window.stored.length)) >= count;
+    });
+  await until("forms.js", () =>
+    page.evaluate(() => performance.getEntriesByType("resource").some(({ name }) => name.endsWith("/forms.js"))),
+  );
+  await submit("first", 1);
+  await page.evaluate(() => window.add());
+  await submit("second", 2);
+  assert.equal(await page.evaluate(() => window.untouched), true);
+  const [first, second] = await page.evaluate(() => window.stored);
+  for (const id of [first, second]) await w.becomes(page, id, "delivered");
+  const sent = (await w.server.sink("/api/sink/declared")).map(({ idempotencyKey }) => idempotencyKey);
+  assert.deepEqual(sent.sort(), [first, second].sort());
+  const job = await w.get(page, first);
+  assert.deepEqual([job.queue, job.key], ["forms", "k"]);
+});
+
+test("a before-send hook that hangs withholds its own jobs, which burn no attempt", async () => {
+  const page = await w.open({ options: { worker: "/sw.js?csrf=hangs&impatient" } });
+  const held = await w.enqueue(page, { url: "/api/sink/held", body: "x" });
+  const other = await w.enqueue(page, { url: `${w.server.crossOrigin}/api/sink/other`, body: "x" });
+  await until("the other", async () => (await w.server.sink("/api/sink/other")).length === 1);
+  const job = await until("a reason", async () => {
+    const job = await w.get(page, held);
+    return job.error && job;
   });
+  assert.deepEqual([job.state, job.attempts, job.error.kind], ["pending", 0, "withheld"]);
+  assert.match(job.error.message, /"before-send" hook did not answer in time/);
+  assert.equal((await w.get(page, other))?.state, "delivered");
 });

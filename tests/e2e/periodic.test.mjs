@@ -100,12 +100,12 @@ test("where the browser fires nothing, a wake runs what is due: once, however ma
   const calls = () => page.evaluate(() => heard.sync.filter((event) => event.periodic === "daily-sync").length);
   await until("the tag to be seen", () => page.evaluate(async () => (await client.metrics()).periodic[0]?.nextRunAt));
   await page.evaluate((clock) => tell({ clock }), 25 * HOUR);
-  for (const tab of [page, other, page]) await tab.evaluate(() => window.dispatchEvent(new Event("focus")));
+  for (const tab of [page, other, page]) await tab.evaluate(() => window.dispatchEvent(new Event("online")));
   await ended(page);
   for (const tab of [page, other]) await tab.evaluate(() => client.syncNow());
   assert.equal(await calls(), 1);
   await page.evaluate((clock) => tell({ clock }), 60 * HOUR);
-  await page.evaluate(() => window.dispatchEvent(new Event("focus")));
+  await page.evaluate(() => window.dispatchEvent(new Event("online")));
   await until("the next run", async () => (await calls()) === 2);
 });
 

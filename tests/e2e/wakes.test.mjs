@@ -281,3 +281,33 @@ test("registerPeriodic returns what the browser says", async () => {
     "daily-sync",
   ]);
 });
+
+for (const tag of ["data-sync", "analytics-sync", "image-upload", "form-sync", "any other"]) {
+  test(`the tag "${tag}" drains its queue once and calls its handler; without a queue it is the handler's alone`, async () => {
+    const chromium = await w.start();
+    const page = await chromium.open(w.server.origin, {
+      options: { worker: `/sw.js?tags=${encodeURIComponent(JSON.stringify([tag]))}` },
+    });
+    const workers = await chromium.workers(page);
+    await page.evaluate(() => {
+      window.handled = [];
+      new BroadcastChannel("test:sync").addEventListener(
+        "message",
+        ({ data }) => data.handled && window.handled.push(data.handled),
+      );
+    });
+    await workers.sync(w.server.origin, tag);
+    await until("the handler", () => page.evaluate(() => window.handled.length === 1));
+    assert.deepEqual(await page.evaluate(() => window.handled), [{ tag, lastChance: false }]);
+    assert.equal((await arrived()).length, 0);
+    await page.evaluate((tag) => window.client.pause(tag).catch(() => {}), tag);
+    await w.server.down(true);
+    const id = await w.enqueue(page, { url: "/api/sink/x", body: "x" }, { queue: tag });
+    await w.resting(page);
+    await w.server.down(false);
+    await workers.sync(w.server.origin, tag);
+    await w.becomes(page, id, "delivered");
+    await until("the handler again", () => page.evaluate(() => window.handled.length >= 2));
+    assert.equal((await w.server.sink("/api/sink/x")).length, 1);
+  });
+}

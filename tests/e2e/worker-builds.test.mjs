@@ -136,9 +136,10 @@ test("the choice: by what only the full build knows, unless the build is named",
     { queues: {} },
     { collections: undefined },
     { build: "queue", uploads: {} },
+    { cacheUploads: {} },
   ])
     assert.equal(wasmFor(config), "worker.wasm");
-  for (const config of [{ collections: {} }, { uploads: {} }, { cacheUploads: {} }, { build: "full" }])
+  for (const config of [{ collections: {} }, { uploads: {} }, { build: "full" }])
     assert.equal(wasmFor(config), "worker-full.wasm");
   for (const build of ["", "Full", 1, {}]) assert.throws(() => wasmFor({ build }), { code: "invalid-config" });
 });
@@ -168,7 +169,7 @@ test("the full build, where it is asked for, is a queue from end to end, and sta
   await once(world, [...ids, await enqueue(page, "c")]);
 });
 
-for (const part of ["collections", "uploads", "cacheUploads"]) {
+for (const part of ["collections", "uploads"]) {
   test(`${part} in the configuration load the full build, which says that it has none yet`, async () => {
     const world = await site({ [part]: {} });
     const { refused } = await visit(world, { build: "full" });

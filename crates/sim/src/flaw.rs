@@ -64,11 +64,13 @@ pub enum Flaw {
     ForgetsDependents,
     /// What a job is bound to is not written.
     ForgetsBindings,
+    /// What a person chose to send over which network is not written.
+    ForgetsPolicies,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::DeletesBeforeSending,
         Self::DropsOutcomes,
         Self::DropsBodies,
@@ -98,12 +100,13 @@ impl Flaw {
         Self::ForgetsTaskEnds,
         Self::ForgetsDependents,
         Self::ForgetsBindings,
+        Self::ForgetsPolicies,
     ];
 
     /// Whether it takes bindings to be seen.
     #[must_use]
     pub fn needs_bindings(self) -> bool {
-        matches!(self, Self::ForgetsDependents | Self::ForgetsBindings)
+        matches!(self, Self::ForgetsDependents | Self::ForgetsBindings | Self::ForgetsPolicies)
     }
 
     /// Whether it takes batches to be seen.

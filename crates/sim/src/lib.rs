@@ -100,6 +100,8 @@ pub struct Tally {
     pub accepted: u64,
     /// Sends begun.
     pub sends: u64,
+    /// Sends of jobs that are bound to another's response.
+    pub bound: u64,
     /// Requests that reached a server.
     pub arrivals: u64,
     /// Requests that had their effect.
@@ -116,6 +118,7 @@ impl Tally {
         self.kills += other.kills;
         self.accepted += other.accepted;
         self.sends += other.sends;
+        self.bound += other.bound;
         self.arrivals += other.arrivals;
         self.effects += other.effects;
     }

@@ -67,6 +67,7 @@ fn main() -> ExitCode {
         ("aborts", tally.aborts),
         ("accepted", tally.accepted),
         ("sends", tally.sends),
+        ("bound sends", tally.bound),
         ("arrivals", tally.arrivals),
         ("deliveries", tally.effects),
     ] {

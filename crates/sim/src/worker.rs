@@ -288,6 +288,7 @@ impl World {
             settled: false,
             job,
         };
+        self.tally.bound += u64::from(sending.job.bind.is_some());
         check::sends::check(self, &sending)?;
         check::batches::one_payload(self, &sending)?;
         let sent = self.wire.send(sending);

@@ -24,6 +24,12 @@ if (query.has("clock")) {
 let connection = query.has("connection") ? JSON.parse(query.get("connection")) : undefined;
 if (connection) Object.defineProperty(navigator, "connection", { get: () => connection });
 
+// ?impatient: what would take half a minute takes a moment.
+if (query.has("impatient")) {
+  const { setTimeout } = self;
+  self.setTimeout = (act, ms, ...given) => setTimeout(act, ms === 30_000 ? 100 : ms, ...given);
+}
+
 // ?count: `tell({})` returns how many transactions of each mode were begun.
 const begun = { readonly: 0, readwrite: 0 };
 if (query.has("count")) {
@@ -102,6 +108,13 @@ shearwater.on("sync", ({ tag }) => {
   // biome-ignore lint/style/useThrowOnlyError: an app may throw anything; the worker must make an Error of it.
   if (tag === "throws-a-string") throw "not an Error";
 });
+// ?tags: what handlers of single tags are given is told.
+if (query.has("tags")) {
+  for (const tag of JSON.parse(query.get("tags"))) {
+    shearwater.on(`sync:${tag}`, (event) => told.postMessage({ handled: event }));
+    shearwater.on(`periodicsync:${tag}`, (event) => told.postMessage({ handledPeriodic: event }));
+  }
+}
 // ?periodic=hangs, ?periodic=throws: the handler of periodicsync does so.
 shearwater.on("periodicsync", ({ tag }) => {
   told.postMessage({ periodic: tag });
@@ -136,6 +149,7 @@ if (query.has("csrf")) {
   shearwater.on("before-send", () => {
     made += 1;
     if (query.get("csrf") === "throws") throw new Error("no token");
+    if (query.get("csrf") === "hangs") return new Promise(() => {});
     if (query.get("csrf") === "nonsense") return 7;
     return { [query.get("csrf")]: { csrf_token: `fresh ${made}` } };
   });

@@ -398,6 +398,11 @@ impl Tx for SimTx<'_> {
         {
             job.batch = None;
         }
+        if self.flaw == Some(Flaw::ForgetsPolicies)
+            && let Some(ledger) = (&mut row as &mut dyn Any).downcast_mut::<Ledger>()
+        {
+            ledger.network = None;
+        }
         if let Some(job) = (&mut row as &mut dyn Any).downcast_mut::<Job>() {
             match (self.flaw, &mut job.captures) {
                 (Some(Flaw::ForgetsDependents), Some(captures)) => captures.dependents.clear(),

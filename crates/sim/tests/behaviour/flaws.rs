@@ -48,6 +48,7 @@ fn every_flaw_is_noticed() {
             Flaw::SettlesAllByFirst => &[Promise::Durable],
             Flaw::ForgetsDependents => &[Promise::Live],
             Flaw::ForgetsBindings => &[Promise::Once],
+            Flaw::ForgetsPolicies => &[Promise::Patient],
             Flaw::DropsTaskLeases | Flaw::ForgetsTaskEnds => &[Promise::Once, Promise::Leased],
         };
         let broken = named(flaw);

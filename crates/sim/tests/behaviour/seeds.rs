@@ -35,6 +35,16 @@ fn many_short_runs_with_batches_keep_every_promise() {
 }
 
 #[test]
+fn many_short_runs_with_bindings_duplicates_and_policies_keep_every_promise() {
+    let mut tally = Tally::default();
+    for seed in 0..1_000 {
+        let kept = run(seed, &Options { bindings: true, ..Options::default() });
+        tally.add(&kept.unwrap_or_else(|failure| panic!("some promise was broken: {failure}")));
+    }
+    assert!(tally.kills > 2_500 && tally.bound > 1_000 && tally.effects > 10_000, "{tally:?}");
+}
+
+#[test]
 fn a_few_long_runs_keep_every_promise() {
     run_all(100_000..100_050, 5_000);
 }
@@ -80,6 +90,19 @@ fn seeds_with_batches_that_broke_a_promise_once_keep_it() {
         (11_380, "an item waited for company until a time before the clock was set back"),
     ] {
         let kept = run(seed, &Options { batches: true, ..Options::default() });
+        assert!(kept.is_ok(), "{what}: {}", kept.unwrap_err());
+    }
+}
+
+/// The same, of runs with bindings.
+#[test]
+fn seeds_with_bindings_that_broke_a_promise_once_keep_it() {
+    for (seed, what) in [
+        (6_561, "a dependent wrote over the one that had taken its place in the line"),
+        (5_906, "a drain waited for a time that was over while the network held everything"),
+        (9_566, "a dead letter by a lost predecessor was cleaned away with the age of its job"),
+    ] {
+        let kept = run(seed, &Options { bindings: true, ..Options::default() });
         assert!(kept.is_ok(), "{what}: {}", kept.unwrap_err());
     }
 }
