@@ -183,7 +183,7 @@ test("each option counts, and a large binary image arrives byte for byte", async
       byte.toString(16).padStart(2, "0"),
     ).join("");
   });
-  await page.evaluate(() => window.client.pause("slow").catch(() => {}));
+  await page.evaluate(() => window.client.pause());
   await wake(page);
   const [job] = await until("a job", async () => {
     const jobs = await w.list(page, { queue: "slow" });
