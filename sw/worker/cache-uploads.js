@@ -1,25 +1,41 @@
 // Uploads of images that an app leaves in Cache Storage (U6): each entry becomes a job, and is deleted once that is delivered.
 //
-// An entry is known by its address and its bytes: the job's id is made of them, so that it is stored once, whoever looks and
-// however often. Which entries were queued, and for whom, is noted in a cache of our own, after the job is on the disk:
+// An entry is known by its address and its bytes. Which were queued, and for whom, is noted in a cache of our own, under a key
+// made of both, once the job is on the disk:
 //
 //   entry, no note ──store──▶ job ──note──▶ job, note ──delivered, discarded or purged──▶ neither
 //
-// Cache Storage knows no owners. What is in the app's cache belongs to who is signed in when it is found; so everything is
-// looked through before another user signs in.
+// A kill between the two finds the job by its id, which is made of the same and of its owner. Cache Storage knows no owners: what
+// is in the app's cache belongs to who is signed in when it is found. So everything is looked through before another user signs
+// in, and nothing is looked at while that is being committed.
 
-import { asError } from "../error.js";
+import { asError, ShearwaterError } from "../error.js";
 import { encode } from "../forms/encode.js";
 
-/** Bytes of an image at its beginning, middle and end of which its id is made; a smaller one is read whole. */
+/** Bytes of an image at its beginning, middle and end by which it is known; a smaller one is read whole. */
 const SAMPLE = 64 * 1024;
+
+/** Bytes at both ends by which an image that was looked at before is known again, while this worker lives. */
+const GLANCE = 2 * 1024;
 
 /** The address of a note, in a cache that no request looks into. */
 const NOTE = "/shearwater-cache-upload/";
 
+/** The longest address that is kept with a job. */
+const LONGEST_ADDRESS = 4_096;
+
+/** Jobs that are asked for at once. */
+const PAGE = 1_000;
+
+/** Ids that are tried for an image that was discarded before, and put there again. */
+const MOST_IDS = 5;
+
+/** What is wrong with one image alone. */
+const OF_ONE = ["invalid-request", "invalid-message", "unknown-queue"];
+
 /**
  * @typedef {{cache?: string, url: string, field?: string, queue?: string}} Upload
- * @typedef {{owner: string, cache: string, url: string}} Note
+ * @typedef {{owner: string, id: string, cache: string, url: string}} Note
  * @typedef {(op: unknown) => Promise<any>} Ask  of the wasm; rejects with what it refuses
  */
 
@@ -32,6 +48,10 @@ export function createCacheUploads(uploads, name, { ask, store }) {
   const notes = `shearwater-uploads:${name}`;
   /** @type {Promise<unknown>} */
   let line = Promise.resolve();
+  /** A scan that has not begun: whoever comes now need not have another. @type {Promise<void> | undefined} */
+  let next;
+  /** The keys of images by what a glance shows of them. @type {Map<string, string>} */
+  const glanced = new Map();
   const told = new Set();
 
   /** @param {string} text */
@@ -39,6 +59,22 @@ export function createCacheUploads(uploads, name, { ask, store }) {
     if (told.has(text)) return;
     told.add(text);
     console.error("[shearwater] cacheUploads:", text);
+  }
+
+  /**
+   * What an entry is known by.
+   *
+   * @param {string} cache
+   * @param {string} url
+   * @param {Blob} image
+   */
+  async function keyOf(cache, url, image) {
+    const glance = await digest([cache, url, image.type, image.size], ends(image, GLANCE));
+    const known = glanced.get(glance);
+    if (known) return known;
+    const key = await digest([cache, url, image.type, image.size], ends(image, SAMPLE));
+    glanced.set(glance, key);
+    return key;
   }
 
   /**
@@ -50,31 +86,90 @@ export function createCacheUploads(uploads, name, { ask, store }) {
   async function look({ tag, cache: cacheName = "image-uploads", url, field = "image", queue = tag }, owner) {
     if (!(await caches.has(cacheName))) return;
     const [cache, known] = await Promise.all([caches.open(cacheName), caches.open(notes)]);
+    const waiting = await stored(queue);
+    const seen = new Set();
     for (const request of await cache.keys()) {
       const response = await cache.match(request, { ignoreVary: true });
       if (!response) continue;
+      const where = `${request.url.slice(0, 200)} in the cache "${cacheName}"`;
       if (response.type === "opaque" || response.type === "error") {
-        tell(`${request.url} in the cache "${cacheName}" is an opaque response, which nobody can read; it stays where it is`);
+        tell(`${where} is an opaque response, which nobody can read; it stays where it is`);
         continue;
       }
       const image = await response.blob();
       if (image.size === 0) {
-        tell(`${request.url} in the cache "${cacheName}" is empty; it stays where it is`);
+        tell(`${where} is empty; it stays where it is`);
         continue;
       }
-      const id = await idOf(cacheName, request.url, image);
-      const noted = await known.match(NOTE + id);
-      /** @type {Note | undefined} */
-      const note = noted && (await noted.json());
+      const key = await keyOf(cacheName, request.url, image);
+      seen.add(key);
+      let note = await noteOf(known, key);
       if (!note) {
-        await store([jobOf(id, request.url, image, { url, field, queue, cache: cacheName })], owner);
-        await known.put(NOTE + id, new Response(JSON.stringify({ owner, cache: cacheName, url: request.url })));
+        try {
+          const id = await queueOne(owner, key, (id) => jobOf(id, request.url, image, { url, field, queue, cache: cacheName }));
+          note = { owner, id, cache: cacheName, url: request.url };
+          waiting.add(id);
+        } catch (thrown) {
+          if (!OF_ONE.includes(/** @type {any} */ (thrown).code)) throw thrown;
+          tell(`${where} cannot be queued, and stays where it is: ${asError(thrown).message}`);
+          continue;
+        }
+        await put(known, key, note);
       }
       // Of another owner's jobs nothing is told.
-      if ((note?.owner ?? owner) !== owner) continue;
-      const job = await ask({ get: id });
-      if (!job || job.state === "delivered") await end(cache, known, request, id);
+      if (note.owner === owner && !waiting.has(note.id) && (await isDone(note.id))) await end(cache, known, request, key);
     }
+    for (const request of await known.keys()) {
+      const key = request.url.split(NOTE)[1] ?? "";
+      if (seen.has(key)) continue;
+      const note = await noteOf(known, key);
+      // The app has deleted the entry itself; its job goes on.
+      if (note?.cache === cacheName && note.owner === owner && !waiting.has(note.id) && (await isDone(note.id))) {
+        await known.delete(NOTE + key);
+      }
+    }
+  }
+
+  /**
+   * The ids of the jobs that a queue holds.
+   *
+   * @param {string} queue
+   * @returns {Promise<Set<string>>}
+   */
+  async function stored(queue) {
+    const ids = new Set();
+    for (let after; ; ) {
+      /** @type {Array<{id: string}>} */
+      const page = await ask({ list: { queue, limit: PAGE, ...(after && { after }) } });
+      for (const { id } of page) ids.add(id);
+      after = page.at(-1)?.id;
+      if (page.length < PAGE) return ids;
+    }
+  }
+
+  /** @param {string} id */
+  async function isDone(id) {
+    const job = await ask({ get: id });
+    return !job || job.state === "delivered";
+  }
+
+  /**
+   * Stores the job of an image, unless it is stored or was delivered; returns its id.
+   *
+   * @param {string} owner
+   * @param {string} key
+   * @param {(id: string) => import("../types/worker.js").AdoptedJob} make
+   */
+  async function queueOne(owner, key, make) {
+    let id = "";
+    for (let again = 0; again < MOST_IDS; again += 1) {
+      id = uuidOf(await digest([owner, key, again], []));
+      if (await ask({ get: id })) return id;
+      await store([make(id)], owner);
+      // An image that was discarded lately is not stored under the same id.
+      if (await ask({ get: id })) return id;
+    }
+    return id;
   }
 
   /**
@@ -82,71 +177,130 @@ export function createCacheUploads(uploads, name, { ask, store }) {
    *
    * @param {Cache} cache
    * @param {Cache} known
-   * @param {Request} request
-   * @param {string} id
+   * @param {Request | string} request
+   * @param {string} key
    */
-  async function end(cache, known, request, id) {
+  async function end(cache, known, request, key) {
+    const note = await noteOf(known, key);
     const response = await cache.match(request, { ignoreVary: true });
-    const { cache: cacheName } = /** @type {Note} */ (await (await known.match(NOTE + id))?.json()) ?? {};
-    if (response && cacheName && (await idOf(cacheName, request.url, await response.blob())) === id) {
+    if (note && response && response.type !== "opaque" && (await keyOf(note.cache, note.url, await response.blob())) === key) {
       await cache.delete(request, { ignoreVary: true });
     }
-    await known.delete(NOTE + id);
+    await known.delete(NOTE + key);
+  }
+
+  /**
+   * Deletes what was queued for an owner whose jobs were purged.
+   *
+   * @param {string} owner
+   */
+  async function forget(owner) {
+    const known = await caches.open(notes);
+    for (const request of await known.keys()) {
+      const key = request.url.split(NOTE)[1] ?? "";
+      const note = await noteOf(known, key);
+      if (note?.owner === owner) await end(await caches.open(note.cache), known, note.url, key);
+    }
+  }
+
+  async function lookAtAll() {
+    const { owner } = await ask("status");
+    for (const [tag, upload] of Object.entries(uploads)) await look({ ...upload, tag }, owner);
   }
 
   /** Looks through all caches, one time after the other. */
   function scan() {
-    const scanned = line.then(async () => {
-      const { owner } = await ask("status");
-      for (const [tag, upload] of Object.entries(uploads)) await look({ ...upload, tag }, owner);
-    });
-    line = scanned.catch(() => {});
-    return scanned;
+    if (!next) {
+      const begun = line.then(() => {
+        next = undefined;
+        return lookAtAll();
+      });
+      next = begun;
+      line = begun.catch(() => {});
+    }
+    return next;
   }
 
   return {
-    scan,
-
-    /** As `scan`, where nothing depends on it: what goes wrong is told, and tried again at the next wake. */
+    /** Looks through all caches. What goes wrong is told, and tried again at the next wake. */
     tidy: () => scan().catch((thrown) => tell(asError(thrown).message)),
 
     /**
-     * Deletes what was queued for an owner whose jobs were purged.
+     * Has `commit` sign `owner` in: after everything in the caches was queued for who goes, with no look at them meanwhile, and
+     * with all that was `purged` deleted at the end.
      *
+     * @template {{error?: unknown}} T
      * @param {string} owner
+     * @param {string | undefined} purged
+     * @param {() => Promise<T>} commit
+     * @returns {Promise<T>}
      */
-    async forget(owner) {
-      const known = await caches.open(notes);
-      for (const key of await known.keys()) {
-        /** @type {Note | undefined} */
-        const note = await (await known.match(key))?.json();
-        if (note?.owner !== owner) continue;
-        await (await caches.open(note.cache)).delete(note.url, { ignoreVary: true });
-        await known.delete(key);
-      }
+    signIn(owner, purged, commit) {
+      const done = line.then(async () => {
+        if ((await ask("status")).owner !== owner) await lookAtAll();
+        const answer = await commit();
+        if (!answer.error && purged !== undefined && purged !== owner) await forget(purged);
+        return answer;
+      });
+      line = done.catch(() => {});
+      return done;
     },
   };
 }
 
 /**
- * The id of the job of this image at this address.
- *
- * @param {string} cache
- * @param {string} url
- * @param {Blob} image
+ * @param {Cache} known
+ * @param {string} key
+ * @returns {Promise<Note | undefined>}
  */
-async function idOf(cache, url, image) {
-  const { size, type } = image;
-  const middle = Math.floor(size / 2);
-  const parts =
-    size <= 3 * SAMPLE ? [image] : [image.slice(0, SAMPLE), image.slice(middle, middle + SAMPLE), image.slice(size - SAMPLE)];
-  const bytes = await new Blob([JSON.stringify([cache, url, type, size]), ...parts]).arrayBuffer();
-  const hex = Array.from(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)), (byte) =>
-    byte.toString(16).padStart(2, "0"),
-  ).join("");
-  // RFC 9562 §5.8, which leaves to us what the other bits are.
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+async function noteOf(known, key) {
+  return (await known.match(NOTE + key))?.json();
 }
+
+/**
+ * @param {Cache} known
+ * @param {string} key
+ * @param {Note} note
+ */
+async function put(known, key, note) {
+  try {
+    await known.put(NOTE + key, new Response(JSON.stringify(note)));
+  } catch (thrown) {
+    const { name, message } = asError(thrown);
+    if (name !== "QuotaExceededError") throw thrown;
+    throw new ShearwaterError("quota-exceeded", `there is no room to note what was queued out of Cache Storage: ${message}`);
+  }
+}
+
+/**
+ * The beginning, the middle and the end of a blob, or all of it.
+ *
+ * @param {Blob} blob
+ * @param {number} length
+ */
+function ends(blob, length) {
+  const middle = Math.floor(blob.size / 2);
+  if (blob.size <= 3 * length) return [blob];
+  return [blob.slice(0, length), blob.slice(middle, middle + length), blob.slice(blob.size - length)];
+}
+
+/**
+ * @param {unknown[]} words
+ * @param {Blob[]} parts
+ */
+async function digest(words, parts) {
+  const bytes = await new Blob([JSON.stringify(words), ...parts]).arrayBuffer();
+  const sha = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(sha, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/**
+ * A UUID whose bits are our own (RFC 9562 §5.8).
+ *
+ * @param {string} hex
+ */
+const uuidOf = (hex) =>
+  `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 
 /**
  * The form of an image: the parameters of its address as fields, then the file.
@@ -159,17 +313,26 @@ async function idOf(cache, url, image) {
  */
 function jobOf(id, from, image, { url, field, queue, cache }) {
   const address = new URL(from);
-  const name = address.pathname.split("/").at(-1) || "image";
   // WebKit reads no form with files that it has encoded itself.
   const { parts, type } = encode(
-    [...address.searchParams, [field, new File([image], name, { type: image.type })]],
+    [...address.searchParams, [field, new File([image], nameOf(address), { type: image.type })]],
     "multipart/form-data",
   );
   return {
     id,
     request: { url: new URL(url, self.location.href).href, method: "POST", headers: [["content-type", type]] },
     options: { queue },
-    metadata: JSON.stringify({ cache, url: from }),
+    metadata: JSON.stringify({ cache, url: from.slice(0, LONGEST_ADDRESS) }),
     body: new Blob(parts),
   };
+}
+
+/** @param {URL} address */
+function nameOf({ pathname }) {
+  const name = pathname.split("/").at(-1) || "image";
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
 }

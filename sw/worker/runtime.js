@@ -282,13 +282,23 @@ export function createShearwater(urls) {
         changed();
         reply(answer);
       };
-      const { purge } = data.op.setOwner ?? {};
+      const { owner, purge } = Object(data.op.setOwner);
       const work = async () => {
-        // What lies in the cache is the owner's who goes: sent for the next, it would be shown to the wrong person.
-        await (await uploads)?.scan();
+        const images = await uploads;
         await Promise.all([session.committed(), forgetTries()]);
-        await glue.message(data, done);
-        if (typeof purge === "string") await (await uploads)?.forget(purge);
+        if (!images) return glue.message(data, done);
+        // What lies in the cache is the owner's who goes: sent for the next, it would be shown to the wrong person.
+        /** @type {Promise<void>} */
+        let served = Promise.resolve();
+        const commit = () =>
+          /** @type {Promise<Response>} */ (
+            new Promise((resolve, reject) => {
+              served = glue.message(data, resolve);
+              served.catch(reject);
+            })
+          );
+        done(await images.signIn(owner ?? "", typeof purge === "string" ? purge : undefined, commit));
+        return served;
       };
       keepAlive(event, work)
         .catch((thrown) => refuse(asError(thrown)))

@@ -215,3 +215,62 @@ test("each option counts, and a large binary image arrives byte for byte", async
   await w.becomes(page, job.id, "delivered");
   assert.equal((await w.server.sink("/api/sink/mine")).length, 1);
 });
+
+test("what the next user leaves the moment that the sign-in is answered is theirs, at the same addresses too", async () => {
+  const page = await open();
+  const all = (text) =>
+    page.evaluate(async (text) => {
+      const cache = await caches.open("image-uploads");
+      await Promise.all(
+        Array.from({ length: 20 }, (_, at) =>
+          cache.put(`/p/${at}.png`, new Response(new Blob([`${text} ${at}`], { type: "image/png" }))),
+        ),
+      );
+    }, text);
+  for (const purge of [undefined, "ada"]) {
+    await page.evaluate(() => window.client.setOwner("ada"));
+    await page.evaluate(() => window.client.pause());
+    await all(`ada ${purge}`);
+    page.evaluate(() => window.client.syncNow()).catch(() => {});
+    await page.evaluate((purge) => window.client.setOwner("bob", { purge }), purge);
+    await all(`bob ${purge}`);
+    await wake(page);
+    const sent = async () => (await arrived()).filter(({ body }) => body.includes(`bob ${purge}`)).length;
+    await until("bob's", async () => (await sent()) === 20);
+    assert.equal((await arrived()).filter(({ body }) => /\r\nada /.test(body)).length, 0);
+  }
+  await wake(page);
+  await until("an empty cache", async () => (await left(page)).length === 0);
+});
+
+test("an image that was discarded, and that another user had delivered, is uploaded when it is put there again", async () => {
+  const page = await open();
+  await page.evaluate(() => window.client.setOwner("ada"));
+  await leave(page, "/p/one.png", "same");
+  await wake(page);
+  await until("ada's", async () => (await arrived()).length === 1);
+  await wake(page);
+  await page.evaluate(() => window.client.setOwner("bob"));
+  await leave(page, "/p/one.png", "same");
+  await wake(page);
+  await until("bob's", async () => (await arrived()).length === 2);
+  await page.evaluate(() => window.client.pause());
+  await leave(page, "/p/two.png", "two");
+  await wake(page);
+  const [job] = await w.list(page);
+  await page.evaluate((id) => window.client.discard(id), job.id);
+  await page.evaluate(async () => (await caches.open("image-uploads")).delete("/p/two.png"));
+  await wake(page);
+  await leave(page, "/p/two.png", "two");
+  await page.evaluate(() => window.client.resume());
+  await wake(page);
+  await until("the second", async () => (await arrived()).length === 3);
+});
+
+test("an entry that cannot be queued holds up neither the others nor a sign-in", async () => {
+  const page = await open();
+  await leave(page, `/p/a.png?${"n=1&".repeat(20_000)}`, "long");
+  await leave(page, "/p/b.png", "b");
+  await page.evaluate(() => window.client.setOwner("bob"));
+  await until("both", async () => (await arrived()).length === 2);
+});

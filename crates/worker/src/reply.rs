@@ -62,6 +62,7 @@ const PATIENCE: u64 = 2_000;
 const SHORT_PATIENCE: u64 = 250;
 
 /// Bytes of it that are read: one more than is kept.
+#[expect(clippy::cast_possible_truncation, reason = "2 KiB")]
 const SHORT_BYTES: u32 = binding::LONGEST_UNASKED as u32 + 1;
 
 /// Milliseconds that a probe may take.
@@ -152,7 +153,7 @@ pub async fn read(
             // Jobs wait for what broke off: as good as no response, and under the same key there is another.
             return AttemptResult::TimedOut;
         }
-        reply.capture = keep.map(|keep| capture(keep, status, &headers, text));
+        reply.capture = keep.map(|keep| Box::new(capture(keep, status, &headers, text)));
     } else if status >= 400 && is_text {
         reply.excerpt = excerpt(&body, sending).await;
     }

@@ -51,7 +51,7 @@ pub struct Response {
     /// The beginning of a textual error body, for people to read.
     pub excerpt: Option<String>,
     /// What the queue's `response` setting asks to keep of a delivery.
-    pub capture: Option<Capture>,
+    pub capture: Option<Box<Capture>>,
     /// All of its JSON, where it was read for jobs that are or may be bound to it.
     pub body: Option<String>,
     /// What it says about each item of a batch.

@@ -126,7 +126,7 @@ pub enum Cancelled {
     /// It was waiting, and is removed, with those that waited for its response where that was asked for.
     Removed(Vec<Job>),
     /// It was being sent, and is listed as failed: whether it arrived is not known.
-    Stopped(Job),
+    Stopped(Box<Job>),
     /// It came too late: there is no such job any more.
     TooLate,
 }
@@ -159,7 +159,7 @@ pub async fn cancel<T: Tx>(tx: &T, now: Millis, id: &JobId, cascade: bool, confi
         key_order::promote_next(tx, &job, true, now).await?;
     }
     save(tx, &mut ledger).await?;
-    Ok(Cancelled::Stopped(job))
+    Ok(Cancelled::Stopped(Box::new(job)))
 }
 
 /// Replaces a job's request, and its body where `body` says so, under a new idempotency key: to a

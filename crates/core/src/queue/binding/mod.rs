@@ -260,7 +260,7 @@ pub(crate) fn kept(job: &Job, body: Option<&str>, config: &WorkerConfig) -> Opti
     let is_harmless =
         || body.trim_start().starts_with('{') && !scan::any_name(body, |name| is_credential(name, &config.credentials));
     let may_keep = config.queue_or_default(&job.queue).capture && body.len() <= LONGEST_UNASKED;
-    if !is_asked && !(may_keep && is_harmless()) {
+    if !(is_asked || may_keep && is_harmless()) {
         return None;
     }
     let kept = pointers.iter().filter_map(|pointer| {

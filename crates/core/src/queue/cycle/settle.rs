@@ -123,7 +123,7 @@ impl<T: Tx> CycleRun<'_, T> {
             queued_at: job.schedule.queued_at,
             delivered_at: settlement.at.min(self.now),
             capture: match &settlement.result {
-                AttemptResult::Status(response) => response.capture.clone(),
+                AttemptResult::Status(response) => response.capture.as_deref().cloned(),
                 _ => None,
             },
             captured,
