@@ -272,3 +272,29 @@ test("a full disk keeps the text without its files, and submitting says what is 
   assert.equal(await value(page, "text"), "text");
   await kept(page, "text");
 });
+
+test("at most one write in half a second, however fast somebody types", async () => {
+  const page = await open(FORM, { saveInterval: 500 });
+  const took = await page.evaluate(async () => {
+    window.saves = [];
+    const { postMessage } = ServiceWorker.prototype;
+    ServiceWorker.prototype.postMessage = function (message, ...rest) {
+      // One that is not answered is posted again as it was.
+      if (message.op?.["draft-save"] && !window.saves.includes(message.re)) window.saves.push(message.re);
+      return postMessage.call(this, message, ...rest);
+    };
+    const field = window.form.elements.namedItem("text");
+    const begun = performance.now();
+    for (let at = 0; at < 150; at += 1) {
+      field.value += "x";
+      field.dispatchEvent(new InputEvent("input", { bubbles: true }));
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    return performance.now() - begun;
+  });
+  await until("the last letter", () =>
+    page.evaluate(async () => JSON.stringify(await window.rows("drafts")).includes("x".repeat(150))),
+  );
+  const saves = await page.evaluate(() => window.saves.length);
+  assert.ok(saves >= 1 && saves <= Math.ceil(took / 500) + 2, `${saves} saves in ${took} ms`);
+});

@@ -184,3 +184,94 @@ test("what a task told is shown to the owner who was signed in, and goes with a 
   await page.evaluate(() => client.setOwner("bob", { purge: true }));
   assert.doesNotMatch(JSON.stringify(await page.evaluate(() => rows("periodic"))), /hook failed/);
 });
+
+test("refresh of named addresses, without conditions where the app wants none, and by If-Modified-Since", async () => {
+  const page = await open([
+    { refresh: { cache: "pages", urls: ["/api/sink/dated"] } },
+    { refresh: { cache: "others", urls: ["/api/sink/plain"], conditional: false } },
+  ]);
+  const at = "Wed, 25 Nov 2026 12:00:00 GMT";
+  const old = (headers) => ({ status: 200, headers, body: "old" });
+  await w.server.faults([
+    { path: "/api/sink/dated", action: old({ "last-modified": at }) },
+    { path: "/api/sink/plain", action: old({ etag: '"1"' }) },
+    { path: "/api/sink/unnamed", action: old({ etag: '"1"' }) },
+  ]);
+  await cache(page, ["/api/sink/dated", "/api/sink/unnamed"]);
+  await page.evaluate(async () => (await caches.open("others")).addAll(["/api/sink/plain"]));
+  await w.server.faults([
+    { path: "/api/sink/dated", action: { status: 304 } },
+    { path: "/api/sink/plain", action: { status: 200, headers: { etag: '"2"' }, body: "new" } },
+    { path: "/api/sink/unnamed", action: { status: 200, body: "new" } },
+  ]);
+  const before = (await w.server.arrivals("/api/sink/unnamed")).length;
+  await fire(page);
+  const run = await ended(page);
+  assert.deepEqual(
+    run.tasks.map(({ task, result }) => [task, result]),
+    [
+      ["refresh pages", "0 refreshed, 1 unchanged"],
+      ["refresh others", "1 refreshed, 0 unchanged"],
+    ],
+  );
+  assert.equal((await w.server.arrivals("/api/sink/dated")).at(-1).headers["if-modified-since"], at);
+  assert.equal((await w.server.arrivals("/api/sink/plain")).at(-1).headers["if-none-match"], undefined);
+  assert.equal((await w.server.arrivals("/api/sink/unnamed")).length, before);
+  assert.deepEqual([await cached(page, "/api/sink/unnamed"), await cached(page, "/api/sink/plain")], ["old", "new"]);
+});
+
+test("a server that is silent holds up no other task, and takes nothing from the cache", async () => {
+  const page = await open(["drain", { refresh: { cache: "pages", all: true } }, "handler"]);
+  await w.server.faults([{ path: "/api/sink/page", action: { status: 200, body: "old" } }]);
+  await cache(page, ["/api/sink/page"]);
+  await w.server.faults([{ path: "/api/sink/page", action: { hold: true } }]);
+  await fire(page);
+  await w.held(1);
+  const others = await until("the others", () =>
+    page.evaluate(async () => {
+      const [run] = (await client.metrics()).periodic;
+      return run?.tasks.filter((task) => task.succeededAt).map(({ task }) => task).length === 2 && run.tasks;
+    }),
+  );
+  assert.ok(["drain", "handler"].every((name) => task({ tasks: others }, name).succeededAt));
+  assert.equal(await cached(page, "/api/sink/page"), "old");
+});
+
+test("a worker that is stopped in the middle of its tasks runs what is left at the next event, and the handler once more", async () => {
+  const chromium = await w.start();
+  const page = await chromium.open(w.server.origin, {
+    options: { worker: script(daily([{ refresh: { cache: "pages", all: true } }, "handler"]), { clock: "0" }) },
+  });
+  const workers = await chromium.workers(page);
+  await w.server.faults([{ path: "/api/sink/page", action: { status: 200, body: "old" } }]);
+  await cache(page, ["/api/sink/page"]);
+  await w.server.faults([{ path: "/api/sink/page", action: { hold: true }, times: 1 }]);
+  await fire(page);
+  await w.held(1);
+  await workers.stop();
+  await w.server.faults([{ path: "/api/sink/page", action: { status: 200, body: "new" } }]);
+  await w.server.release();
+  assert.equal(await cached(page, "/api/sink/page"), "old");
+  // Whoever held the tag may be alive until the time that it has is over.
+  await page.evaluate((clock) => tell({ clock }), HOUR);
+  await until("the tasks anew", async () => {
+    await page.evaluate(() => client.syncNow());
+    return (await cached(page, "/api/sink/page")) === "new";
+  });
+  const run = await ended(page);
+  assert.ok(task(run, "refresh pages").succeededAt && task(run, "handler").succeededAt);
+});
+
+test("a handler of one tag is called for that tag alone", async () => {
+  const page = await w.open({ options: { worker: `/sw.js?${new URLSearchParams({ tags: '["weekly"]' })}` } });
+  await page.evaluate(() => {
+    window.handled = [];
+    new BroadcastChannel("test:sync").addEventListener(
+      "message",
+      ({ data }) => data.handledPeriodic && window.handled.push(data.handledPeriodic.tag),
+    );
+  });
+  for (const tag of ["other", "weekly"]) await fire(page, tag);
+  await until("the handler", () => page.evaluate(() => window.handled.length > 0));
+  assert.deepEqual(await page.evaluate(() => window.handled), ["weekly"]);
+});

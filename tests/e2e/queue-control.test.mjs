@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { until } from "./harness/wait.mjs";
-import { world } from "./harness/world.mjs";
+import { numbered, world } from "./harness/world.mjs";
 
 const w = world();
 
@@ -295,4 +295,21 @@ test("watch() of a job that an open breaker released does not stay at syncing", 
     },
     15_000,
   );
+});
+
+test("outcome hooks that never settle hold up no job, no drain and no call", async () => {
+  const page = await w.open({ options: { worker: "/sw.js?outcomes=hang" } });
+  await w.server.faults([{ path: "/api/sink/bad", action: { status: 422 } }]);
+  const bad = await w.enqueue(page, { url: "/api/sink/bad", body: "x" });
+  await w.becomes(page, bad, "failed");
+  const ids = await w.enqueueAll(page, numbered(20, "/api/sink/good"));
+  for (const id of ids) await w.becomes(page, id, "delivered");
+  assert.deepEqual(await page.evaluate(() => window.client.syncNow()), {
+    delivered: 0,
+    retried: 0,
+    failed: 0,
+    conflicts: 0,
+    blocked: 0,
+    remaining: 0,
+  });
 });

@@ -279,3 +279,15 @@ for (const [what, seconds, least, most] of [
     assert.ok(wait >= least && wait <= most, `${wait}`);
   });
 }
+
+test("a response that is not what integrity says counts as an attempt, and closes no origin", async () => {
+  const page = await w.open({ config: { queues: { default: { maxAttempts: 2, backoff: { base: 50, max: 50 } } } } });
+  const integrity = `sha256-${btoa("x".repeat(32))}`;
+  const wrong = await w.enqueue(page, { url: "/api/sink/wrong", method: "POST", body: "x", integrity });
+  const right = await w.enqueue(page, { url: "/api/sink/right", method: "POST", body: "x" });
+  const failed = await w.becomes(page, wrong, "failed");
+  assert.deepEqual([failed.error.kind, failed.attempts], ["hidden", 2]);
+  assert.match(failed.error.message, /integrity/);
+  await w.becomes(page, right, "delivered");
+  assert.equal((await page.evaluate(() => window.client.metrics())).origins?.length ?? 0, 0);
+});

@@ -372,3 +372,17 @@ test("a form of another site is not routed: the worker would send cookies along 
   assert.equal(arrival.headers["idempotency-key"], undefined);
   assert.ok(!(await told(page)).responded.includes("/api/sink/form"));
 });
+
+test("a route's match may be a URLPattern", async () => {
+  const page = await openRouted(
+    w,
+    { routes: [{ match: "/api/sink/:id(\\d+)", key: "note-{id}" }] },
+    { query: { patterns: "" } },
+  );
+  await cut("before");
+  const id = queued(await call(page, "/api/sink/17", post("x")));
+  assert.equal((await w.get(page, id)).key, "note-17");
+  const other = await call(page, "/api/sink/letters", post("x")).catch(() => "rejected");
+  assert.equal(other.status ?? "rejected", "rejected");
+  await delivered(page, id);
+});

@@ -31,7 +31,10 @@ const WORKER = `
     self.setTimeout = (act, ms, ...given) => setTimeout(act, ms === 30_000 ? 100 : ms, ...given);
   }
   importScripts("/shearwater/worker.js");
-  shearwater.start(JSON.parse(query.get("config")));
+  const config = JSON.parse(query.get("config"));
+  // ?patterns: each match is a URLPattern, not its text.
+  if (query.has("patterns")) for (const route of config.routes) route.match = new URLPattern({ pathname: route.match });
+  shearwater.start(config);
   if (query.has("auth")) shearwater.on("auth", () => ({ authorization: query.get("auth") }));
   const asked = [];
   const hooks = {

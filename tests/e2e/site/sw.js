@@ -129,6 +129,7 @@ if (query.has("outcomes")) {
   for (const hook of ["delivered", "failed", "conflict", "blocked"]) {
     shearwater.on(hook, (job) => {
       outcomes.postMessage({ hook, job });
+      if (query.get("outcomes") === "hang") return new Promise(() => {});
       throw hook;
     });
   }

@@ -60,6 +60,8 @@ async fn one(engine: &Engine, cache: &Cache, request: &Request, conditional: boo
             // As Fetch has it (§4.5); Chromium asks its own cache all the same, and makes a 304 the 200 that it has there.
             init.set_cache(RequestCache::NoStore);
         }
+        // The browser's own cache would put conditions in.
+        None if !conditional => init.set_cache(RequestCache::Reload),
         None => init.set_cache(RequestCache::NoCache),
     }
     init.set_headers(&headers);
