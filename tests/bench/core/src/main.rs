@@ -114,6 +114,7 @@ fn drain(database: &RefCell<Database>, config: &WorkerConfig) -> Result<(Summary
         budget: Budget::default(),
         skip: SkipBackoff::None,
         online: true,
+        connection: shearwater_core::schedule::network::Connection::default(),
         exclusive: true,
     };
     let mut drain = Drain::new(NOW, plan);
