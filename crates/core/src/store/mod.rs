@@ -11,7 +11,7 @@
 //!
 //! | store | key | what |
 //! |---|---|---|
-//! | `jobs` | `id` | one [`Job`](crate::queue::job::Job) a row, with the entries of [`Index`] |
+//! | `jobs` | `id` | one [`Job`] a row, with the entries of [`Index`] |
 //! | `bodies` | `id` | the body's bytes, loaded only to be sent |
 //! | `bodies` | `pack <id>`, `left <id>` | a *pack*: small bodies of one call behind one another, and how many jobs still need it |
 //! | `history` | `id` | one [`Outcome`] a delivered job, bounded |
