@@ -36,3 +36,39 @@ for (const point of ["outcome-before", "outcome-after"]) {
     );
   });
 }
+
+for (const point of ["enqueue-after", "outcome-before", "outcome-after", "send-before"]) {
+  test(`the browser is killed at ${point}: note and photo arrive once, the photo at the note's id`, async () => {
+    const browser = await w.start();
+    const options = { worker: `/sw.js?point=${point}` };
+    const page = await browser.open(w.origin(), { options });
+    await page.evaluate(() => window.client.pause());
+    const first = await w.enqueue(page, { url: "/api/notes", body: { text: "one" } }, { queue: "notes" });
+    await w.server.faults([{ path: "/api/points", action: { hold: true }, times: 1 }]);
+    const photo = { url: "/api/sink/{note}", body: "x" };
+    if (point === "enqueue-after") {
+      page
+        .evaluate((photo, job) => window.client.enqueue(photo, { bind: { note: { job, pointer: "/id" } } }), photo, first)
+        .catch(() => {});
+    } else {
+      await w.enqueue(page, photo, { bind: { note: { job: first, pointer: "/id" } } });
+      await page.evaluate(() => window.client.resume());
+    }
+    await w.held(1);
+    await browser.kill();
+    await w.server.release();
+    const reborn = await w.start({ profile: browser.profile });
+    const again = await reborn.open(w.origin(), { options: { worker: "/sw.js?point=none" } });
+    await again.evaluate(() => window.client.resume());
+    await until("the photo", async () => {
+      await again.evaluate(() => window.client.syncNow());
+      return (await w.server.sink()).length === 1;
+    });
+    const notes = await w.server.notes();
+    assert.equal(notes.length, 1);
+    assert.deepEqual(
+      (await w.server.sink()).map(({ path }) => path),
+      [`/api/sink/${notes[0].id}`],
+    );
+  });
+}

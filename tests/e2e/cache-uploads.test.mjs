@@ -274,3 +274,27 @@ test("an entry that cannot be queued holds up neither the others nor a sign-in",
   await page.evaluate(() => window.client.setOwner("bob"));
   await until("both", async () => (await arrived()).length === 2);
 });
+
+test("the worker is stopped again and again while images are found, queued, sent and deleted: each arrives once", async () => {
+  const chromium = await w.start();
+  const page = await chromium.open(w.server.origin, { config });
+  const workers = await chromium.workers(page);
+  await w.server.faults([
+    { path: "/api/sink/upload", action: { drop: "after" }, times: 4 },
+    { path: "/api/sink/upload", action: { status: 503 }, times: 3 },
+  ]);
+  for (let round = 0; round < 4; round += 1) {
+    for (let at = 0; at < 5; at += 1) await leave(page, `/p/${round}-${at}.png`, `image ${round}-${at}.`);
+    page.evaluate(() => window.client.syncNow()).catch(() => {});
+    // A worker that is just being started is not stopped at once by Chromium.
+    const before = (await w.server.arrivals("/api/sink/upload")).length;
+    await until("a request", async () => (await w.server.arrivals("/api/sink/upload")).length > before);
+    await workers.stop();
+  }
+  await until("an empty cache", async () => {
+    await wake(page);
+    return (await left(page)).length === 0;
+  });
+  const images = (await arrived()).map(({ body }) => /image \d-\d\./.exec(body)?.[0]);
+  assert.deepEqual([images.length, new Set(images).size], [20, 20]);
+});
