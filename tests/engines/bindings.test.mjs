@@ -30,6 +30,23 @@ onEngines(others, (w) => {
     await w.becomes(page, late, "delivered");
   });
 
+  test(`${w.engine}: a refused note keeps its photo waiting; discarded, it takes the photo along only if told to`, async () => {
+    const page = await w.open({ options: { worker: script({}) } });
+    await w.server.faults([{ path: "/api/notes", action: { status: 422 } }]);
+    const note = await w.enqueue(page, { url: "/api/notes", body: { text: "of a bird" } });
+    const photo = { url: "/api/sink/{note}", body: "x" };
+    const id = await w.enqueue(page, photo, { bind: { note: { job: note, pointer: "/id" } } });
+    await w.becomes(page, note, "failed");
+    const { state, waitingFor } = await w.get(page, id);
+    assert.deepEqual([state, waitingFor], ["pending", note]);
+    const discard = (options) =>
+      page.evaluate(([id, options]) => window.client.discard(id, options).catch(({ code }) => code), [note, options]);
+    assert.equal(await discard(), "has-dependents");
+    assert.equal((await w.list(page)).length, 2);
+    assert.equal(await discard({ cascade: true }), true);
+    assert.deepEqual([await w.list(page), await w.server.sink()], [[], []]);
+  });
+
   test(`${w.engine}: the last write of a key wins while it waits`, async () => {
     const page = await w.open({ options: { worker: script({}) } });
     await page.evaluate(() => window.client.pause());

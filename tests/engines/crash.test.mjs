@@ -139,6 +139,31 @@ onEngines(others, (w) => {
     );
   });
 
+  test(
+    name("the browser process is killed with a note in flight and its photo behind it: the photo goes to the note's id"),
+    async () => {
+      const first = await w.start();
+      const page = await first.open(w.server.origin);
+      await w.server.faults([{ path: "/api/notes", action: { hold: true }, times: 1 }]);
+      const note = await w.enqueue(page, { url: "/api/notes", body: { text: "one" } });
+      const photo = { url: "/api/sink/{note}", body: "x" };
+      const id = await w.enqueue(page, photo, { bind: { note: { job: note, pointer: "/id" } } });
+      await w.held(1);
+      await first.kill();
+      await w.server.release();
+
+      const second = await w.start({ profile: first.profile });
+      const again = await second.open(w.server.origin);
+      await w.becomes(again, id, "delivered");
+      const notes = await w.server.notes();
+      assert.equal(notes.length, 1);
+      assert.deepEqual(
+        (await w.server.sink()).map(({ path }) => path),
+        [`/api/sink/${notes[0].id}`],
+      );
+    },
+  );
+
   test(name("the last tab is closed with requests in flight, and opened again: each is counted once"), async () => {
     // Fewer than the six connections that a browser has for a host: the tab's own requests have to get through.
     const config = { queues: { default: { concurrency: 3 } } };

@@ -16,10 +16,19 @@ onEngines(others, (w) => {
         "<form id=f method=post enctype=multipart/form-data action=/api/uploads><input name=text><input type=file name=file></form>";
       window.form = document.querySelector("form");
       window.told = [];
-      for (const event of ["form-stored", "form-delivered", "form-queued", "form-error", "draft-error", "draft-conflict"]) {
-        window.form.addEventListener(event, ({ detail }) => window.told.push([event, detail.error?.message]));
+      for (const event of [
+        "form-stored",
+        "form-delivered",
+        "form-queued",
+        "form-failed",
+        "form-error",
+        "draft-error",
+        "draft-conflict",
+      ]) {
+        window.form.addEventListener(event, ({ detail }) => window.told.push([event, detail.error?.message ?? detail.id]));
       }
-      await window.client.trackForm(window.form, { id: "f", saveInterval: 50 }).ready;
+      window.tracked = window.client.trackForm(window.form, { id: "f", saveInterval: 50 });
+      await window.tracked.ready;
       return true;
     });
 
@@ -73,5 +82,24 @@ onEngines(others, (w) => {
     await page.evaluate(() => window.client.syncNow());
     await until("at the server", async () => (await w.server.uploads()).length === 1);
     await w.settled(page);
+  });
+
+  test(name("a refused form is filled again with its file, and what is sent then replaces the failed job"), async () => {
+    await w.server.faults([{ path: "/api/uploads", times: 1, action: { status: 422 } }]);
+    const page = await w.open();
+    await track(page);
+    await type(page, "wrong");
+    await page.evaluate(() => window.form.requestSubmit());
+    const told = (name) =>
+      until(name, async () => (await page.evaluate(() => window.told)).find(([event]) => event === name)?.[1]);
+    const id = await told("form-failed");
+    await page.evaluate(() => window.form.reset());
+    assert.equal(await page.evaluate((id) => window.tracked.restore(id), id), true);
+    assert.deepEqual(await shown(page), ["wrong", "a.bin", 0, 1, 255]);
+    await type(page, "right");
+    await page.evaluate(() => window.form.requestSubmit());
+    assert.notEqual(await told("form-delivered"), id);
+    assert.equal(await w.get(page, id), null);
+    assert.equal((await w.server.uploads()).length, 1);
   });
 });

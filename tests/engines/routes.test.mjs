@@ -91,6 +91,45 @@ onEngines(others, (w) => {
     for (const { bodySize } of await w.server.sink()) assert.ok(bodySize > 70_000, `${bodySize}`);
   });
 
+  test(name("a form navigation shows the server's answer, or the page that the route names while it is down"), async () => {
+    const routed = { routes: [{ match: "/api/sink/*", page: "/thanks.html" }] };
+    await w.closeTab(await w.open({ config: routed }));
+    const page = await w.open({ config: routed });
+    /** Submits a form into a frame, as a browser does by itself; answers where that went and what stands there. */
+    const submit = (text) =>
+      page.evaluate(async (text) => {
+        const frame = document.createElement("iframe");
+        frame.name = `to-${text}`; // Before it is in the document: later, WebKit opens a window.
+        document.body.append(frame);
+        const form = document.body.appendChild(document.createElement("form"));
+        form.innerHTML = `<input name=text value="${text}">`;
+        Object.assign(form, { method: "post", action: "/api/sink/form", target: frame.name });
+        const shown = new Promise((resolve) => {
+          frame.addEventListener("load", () => {
+            const { href } = frame.contentWindow.location;
+            if (href !== "about:blank") resolve([href, frame.contentDocument.body.textContent]);
+          });
+        });
+        form.submit();
+        return await shown;
+      }, text);
+    const [, answered] = await submit("online");
+    assert.match(answered, /"arrival":/);
+    await w.server.down(true);
+    const [href] = await submit("offline");
+    const { pathname, hash } = new URL(href);
+    assert.equal(pathname, "/thanks.html", href);
+    const id = /^#shearwater-job=(.*)$/.exec(hash)?.[1];
+    await w.server.down(false);
+    await page.evaluate(() => window.client.syncNow());
+    await w.becomes(page, id, "delivered");
+    const sink = await w.server.sink("/api/sink/form");
+    assert.deepEqual(
+      sink.map(({ body }) => body),
+      ["text=online", "text=offline"],
+    );
+  });
+
   test(name("an aborted request goes on, for the worker is not told; its job can be discarded"), async () => {
     const page = await open();
     await w.server.faults([{ path: "/api/sink", action: { hold: true, drop: "before" } }]);
