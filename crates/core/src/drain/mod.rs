@@ -32,6 +32,11 @@
 //! A drain sends the jobs of one owner. When a cycle finds another signed in, the drain claims nothing more, tells
 //! pages nothing, and ends when what it has in flight is settled. Meanwhile another drain sends the new owner's jobs.
 //!
+//! # Clocks
+//!
+//! When the clock is found set back between two inputs, the drain's own end is moved along, and it looks anew at what is
+//! due: a cycle may have told it by the clock before. Sends in flight then stall later; they end by their timeouts.
+//!
 //! # What always holds
 //!
 //! - One cycle at a time; a job is sent only after the cycle that claimed it was committed.
@@ -72,6 +77,8 @@ const MOST_FAILED_CYCLES: u32 = 4;
 #[derive(Debug)]
 pub struct Drain {
     plan: Plan,
+    /// What the clock said at the last input.
+    clock: Millis,
     deadline: Millis,
     takeover: Option<Takeover>,
     skip: SkipBackoff,
@@ -123,6 +130,7 @@ impl Drain {
     #[must_use]
     pub fn new(now: Millis, plan: Plan) -> Self {
         Self {
+            clock: now,
             deadline: now.after(plan.budget.sending),
             takeover: Some(Takeover { exclusive: plan.exclusive }),
             skip: plan.skip,
@@ -200,7 +208,17 @@ impl Drain {
             }
             Input::Stop => self.halted = true,
         }
+        if clock::is_set_back(self.clock, now) {
+            self.clock_set_back(self.clock.since(now));
+        }
+        self.clock = now;
         self.advance(now);
+    }
+
+    /// The clock was set back by so many milliseconds.
+    fn clock_set_back(&mut self, by: u64) {
+        self.deadline = Millis(self.deadline.0.saturating_sub(by));
+        (self.next_due, self.timer, self.exhausted) = (None, None, false);
     }
 
     /// The next thing to do.

@@ -52,7 +52,13 @@ pub enum Time {
 /// Whether the clock was set back since the ledger was written.
 #[must_use]
 pub fn was_set_back(ledger: &Ledger, now: Millis) -> bool {
-    now.after(TOLERANCE) < ledger.device
+    is_set_back(ledger.device, now)
+}
+
+/// Whether the clock was set back since it said `before`.
+#[must_use]
+pub fn is_set_back(before: Millis, now: Millis) -> bool {
+    now.after(TOLERANCE) < before
 }
 
 /// Whether the clock may have been set forward since the ledger was written.

@@ -93,6 +93,22 @@ fn a_drain_waits_no_longer_than_for_the_first_that_is_due() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_while_a_cycle_is_committed_delays_nothing() {
+    let mut bench = Bench::new(QueueConfig::default());
+    let id = bench.put(None);
+    let (mut drain, _) = bench.drain(6);
+    drain.handle(bench.now, replied(&id, answer(503)));
+    let Some(Command::Cycle(cycle)) = drain.poll() else { panic!("the reply is settled") };
+    let committed = bench.cycle(&cycle);
+    bench.now = Millis(bench.now.0 - DAY);
+    let commands = bench.feed(&mut drain, Input::CycleCommitted(committed));
+    assert!(matches!(commands[..], [Command::Wait(at)] if at < bench.now.after(MINUTE)), "{commands:?}");
+    // Its time is as long as before.
+    bench.now = bench.now.after(HOUR);
+    assert!(summary(bench.feed(&mut drain, Input::Tick)).is_some());
+}
+
+#[test]
 fn a_lease_that_may_end_before_the_reply_is_given_back_unsent() {
     let mut bench = Bench::new(QueueConfig::default());
     let ids = [bench.put(None), bench.put(None)];
