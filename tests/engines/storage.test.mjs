@@ -100,7 +100,9 @@ function smallDisk(size) {
 }
 
 onEngines([webkit], (w) => {
-  test(`${w.engine}: a disk that is full refuses; once it has room again, what was stored arrives whole or is listed`, async (t) => {
+  test(`${w.engine}: a disk that is full refuses; once it has room again, what was stored arrives whole or is listed`, {
+    timeout: 180_000,
+  }, async (t) => {
     const disk = smallDisk("40m");
     if (!disk) {
       t.skip("WebKitGTK has no setting for a quota, and this process may not mount a small disk");
