@@ -86,8 +86,8 @@ onEngines([firefox], (w) => {
 /**
  * A profile folder on a small disk of its own; undefined where this process may not mount one.
  *
- * The browser's HTTP cache lies elsewhere: WebKit writes it by mmap a second after the page was loaded, and on a disk
- * that is full by then its network process dies of SIGBUS and takes the service worker along.
+ * The browser's HTTP cache lies elsewhere: WebKit writes it a second after the page was loaded, and on a disk that is
+ * full by then its network process dies (another pid is seen) and takes the service worker along.
  */
 function smallDisk(size) {
   const folder = mkdtempSync(join(tmpdir(), "shearwater-small-"));

@@ -75,6 +75,8 @@ pub struct NetworkChange {
 }
 
 /// What a person has chosen, as it is stored; what they have not chosen is the app's to say.
+///
+/// Apart from [`NetworkChange`], which refuses a member that it does not know: what a later version has stored is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NetworkChoices {
