@@ -1,22 +1,23 @@
 // Uploads of images that an app leaves in Cache Storage (U6): each entry becomes a job, and is deleted once that is delivered.
 //
-// An entry is known by its address and its bytes. Which were queued, and for whom, is noted in a cache of our own, under a key
-// made of both, once the job is on the disk:
+// Which entries were queued, and for whom, is noted in a cache of our own once the job is on the disk, under a key made of the
+// address and some of the image, for images are many and large and are looked at often. The job's id is made of the address and
+// all of the image; by it the two are compared before the entry is deleted, for another image may be there that looks alike:
 //
 //   entry, no note ──store──▶ job ──note──▶ job, note ──delivered, discarded or purged──▶ neither
 //
-// A kill between the two finds the job by its id, which is made of the same and of its owner. Cache Storage knows no owners: what
-// is in the app's cache belongs to who is signed in when it is found. So everything is looked through before another user signs
+// A kill between the two finds the job by that id, which is made of its owner, too. Cache Storage knows no owners: what is in the
+// app's cache belongs to who is signed in when it is found. So everything is looked through before another user signs
 // in, and nothing is looked at while that is being committed.
 
 import { asError, ShearwaterError } from "../error.js";
 import { encode } from "../forms/encode.js";
 
-/** Bytes of an image at its beginning, middle and end by which it is known; a smaller one is read whole. */
-const SAMPLE = 64 * 1024;
+/** Bytes of an image at its beginning, middle and end that are in its key. */
+const SAMPLE = 2 * 1024;
 
-/** Bytes at both ends by which an image that was looked at before is known again, while this worker lives. */
-const GLANCE = 2 * 1024;
+/** Bytes of an image that are in memory at once. */
+const CHUNK = 4 * 1024 * 1024;
 
 /** The address of a note, in a cache that no request looks into. */
 const NOTE = "/shearwater-cache-upload/";
@@ -50,8 +51,6 @@ export function createCacheUploads(uploads, name, { ask, store }) {
   let line = Promise.resolve();
   /** A scan that has not begun: whoever comes now need not have another. @type {Promise<void> | undefined} */
   let next;
-  /** The keys of images by what a glance shows of them. @type {Map<string, string>} */
-  const glanced = new Map();
   const told = new Set();
 
   /** @param {string} text */
@@ -59,22 +58,6 @@ export function createCacheUploads(uploads, name, { ask, store }) {
     if (told.has(text)) return;
     told.add(text);
     console.error("[shearwater] cacheUploads:", text);
-  }
-
-  /**
-   * What an entry is known by.
-   *
-   * @param {string} cache
-   * @param {string} url
-   * @param {Blob} image
-   */
-  async function keyOf(cache, url, image) {
-    const glance = await digest([cache, url, image.type, image.size], ends(image, GLANCE));
-    const known = glanced.get(glance);
-    if (known) return known;
-    const key = await digest([cache, url, image.type, image.size], ends(image, SAMPLE));
-    glanced.set(glance, key);
-    return key;
   }
 
   /**
@@ -104,9 +87,16 @@ export function createCacheUploads(uploads, name, { ask, store }) {
       const key = await keyOf(cacheName, request.url, image);
       seen.add(key);
       let note = await noteOf(known, key);
+      // Of another owner's jobs nothing is told.
+      if (note?.owner === owner && !waiting.has(note.id) && (await isDone(note.id))) {
+        if (await end(cache, known, request, key, isOf)) continue;
+        note = undefined;
+      }
       if (!note) {
         try {
-          const id = await queueOne(owner, key, (id) => jobOf(id, request.url, image, { url, field, queue, cache: cacheName }));
+          const id = await queueOne(owner, [cacheName, request.url], image, (id) =>
+            jobOf(id, request.url, image, { url, field, queue, cache: cacheName }),
+          );
           note = { owner, id, cache: cacheName, url: request.url };
           waiting.add(id);
         } catch (thrown) {
@@ -116,8 +106,6 @@ export function createCacheUploads(uploads, name, { ask, store }) {
         }
         await put(known, key, note);
       }
-      // Of another owner's jobs nothing is told.
-      if (note.owner === owner && !waiting.has(note.id) && (await isDone(note.id))) await end(cache, known, request, key);
     }
     for (const request of await known.keys()) {
       const key = request.url.split(NOTE)[1] ?? "";
@@ -157,13 +145,13 @@ export function createCacheUploads(uploads, name, { ask, store }) {
    * Stores the job of an image, unless it is stored or was delivered; returns its id.
    *
    * @param {string} owner
-   * @param {string} key
+   * @param {[cache: string, url: string]} where
+   * @param {Blob} image
    * @param {(id: string) => import("../types/worker.js").AdoptedJob} make
    */
-  async function queueOne(owner, key, make) {
+  async function queueOne(owner, where, image, make) {
     let id = "";
-    for (let again = 0; again < MOST_IDS; again += 1) {
-      id = uuidOf(await digest([owner, key, again], []));
+    for (id of await idsOf(owner, where, image)) {
       if (await ask({ get: id })) return id;
       await store([make(id)], owner);
       // An image that was discarded lately is not stored under the same id.
@@ -173,20 +161,21 @@ export function createCacheUploads(uploads, name, { ask, store }) {
   }
 
   /**
-   * Deletes an entry and its note, unless the app has put another image there meanwhile.
+   * Deletes a note, and its entry unless the app has put another image there meanwhile; returns whether it has not.
    *
    * @param {Cache} cache
    * @param {Cache} known
    * @param {Request | string} request
    * @param {string} key
+   * @param {(note: Note, image: Blob) => Promise<boolean>} isSame
    */
-  async function end(cache, known, request, key) {
+  async function end(cache, known, request, key, isSame) {
     const note = await noteOf(known, key);
     const response = await cache.match(request, { ignoreVary: true });
-    if (note && response && response.type !== "opaque" && (await keyOf(note.cache, note.url, await response.blob())) === key) {
-      await cache.delete(request, { ignoreVary: true });
-    }
+    const is = !note || !response || (response.type !== "opaque" && (await isSame(note, await response.blob())));
+    if (is && note && response) await cache.delete(request, { ignoreVary: true });
     await known.delete(NOTE + key);
+    return is;
   }
 
   /**
@@ -199,7 +188,10 @@ export function createCacheUploads(uploads, name, { ask, store }) {
     for (const request of await known.keys()) {
       const key = request.url.split(NOTE)[1] ?? "";
       const note = await noteOf(known, key);
-      if (note?.owner === owner) await end(await caches.open(note.cache), known, note.url, key);
+      // What looks alike was found before the sign-in, too.
+      const looksAlike = async (/** @type {Note} */ { cache, url }, /** @type {Blob} */ image) =>
+        (await keyOf(cache, url, image)) === key;
+      if (note?.owner === owner) await end(await caches.open(note.cache), known, note.url, key, looksAlike);
     }
   }
 
@@ -283,6 +275,37 @@ function ends(blob, length) {
   if (blob.size <= 3 * length) return [blob];
   return [blob.slice(0, length), blob.slice(middle, middle + length), blob.slice(blob.size - length)];
 }
+
+/**
+ * What an entry is noted under.
+ *
+ * @param {string} cache
+ * @param {string} url
+ * @param {Blob} image
+ */
+const keyOf = (cache, url, image) => digest([cache, url, image.type, image.size], ends(image, SAMPLE));
+
+/**
+ * The ids that the job of an image may have, made of all of it.
+ *
+ * @param {string} owner
+ * @param {[cache: string, url: string]} where
+ * @param {Blob} image
+ */
+async function idsOf(owner, where, image) {
+  const chunks = [];
+  for (let at = 0; at < image.size; at += CHUNK) chunks.push(await digest([], [image.slice(at, at + CHUNK)]));
+  const whole = [owner, ...where, image.type, image.size, ...chunks];
+  return Promise.all(Array.from({ length: MOST_IDS }, async (_, again) => uuidOf(await digest([...whole, again], []))));
+}
+
+/**
+ * Whether a note is of this image, every byte of it.
+ *
+ * @param {Note} note
+ * @param {Blob} image
+ */
+const isOf = async ({ owner, id, cache, url }, image) => (await idsOf(owner, [cache, url], image)).includes(id);
 
 /**
  * @param {unknown[]} words

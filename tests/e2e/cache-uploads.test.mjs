@@ -96,6 +96,35 @@ test("another image at the same address is another upload, and is not deleted fo
   await until("an empty cache", async () => (await left(page)).length === 0);
 });
 
+test("an image that differs from the one before it in a single byte, wherever that is, is another upload", async () => {
+  const page = await open();
+  const leaveBytes = (size, changed) =>
+    page.evaluate(
+      async (size, changed) => {
+        const bytes = new Uint8Array(size).fill(7);
+        for (const at of changed) bytes[at] = 8;
+        const cache = await caches.open("image-uploads");
+        await cache.put(`/photos/${size}.bmp`, new Response(new Blob([bytes], { type: "image/bmp" })));
+      },
+      size,
+      changed,
+    );
+  for (const size of [20_000, 300_000]) {
+    await w.server.down(true);
+    await leaveBytes(size, []);
+    await wake(page);
+    await leaveBytes(size, [Math.floor(size / 4)]);
+    await wake(page);
+    await w.server.down(false);
+    await until("an empty cache", async () => {
+      await wake(page);
+      return (await left(page)).length === 0;
+    });
+  }
+  const hashes = (await arrived()).map(({ bodySha256 }) => bodySha256);
+  assert.deepEqual([hashes.length, new Set(hashes).size], [4, 4]);
+});
+
 test("a discarded image does not come back, and a purge takes images along", async () => {
   const page = await open();
   await page.evaluate(() => window.client.setOwner("ada"));
@@ -272,6 +301,8 @@ test("an entry that cannot be queued holds up neither the others nor a sign-in",
   await leave(page, `/p/a.png?${"n=1&".repeat(20_000)}`, "long");
   await leave(page, "/p/b.png", "b");
   await page.evaluate(() => window.client.setOwner("bob"));
+  // What was queued for nobody in particular waits until nobody is signed in, unless it went before the sign-in.
+  await page.evaluate(() => window.client.setOwner(null));
   await until("both", async () => (await arrived()).length === 2);
 });
 
