@@ -1,5 +1,5 @@
-// A trap in the wasm (`unreachable`, a stack that overflows) is death like a panic: what waits settles, and a new
-// instance goes on (W7). Runs against dist-test/, whose worker traps on demand.
+// A trap in the wasm (`unreachable`, a stack that overflows, memory that is used up) is death like a panic: what waits
+// settles, and a new instance goes on (W7). Runs against dist-test/, whose worker traps on demand.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -13,6 +13,8 @@ for (const [op, kind] of [
   ["trap later", "RuntimeError"],
   ["overflow at once", "RangeError"],
   ["overflow later", "RangeError"],
+  ["exhaust at once", "RuntimeError"],
+  ["exhaust later", "RuntimeError"],
 ]) {
   test(`"${op}" is reported as a typed error, and the next call works`, async () => {
     const page = await w.open();
@@ -24,7 +26,7 @@ for (const [op, kind] of [
   });
 }
 
-for (const op of ["panic", "trap later"]) {
+for (const op of ["panic", "trap later", "exhaust later"]) {
   test(`jobs in hand at a "${op}" are taken back and delivered, each once, without another wake`, async () => {
     const page = await w.open();
     await w.server.faults([{ path: "/api/sink", action: { hold: true, drop: "before" }, times: 6 }]);
@@ -37,7 +39,7 @@ for (const op of ["panic", "trap later"]) {
   });
 }
 
-for (const op of ["panic", "overflow later"]) {
+for (const op of ["panic", "overflow later", "exhaust at once"]) {
   test(`a sync event that meets a "${op}" is rejected, not left hanging; a later one drains`, async () => {
     const page = await w.open();
     const workers = await w.browser.workers(page);
@@ -53,6 +55,39 @@ for (const op of ["panic", "overflow later"]) {
   });
 }
 
+test("calls that wait while memory runs out, time and again: each is stored and sent once, or refused as an internal error", async () => {
+  const page = await w.open();
+  const outcomes = await page.evaluate(async () => {
+    const { active } = await navigator.serviceWorker.ready;
+    const calls = Array.from({ length: 60 }, (_, at) => {
+      // The client has nothing of this, and waits for no answer.
+      if (at % 20 === 10) active.postMessage({ shearwater: 1, re: crypto.randomUUID(), op: "exhaust later" });
+      return client.enqueue({ url: `/api/sink/${at}`, body: `${at}` }).then(
+        (id) => ({ id }),
+        ({ code }) => ({ code }),
+      );
+    });
+    return Promise.all(calls);
+  });
+  const refused = outcomes.filter(({ code }) => code);
+  assert.ok(refused.length < outcomes.length);
+  assert.deepEqual(
+    [...new Set(refused.map(({ code }) => code))].filter((code) => code !== "internal"),
+    [],
+  );
+  await w.becomes(page, await w.enqueue(page, { url: "/api/sink/after", body: "after" }), "delivered");
+  await w.settled(page);
+  const sink = await w.server.sink();
+  const keys = sink.map((entry) => entry.idempotencyKey);
+  assert.equal(new Set(keys).size, keys.length, "none twice");
+  const ids = outcomes.flatMap(({ id }) => id ?? []);
+  assert.deepEqual(
+    ids.filter((id) => !keys.includes(id)),
+    [],
+    "none lost",
+  );
+});
+
 test("traps, overflows and panics in turn: the queue stays sound and in order", async () => {
   const page = await w.open();
   const ops = [
@@ -63,7 +98,9 @@ test("traps, overflows and panics in turn: the queue stays sound and in order", 
     "overflow later",
     "panic",
     "trap later",
+    "exhaust later",
     "trap at once",
+    "exhaust at once",
   ];
   for (const [round, op] of ops.entries()) {
     const id = await w.enqueue(page, { url: `/api/sink/${round}`, body: `${round}` }, { key: "k" });

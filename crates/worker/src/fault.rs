@@ -52,6 +52,7 @@ pub fn trap_at_once(data: &JsValue) {
         Some("overflow at once") => {
             let _ = deep(0);
         }
+        Some("exhaust at once") => use_up_memory(),
         _ => {}
     }
 }
@@ -64,6 +65,7 @@ pub fn trap_later(data: &JsValue) {
         Some("overflow later") => {
             let _ = deep(0);
         }
+        Some("exhaust later") => use_up_memory(),
         _ => {}
     }
 }
@@ -79,4 +81,19 @@ fn unreachable_instruction() {
 fn deep(depth: u32) -> f64 {
     let low = js_sys::Math::random();
     if low > 2.0 { low } else { low + deep(depth.wrapping_add(1)) }
+}
+
+/// Takes all memory that there is, so that whatever asks for some next gets none. No piece is written to: of the 4 GiB
+/// the system gives next to nothing.
+#[cfg(feature = "faults")]
+fn use_up_memory() {
+    let mut size = 1_usize << 30;
+    while size > 0 {
+        let mut piece = Vec::<u8>::new();
+        match piece.try_reserve_exact(size) {
+            // Or the compiler would leave out what nobody looks at.
+            Ok(()) => std::mem::forget(std::hint::black_box(piece)),
+            Err(_) => size /= 2,
+        }
+    }
 }

@@ -45,6 +45,11 @@ const OPTIMISED: [&str; 10] = [
 /// Has LLVM make no copies of code by which a path might be spared a load, and no counters of a loop's own.
 const LEAN: [&str; 3] = ["-Cllvm-args=-enable-pre=false", "-Cllvm-args=-enable-load-pre=false", "-Cllvm-args=-disable-lsr"];
 
+/// The most memory of an instance: 1 GiB, far beyond what it needs. Without a limit it may grow to all of 4 GiB, where talc
+/// 5.1.1 takes an address that wraps (`full_search_bin`) for one that fits, and hands out memory that is in use; below 2 GiB
+/// none wraps, and what finds no room fails.
+const MOST_MEMORY: &str = "-Clink-arg=--max-memory=1073741824";
+
 /// One crate as wasm; see `names` for what the builds of one crate have in common.
 struct Variant {
     package: &'static str,
@@ -129,7 +134,8 @@ fn compile(variant: &Variant, faults: bool, work: &Path) -> Outcome<Build> {
     let features = variant.features.iter().copied().chain(faults.then_some("faults")).collect::<Vec<_>>().join(",");
     // One crate type: cargo does no LTO for a library that is an rlib besides.
     let mut arguments = vec!["rustc", "-p", package, "--lib", "--crate-type", "cdylib"];
-    arguments.extend(["--target", "wasm32-unknown-unknown", "--profile", profile, "--locked", "--features", &features, "--"]);
+    arguments.extend(["--target", "wasm32-unknown-unknown", "--profile", profile, "--locked", "--features", &features]);
+    arguments.extend(["--", MOST_MEMORY]);
     if !debug {
         arguments.extend(LEAN);
     }
