@@ -38,6 +38,57 @@ test("4,000 calls of enqueue that are not awaited, with two seconds' patience: n
   assert.deepEqual(sink.map((entry) => entry.idempotencyKey).sort(), [...ids].sort());
 });
 
+test("4,000 calls of enqueue that are not awaited share commits: a tenth of as many at most; all are stored, and sent once", async () => {
+  const page = await w.open({ options: { worker: "/sw.js?count" } });
+  // Or a drain would write beside them.
+  await page.evaluate(() => client.pause());
+  await w.resting(page);
+  const { ids, commits } = await page.evaluate(async () => {
+    const written = async () => (await tell({})).begun.readwrite;
+    const before = await written();
+    const ids = await Promise.all(
+      Array.from({ length: 4_000 }, (_, at) => client.enqueue({ url: `/api/sink/${at}`, body: `${at}` })),
+    );
+    return { ids, commits: (await written()) - before };
+  });
+  assert.ok(commits <= 400, `${commits} commits`);
+  assert.deepEqual((await page.evaluate(() => keys("jobs"))).sort(), [...ids].sort());
+  await page.evaluate(() => client.resume());
+  await until("all at the server", async () => (await w.server.sink()).length >= 4_000, 240_000);
+  assert.deepEqual((await w.server.sink()).map((entry) => entry.idempotencyKey).sort(), [...ids].sort());
+});
+
+test("syncNow reads no more with 5,000 jobs of tomorrow than with 100", async () => {
+  const page = await w.open({ options: { worker: "/sw.js?count", autoSyncInterval: 0 } });
+  let stored = 0;
+  /** What one syncNow reads when there are this many jobs: the least of three, for the drain of an enqueue may end beside the first. */
+  const readAt = async (count) => {
+    for (; stored < count; stored += 100) {
+      const notBefore = Date.now() + 86_400_000;
+      await page.evaluate((requests, options) => client.enqueueAll(requests, options), numbered(100), { notBefore });
+    }
+    const runs = [];
+    for (let run = 0; run < 3; run += 1) {
+      await w.resting(page);
+      const [before, result, after] = await page.evaluate(async () => [
+        (await tell({})).read,
+        await client.syncNow(),
+        (await tell({})).read,
+      ]);
+      assert.equal(result.remaining, count);
+      runs.push({ requests: after.requests - before.requests, rows: after.rows - before.rows });
+    }
+    const least = (of) => Math.min(...runs.map((run) => run[of]));
+    return { requests: least("requests"), rows: least("rows") };
+  };
+  const few = await readAt(100);
+  const many = await readAt(5_000);
+  assert.ok(few.requests > 0 && few.rows > 0, "it was counted");
+  const seen = JSON.stringify({ few, many });
+  assert.ok(many.requests <= few.requests + 2 && many.rows <= few.rows + 2, seen);
+  assert.equal((await w.server.arrivals("/api/sink")).length, 0);
+});
+
 test("cancel removes a job that waits", async () => {
   const page = await w.open();
   const id = await w.enqueue(page, { url: "/api/sink/x", body: "x" }, later());

@@ -30,14 +30,29 @@ if (query.has("impatient")) {
   self.setTimeout = (act, ms, ...given) => setTimeout(act, ms === 30_000 ? 100 : ms, ...given);
 }
 
-// ?count: `tell({})` returns how many transactions of each mode were begun.
+// ?count: `tell({})` returns how many transactions of each mode were begun, and how many requests read how many rows.
 const begun = { readonly: 0, readwrite: 0 };
+const read = { requests: 0, rows: 0 };
 if (query.has("count")) {
   const { transaction } = IDBDatabase.prototype;
   IDBDatabase.prototype.transaction = function (stores, mode = "readonly", options) {
     begun[mode] += 1;
     return transaction.call(this, stores, mode, options);
   };
+  for (const { prototype } of [IDBObjectStore, IDBIndex]) {
+    for (const method of ["get", "getKey", "getAll", "getAllKeys", "count", "openCursor", "openKeyCursor"]) {
+      const ask = prototype[method];
+      prototype[method] = function (...given) {
+        const request = ask.apply(this, given);
+        read.requests += 1;
+        // Once for each step of a cursor. A count walks over what it counts.
+        request.addEventListener("success", ({ target: { result } }) => {
+          read.rows += typeof result === "number" ? result : Array.isArray(result) ? result.length : result ? 1 : 0;
+        });
+        return request;
+      };
+    }
+  }
 }
 
 // ?log: what is written to the console is told to pages, too.
@@ -98,7 +113,7 @@ self.addEventListener("message", ({ data, ports }) => {
   if ("clock" in data.test) offset = data.test.clock;
   Object.assign(auth, data.test.auth);
   if (data.test.release) for (const go of held.splice(0)) go();
-  ports[0].postMessage({ begun: { ...begun }, sync: "sync" in self.registration });
+  ports[0].postMessage({ begun: { ...begun }, read: { ...read }, sync: "sync" in self.registration });
 });
 
 const told = new BroadcastChannel("test:sync");
