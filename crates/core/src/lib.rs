@@ -48,12 +48,15 @@
 //! | when the worker is woken, and why | [`schedule`] |
 //! | what happens during a wake | [`drain`] |
 //! | what becomes of a form that is being filled in | [`drafts`] |
+//! | what becomes of a record that both sides write | `collections` (a cargo feature) |
 //! | what page and worker say to each other | [`protocol`], [`metrics`] |
 
 #![forbid(unsafe_code)]
 
 pub mod boxed;
 pub mod cache_uploads;
+#[cfg(feature = "collections")]
+pub mod collections;
 pub mod drafts;
 pub mod drain;
 pub mod error;

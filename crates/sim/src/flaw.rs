@@ -66,11 +66,23 @@ pub enum Flaw {
     ForgetsBindings,
     /// What a person chose to send over which network is not written.
     ForgetsPolicies,
+    /// A row of a page is believed, whenever the page was asked for.
+    BelievesEveryPage,
+    /// Whoever comes back with a page has it applied, whatever other pull has begun since.
+    PullsSideBySide,
+    /// The server's pages go by time alone.
+    PagesByTimeAlone,
+    /// A pull begins where the last one ended.
+    PullsWithoutOverlap,
+    /// What is written to a record while its mutation is on its way is lost when that comes back.
+    LosesWritesOnTheWay,
+    /// Nobody remembers which records were deleted.
+    ForgetsDeletions,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 36] = [
         Self::DeletesBeforeSending,
         Self::DropsOutcomes,
         Self::DropsBodies,
@@ -101,7 +113,27 @@ impl Flaw {
         Self::ForgetsDependents,
         Self::ForgetsBindings,
         Self::ForgetsPolicies,
+        Self::BelievesEveryPage,
+        Self::PullsSideBySide,
+        Self::PagesByTimeAlone,
+        Self::PullsWithoutOverlap,
+        Self::LosesWritesOnTheWay,
+        Self::ForgetsDeletions,
     ];
+
+    /// Whether it is seen in records alone.
+    #[must_use]
+    pub fn is_of_records(self) -> bool {
+        matches!(
+            self,
+            Self::BelievesEveryPage
+                | Self::PullsSideBySide
+                | Self::PagesByTimeAlone
+                | Self::PullsWithoutOverlap
+                | Self::LosesWritesOnTheWay
+                | Self::ForgetsDeletions
+        )
+    }
 
     /// Whether it takes bindings to be seen.
     #[must_use]

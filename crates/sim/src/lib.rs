@@ -23,6 +23,7 @@
 //! | what requests and replies meet | `network`, `wire`, `server`, `batches` |
 //! | what people do | `page`, and in forms `drafts` |
 //! | an app's periodic tasks | `periodic` |
+//! | records that several clients write | `records` |
 //! | what was promised, and whether it is kept | `oracle`, `check`, `quiesce` |
 //! | whether the checks can fail | [`Flaw`] |
 //! | what a server meets that comes back | [`fleet`] |
@@ -46,6 +47,7 @@ mod oracle;
 mod page;
 mod periodic;
 mod quiesce;
+mod records;
 mod rng;
 mod server;
 mod store;
@@ -159,7 +161,12 @@ impl fmt::Display for Failure {
 /// The first promise that was broken, with what led to it.
 pub fn run(seed: u64, options: &Options) -> Result<Tally, Box<Failure>> {
     let mut world = world::World::new(seed, options);
-    match world.live(options.steps).and_then(|()| periodic::run(seed, options.flaw)) {
+    let apart = |()| periodic::run(seed, options.flaw).and_then(|()| records::run(seed, options.flaw));
+    let lived = match options.flaw {
+        Some(flaw) if flaw.is_of_records() => records::run(seed, Some(flaw)),
+        _ => world.live(options.steps).and_then(apart),
+    };
+    match lived {
         Ok(()) => Ok(world.tally()),
         // Run again, to tell what led to it: a run that succeeds, as nearly all do, pays nothing for that.
         Err(_) if options.tracing == Tracing::Off => run(seed, &Options { tracing: Tracing::Tail, ..*options }),

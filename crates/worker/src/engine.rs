@@ -74,13 +74,16 @@ pub struct Engine {
     pub auth: Auth,
     /// When it was last looked for periodic tasks.
     pub looked: Looked,
+    /// What is known of collections.
+    #[cfg(feature = "full")]
+    pub collections: crate::collections::Collections,
     resumed: Cell<bool>,
 }
 
 /// Jobs remembered that others were bound to; the rows of those that are claimed later say it themselves.
 const MOST_BOUND: usize = 10_000;
 
-/// The configuration with the addresses of its batches as the platform spells them. A relative one is relative to the script.
+/// The configuration with the addresses of its batches and collections as the platform spells them. A relative one is relative to the script.
 ///
 /// # Errors
 /// `invalid-config` for what is no address of a server.
@@ -93,6 +96,14 @@ pub fn with_addresses(mut config: WorkerConfig) -> Result<WorkerConfig, Error> {
             return Err(Error::invalid_config(["queues.", name, ".batch.url is not an http(s) URL"].text()));
         }
         url.split('#').next().unwrap_or_default().clone_into(&mut batch.url);
+    }
+    #[cfg(feature = "full")]
+    for (name, collection) in &mut config.collections {
+        let url = Url::new_with_base(&collection.url, &base).map(|url| url.href()).unwrap_or_default();
+        if !url.starts_with("http") {
+            return Err(Error::invalid_config(["collections.", name, ".url is not an http(s) URL"].text()));
+        }
+        collection.url = url;
     }
     Ok(config)
 }
@@ -116,6 +127,8 @@ impl Engine {
             under_way: UnderWay::default(),
             auth: Auth::default(),
             looked: Looked::default(),
+            #[cfg(feature = "full")]
+            collections: crate::collections::Collections::default(),
             resumed: Cell::new(false),
             config,
         })

@@ -20,6 +20,8 @@
 mod body;
 mod broadcast;
 mod clock;
+#[cfg(feature = "full")]
+mod collections;
 mod drain;
 mod engine;
 mod events;
@@ -98,7 +100,7 @@ pub fn message(data: JsValue, reply: Function) -> Promise {
         #[cfg(feature = "faults")]
         fault::trap_later(&data);
         serve::receive(&engine, data, reply).await;
-        periodic::catch_up(&engine).await;
+        catch_up(&engine).await;
         Ok(JsValue::UNDEFINED)
     })
 }
@@ -108,7 +110,7 @@ pub fn message(data: JsValue, reply: Function) -> Promise {
 pub fn sync(tag: String, last_chance: bool) -> Promise {
     with_engine(async move |engine| {
         let again = events::sync(&engine, &tag, last_chance).await;
-        periodic::catch_up(&engine).await;
+        catch_up(&engine).await;
         again.map(JsValue::from).map_err(fault::to_js)
     })
 }
@@ -118,6 +120,8 @@ pub fn sync(tag: String, last_chance: bool) -> Promise {
 pub fn periodic(tag: String) -> Promise {
     with_engine(async move |engine| {
         events::periodic_sync(&engine, &tag).await.map_err(fault::to_js)?;
+        #[cfg(feature = "full")]
+        collections::catch_up(&engine).await;
         Ok(JsValue::UNDEFINED)
     })
 }
@@ -127,7 +131,7 @@ pub fn periodic(tag: String) -> Promise {
 pub fn resume() -> Promise {
     with_engine(async move |engine| {
         events::resume(&engine).await.map_err(fault::to_js)?;
-        periodic::catch_up(&engine).await;
+        catch_up(&engine).await;
         Ok(JsValue::UNDEFINED)
     })
 }
@@ -158,6 +162,13 @@ pub fn renew(dead: bool) {
     if dead {
         wasm_bindgen::handler::schedule_reinit();
     }
+}
+
+/// What is due by itself, whatever the wake was for.
+async fn catch_up(engine: &Rc<Engine>) {
+    periodic::catch_up(engine).await;
+    #[cfg(feature = "full")]
+    collections::catch_up(engine).await;
 }
 
 fn with_engine<F: Future<Output = Result<JsValue, JsValue>> + 'static>(work: impl FnOnce(Rc<Engine>) -> F + 'static) -> Promise {

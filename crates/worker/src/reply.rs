@@ -55,6 +55,9 @@ const MOST_BYTES: u32 = 64 * 1024;
 /// Bytes of the results of a batch that are read.
 const MOST_RESULTS: u32 = 1024 * 1024;
 
+/// Bytes of a page of records at most.
+const LARGEST_PAGE: u32 = 16 * 1024 * 1024;
+
 /// Milliseconds that a body may take once the headers are there.
 const PATIENCE: u64 = 2_000;
 
@@ -141,6 +144,13 @@ pub async fn read(
     let is_success = (200..300).contains(&status);
     if is_batch && is_success && queue.expects(&reply) {
         reply.items = results(queue, &reply, &body, sending).await;
+    } else if let Wanted::Row(most) = wanted {
+        let text = if is_json { body.beginning_within(most, queue.timeout, sending).await } else { String::new() };
+        if is_json && is_success && !body.ended.get() {
+            // It broke off: as good as no response.
+            return AttemptResult::TimedOut;
+        }
+        reply.body = Some(text).filter(|_| is_json && body.ended.get());
     } else if is_success && !is_batch {
         let keep = queue.response.as_ref();
         let text = text_of(keep.is_some_and(|keep| keep.body), is_json, queue, wanted, &body, sending).await;
@@ -185,6 +195,8 @@ pub enum Wanted {
     Kept,
     /// Jobs wait for it.
     Waited,
+    /// It has a row, or a page of them, in so many bytes at most, whatever its status.
+    Row(u32),
 }
 
 impl Wanted {
@@ -192,6 +204,8 @@ impl Wanted {
     pub fn of(engine: &Engine, job: &Job) -> Self {
         let dependents = job.captures.as_ref().map(|captures| captures.dependents.len());
         match dependents {
+            _ if job.record.as_ref().is_some_and(String::is_empty) => Self::Row(LARGEST_PAGE),
+            _ if job.record.is_some() => Self::Row(MOST_RESULTS),
             _ if engine.bound.borrow().contains(&job.id) => Self::Waited,
             Some(1..) => Self::Waited,
             Some(0) => Self::Kept,

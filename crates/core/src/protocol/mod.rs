@@ -16,6 +16,7 @@ pub mod jobs;
 pub mod maintenance;
 pub mod operations;
 pub mod owners;
+pub mod records;
 pub mod remembered;
 pub mod view;
 

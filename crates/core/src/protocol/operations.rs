@@ -15,6 +15,7 @@ use crate::{
         jobs::{self, Exported},
         maintenance::{self, Measured, Repaired},
         owners,
+        records::{Name, Resolve, Synced, Write},
         view::{self, JobView, SyncResult},
     },
     queue::manage::Compacted,
@@ -157,6 +158,14 @@ operations! {
     "draft-claim": DraftClaim(forms::DraftClaim) -> bool, changes, [];
     /// Ends a draft. Returns whether it was there.
     "draft-discard": DraftDiscard(JobId) -> bool, changes, [];
+    /// Writes a record. Returns whether it was there.
+    "record-write": RecordWrite(Write) -> bool, changes, [];
+    /// Takes back what was written to a record and is not on its way. Returns whether it came in time.
+    "record-undo": RecordUndo(Name) -> bool, changes, [];
+    /// Settles a record's conflict. Returns whether there was one.
+    "record-resolve": RecordResolve(Resolve) -> bool, changes, [];
+    /// Pushes and pulls a collection, or all; what that changes is its drains' and pulls' own.
+    "record-sync": RecordSync(Option<String>) -> Vec<Synced>, reads, [];
     /// Returns the status.
     "status": Status -> view::Status, reads, [];
     /// Says that something happened which makes a wake worth while. Returns at once.

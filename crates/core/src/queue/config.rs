@@ -44,6 +44,10 @@ pub struct WorkerConfig {
     /// What is done now and then, by tag.
     #[serde(deserialize_with = "wire::entries")]
     pub periodic: Vec<(String, PeriodicConfig)>,
+    /// Records that are kept locally and synced, by name.
+    #[cfg(feature = "collections")]
+    #[serde(deserialize_with = "wire::entries")]
+    pub collections: Vec<(String, crate::collections::CollectionConfig)>,
     /// Images in Cache Storage that are uploaded, by tag.
     #[serde(deserialize_with = "wire::entries")]
     pub cache_uploads: Vec<(String, CacheUploadConfig)>,
@@ -73,6 +77,8 @@ impl Default for WorkerConfig {
             queues: Vec::new(),
             routes: Vec::new(),
             periodic: Vec::new(),
+            #[cfg(feature = "collections")]
+            collections: Vec::new(),
             cache_uploads: Vec::new(),
             idempotency_origins: Vec::new(),
             history: HistoryConfig::default(),
@@ -283,6 +289,11 @@ impl WorkerConfig {
         for (tag, periodic) in &self.periodic {
             check_name("a periodic tag", tag).map_err(|error| Error::invalid_config(error.message))?;
             periodic.check().map_err(|error| Error::invalid_config(["periodic.", tag, ".", &error.message].text()))?;
+        }
+        #[cfg(feature = "collections")]
+        for (name, collection) in &self.collections {
+            collection.check(name)?;
+            self.queue(collection.queue.as_deref().unwrap_or(name))?;
         }
         cache_uploads::check(&self.cache_uploads, |queue| self.queue(queue).map(drop))?;
         routes::check(&self.routes, |queue| self.queue(queue).map(drop))

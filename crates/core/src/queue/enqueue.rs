@@ -316,6 +316,7 @@ pub async fn enqueue<T: Tx>(
             batch: None,
             bind: None,
             captures: Some(Captures { pointers: capture, dependents: Vec::new() }).filter(|asked| !asked.pointers.is_empty()),
+            record: None,
         };
         if !bind.is_empty() {
             // It goes by the id of the one whose place it takes.

@@ -232,6 +232,8 @@ pub struct Job {
     pub bind: Option<Vec<Binding>>,
     /// What others want of its response.
     pub captures: Option<Captures>,
+    /// The record whose mutation it is, by its key.
+    pub record: Option<String>,
 }
 
 /// The order of claiming: when the job, had it been critical, would have to be queued to rank the same.
@@ -246,6 +248,47 @@ pub fn rank(clock: Millis, priority: u8, aging: u64) -> u64 {
 }
 
 impl Job {
+    /// A request that is stored nowhere and sent as a job is: a page of a pull.
+    #[cfg(feature = "collections")]
+    #[must_use]
+    pub fn unstored(id: JobId, head: RequestHead, queue: String, owner: String, now: Millis) -> Self {
+        Self {
+            v: RECORD_VERSION,
+            idempotency_key: id.as_str().to_owned(),
+            id,
+            queue,
+            owner,
+            work: Work::Request(RequestWork {
+                origin: crate::collections::adapter::origin_of(&head.url),
+                head,
+                size: None,
+                packed: None,
+                item: None,
+            }),
+            metadata: None,
+            order: Order { seq: 0, key: None, line: false, priority: 5, rank: 0 },
+            schedule: Schedule { queued_at: now, expires_at: Millis::MAX, next_attempt_at: now, hold_until: Millis(0) },
+            attempts: Attempts {
+                made: 0,
+                limit: None,
+                unreachable: 0,
+                interruptions: 0,
+                last_tried_at: None,
+                last_delay: 0,
+                ended_at: None,
+            },
+            state: State::Pending,
+            place: Place::Ready,
+            error: None,
+            lease: None,
+            batch: None,
+            bind: None,
+            captures: None,
+            // Of no record: all of its response is read.
+            record: Some(String::new()),
+        }
+    }
+
     /// Takes the job for a drain.
     pub fn claim(&mut self, now: Millis, lease: Lease) {
         self.state = State::Syncing;

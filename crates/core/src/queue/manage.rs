@@ -176,6 +176,9 @@ pub async fn edit<T: Tx>(
 ) -> Result<Option<Job>, Error> {
     let mut ledger = load(tx).await?;
     let Some(mut job) = idle_job(tx, &mut ledger, id).await? else { return Ok(None) };
+    if job.record.is_some() {
+        return Err(Error::invalid_request("the job carries a change of a record; write the record instead"));
+    }
     let from = job.state;
     let was_item = job.is_item().then(|| job.work.request().head.clone());
     let work = job.work.request_mut();
@@ -429,6 +432,8 @@ async fn remove_owner<T: Tx>(tx: &T, ledger: &mut Ledger, owner: &str, now: Mill
         }
     }
     drafts::purge(tx, owner, now).await?;
+    #[cfg(feature = "collections")]
+    boxed(crate::collections::mutation::purge(tx, owner)).await?;
     bodies::recount(tx).await?;
     for outcome in oldest_outcomes(tx, u32::MAX).await? {
         if outcome.owner == owner {
@@ -535,7 +540,22 @@ fn leave_tombstone<T: Tx>(tx: &T, job: &Job, now: Millis) -> Result<(), Error> {
     if now.0.abs_diff(job.schedule.queued_at.0) > KEPT_FOR { Ok(()) } else { tx.put(&Tombstone { id: job.id.clone(), at: now }) }
 }
 
+/// Removes a job for a person: of a mutation's, what was written is taken back with it.
 async fn remove<T: Tx>(tx: &T, ledger: &mut Ledger, leaving: &mut Leaving, job: &Job, now: Millis) -> Result<(), Error> {
+    #[cfg(feature = "collections")]
+    if job.record.is_some() {
+        boxed(crate::collections::mutation::discarded(tx, job)).await?;
+    }
+    remove_job(tx, ledger, leaving, job, now).await
+}
+
+pub(crate) async fn remove_job<T: Tx>(
+    tx: &T,
+    ledger: &mut Ledger,
+    leaving: &mut Leaving,
+    job: &Job,
+    now: Millis,
+) -> Result<(), Error> {
     tx.delete::<Job>(&job.id)?;
     leave_tombstone(tx, job, now)?;
     leaving.body(tx, job)?;

@@ -22,6 +22,8 @@
 //! | `drafts` | `id` | one [`Draft`](crate::drafts::Draft) a form that is being filled in |
 //! | `bodies` | `draft <id>` | a file of a draft |
 //! | `periodic` | `tag` | what became of an app's periodic tasks: one [`PeriodicRun`](crate::schedule::periodic::PeriodicRun) a tag |
+//! | `records` | `collection`, `id`, `owner` | one record of a collection, with its mutation: see `collections` |
+//! | `collections` | `collection`, `owner` | how far a collection is synced |
 //! | `quarantine` | auto | rows that did not parse, as they were |
 
 pub(crate) mod bodies;
@@ -49,7 +51,7 @@ use crate::{
     time::Millis,
 };
 
-pub use index::{ByDelivery, ByForm, ByRemoval, BySaving, Entry, HELD, Index, RowIndex, Scan};
+pub use index::{ByDelivery, ByForm, ByRemoval, BySaving, Entry, HELD, Index, RECORD_INDEXES, RowIndex, Scan};
 pub use quarantine::Aside;
 pub use receipts::{Answer, Caller};
 pub use row::{Key, Keyed, Record, Row};
@@ -110,6 +112,8 @@ pub trait Tx {
     fn may_share(body: &Self::Body) -> bool;
     /// The stored body of a job, if it is there.
     async fn body_of(&self, job: &Job) -> Result<Option<Self::Body>, Error>;
+    /// A text as a body.
+    fn text_body(text: &str) -> Self::Body;
     /// A JSON body with a merge patch (RFC 7396) applied to it, and its size in bytes; `None` where either is no JSON, or not
     /// at hand.
     fn merged(body: &Self::Body, patch: &Self::Body) -> Option<(Self::Body, u64)>;

@@ -29,11 +29,15 @@ pub enum Store {
     Drafts,
     /// Runs of periodic tasks.
     Periodic,
+    /// Records of collections.
+    Records,
+    /// How far each collection is synced.
+    Collections,
 }
 
 impl Store {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Jobs,
         Self::Bodies,
         Self::History,
@@ -44,6 +48,8 @@ impl Store {
         Self::Session,
         Self::Drafts,
         Self::Periodic,
+        Self::Records,
+        Self::Collections,
     ];
 
     /// Its name on the disk.
@@ -60,6 +66,8 @@ impl Store {
             Self::Session => "session",
             Self::Drafts => "drafts",
             Self::Periodic => "periodic",
+            Self::Records => "records",
+            Self::Collections => "collections",
         }
     }
 
@@ -69,7 +77,9 @@ impl Store {
         match self {
             Self::Jobs | Self::History | Self::Tombstones | Self::Drafts => Some("id"),
             Self::Periodic => Some("tag"),
-            Self::Bodies | Self::Meta | Self::Quarantine | Self::Receipts | Self::Session => None,
+            Self::Bodies | Self::Meta | Self::Quarantine | Self::Receipts | Self::Session | Self::Records | Self::Collections => {
+                None
+            }
         }
     }
 
@@ -101,9 +111,15 @@ impl Scope {
         Self::of(&[Store::Drafts, Store::Bodies, Store::Tombstones, Store::Receipts, Store::Meta, Store::Quarantine]);
     /// The runs of periodic tasks, apart from everything else.
     pub const PERIODIC: Self = Self::of(&[Store::Periodic]);
+    /// Records, and how far their collections are synced.
+    pub const RECORDS: Self = Self::of(&[Store::Records, Store::Collections]);
     /// All that a drain and most operations work on: neither a look at who is signed in nor a periodic task's end waits for
-    /// them.
-    pub const WORK: Self = Self(Self::ALL.0 & !Self::SESSION.0 & !Self::PERIODIC.0);
+    /// them; nor does a page that reads its records, where the build has no collections.
+    pub const WORK: Self = if cfg!(feature = "collections") {
+        Self(Self::ALL.0 & !Self::SESSION.0 & !Self::PERIODIC.0)
+    } else {
+        Self(Self::ALL.0 & !Self::SESSION.0 & !Self::PERIODIC.0 & !Self::RECORDS.0)
+    };
     /// Everything: signing in, pausing.
     pub const ALL: Self = Self::of(&Store::ALL);
     /// What a lost ledger is made anew from, and where it stands.
@@ -182,7 +198,9 @@ mod tests {
     fn a_scope_has_what_it_was_made_of_and_nothing_else() {
         for store in Store::ALL {
             assert!(Scope::ALL.has(store));
-            assert_eq!(Scope::WORK.has(store), !matches!(store, Store::Session | Store::Periodic), "{store:?}");
+            let is_apart = matches!(store, Store::Session | Store::Periodic)
+                || (Scope::RECORDS.has(store) && !cfg!(feature = "collections"));
+            assert_eq!(Scope::WORK.has(store), !is_apart, "{store:?}");
             assert_eq!(Scope::of(&[store]).stores().collect::<Vec<_>>(), [store]);
         }
         assert!(Scope::CONTENT.covers(Scope::VIEW) && !Scope::VIEW.covers(Scope::CONTENT));

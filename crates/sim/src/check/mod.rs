@@ -49,6 +49,8 @@ pub enum Promise {
     Patient,
     /// What can be delivered is, with no wakes but those that were asked for.
     Live,
+    /// P7: a write to a record is pushed or listed, and all replicas come to hold the same.
+    Convergent,
 }
 
 /// A promise that was broken, and how.

@@ -11,6 +11,7 @@ use std::{any::Any, collections::BTreeMap, rc::Rc};
 
 use shearwater_core::{
     JobId,
+    collections::record::{CollectionState, Record},
     drafts::Draft,
     queue::{history::Outcome, job::Job},
     schedule::periodic::{PeriodicRun, TagKey},
@@ -37,6 +38,8 @@ pub(crate) struct Database {
     drafts: Table<Draft>,
     draft_files: BTreeMap<JobId, u64>,
     periodic: Table<PeriodicRun>,
+    records: Table<Record>,
+    collections: Table<CollectionState>,
     bodies: BTreeMap<JobId, u64>,
     /// Small bodies that share a record, by the bytes before each.
     packs: BTreeMap<JobId, BTreeMap<u64, u64>>,
@@ -121,6 +124,10 @@ impl Database {
         self.periodic.row(tag)
     }
 
+    pub(crate) fn records(&self) -> impl Iterator<Item = &Record> {
+        self.records.rows().values().map(|stored| &*stored.row)
+    }
+
     pub(crate) fn commits(&self) -> u64 {
         self.commits
     }
@@ -145,6 +152,8 @@ impl Database {
             Store::Tombstones => &self.tombstones,
             Store::Drafts => &self.drafts,
             Store::Periodic => &self.periodic,
+            Store::Records => &self.records,
+            Store::Collections => &self.collections,
             Store::Bodies => &self.pack_uses,
             Store::Quarantine => return None,
         };
@@ -161,6 +170,8 @@ impl Database {
             Store::Tombstones => &mut self.tombstones,
             Store::Drafts => &mut self.drafts,
             Store::Periodic => &mut self.periodic,
+            Store::Records => &mut self.records,
+            Store::Collections => &mut self.collections,
             Store::Bodies => &mut self.pack_uses,
             Store::Quarantine => return None,
         };

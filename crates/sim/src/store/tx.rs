@@ -14,6 +14,7 @@ use std::{
 
 use shearwater_core::{
     Error, ErrorCode, JobId,
+    collections::{self, record::CollectionState},
     drafts::Draft,
     queue::{
         history::Outcome,
@@ -227,6 +228,8 @@ impl<'a> SimTx<'a> {
             Store::Tombstones => all::<Tombstone>(&db),
             Store::Drafts => all::<Draft>(&db),
             Store::Periodic => all::<PeriodicRun>(&db),
+            Store::Records => all::<collections::Record>(&db),
+            Store::Collections => all::<CollectionState>(&db),
             Store::Quarantine => db.quarantine.keys().map(u64::to_string).collect(),
             Store::Bodies => {
                 let mut texts = all::<PackUse>(&db);
@@ -284,6 +287,9 @@ impl<'a> SimTx<'a> {
             Some(Flaw::DropsOutcomes) => R::STORE == Store::History,
             Some(Flaw::RevivesDrafts) => R::STORE == Store::Tombstones,
             Some(Flaw::LosesDrafts) => R::STORE == Store::Drafts,
+            Some(Flaw::ForgetsDeletions) => {
+                row.downcast_ref::<collections::Record>().is_some_and(collections::Record::is_tombstone)
+            }
             Some(Flaw::DropsTaskLeases) => row.downcast_ref::<PeriodicRun>().is_some_and(|run| run.holder.is_some()),
             _ => false,
         }
@@ -434,6 +440,8 @@ impl Tx for SimTx<'_> {
             Store::Tombstones => self.remove::<Tombstone>(key),
             Store::Drafts => self.remove::<Draft>(key),
             Store::Periodic => self.remove::<PeriodicRun>(key),
+            Store::Records => self.remove::<collections::Record>(key),
+            Store::Collections => self.remove::<CollectionState>(key),
             Store::Quarantine => {}
             Store::Bodies => {
                 self.remove::<PackUse>(key);
@@ -509,6 +517,11 @@ impl Tx for SimTx<'_> {
             Some(packed) => db.packs.get(&packed.pack).and_then(|pack| pack.get(&packed.at)).copied(),
             None => db.bodies.get(&job.id).copied(),
         })
+    }
+
+    /// A number that tells one text from another.
+    fn text_body(text: &str) -> u64 {
+        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
     }
 
     fn merged(_: &u64, patch: &u64) -> Option<(u64, u64)> {

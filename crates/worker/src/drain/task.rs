@@ -289,6 +289,8 @@ impl DrainTask {
         for queue in &committed.freed {
             engine.start(queue, SkipBackoff::None);
         }
+        #[cfg(feature = "full")]
+        crate::collections::tell(engine, Some(&committed.collections));
         for settled in &committed.settled {
             engine.tell_outcome(settled, &committed.ledger);
         }

@@ -9,6 +9,8 @@ mod enqueue;
 mod jobs;
 mod maintenance;
 mod owners;
+#[cfg(feature = "full")]
+mod records;
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -243,6 +245,18 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Served, Error> 
         Op::DraftLoad(id) => boxed(drafts::load(engine, id, caller)),
         Op::DraftClaim(request) => boxed(drafts::claim(engine, request, caller)),
         Op::DraftDiscard(id) => boxed(drafts::discard(engine, id, caller)),
+        #[cfg(feature = "full")]
+        Op::RecordWrite(request) => boxed(records::write(engine, request, caller)),
+        #[cfg(feature = "full")]
+        Op::RecordUndo(name) => boxed(records::undo(engine, name, caller)),
+        #[cfg(feature = "full")]
+        Op::RecordResolve(request) => boxed(records::resolve(engine, request, caller)),
+        #[cfg(feature = "full")]
+        Op::RecordSync(collection) => boxed(records::sync(engine, collection)),
+        #[cfg(not(feature = "full"))]
+        Op::RecordWrite(_) | Op::RecordUndo(_) | Op::RecordResolve(_) | Op::RecordSync(_) => {
+            return Err(Error::invalid_request("this worker has no collections: name them in start({collections})"));
+        }
         Op::Status => boxed(control::status(engine)),
         Op::SetNetworkPolicy(change) => boxed(control::set_network(engine, change, caller)),
         Op::SetOwner(request) => boxed(owners::set_owner(engine, request, caller)),

@@ -32,6 +32,8 @@ pub async fn set_owner(engine: &Rc<Engine>, request: SetOwner, caller: Caller) -
     })
     .await?;
     engine.saw(&changed.ledger);
+    #[cfg(feature = "full")]
+    crate::collections::tell(engine, None);
     if changes {
         engine.sends.revoke();
         // One that began while this was being written has claimed before it.

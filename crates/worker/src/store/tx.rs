@@ -203,10 +203,14 @@ impl Tx for Db {
         Ok(self.bodies(&[job]).await?.pop().filter(|body| !body.is_undefined()))
     }
 
+    fn text_body(text: &str) -> JsValue {
+        js_sys::Uint8Array::from(text.as_bytes()).buffer().into()
+    }
+
     fn merged(body: &JsValue, patch: &JsValue) -> Option<(JsValue, u64)> {
         let merged = merge(&body::small_text(body)?, &body::small_text(patch)?)?;
         let size = merged.len() as u64;
-        Some((js_sys::Uint8Array::from(merged.as_bytes()).buffer().into(), size))
+        Some((Self::text_body(&merged), size))
     }
 
     async fn aside(&self) -> Result<Vec<Aside>, Error> {

@@ -11,10 +11,13 @@
 //! | end what is too old, prune the history | `expire` |
 //! | choose what is sent next | `claim` |
 //! | put batches together, settle them | `batches` |
+//! | take the results of records' mutations to their records | `records` |
 
 mod batches;
 mod claim;
 mod expire;
+#[cfg(feature = "collections")]
+mod records;
 mod recover;
 pub mod retry;
 mod settle;
@@ -110,6 +113,8 @@ pub struct CycleOutcome {
     pub permit: Permit,
     /// Other queues, jobs of which were bound to a value by this cycle and may go.
     pub freed: Vec<String>,
+    /// Collections, records of which it changed.
+    pub collections: Vec<String>,
     /// The ledger as written.
     pub ledger: Ledger,
 }
@@ -170,6 +175,7 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
         released: Vec::new(),
         recovered: Vec::new(),
         freed: Vec::new(),
+        collections: Vec::new(),
         has_recovered: false,
         reached_server: false,
         leaving: Leaving::default(),
@@ -233,6 +239,7 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
         if looks { Some(boxed(crate::schedule::next_wake::next_wake(tx, work.ledger, now, permit)).await?) } else { None };
     let (settled, wall, in_doubt, told) = (work.settled, work.wall, work.in_doubt, work.told);
     let (released, recovered, reached_server, freed) = (work.released, work.has_recovered, work.reached_server, work.freed);
+    let collections = work.collections;
     if cycle.takeover.is_some() && !claimed.is_empty() {
         ledger.sync_count += 1;
         ledger.error = None;
@@ -281,6 +288,7 @@ pub async fn cycle<T: Tx>(tx: &T, now: Millis, cycle: &Cycle, settings: Settings
         recovered,
         permit,
         freed,
+        collections,
         ledger,
     })
 }
@@ -303,6 +311,8 @@ struct CycleRun<'a, T> {
     released: Vec<Job>,
     /// Other queues, jobs of which may go now.
     freed: Vec<String>,
+    /// Collections, records of which were changed.
+    collections: Vec<String>,
     /// Origins that were in trouble and were reached by this cycle's replies.
     recovered: Vec<String>,
     /// There were such.

@@ -71,6 +71,10 @@ impl<T: Tx> CycleRun<'_, T> {
             self.settled.push(Settled::Late);
             return Ok(());
         }
+        #[cfg(feature = "collections")]
+        if job.record.is_some() {
+            return boxed(self.settle_mutation(job, settlement, next)).await;
+        }
         self.record(job, settlement, next).await
     }
 

@@ -6,6 +6,7 @@ mod v3;
 mod v4;
 mod v5;
 mod v6;
+mod v7;
 
 use wasm_bindgen::JsValue;
 use web_sys::IdbDatabase;
@@ -26,6 +27,9 @@ pub fn upgrade(database: &IdbDatabase, old: u32, loss: Option<String>) -> Result
     }
     if old < 5 {
         v5::apply(database)?;
+    }
+    if old < 7 {
+        v7::apply(database)?;
     }
     Ok(())
 }

@@ -62,6 +62,7 @@ fn job(method: &str, attempts: u32) -> Job {
         batch: None,
         bind: None,
         captures: None,
+        record: None,
     }
 }
 

@@ -1,0 +1,232 @@
+//! What becomes of a record when its mutation comes back.
+//!
+//! [`verdict`] says what the server did; [`settle`] does what follows, in the transaction of the drain's cycle that takes the job
+//! out of the queue.
+
+use super::{
+    adapter,
+    config::CollectionConfig,
+    conflict::{Meeting, meet, rebase},
+    document,
+    mutation::{self, plan, store},
+    record::{PushOp, Record, RecordKey, Row},
+};
+use crate::{
+    boxed::boxed,
+    error::Error,
+    http::reply::AttemptResult,
+    queue::{
+        config::WorkerConfig,
+        cycle::retry::Next,
+        job::{Job, State},
+        last_error::ErrorKind,
+        manage::remove_job,
+    },
+    store::{Tx, bodies::Leaving, ledger::Ledger},
+    time::Millis,
+};
+
+/// What the server did with a mutation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It did it; the row as it is now, where it says.
+    Done(Option<(String, Row)>),
+    /// It has another row than the mutation was for; which, where it says.
+    Met(Option<Row>),
+    /// It knows no such row.
+    Unknown,
+    /// A row of this id was there and is gone for good: the record wants another.
+    NameTaken,
+    /// What the queue makes of it.
+    Other,
+}
+
+/// Whether a server may have carried the job out: then it is sent again as it is, or not at all.
+pub(crate) fn may_have_arrived(job: &Job) -> bool {
+    if job.state == State::Syncing {
+        return true;
+    }
+    let status = job.error.as_ref().filter(|error| error.kind == ErrorKind::Http).and_then(|error| error.status);
+    let has_refused = match status {
+        // By whoever stands before the server: says nothing of what became of an earlier send.
+        Some(401 | 403 | 407 | 419 | 429 | 440) => {
+            job.attempts.made <= 1 && job.attempts.unreachable == 0 && job.attempts.interruptions == 0
+        }
+        // Under a key that it has carried out it would have said so.
+        Some(status) => (400..500).contains(&status) && !matches!(status, 408 | 425),
+        None => false,
+    };
+    job.attempts.last_tried_at.is_some() && !has_refused
+}
+
+/// What the result of a mutation says.
+pub(crate) fn verdict(record: &Record, result: &AttemptResult, next: Next, config: &CollectionConfig) -> Verdict {
+    let (Some(push), AttemptResult::Status(response)) = (&record.push, result) else { return Verdict::Other };
+    let row = adapter::answered(config, response.body.as_deref());
+    let met = || Verdict::Met(row.clone().filter(|(id, _)| *id == record.id).map(|(_, row)| row));
+    match (push.op, response.status, next) {
+        (PushOp::Read, 404 | 410, _) => Verdict::Met(Some(Row::GONE)),
+        (PushOp::Read, _, Next::Delivered) => met(),
+        (PushOp::Delete, _, Next::Delivered) => Verdict::Done(None),
+        (_, _, Next::Delivered) => Verdict::Done(row),
+        (PushOp::Create, 410, _) => Verdict::NameTaken,
+        (PushOp::Update, 404, _) => Verdict::Unknown,
+        (PushOp::Update, 410, _) => Verdict::Met(Some(row.map_or(Row::GONE, |(_, row)| Row { text: None, ..row }))),
+        (PushOp::Create | PushOp::Update | PushOp::Delete, _, Next::Conflict) => met(),
+        _ => Verdict::Other,
+    }
+}
+
+/// Does what follows from a verdict for a record whose job has left the queue, delivered or taken back. Returns the job that is
+/// queued next, if any.
+///
+/// # Errors
+/// What the transaction returns.
+#[expect(clippy::too_many_arguments, reason = "the state of one cycle")]
+pub(crate) async fn settle<T: Tx>(
+    tx: &T,
+    now: Millis,
+    ledger: &mut Ledger,
+    leaving: &mut Leaving,
+    mut record: Record,
+    verdict: Verdict,
+    config: &CollectionConfig,
+    worker: &WorkerConfig,
+    made: u32,
+) -> Result<Option<Job>, Error> {
+    let mut state = mutation::state_of(tx, &record.collection, &record.owner).await?;
+    record.settled = state.tick();
+    tx.put(&state)?;
+    let push = record.push.take();
+    record.unread = false;
+    match verdict {
+        Verdict::Done(answer) => {
+            let was_deletion = push.as_ref().is_some_and(|push| push.op == PushOp::Delete);
+            let pushed = push.and_then(|push| push.data);
+            let written_since = record.local != pushed;
+            if was_deletion {
+                (record.base, record.version, record.remote) = (None, None, None);
+            } else if let Some((id, row)) = answer {
+                if record.remote.take().is_some_and(|seen| seen.version != row.version || seen.version.is_none()) {
+                    // Somebody else's may be later than ours.
+                    record.unread = true;
+                }
+                if id != record.id {
+                    boxed(rename(tx, now, ledger, leaving, &mut record, &id, pushed.as_deref(), config)).await?;
+                }
+                if let (Some(local), Some(text)) = (&record.local, &row.text) {
+                    let rebased = if written_since { rebase(pushed.as_deref(), local, text, config) } else { text.clone() };
+                    record.local = Some(rebased);
+                }
+                (record.base, record.version) = (row.text, row.version);
+            } else {
+                (record.base, record.version) = (pushed, None);
+                record.unread = true;
+            }
+            if !written_since {
+                record.changed_at = None;
+            }
+        }
+        Verdict::Met(row) => match row.or_else(|| record.remote.clone()) {
+            Some(row) => boxed(met(tx, now, ledger, &mut record, row, config, worker)).await?,
+            None => record.unread = true,
+        },
+        Verdict::Unknown => (record.base, record.version, record.remote) = (None, None, None),
+        Verdict::NameTaken => {
+            let id = record.mint().as_str().to_owned();
+            boxed(rename(tx, now, ledger, leaving, &mut record, &id, None, config)).await?;
+        }
+        Verdict::Other => {}
+    }
+    let mut next = boxed(plan(tx, now, ledger, leaving, &mut record, config, worker)).await?;
+    if let Some(job) = &mut next
+        && made > 0
+    {
+        job.attempts.made = made;
+        tx.put(job)?;
+    }
+    store(tx, &record)?;
+    Ok(next)
+}
+
+/// A record that has no mutation on its way meets a row of the server. The caller plans and writes.
+pub(crate) async fn met<T: Tx>(
+    tx: &T,
+    now: Millis,
+    ledger: &mut Ledger,
+    record: &mut Record,
+    row: Row,
+    config: &CollectionConfig,
+    worker: &WorkerConfig,
+) -> Result<(), Error> {
+    record.remote = None;
+    match meet(record, &row, config) {
+        Meeting::Ask => mutation::ask(tx, now, ledger, record, row, worker).await,
+        Meeting::Local(local) => {
+            record.local = local;
+            (record.base, record.version) = (row.text, row.version);
+            record.conflict = false;
+            Ok(())
+        }
+    }
+}
+
+/// Gives a record another id; under the one that it had, it is still found.
+#[expect(clippy::too_many_arguments, reason = "the state of one cycle")]
+async fn rename<T: Tx>(
+    tx: &T,
+    now: Millis,
+    ledger: &mut Ledger,
+    leaving: &mut Leaving,
+    record: &mut Record,
+    id: &str,
+    pushed: Option<&str>,
+    config: &CollectionConfig,
+) -> Result<(), Error> {
+    let mut moved = Record::new(&record.collection, &record.owner, &record.id, record.seq);
+    moved.moved = Some(id.to_owned());
+    moved.settled = record.settled;
+    tx.put(&moved)?;
+    record.id = id.to_owned();
+    let mut local = record.local.as_deref().and_then(document::read);
+    if let Some(local) = &mut local {
+        local.insert(config.key.clone(), id.into());
+    }
+    // A pull may have brought the row before the reply that says whose it is, and somebody may have written to it.
+    if let Some(twin) = tx.get::<Record>(&RecordKey::new(&record.collection, &record.owner, id)).await? {
+        if let Some(push) = &twin.push
+            && let Some(job) = tx.get::<Job>(&push.job).await?
+        {
+            remove_job(tx, ledger, leaving, &job, now).await?;
+        }
+        let of = |text: Option<&str>| text.and_then(document::read);
+        if let (Some(ours), Some(base), Some(theirs)) = (&local, of(twin.base.as_deref()), of(twin.local.as_deref())) {
+            let pushed = of(pushed).unwrap_or_default();
+            let mut written = [document::difference(&base, &theirs, config), document::difference(&pushed, ours, config)];
+            if twin.changed_at > record.changed_at {
+                written.reverse();
+            }
+            let mut folded = pushed;
+            folded.insert(config.key.clone(), id.into());
+            written.iter().for_each(|written| document::apply(&mut folded, written));
+            local = Some(folded);
+        } else if twin.is_dirty() && twin.changed_at > record.changed_at {
+            // One of them was deleted: the later counts.
+            local = of(twin.local.as_deref());
+        }
+        record.changed_at = record.changed_at.max(twin.changed_at);
+    }
+    record.local = local.as_ref().map(document::text);
+    Ok(())
+}
+
+/// Takes a refused mutation's job out of the queue.
+pub(crate) async fn withdraw<T: Tx>(
+    tx: &T,
+    now: Millis,
+    ledger: &mut Ledger,
+    leaving: &mut Leaving,
+    job: &Job,
+) -> Result<(), Error> {
+    remove_job(tx, ledger, leaving, job, now).await
+}

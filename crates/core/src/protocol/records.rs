@@ -1,0 +1,76 @@
+//! What pages ask of records. All but [`RecordSync`](super::operation::RecordSync) is read past the worker, straight from the store.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::JobId;
+
+/// A local write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "!RecordWrite")]
+pub struct Write {
+    /// The collection.
+    pub collection: String,
+    /// The record's id.
+    pub id: String,
+    /// What is written.
+    pub change: Change,
+    /// Random: what the ids of its mutations are made of, where it is the record's first.
+    pub seed: JobId,
+}
+
+/// What a local write does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// The whole record, as JSON.
+    Put(String),
+    /// A merge patch (RFC 7396) to it.
+    Patch(String),
+    /// It goes.
+    Delete,
+}
+
+/// How a person settles a conflict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "!Resolve")]
+pub struct Resolve {
+    /// The collection.
+    pub collection: String,
+    /// The record's id.
+    pub id: String,
+    /// What counts.
+    pub choice: Choice,
+}
+
+/// Which side of a conflict counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Choice {
+    /// What was written here.
+    Local,
+    /// The server's row.
+    Remote,
+    /// This record, as JSON.
+    Record(String),
+}
+
+/// A record by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "!RecordName")]
+pub struct Name {
+    /// The collection.
+    pub collection: String,
+    /// The record's id.
+    pub id: String,
+}
+
+/// What became of a collection that was synced.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Synced {
+    /// The collection.
+    pub collection: String,
+    /// Rows of the server that changed what is here.
+    pub applied: u64,
+    /// Why it was not pulled to its end.
+    pub error: Option<String>,
+}

@@ -1,0 +1,140 @@
+//! What has to hold of records, at each step and at the end.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use shearwater_core::collections::config::Strategy;
+
+use super::{CLIENTS, Records, document};
+use crate::check::{Checked, Promise, ensure};
+
+/// What readers of one replica see.
+type View = BTreeMap<String, Map<String, Value>>;
+
+impl Records {
+    /// Nothing that was written here is taken back by what comes from elsewhere, nothing is stranded.
+    pub(super) fn check(&self) -> Checked {
+        for (number, client) in self.clients.iter().enumerate() {
+            let db = client.db.borrow();
+            for record in db.records().filter(|record| record.moved.is_none()) {
+                let job = record.push.as_ref().and_then(|push| db.job(&push.job));
+                ensure(record.push.is_none() || job.is_some(), Promise::Convergent, || {
+                    format!("client {number}: {} waits for a job that is gone: {record:?}", record.id)
+                })?;
+                let differs = document(record.local.as_deref()) != document(record.base.as_deref());
+                ensure(!differs || record.is_dirty(), Promise::Convergent, || {
+                    format!("client {number}: {} differs from the server and is not pushed: {record:?}", record.id)
+                })?;
+                ensure(
+                    record.local.is_none() || record.is_dirty() || !client.buried.contains(&record.id),
+                    Promise::Convergent,
+                    || format!("client {number}: {} was deleted, and is back: {record:?}", record.id),
+                )?;
+                let waits = job.is_some() || record.conflict || record.changed_at.is_none();
+                ensure(waits, Promise::Convergent, || {
+                    format!("client {number}: {} is dirty, and nothing is queued: {record:?}", record.id)
+                })?;
+            }
+            drop(db);
+            if self.strategy != Strategy::Merge {
+                continue;
+            }
+            for (origin, written) in &client.written {
+                let Some(seen) = self.own_member(number, origin) else { continue };
+                ensure(seen >= *written, Promise::Convergent, || {
+                    format!("client {number} wrote {written} into {origin} and reads {seen}: {:?}", self.find(number, origin))
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The member that only this client writes, of a record that readers see.
+    fn own_member(&self, client: usize, origin: &str) -> Option<u64> {
+        let own = format!("f{client}");
+        let view = self.view(client);
+        // A pull may bring a row before the reply that says whose it is: until then there are two.
+        let records = view.values().filter(|record| record.get("origin").and_then(Value::as_str) == Some(origin));
+        records.map(|record| record.get(&own).and_then(Value::as_u64).unwrap_or(0)).max()
+    }
+
+    fn view(&self, client: usize) -> View {
+        let seen = |record: &shearwater_core::collections::Record| {
+            Some((record.id.clone(), document(record.local.as_deref().filter(|_| record.moved.is_none()))))
+        };
+        let records = self.records_of(client);
+        records.iter().filter(|record| record.local.is_some()).filter_map(seen).filter(|(_, record)| !record.is_empty()).collect()
+    }
+
+    /// All is quiet.
+    pub(super) fn ending(&self) -> Checked {
+        let living: View = self
+            .server
+            .rows
+            .iter()
+            .filter(|(_, row)| !row.is_deleted)
+            .map(|(id, row)| {
+                let mut data = row.data.clone();
+                for (name, value) in [
+                    ("id", Value::from(id.as_str())),
+                    ("version", row.tag(self.server.is_opaque)),
+                    ("updatedAt", row.at.into()),
+                    ("deletedAt", Value::Null),
+                ] {
+                    data.insert(name.to_owned(), value);
+                }
+                (id.clone(), data)
+            })
+            .collect();
+        for client in 0..CLIENTS {
+            let view = self.view(client);
+            for id in living.keys().chain(view.keys()) {
+                ensure(living.get(id) == view.get(id), Promise::Convergent, || {
+                    format!(
+                        "client {client} has {id} as {:?}; the server as {:?}; {:?}",
+                        view.get(id),
+                        living.get(id),
+                        self.find(client, id)
+                    )
+                })?;
+            }
+            for record in self.records_of(client) {
+                ensure(!record.is_dirty(), Promise::Convergent, || {
+                    format!("client {client}: {} is not pushed: {record:?}", record.id)
+                })?;
+                ensure(!record.is_tombstone(), Promise::Convergent, || {
+                    format!("client {client}: the tombstone of {} stays", record.id)
+                })?;
+            }
+        }
+        let mut origins: Vec<&str> = living.values().filter_map(|record| record.get("origin")?.as_str()).collect();
+        // Of one that was deleted, each of those that went on editing it has a copy.
+        origins.retain(|origin| !self.deleted.iter().any(|deleted| deleted == origin));
+        origins.sort_unstable();
+        for pair in origins.windows(2) {
+            ensure(pair.first() != pair.last(), Promise::Once, || format!("{pair:?} was created twice"))?;
+        }
+        for (number, client) in self.clients.iter().enumerate() {
+            for (origin, written) in &client.written {
+                let is_gone = self.deleted.contains(origin) || client.given_up.contains(origin);
+                let own = format!("f{number}");
+                let was_pushed = self.server.log.iter().any(|(_, data)| {
+                    data.get("origin").and_then(Value::as_str) == Some(origin)
+                        && data.get(&own).and_then(Value::as_u64) >= Some(*written)
+                });
+                let may_lose = matches!(self.strategy, Strategy::RemoteWins | Strategy::NewestWins);
+                ensure(is_gone || may_lose || was_pushed, Promise::Convergent, || {
+                    format!("client {number} wrote {written} into {origin}, and it never reached the server")
+                })?;
+                if self.strategy == Strategy::Merge && !is_gone {
+                    let at_last = living.values().find(|record| record.get("origin").and_then(Value::as_str) == Some(origin));
+                    let value = at_last.and_then(|record| record.get(&own)?.as_u64());
+                    ensure(value >= Some(*written), Promise::Convergent, || {
+                        format!("client {number} wrote {written} into {origin}; the server has {value:?}")
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

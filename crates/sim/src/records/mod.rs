@@ -1,0 +1,644 @@
+//! Simulates records: several clients that write the same rows of one server, with requests that are late, lost or repeated,
+//! workers that die, a network that goes, and a server whose clock is no better than others (P7).
+//!
+//! A world of its own, run once for each seed. Mutations go through the queue's own cycles; pages are applied by the core. A
+//! step is one thing that happens anywhere: somebody writes, a drain's cycle, a pull begins, the server handles a request, its
+//! answer arrives or is lost, a worker dies.
+
+mod checks;
+mod server;
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use futures::FutureExt;
+use serde_json::{Map, Value, json};
+use shearwater_core::{
+    Error, JobId, Millis,
+    collections::{
+        CollectionConfig, Record,
+        config::{Strategy, Update},
+        mutation, pull,
+    },
+    health::clock::Time,
+    http::reply::{AttemptResult, Response},
+    protocol::records::{Change, Choice, Name, Resolve, Write},
+    queue::{
+        config::WorkerConfig,
+        cycle::{self, Cycle, Settings, Settlement, Takeover},
+        job::{Job, State},
+        manage,
+    },
+    schedule::{network::Connection, wakes::SkipBackoff},
+    store::{Caller, Scope},
+    time::unit::{HOUR, MINUTE, SECOND},
+};
+
+use crate::{
+    check::{Checked, Promise, Violation},
+    flaw::Flaw,
+    rng::Rng,
+    store::{Database, Mode, SimTx},
+};
+use server::{Answer, Server};
+
+const CLIENTS: usize = 3;
+const STEPS: u64 = 120;
+const NOTES: &str = "notes";
+
+/// What a request is for.
+#[derive(Clone)]
+enum What {
+    Mutation { job: Box<Job>, body: Option<String> },
+    Page { holder: String, url: String },
+}
+
+/// A request on its way.
+struct Flight {
+    client: usize,
+    /// The life of the worker that sent it: one that died hears no answer.
+    life: u64,
+    what: What,
+    answer: Option<Answer>,
+}
+
+#[derive(Default)]
+struct Client {
+    db: RefCell<Database>,
+    life: u64,
+    /// Its next cycle takes over from a drain that died.
+    takes_over: bool,
+    settlements: Vec<Settlement>,
+    /// What its user wrote last into the member that is theirs alone, by the id that they know the record by.
+    written: BTreeMap<String, u64>,
+    /// Records that it took back, or settled by hand.
+    given_up: Vec<String>,
+    /// Ids of records that it has deleted, and the server with it.
+    buried: Vec<String>,
+}
+
+struct Records {
+    rng: Rng,
+    flaw: Option<Flaw>,
+    now: Millis,
+    config: WorkerConfig,
+    strategy: Strategy,
+    clients: Vec<Client>,
+    server: Server,
+    flights: Vec<Flight>,
+    counter: u64,
+    made: u64,
+    /// Records that somebody wrote to while they saw them twice.
+    doubled: Vec<String>,
+    /// Records that anybody deleted, by what their creator called them.
+    deleted: Vec<String>,
+    quiescing: bool,
+    /// What happened, where somebody wants to know.
+    trace: Option<Vec<String>>,
+}
+
+/// Runs one seed's records.
+pub(crate) fn run(seed: u64, flaw: Option<Flaw>) -> Checked {
+    live(seed, flaw, false).map_err(|(violation, _)| violation)
+}
+
+/// Runs one seed; what led to a violation comes with it, where it is asked for.
+fn live(seed: u64, flaw: Option<Flaw>, tracing: bool) -> Result<(), (Violation, Vec<String>)> {
+    let mut rng = Rng::new(seed ^ 0x7265_636f_7264_7300);
+    let strategy = rng.pick([
+        Strategy::Merge,
+        Strategy::Merge,
+        Strategy::LocalWins,
+        Strategy::RemoteWins,
+        Strategy::NewestWins,
+        Strategy::AskUser,
+    ]);
+    let mut notes: CollectionConfig = CollectionConfig::new("https://records.example/notes");
+    notes.version = Some("version".to_owned());
+    notes.server_owned = vec!["clientId".to_owned()];
+    notes.pull.page_size = rng.pick([1, 2, 5, 50]);
+    notes.pull.overlap = if flaw == Some(Flaw::PullsWithoutOverlap) { 0 } else { 20 * SECOND };
+    notes.push.update = rng.pick([Update::Patch, Update::Put]);
+    notes.conflict.strategy = strategy;
+    notes.conflict.merge.union = vec!["tags".to_owned()];
+    let assigns_ids = rng.happens(0.4);
+    // One that gives ids has to say which.
+    let is_terse = !assigns_ids && rng.happens(0.3);
+    let server = Server::new(1_800_000_000_000, assigns_ids, is_terse, rng.happens(0.5));
+    let mut world = Records {
+        rng,
+        flaw,
+        now: Millis(1_800_000_000_000),
+        config: WorkerConfig { collections: vec![(NOTES.to_owned(), notes)], ..WorkerConfig::default() },
+        strategy,
+        clients: (0..CLIENTS).map(|_| Client::default()).collect(),
+        server,
+        flights: Vec::new(),
+        counter: 0,
+        made: 0,
+        doubled: Vec::new(),
+        deleted: Vec::new(),
+        quiescing: false,
+        trace: tracing.then(Vec::new),
+    };
+    world.note(|| format!("{strategy:?}, assigns ids: {assigns_ids}, terse: {is_terse}"));
+    let lived = world.live();
+    lived.map_err(|violation| (violation, world.trace.unwrap_or_default()))
+}
+
+impl Records {
+    fn live(&mut self) -> Checked {
+        for _ in 0..STEPS {
+            self.step()?;
+            self.bury();
+            self.check()?;
+        }
+        self.quiesce()
+    }
+
+    fn bury(&mut self) {
+        for client in &mut self.clients {
+            for record in client.db.get_mut().records().filter(|record| record.is_tombstone()) {
+                if !client.buried.contains(&record.id) {
+                    client.buried.push(record.id.clone());
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, line: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(line());
+        }
+    }
+
+    fn step(&mut self) -> Checked {
+        let ms = 1 + self.rng.magnitude(3 * SECOND);
+        self.now = self.now.after(ms);
+        self.server.pass(ms, &mut self.rng);
+        let client = self.rng.index(CLIENTS);
+        match self.rng.below(100) {
+            0..30 => self.write(client),
+            30..50 => self.drain(client),
+            50..58 => self.begin_pull(client),
+            58..75 => {
+                self.reach();
+                Ok(())
+            }
+            75..96 => self.answer(),
+            96 => {
+                self.kill(client);
+                Ok(())
+            }
+            97 => self.undo(client),
+            _ => self.resolve(client),
+        }
+    }
+
+    fn transact<R>(
+        &mut self,
+        client: usize,
+        work: impl AsyncFn(&SimTx<'_>, &WorkerConfig) -> Result<R, Error>,
+    ) -> Checked<Result<R, Error>> {
+        let Some(client) = self.clients.get(client) else { return Ok(Err(Error::internal("no such client"))) };
+        let breaks = (!self.quiescing && self.rng.happens(0.03)).then(|| self.rng.below(12));
+        let tx = SimTx::begin(&client.db, Mode::Write, Scope::ALL, breaks, self.flaw);
+        let outcome = work(&tx, &self.config).now_or_never().unwrap_or_else(|| Err(Error::internal("it waits")));
+        match outcome {
+            Ok(done) if self.quiescing || !self.rng.happens(0.02) => {
+                tx.commit();
+                Ok(Ok(done))
+            }
+            Ok(_) => {
+                tx.abort();
+                Ok(Err(Error::internal("the simulated commit failed")))
+            }
+            Err(error) => {
+                tx.abort();
+                Ok(Err(error))
+            }
+        }
+    }
+
+    fn records_of(&self, client: usize) -> Vec<Record> {
+        self.clients.get(client).map(|client| client.db.borrow().records().cloned().collect()).unwrap_or_default()
+    }
+
+    /// A record by whatever id somebody knows it by.
+    fn find(&self, client: usize, id: &str) -> Option<Record> {
+        let client = self.clients.get(client)?;
+        let tx = SimTx::begin(&client.db, Mode::Read, Scope::ALL, None, None);
+        mutation::find(&tx, NOTES, "", id).now_or_never()?.ok()?
+    }
+
+    fn write(&mut self, client: usize) -> Checked {
+        let visible: Vec<Record> =
+            self.records_of(client).into_iter().filter(|record| record.local.is_some() && record.moved.is_none()).collect();
+        self.counter += 1;
+        let (own, number) = (format!("f{client}"), self.counter);
+        let seed = JobId::from_random(self.rng.bytes());
+        let make = visible.is_empty() || (visible.len() < 6 && self.rng.happens(0.25));
+        let (id, change) = if make {
+            self.made += 1;
+            let id = format!("local-{}", self.made);
+            let record = json!({"id": id, "origin": id, "title": number, own: number, "tags": [number]});
+            (id, Change::Put(record.to_string()))
+        } else {
+            let at = self.rng.index(visible.len());
+            let Some(record) = visible.get(at) else { return Ok(()) };
+            let local = document(record.local.as_deref());
+            let change = match self.rng.below(10) {
+                0 => Change::Delete,
+                1..4 => {
+                    let mut local = local;
+                    local.insert(own, json!(number));
+                    Change::Put(Value::Object(local).to_string())
+                }
+                4..6 => Change::Patch(json!({"title": number, own: number}).to_string()),
+                _ => Change::Patch(json!({ own: number }).to_string()),
+            };
+            (record.id.clone(), change)
+        };
+        let write = Write { collection: NOTES.to_owned(), id: id.clone(), change, seed };
+        let now = self.now;
+        let origin = self.origin(client, &id);
+        let written =
+            self.transact(client, async |tx, config| mutation::write(tx, now, &write, &Caller::default(), config).await)?;
+        self.note(|| format!("{client} writes {id} {:?}: {written:?}", write.change));
+        if written.is_ok() {
+            let origin = origin.unwrap_or(id);
+            if write.change == Change::Delete {
+                self.deleted.push(origin.clone());
+            }
+            let of = |record: &Record| document(record.local.as_deref()).get("origin").and_then(Value::as_str) == Some(&origin);
+            // A pull has brought the row before the reply that says whose it is. Of what is written to both, either may count.
+            let is_double = visible.iter().filter(|record| of(record)).count() > 1;
+            if is_double {
+                self.doubled.push(origin.clone());
+            }
+            let is_doubled = self.doubled.contains(&origin);
+            if let Some(client) = self.clients.get_mut(client) {
+                if write.change == Change::Delete || is_doubled {
+                    client.written.remove(&origin);
+                } else {
+                    client.given_up.retain(|other| *other != origin);
+                    client.written.insert(origin, number);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the creator of a record called it.
+    fn origin(&self, client: usize, id: &str) -> Option<String> {
+        let record = self.find(client, id)?;
+        let known = document(record.local.as_deref().or(record.base.as_deref()));
+        known.get("origin").and_then(Value::as_str).map(str::to_owned)
+    }
+
+    fn drain(&mut self, client: usize) -> Checked {
+        let holder = self.holder(client);
+        let Some(state) = self.clients.get_mut(client) else { return Ok(()) };
+        let takeover = std::mem::take(&mut state.takes_over).then_some(Takeover { exclusive: true });
+        let settle = std::mem::take(&mut state.settlements);
+        self.lose_what_was_written_meanwhile(client, &settle);
+        let cycle = Cycle {
+            queue: NOTES.to_owned(),
+            owner: String::new(),
+            holder,
+            takeover,
+            skip: if self.rng.happens(0.3) || self.quiescing { SkipBackoff::All } else { SkipBackoff::None },
+            skip_from: Millis(0),
+            time: Time::Unasked,
+            connection: Connection::default(),
+            asked: false,
+            settle: settle.clone(),
+            release: Vec::new(),
+            claim: 4,
+            most: 12,
+            share: 12,
+            in_flight: Vec::new(),
+        };
+        let now = self.now;
+        let done = self.transact(client, async |tx, config| {
+            let queue = config.queue_or_default(NOTES);
+            cycle::cycle(tx, now, &cycle, Settings::new(config, &queue)).await
+        })?;
+        let Some(state) = self.clients.get_mut(client) else { return Ok(()) };
+        let Ok(done) = done else {
+            // As a drain does: all of it again.
+            state.settlements.splice(0..0, settle);
+            state.takes_over |= takeover.is_some();
+            return Ok(());
+        };
+        let life = state.life;
+        for job in done.claimed {
+            let body = self
+                .records_of(client)
+                .into_iter()
+                .find(|record| record.push.as_ref().is_some_and(|push| push.job == job.id))
+                .and_then(|record| record.push?.body);
+            self.flights.push(Flight { client, life, what: What::Mutation { job: Box::new(job), body }, answer: None });
+        }
+        Ok(())
+    }
+
+    fn holder(&self, client: usize) -> String {
+        format!("{client} {}", self.clients.get(client).map_or(0, |client| client.life))
+    }
+
+    fn begin_pull(&mut self, client: usize) -> Checked {
+        let now = self.now;
+        self.counter += 1;
+        let holder = format!("pull {}", self.counter);
+        let begun = self.transact(client, async |tx, config| pull::begin(tx, now, NOTES, &holder, "", config).await)?;
+        if let Ok(Some(head)) = begun {
+            let life = self.clients.get(client).map_or(0, |client| client.life);
+            self.flights.push(Flight { client, life, what: What::Page { holder, url: head.url }, answer: None });
+        }
+        Ok(())
+    }
+
+    /// A request reaches the server.
+    fn reach(&mut self) {
+        let waiting: Vec<usize> =
+            self.flights.iter().enumerate().filter(|(_, flight)| flight.answer.is_none()).map(|(at, _)| at).collect();
+        if waiting.is_empty() {
+            return;
+        }
+        let at = self.rng.index(waiting.len());
+        let Some(flight) = waiting.get(at).and_then(|at| self.flights.get_mut(*at)) else { return };
+        let answer = if !self.quiescing && self.rng.happens(0.08) {
+            Answer { status: self.rng.pick([500, 503, 429, 401]), body: None }
+        } else {
+            match &flight.what {
+                What::Page { url, .. } => self.server.handle("GET", url, "", None, None, self.flaw, &mut self.rng),
+                What::Mutation { job, body } => {
+                    let head = &job.work.request().head;
+                    let if_match = head.headers.iter().find(|(name, _)| name == "if-match").map(|(_, value)| value.as_str());
+                    self.server.handle(
+                        &head.method,
+                        &head.url,
+                        &job.idempotency_key,
+                        if_match,
+                        body.as_deref(),
+                        self.flaw,
+                        &mut self.rng,
+                    )
+                }
+            }
+        };
+        let what = match &flight.what {
+            What::Page { url, .. } => url.clone(),
+            What::Mutation { job, body } => {
+                format!("{} {} {} {body:?}", job.work.request().head.method, job.work.request().head.url, job.idempotency_key)
+            }
+        };
+        let client = flight.client;
+        flight.answer = Some(answer.clone());
+        self.note(|| format!("   server handles {what} of {client}: {} {:?}", answer.status, answer.body));
+    }
+
+    /// An answer arrives, or is lost on its way; so is a request that has not reached the server.
+    fn answer(&mut self) -> Checked {
+        if self.flights.is_empty() {
+            return Ok(());
+        }
+        let is_lost = !self.quiescing && self.rng.happens(0.15);
+        let ready: Vec<usize> =
+            self.flights.iter().enumerate().filter(|(_, flight)| is_lost || flight.answer.is_some()).map(|(at, _)| at).collect();
+        if ready.is_empty() {
+            return Ok(());
+        }
+        let at = self.rng.index(ready.len());
+        let Some(at) = ready.get(at).copied() else { return Ok(()) };
+        let Flight { client, life, what, answer } = self.flights.remove(at);
+        if self.clients.get(client).is_none_or(|client| client.life != life) {
+            return Ok(());
+        }
+        let result = match answer.filter(|_| !is_lost) {
+            None => AttemptResult::Unreachable,
+            Some(Answer { status, body }) => AttemptResult::Status(Response { status, body, ..Response::default() }),
+        };
+        let now = self.now;
+        self.note(|| {
+            format!(
+                "{client} hears {result:?} of {}",
+                match &what {
+                    What::Mutation { job, .. } => job.idempotency_key.clone(),
+                    What::Page { holder, .. } => holder.clone(),
+                }
+            )
+        });
+        match what {
+            What::Mutation { job, .. } => {
+                if !is_lost {
+                    self.server.replied(&job.idempotency_key);
+                }
+                let roll = self.rng.roll();
+                if let Some(client) = self.clients.get_mut(client) {
+                    client.settlements.push(Settlement {
+                        id: job.id.clone(),
+                        key: job.idempotency_key.clone(),
+                        result,
+                        at: now,
+                        roll,
+                        batch: None,
+                    });
+                }
+                if self.rng.happens(0.7) { self.drain(client) } else { Ok(()) }
+            }
+            What::Page { holder, .. } => {
+                self.spoil_page(client, &holder);
+                let body = match &result {
+                    AttemptResult::Status(Response { status: 200, body: Some(body), .. }) => Some(body.clone()),
+                    _ => None,
+                };
+                let next = self.transact(client, async |tx, config| match &body {
+                    Some(body) => pull::apply(tx, now, NOTES, &holder, "", body, config).await,
+                    None => pull::failed(tx, now, NOTES, &holder, "", "no page").await,
+                })?;
+                match next {
+                    Ok(pull::Next::Page(head)) => {
+                        self.flights.push(Flight { client, life, what: What::Page { holder, url: head.url }, answer: None })
+                    }
+                    Ok(pull::Next::Failed(why)) if body.is_some() => {
+                        return Err(Violation::new(Promise::Live, format!("client {client}: a good page was refused: {why}")));
+                    }
+                    _ => {}
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn kill(&mut self, client: usize) {
+        self.note(|| format!("{client} dies"));
+        if let Some(client) = self.clients.get_mut(client) {
+            client.life += 1;
+            client.takes_over = true;
+            client.settlements.clear();
+        }
+    }
+
+    fn undo(&mut self, client: usize) -> Checked {
+        let dirty: Vec<Record> = self.records_of(client).into_iter().filter(Record::is_dirty).collect();
+        if dirty.is_empty() {
+            return Ok(());
+        }
+        let at = self.rng.index(dirty.len());
+        let Some(record) = dirty.get(at) else { return Ok(()) };
+        let origin = self.origin(client, &record.id).unwrap_or_else(|| record.id.clone());
+        let (now, name) = (self.now, Name { collection: NOTES.to_owned(), id: record.id.clone() });
+        let undone = self.transact(client, async |tx, _| mutation::undo(tx, now, &name, &Caller::default()).await)?;
+        if undone == Ok(true) {
+            self.give_up(client, origin);
+        }
+        Ok(())
+    }
+
+    fn give_up(&mut self, client: usize, origin: String) {
+        if let Some(client) = self.clients.get_mut(client) {
+            client.written.remove(&origin);
+            client.given_up.push(origin);
+        }
+    }
+
+    fn resolve(&mut self, client: usize) -> Checked {
+        for record in self.records_of(client).into_iter().filter(|record| record.conflict) {
+            let choice = if self.rng.happens(0.5) { Choice::Local } else { Choice::Remote };
+            let origin = self.origin(client, &record.id).unwrap_or_else(|| record.id.clone());
+            let resolve = Resolve { collection: NOTES.to_owned(), id: record.id, choice };
+            let now = self.now;
+            let resolved =
+                self.transact(client, async |tx, config| mutation::resolve(tx, now, &resolve, &Caller::default(), config).await)?;
+            if resolved == Ok(true) && resolve.choice == Choice::Remote {
+                self.give_up(client, origin);
+            }
+        }
+        Ok(())
+    }
+
+    /// Flaws: what a page meets is changed before it is applied.
+    fn spoil_page(&mut self, client: usize, holder: &str) {
+        let Some(client) = self.clients.get(client) else { return };
+        let tx = SimTx::begin(&client.db, Mode::Write, Scope::ALL, None, None);
+        let key = shearwater_core::collections::record::CollectionKey::new(NOTES, "");
+        let spoilt = async {
+            use shearwater_core::store::Tx as _;
+            let Some(mut state) = tx.get::<shearwater_core::collections::record::CollectionState>(&key).await? else {
+                return Ok::<_, Error>(());
+            };
+            match self.flaw {
+                Some(Flaw::BelievesEveryPage) => {
+                    if let Some(running) = &mut state.running {
+                        running.asked = u64::MAX;
+                    }
+                }
+                Some(Flaw::PullsSideBySide) => {
+                    if let Some(running) = &mut state.running {
+                        holder.clone_into(&mut running.holder);
+                    }
+                }
+                _ => return Ok(()),
+            }
+            tx.put(&state)
+        };
+        if spoilt.now_or_never().is_some_and(|spoilt| spoilt.is_ok()) {
+            tx.commit();
+        }
+    }
+
+    /// A flaw: what was written while a mutation was on its way is lost when it comes back.
+    fn lose_what_was_written_meanwhile(&mut self, client: usize, settle: &[Settlement]) {
+        if self.flaw != Some(Flaw::LosesWritesOnTheWay) {
+            return;
+        }
+        let records = self.records_of(client);
+        let Some(client) = self.clients.get(client) else { return };
+        let tx = SimTx::begin(&client.db, Mode::Write, Scope::ALL, None, None);
+        for mut record in records {
+            if let Some(push) = &record.push
+                && settle.iter().any(|settlement| settlement.id == push.job)
+            {
+                use shearwater_core::store::Tx as _;
+                record.local.clone_from(&push.data);
+                let _ = tx.put(&record);
+            }
+        }
+        tx.commit();
+    }
+
+    /// Revives what has failed, as a person does.
+    fn retry_failed(&mut self, client: usize) -> Checked {
+        let failed: Vec<JobId> = self.clients.get(client).map_or_else(Vec::new, |client| {
+            let db = client.db.borrow();
+            db.jobs().filter(|job| matches!(job.state, State::Failed | State::Blocked)).map(|job| job.id.clone()).collect()
+        });
+        for id in failed {
+            let now = self.now;
+            let _ = self.transact(client, async |tx, config| manage::retry(tx, now, &id, config).await)?;
+        }
+        Ok(())
+    }
+
+    /// Nothing goes wrong any more: all of it has to come to rest, the same everywhere.
+    fn quiesce(&mut self) -> Checked {
+        self.quiescing = true;
+        self.server.settle();
+        for client in 0..CLIENTS {
+            self.kill(client);
+        }
+        self.flights.clear();
+        for _ in 0..24 {
+            self.now = self.now.after(HOUR);
+            for client in 0..CLIENTS {
+                self.resolve(client)?;
+                self.retry_failed(client)?;
+                for _ in 0..4 {
+                    self.drain(client)?;
+                    self.fly()?;
+                    self.now = self.now.after(10 * MINUTE);
+                }
+                self.begin_pull(client)?;
+                self.fly()?;
+                self.check()?;
+            }
+            self.server.now += SECOND;
+            self.server.settle();
+            if self.ending().is_ok() {
+                return Ok(());
+            }
+        }
+        self.ending()
+    }
+
+    fn fly(&mut self) -> Checked {
+        while !self.flights.is_empty() {
+            self.reach();
+            self.answer()?;
+        }
+        Ok(())
+    }
+}
+
+fn document(text: Option<&str>) -> Map<String, Value> {
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replicas_converge_whatever_happens() {
+        let seeds: u64 = std::env::var("RECORD_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(2_000);
+        let from: u64 = std::env::var("RECORD_FROM").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
+        for seed in from..seeds {
+            if run(seed, None).is_err()
+                && let Err((violation, trace)) = live(seed, None, true)
+            {
+                panic!("{}\nseed {seed}: {violation}", trace.join("\n"));
+            }
+        }
+    }
+}

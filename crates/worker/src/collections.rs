@@ -1,0 +1,194 @@
+//! Syncs collections: when a page asks, and on any wake that finds them due.
+//!
+//! Mutations are jobs, and go by the queue. A pull is a chain of requests, each sent as a job is (credentials, time limit, whose
+//! it is), and of transactions that apply what came; the core says what comes next.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use js_sys::Object;
+use shearwater_core::{
+    Error, JobId, Millis,
+    collections::{
+        mutation::{self, config_of},
+        pull::{self, Next},
+    },
+    drain::Dispatch,
+    http::reply::AttemptResult,
+    protocol::records::Synced,
+    queue::{
+        job::{Job, Lease},
+        last_error::LastError,
+        request::RequestHead,
+    },
+    schedule::wakes::SkipBackoff,
+    store::{Scope, ledger::Ledger},
+    time::unit,
+    wire::text::Text,
+};
+use wasm_bindgen::JsValue;
+use web_sys::BroadcastChannel;
+
+use crate::{clock, drain::fetch, engine::Engine, js, store::Mode};
+
+/// Milliseconds between two looks for what is due: wakes come often.
+const LOOK_EVERY: u64 = 5 * unit::SECOND;
+
+/// What is to be known between wakes.
+#[derive(Default)]
+pub struct Collections {
+    looked: Cell<Millis>,
+    /// Dirty records without a mutation were looked for.
+    has_requeued: Cell<bool>,
+    channel: RefCell<Option<BroadcastChannel>>,
+}
+
+/// The queue of a collection's mutations.
+pub fn queue_of(engine: &Engine, collection: &str) -> String {
+    let config = config_of(&engine.config, collection).ok();
+    config.and_then(|config| config.queue.clone()).unwrap_or_else(|| collection.to_owned())
+}
+
+/// Tells pages that records of these collections changed; of all, where another user signs in.
+pub fn tell(engine: &Engine, names: Option<&[String]>) {
+    if engine.config.collections.is_empty() || names.is_some_and(<[String]>::is_empty) {
+        return;
+    }
+    let mut channel = engine.collections.channel.borrow_mut();
+    if channel.is_none() {
+        *channel = BroadcastChannel::new(&["shearwater:", &engine.config.name, ":records"].text()).ok();
+    }
+    let Some(channel) = &*channel else { return };
+    let message = Object::new();
+    js::set(&message, "shearwater", &JsValue::from_f64(1.0));
+    let names = names.map_or(JsValue::NULL, |names| js::array(names.iter().map(|name| JsValue::from_str(name))).into());
+    js::set(&message, "collections", &names);
+    // A page that hears nothing looks when it is next asked.
+    let _ = channel.post_message(&message);
+}
+
+/// Pushes what is dirty, pulls, and pushes what that has left to do.
+///
+/// # Errors
+/// What the store returns.
+pub async fn sync(engine: &Rc<Engine>, names: &[String]) -> Result<Vec<Synced>, Error> {
+    requeue(engine).await?;
+    let queues: Vec<String> = names.iter().map(|name| queue_of(engine, name)).collect();
+    engine.drain_now(&queues).await?;
+    let mut all = Vec::new();
+    for name in names {
+        all.push(pulled(engine, name).await?);
+    }
+    engine.drain_now(&queues).await?;
+    Ok(all)
+}
+
+/// Pulls what is due.
+pub async fn catch_up(engine: &Rc<Engine>) {
+    let (now, looked) = (clock::now(), engine.collections.looked.get());
+    if engine.config.collections.is_empty() || !engine.is_online() || (looked <= now && now.since(looked) < LOOK_EVERY) {
+        return;
+    }
+    engine.collections.looked.set(now);
+    if let Err(error) = look(engine).await {
+        engine.log_error(&error.message);
+    }
+}
+
+async fn look(engine: &Rc<Engine>) -> Result<(), Error> {
+    requeue(engine).await?;
+    let owner = engine.ledger().await?.owner;
+    for (name, _) in &engine.config.collections {
+        let due = engine
+            .store
+            .run(Mode::Read.on(Scope::RECORDS), async |db| pull::is_due(db, clock::now(), name, &owner, &engine.config).await)
+            .await?;
+        if due {
+            pulled(engine, name).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Queues the mutations of dirty records that have none, once in the life of a worker.
+async fn requeue(engine: &Rc<Engine>) -> Result<(), Error> {
+    if engine.collections.has_requeued.replace(true) {
+        return Ok(());
+    }
+    let owner = engine.ledger().await?.owner;
+    for (name, _) in &engine.config.collections {
+        let requeued = engine
+            .store
+            .run(Mode::Relaxed, async |db| mutation::requeue(db, clock::now(), name, &owner, &engine.config).await)
+            .await?;
+        if requeued > 0 {
+            engine.start(&queue_of(engine, name), SkipBackoff::None);
+        }
+    }
+    Ok(())
+}
+
+async fn pulled(engine: &Rc<Engine>, name: &str) -> Result<Synced, Error> {
+    let mut synced = Synced { collection: name.to_owned(), ..Synced::default() };
+    match pull_all(engine, name).await? {
+        Next::Done(applied) => {
+            synced.applied = applied;
+            engine.log_info(&["collection \"", name, "\": ", &applied.to_string(), " rows changed"].text());
+        }
+        Next::Failed(why) => {
+            engine.log_error(&["collection \"", name, "\" was not pulled: ", &why].text());
+            synced.error = Some(why);
+        }
+        Next::Lost => synced.error = Some("another pull runs, or another user signed in".to_owned()),
+        Next::Page(_) => {}
+    }
+    Ok(synced)
+}
+
+async fn pull_all(engine: &Rc<Engine>, name: &str) -> Result<Next, Error> {
+    let (ledger, holder) = (engine.ledger().await?, clock::unique_name());
+    let owner = ledger.owner.clone();
+    let mut head = engine
+        .store
+        .run(Mode::Relaxed.on(Scope::RECORDS), async |db| {
+            pull::begin(db, clock::now(), name, &holder, &owner, &engine.config).await
+        })
+        .await?;
+    while let Some(page) = head.take() {
+        let dispatch = Dispatch::of(as_job(page, name, engine, &ledger));
+        let result = fetch::send(engine, &dispatch, &[None]).await;
+        let queue = engine.config.queue_or_default(&queue_of(engine, name));
+        let body = match &result {
+            AttemptResult::Status(response) if (200..300).contains(&response.status) => Ok(response.body.as_deref()),
+            other => Err(LastError::of(other, &queue).message),
+        };
+        let body = body.and_then(|body| body.ok_or_else(|| "the page is no JSON, or more than 16 MiB".to_owned()));
+        let next = engine
+            .store
+            .run(Mode::Relaxed, async |db| match &body {
+                Ok(body) => pull::apply(db, clock::now(), name, &holder, &owner, body, &engine.config).await,
+                Err(why) => pull::failed(db, clock::now(), name, &holder, &owner, why).await,
+            })
+            .await?;
+        tell(engine, Some(&[name.to_owned()]));
+        match next {
+            Next::Page(next) => head = Some(next),
+            other => {
+                // A row may have left something to be pushed.
+                engine.start(&queue_of(engine, name), SkipBackoff::None);
+                return Ok(other);
+            }
+        }
+    }
+    Ok(Next::Lost)
+}
+
+/// A page's request as a job that is stored nowhere: it is sent as all others are.
+fn as_job(head: RequestHead, name: &str, engine: &Engine, ledger: &Ledger) -> Job {
+    let (now, id) = (clock::now(), JobId::from_random(js::random::bytes()));
+    let mut job = Job::unstored(id, head, queue_of(engine, name), ledger.owner.clone(), now);
+    let limit = engine.config.queue_or_default(&job.queue).timeout;
+    let lease = Lease { holder: String::new(), until: now.after(4 * limit), session: ledger.session };
+    job.claim(now, lease);
+    job
+}
