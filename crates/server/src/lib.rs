@@ -27,6 +27,7 @@ mod faults;
 mod gate;
 mod guard;
 mod idempotency;
+mod if_match;
 mod journal;
 mod options;
 mod problem;
