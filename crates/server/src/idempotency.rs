@@ -150,6 +150,15 @@ pub(crate) async fn commit_once(
     outcome.await?
 }
 
+/// The first reply to a request's key, if the key was used before: for effects of several transactions.
+///
+/// # Errors
+/// As [`commit_once`].
+pub(crate) async fn recall(journal: &Journal, delivery: &Delivery) -> Result<Option<Reply>, Problem> {
+    let (ticket, delivery) = (delivery.ticket, delivery.clone());
+    journal.commit(ticket, move |connection| first_reply(connection, &delivery)).await?.transpose()
+}
+
 type FirstReply = Option<Result<Reply, Problem>>;
 
 fn first_reply(connection: &Connection, delivery: &Delivery) -> Result<FirstReply, StoreError> {

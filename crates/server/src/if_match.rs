@@ -20,6 +20,11 @@ impl IfMatch {
         if tags.is_empty() || tags.iter().any(|tag| tag == "*") { Self::Anything } else { Self::Versions(tags) }
     }
 
+    /// One version, in quotes or not; none: any.
+    pub(crate) fn version(version: Option<&str>) -> Self {
+        version.map_or(Self::Anything, |version| Self::Versions(vec![format!("\"{}\"", version.trim_matches('"'))]))
+    }
+
     pub(crate) fn allows(&self, version: u32) -> bool {
         match self {
             Self::Anything => true,

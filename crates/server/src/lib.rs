@@ -31,6 +31,7 @@ mod if_match;
 mod journal;
 mod options;
 mod problem;
+mod records;
 mod reply;
 mod routes;
 mod serve;
