@@ -11,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 use crate::faults::Faults;
 use crate::idempotency::Claims;
 use crate::journal::Journal;
+use crate::records::Collections;
+use crate::routes::records;
 use crate::store::Store;
 use crate::traffic::Traffic;
 use crate::{Options, gate, guard, routes, statics};
@@ -23,6 +25,7 @@ pub(crate) struct App {
     pub(crate) faults: Arc<Faults>,
     pub(crate) claims: Arc<Claims>,
     pub(crate) traffic: Arc<Traffic>,
+    pub(crate) collections: Arc<Collections>,
     /// Cancelled to end the server.
     pub(crate) stop: CancellationToken,
 }
@@ -35,6 +38,7 @@ impl App {
             faults: Arc::default(),
             claims: Arc::default(),
             traffic: Arc::default(),
+            collections: Arc::default(),
             stop,
         }
     }
@@ -51,6 +55,12 @@ pub(crate) fn main_router(app: App, options: &Options) -> Router {
         .route("/api/uploads/{id}", get(routes::files::uploaded))
         .route("/api/analytics", get(routes::analytics::tally))
         .route("/api/analytics/batch", post(routes::analytics::batch))
+        .route("/api/records/{collection}", get(records::list).post(records::create))
+        .route("/api/records/{collection}/batch", post(records::batch))
+        .route(
+            "/api/records/{collection}/{id}",
+            get(records::show).patch(records::patch).put(records::replace).delete(records::delete),
+        )
         .route("/api/sink", any(routes::sink::accept))
         .route("/api/sink/{*path}", any(routes::sink::accept))
         .route("/api", any(routes::nothing_here))

@@ -6,9 +6,9 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
-use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
@@ -41,7 +41,15 @@ impl IdempotencyKey {
         if values.next().is_some() {
             return Err(Problem::KeyMalformed);
         }
-        let text = value.to_str().map_err(|_| Problem::KeyMalformed)?.trim();
+        value.to_str().map_err(|_| Problem::KeyMalformed)?.parse().map(Some)
+    }
+}
+
+impl FromStr for IdempotencyKey {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        let text = text.trim();
         let key = match text.strip_prefix('"') {
             Some(quoted) => unquote(quoted).ok_or(Problem::KeyMalformed)?,
             None => text.to_owned(),
@@ -51,7 +59,7 @@ impl IdempotencyKey {
         if key.is_empty() || key.len() > MAX_KEY_LENGTH || !key.chars().all(valid) {
             return Err(Problem::KeyMalformed);
         }
-        Ok(Some(Self(key)))
+        Ok(Self(key))
     }
 }
 
@@ -117,7 +125,7 @@ pub(crate) struct Delivery {
     pub(crate) body_head: Bytes,
 }
 
-/// Commits `effect` with its key and its reply, or gives the first reply again.
+/// Commits `effect` with its key and its reply, or returns the first reply again.
 ///
 /// # Errors
 /// [`Problem::KeyReused`] when the key belongs to another request; [`Problem::Store`].
@@ -125,25 +133,40 @@ pub(crate) async fn commit_once(
     journal: &Journal,
     delivery: Delivery,
     effect: impl FnOnce(&Connection) -> Result<Reply, StoreError> + Send + 'static,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     let ticket = delivery.ticket;
     let outcome = journal.commit(ticket, move |connection| {
-        let Some(key) = delivery.key.map(|key| key.to_string()) else {
-            return Ok(Ok(effect(connection)?));
-        };
-        if let Some(first) = replies::find(connection, &key)? {
-            return Ok(match difference(&first.request, &delivery.fingerprint) {
-                None => Ok(first.reply.with(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"))),
-                Some(difference) => Err(Problem::KeyReused { difference }),
-            });
+        if let Some(first) = first_reply(connection, &delivery)? {
+            return Ok(first);
         }
         let reply = effect(connection)?;
-        if reply.status.is_success() {
-            replies::insert(connection, &key, &delivery.fingerprint, ticket.n, &reply)?;
+        if let Some(key) = &delivery.key
+            && reply.status.is_success()
+        {
+            replies::insert(connection, &key.0, &delivery.fingerprint, ticket.n, &reply)?;
         }
         Ok(Ok(reply))
     });
-    Ok(outcome.await??.into_response())
+    outcome.await?
+}
+
+/// The first reply to a request's key, if the key was used before: for effects of several transactions.
+///
+/// # Errors
+/// As [`commit_once`].
+pub(crate) async fn recall(journal: &Journal, delivery: &Delivery) -> Result<Option<Reply>, Problem> {
+    let (ticket, delivery) = (delivery.ticket, delivery.clone());
+    journal.commit(ticket, move |connection| first_reply(connection, &delivery)).await?.transpose()
+}
+
+type FirstReply = Option<Result<Reply, Problem>>;
+
+fn first_reply(connection: &Connection, delivery: &Delivery) -> Result<FirstReply, StoreError> {
+    let Some(key) = &delivery.key else { return Ok(None) };
+    Ok(replies::find(connection, &key.0)?.map(|first| match difference(&first.request, &delivery.fingerprint) {
+        None => Ok(first.reply.with(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"))),
+        Some(difference) => Err(Problem::KeyReused { difference }),
+    }))
 }
 
 fn difference(first: &Fingerprint, second: &Fingerprint) -> Option<&'static str> {

@@ -22,6 +22,8 @@ pub(crate) enum Problem {
     BodyTooLarge { limit: u32 },
     #[error("An event of the batch is bad; none was stored.")]
     EventRefused,
+    #[error("{0}")]
+    QueryInvalid(&'static str),
     #[error("There is no {what} here.")]
     NotFound { what: &'static str },
     #[error("This path knows no such method.")]
@@ -52,7 +54,7 @@ impl Problem {
             Self::TextMissing(_) | Self::EventRefused | Self::KeyReused { .. } | Self::FaultSetInvalid(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            Self::BodyMalformed { .. } | Self::KeyMalformed => StatusCode::BAD_REQUEST,
+            Self::BodyMalformed { .. } | Self::QueryInvalid(_) | Self::KeyMalformed => StatusCode::BAD_REQUEST,
             Self::MediaTypeUnsupported { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
@@ -73,6 +75,7 @@ impl Problem {
             Self::MediaTypeUnsupported { .. } => "media-type-unsupported",
             Self::BodyTooLarge { .. } => "body-too-large",
             Self::EventRefused => "event-refused",
+            Self::QueryInvalid(_) => "query-invalid",
             Self::NotFound { .. } => "not-found",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::VersionMismatch { .. } => "version-mismatch",

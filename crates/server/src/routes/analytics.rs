@@ -3,7 +3,6 @@
 //! An event with `"bad": true` is refused. What that means for the others, and how the reply tells, the query says.
 
 use axum::extract::{Extension, Query, State};
-use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -40,7 +39,7 @@ pub(crate) async fn batch(
     State(app): State<App>,
     Query(conduct): Query<Conduct>,
     Extension(delivery): Extension<Delivery>,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     let limit = conduct.most.unwrap_or(1024 * 1024);
     if delivery.body_size > limit {
         return Err(Problem::BodyTooLarge { limit });

@@ -2,7 +2,6 @@
 
 use axum::body::Body;
 use axum::extract::{Extension, Path, Query, State};
-use axum::response::Response;
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
@@ -28,7 +27,7 @@ pub(crate) async fn upload(
     Query(query): Query<UploadQuery>,
     Extension(delivery): Extension<Delivery>,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     let file = file_of(&delivery, "", query.name, body).await?;
     commit_once(&app.journal, delivery, move |connection| {
         let upload = files::insert_upload(connection, file, now_ms())?;

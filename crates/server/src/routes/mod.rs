@@ -5,6 +5,7 @@ pub(crate) mod demo;
 pub(crate) mod files;
 mod form;
 pub(crate) mod notes;
+pub(crate) mod records;
 pub(crate) mod sink;
 
 use crate::problem::Problem;

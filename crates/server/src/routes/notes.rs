@@ -2,8 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::{Extension, Path, Query, State};
-use axum::response::Response;
-use http::header::{CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
+use http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use rusqlite::Connection;
 use serde::Deserialize;
@@ -14,6 +13,7 @@ use super::form;
 use crate::app::App;
 use crate::clock::now_ms;
 use crate::idempotency::{Delivery, commit_once};
+use crate::if_match::IfMatch;
 use crate::problem::Problem;
 use crate::reply::Reply;
 use crate::store::StoreError;
@@ -53,7 +53,7 @@ pub(crate) async fn create(
     Extension(delivery): Extension<Delivery>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     let note = form::note_of(&headers, body).await?;
     commit_once(&app.journal, delivery, move |connection| {
         let note = notes::insert(connection, &note, now_ms())?;
@@ -70,7 +70,7 @@ pub(crate) async fn update(
     Extension(delivery): Extension<Delivery>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !given.starts_with("application/json") {
         return Err(Problem::MediaTypeUnsupported { expected: "application/json", given: given.to_owned() });
@@ -100,7 +100,7 @@ pub(crate) async fn attach(
     Query(query): Query<PhotoQuery>,
     Extension(delivery): Extension<Delivery>,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     let content_type = delivery.content_type.clone().unwrap_or_default();
     if !content_type.starts_with("image/") {
         return Err(Problem::MediaTypeUnsupported { expected: "a picture (image/…)", given: content_type });
@@ -119,7 +119,7 @@ pub(crate) async fn delete(
     Path(id): Path<i64>,
     Extension(delivery): Extension<Delivery>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     let condition = IfMatch::of(&headers);
     commit_once(&app.journal, delivery, move |connection| {
         if let Some(refusal) = refusal(connection, id, &condition)? {
@@ -129,31 +129,6 @@ pub(crate) async fn delete(
         Ok(Reply::new(StatusCode::NO_CONTENT, ""))
     })
     .await
-}
-
-/// What `If-Match` asks of a note.
-#[derive(Debug)]
-enum IfMatch {
-    Anything,
-    Versions(Vec<String>),
-}
-
-impl IfMatch {
-    fn of(headers: &HeaderMap) -> Self {
-        let mut tags = Vec::new();
-        for value in headers.get_all(IF_MATCH) {
-            // A tag that is not text matches nothing.
-            tags.extend(value.to_str().unwrap_or("?").split(',').map(|tag| tag.trim().to_owned()));
-        }
-        if tags.is_empty() || tags.iter().any(|tag| tag == "*") { Self::Anything } else { Self::Versions(tags) }
-    }
-
-    fn allows(&self, version: u32) -> bool {
-        match self {
-            Self::Anything => true,
-            Self::Versions(tags) => tags.contains(&format!("\"{version}\"")),
-        }
-    }
 }
 
 /// Why a note may not be changed: it is not there, or has another version.

@@ -1,7 +1,6 @@
 //! Takes anything, by any method, and says which arrival it was.
 
 use axum::extract::{Extension, State};
-use axum::response::Response;
 use http::StatusCode;
 use serde_json::json;
 
@@ -15,7 +14,7 @@ use crate::store::sink::{self, Accepted};
 const TEXT_BYTES: u32 = 64 * 1024;
 
 /// `ANY /api/sink/{*path}`
-pub(crate) async fn accept(State(app): State<App>, Extension(delivery): Extension<Delivery>) -> Result<Response, Problem> {
+pub(crate) async fn accept(State(app): State<App>, Extension(delivery): Extension<Delivery>) -> Result<Reply, Problem> {
     let accepted = Accepted {
         n: delivery.ticket.n,
         method: delivery.fingerprint.method.clone(),

@@ -7,6 +7,7 @@
 pub(crate) mod arrivals;
 pub(crate) mod files;
 pub(crate) mod notes;
+pub(crate) mod records;
 pub(crate) mod replies;
 pub(crate) mod schema;
 pub(crate) mod sink;

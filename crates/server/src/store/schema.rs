@@ -69,6 +69,26 @@ CREATE TABLE IF NOT EXISTS sink (
   body_size INTEGER NOT NULL,
   body TEXT                           -- null: not text, or over 64 KiB
 );
+CREATE TABLE IF NOT EXISTS records (
+  collection TEXT NOT NULL,
+  id TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  deleted INTEGER NOT NULL,
+  row TEXT NOT NULL,                  -- JSON, as it is served
+  PRIMARY KEY (collection, id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS records_by_time ON records (collection, updated_at, id);
+CREATE TABLE IF NOT EXISTS record_log (
+  collection TEXT NOT NULL,
+  seq INTEGER NOT NULL,               -- from 1, in the order of commit
+  id TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  op TEXT NOT NULL,
+  data TEXT NOT NULL,                 -- JSON, as it was sent
+  idempotency_key TEXT,
+  PRIMARY KEY (collection, seq)
+) WITHOUT ROWID;
 ";
 
 /// Sets the connection up and makes what tables are missing.
@@ -88,7 +108,8 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
 pub(crate) fn empty(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch(
         "DELETE FROM arrivals; DELETE FROM idempotency; DELETE FROM attachments; DELETE FROM notes;
-         DELETE FROM uploads; DELETE FROM sink; DELETE FROM sqlite_sequence;",
+         DELETE FROM uploads; DELETE FROM sink; DELETE FROM records; DELETE FROM record_log;
+         DELETE FROM sqlite_sequence;",
     )?;
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Serves the tests' own listener: faults, and everything that was stored. The guard says to whom.
 
+mod records;
+
 use axum::extract::{Query, State};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
@@ -26,6 +28,7 @@ pub(crate) fn router(app: App, token: ControlToken) -> Router {
         .route("/notes", get(list_notes))
         .route("/uploads", get(list_uploads))
         .route("/sink", get(list_sink))
+        .merge(records::router())
         .route("/stats", get(stats))
         .route("/reset", post(reset))
         .route("/shutdown", post(shutdown))
@@ -95,6 +98,7 @@ async fn reset(State(app): State<App>) -> Result<Json<Value>, Problem> {
     app.faults.reset();
     app.journal.reset().await?;
     app.traffic.reset();
+    app.collections.reset();
     Ok(Json(json!({ "ok": true })))
 }
 
