@@ -145,7 +145,7 @@ async fn end(engine: &Rc<Engine>, tag: &str, task: &PeriodicTask, holder: &str) 
 }
 
 async fn carry_out(engine: &Rc<Engine>, tag: &str, task: &PeriodicTask) -> Result<String, String> {
-    let told = |error: Error| error.message;
+    let told = |error: Error| error.into_message();
     match task {
         PeriodicTask::Cleanup { max_age } => {
             let cleaned = events::compact(engine, *max_age).await.map_err(told)?;

@@ -127,7 +127,7 @@ pub fn row(config: &CollectionConfig, value: Value) -> Result<(String, Row, Docu
         Some(Value::Number(id)) => id.to_string(),
         _ => return Err(["a row has no \"", &config.key, "\""].text()),
     };
-    check_id(&id).map_err(|error| error.message)?;
+    check_id(&id).map_err(Error::into_message)?;
     let changed = document.get(&config.updated_at);
     let named = config.version.as_ref().map_or(changed, |member| document.get(member));
     let version = named

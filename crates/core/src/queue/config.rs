@@ -266,7 +266,7 @@ impl WorkerConfig {
     /// # Errors
     /// `invalid-config` naming the option and its range.
     pub fn check(&self) -> Result<(), Error> {
-        check_name("name", &self.name).map_err(|error| Error::invalid_config(error.message))?;
+        check_name("name", &self.name).map_err(|error| Error::invalid_config(error.into_message()))?;
         if self.breaker_threshold == 0 {
             return Err(Error::invalid_config("breakerThreshold is at least 1"));
         }
@@ -280,14 +280,14 @@ impl WorkerConfig {
             return Err(Error::invalid_config("credentials: each name part has at least three letters or digits"));
         }
         for (name, queue) in &self.queues {
-            check_name("a queue's name", name).map_err(|error| Error::invalid_config(error.message))?;
+            check_name("a queue's name", name).map_err(|error| Error::invalid_config(error.into_message()))?;
             queue.check().map_err(|error| Error::invalid_config(["queues.", name, ".", &error.message].text()))?;
         }
         if self.periodic.len() > 32 {
             return Err(Error::invalid_config("periodic has at most 32 tags"));
         }
         for (tag, periodic) in &self.periodic {
-            check_name("a periodic tag", tag).map_err(|error| Error::invalid_config(error.message))?;
+            check_name("a periodic tag", tag).map_err(|error| Error::invalid_config(error.into_message()))?;
             periodic.check().map_err(|error| Error::invalid_config(["periodic.", tag, ".", &error.message].text()))?;
         }
         #[cfg(feature = "collections")]

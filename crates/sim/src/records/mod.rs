@@ -18,6 +18,7 @@ use shearwater_core::{
         CollectionConfig, Record,
         config::{Strategy, Update},
         mutation, pull,
+        record::{CollectionKey, CollectionState},
     },
     health::clock::Time,
     http::reply::{AttemptResult, Response},
@@ -29,7 +30,7 @@ use shearwater_core::{
         manage,
     },
     schedule::{network::Connection, wakes::SkipBackoff},
-    store::{Caller, Scope},
+    store::{Caller, Scope, Tx},
     time::unit::{HOUR, MINUTE, SECOND},
 };
 
@@ -172,7 +173,8 @@ impl Records {
     }
 
     fn step(&mut self) -> Checked {
-        let ms = 1 + self.rng.magnitude(3 * SECOND);
+        // Now and then longer than a pull holds its collection.
+        let ms = if self.rng.happens(0.02) { 6 * MINUTE } else { 1 + self.rng.magnitude(3 * SECOND) };
         self.now = self.now.after(ms);
         self.server.pass(ms, &mut self.rng);
         let client = self.rng.index(CLIENTS);
@@ -350,6 +352,9 @@ impl Records {
         let now = self.now;
         self.counter += 1;
         let holder = format!("pull {}", self.counter);
+        if self.flaw == Some(Flaw::PullsSideBySide) {
+            self.spoil(client, |state| state.running = None);
+        }
         let begun = self.transact(client, async |tx, config| pull::begin(tx, now, NOTES, &holder, "", config).await)?;
         if let Ok(Some(head)) = begun {
             let life = self.clients.get(client).map_or(0, |client| client.life);
@@ -520,32 +525,33 @@ impl Records {
 
     /// Flaws: what a page meets is changed before it is applied.
     fn spoil_page(&mut self, client: usize, holder: &str) {
+        match self.flaw {
+            Some(Flaw::BelievesEveryPage) => self.spoil(client, |state| {
+                if let Some(running) = &mut state.running {
+                    running.asked = u64::MAX;
+                }
+            }),
+            Some(Flaw::PullsSideBySide) => self.spoil(client, |state| {
+                if let Some(running) = &mut state.running {
+                    holder.clone_into(&mut running.holder);
+                }
+            }),
+            _ => {}
+        }
+    }
+
+    fn spoil(&self, client: usize, change: impl Fn(&mut CollectionState)) {
         let Some(client) = self.clients.get(client) else { return };
         let tx = SimTx::begin(&client.db, Mode::Write, Scope::ALL, None, None);
-        let key = shearwater_core::collections::record::CollectionKey::new(NOTES, "");
         let spoilt = async {
-            use shearwater_core::store::Tx as _;
-            let Some(mut state) = tx.get::<shearwater_core::collections::record::CollectionState>(&key).await? else {
-                return Ok::<_, Error>(());
-            };
-            match self.flaw {
-                Some(Flaw::BelievesEveryPage) => {
-                    if let Some(running) = &mut state.running {
-                        running.asked = u64::MAX;
-                    }
-                }
-                Some(Flaw::PullsSideBySide) => {
-                    if let Some(running) = &mut state.running {
-                        holder.clone_into(&mut running.holder);
-                    }
-                }
-                _ => return Ok(()),
+            if let Some(mut state) = tx.get::<CollectionState>(&CollectionKey::new(NOTES, "")).await? {
+                change(&mut state);
+                tx.put(&state)?;
             }
-            tx.put(&state)
+            Ok::<_, Error>(())
         };
-        if spoilt.now_or_never().is_some_and(|spoilt| spoilt.is_ok()) {
-            tx.commit();
-        }
+        let _ = spoilt.now_or_never();
+        tx.commit();
     }
 
     /// A flaw: what was written while a mutation was on its way is lost when it comes back.
@@ -560,7 +566,6 @@ impl Records {
             if let Some(push) = &record.push
                 && settle.iter().any(|settlement| settlement.id == push.job)
             {
-                use shearwater_core::store::Tx as _;
                 record.local.clone_from(&push.data);
                 let _ = tx.put(&record);
             }

@@ -52,11 +52,11 @@ fn every_flaw_is_noticed() {
             Flaw::ForgetsBindings => &[Promise::Once],
             Flaw::ForgetsPolicies => &[Promise::Patient],
             Flaw::BelievesEveryPage
-            | Flaw::PullsSideBySide
             | Flaw::PagesByTimeAlone
             | Flaw::PullsWithoutOverlap
             | Flaw::LosesWritesOnTheWay
             | Flaw::ForgetsDeletions => &[Promise::Convergent],
+            Flaw::PullsSideBySide => &[Promise::Convergent, Promise::Live],
             Flaw::DropsTaskLeases | Flaw::ForgetsTaskEnds => &[Promise::Once, Promise::Leased],
         };
         let broken = named(flaw);

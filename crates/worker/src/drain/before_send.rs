@@ -39,7 +39,7 @@ pub async fn ask(engine: &Engine, job: &Job) -> Result<Extra, AttemptResult> {
         engine.log_error(&message);
         AttemptResult::Withheld(message)
     };
-    let answer = hook_in_time(engine, job, HOOK, job_detail(job)).await.map_err(|error| withheld(error.message))?;
+    let answer = hook_in_time(engine, job, HOOK, job_detail(job)).await.map_err(|error| withheld(error.into_message()))?;
     let Some(answer) = answer.filter(|answer| !answer.is_undefined() && !answer.is_null()) else { return Ok(Extra::default()) };
     let nonsense = |what: &str| withheld(["what the app's \"before-send\" hook returned is no ", what].text());
     if !answer.is_object() {

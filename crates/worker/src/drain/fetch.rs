@@ -160,7 +160,7 @@ fn together(batch: &Batch, bodies: &[Option<JsValue>]) -> Result<JsValue, JsValu
 /// may have signed somebody else in.
 async fn withheld(engine: &Rc<Engine>, job: &Job, ticket: &Ticket) -> Option<AttemptResult> {
     let why = match engine.is_signed_in(job).await {
-        Err(error) => error.message,
+        Err(error) => error.into_message(),
         Ok(false) => "another user is signed in; sent when its owner is".to_owned(),
         Ok(true) if ticket.revoked.get() => "cancelled, or its owner signed out, before it left".to_owned(),
         Ok(true) if !job.may_be_sent(clock::now()) => "the auth hook took too long".to_owned(),
@@ -203,7 +203,7 @@ async fn credentials(engine: &Engine, job: &Job, refresh: bool) -> Result<Vec<(S
         Err(error) => {
             engine.log_error(&error.message);
             // No credentials is no reason to bother the server, nor to give up on the job.
-            Err(AttemptResult::Withheld(error.message))
+            Err(AttemptResult::Withheld(error.into_message()))
         }
     }
 }

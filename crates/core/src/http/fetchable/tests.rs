@@ -5,7 +5,7 @@ const OWN: &str = "https://app.example";
 fn checked(change: impl FnOnce(&mut RequestHead), origin: &str, own: &str) -> Result<(), String> {
     let mut head = RequestHead { url: [origin, "/api"].text(), method: "POST".into(), ..RequestHead::default() };
     change(&mut head);
-    check(&head, origin, own).map_err(|error| error.message)
+    check(&head, origin, own).map_err(Error::into_message)
 }
 
 fn refused(change: impl FnOnce(&mut RequestHead), origin: &str, part: &str) {

@@ -247,7 +247,7 @@ fn triggers_that_are_off_wake_nobody() {
 
 #[test]
 fn an_interval_or_level_out_of_range_is_refused_by_its_name() {
-    let refused = |schedule: Schedule, fixed| AutoSync::new(START, schedule, fixed, ALL, true).unwrap_err().message;
+    let refused = |schedule: Schedule, fixed| AutoSync::new(START, schedule, fixed, ALL, true).unwrap_err().into_message();
     let year = 365 * unit::DAY;
     assert!(refused(Schedule::default(), 10 * year).starts_with("autoSyncInterval is 0"));
     assert!(refused(Schedule::default(), 1).starts_with("autoSyncInterval is 0"));
