@@ -4,6 +4,7 @@
 import initialise, { Client, connect as open } from "shearwater-glue";
 
 import { invalidConfig } from "../error.js";
+import { createCollections } from "./collection.js";
 import { startLimit } from "./limit.js";
 import { findWorker } from "./register.js";
 import { INTERNAL, trackDeclared, trackForm } from "./track.js";
@@ -49,7 +50,7 @@ export async function connect(options = {}) {
     ]);
     const opening = open({ ...rest, timeout }, found.registration, found.name);
     try {
-      const client = bind(await limit.wait("the worker does not answer", opening));
+      const client = bind(await limit.wait("the worker does not answer", opening), found.name);
       trackDeclared(client);
       return client;
     } catch (error) {
@@ -126,19 +127,16 @@ const OWN = /^(constructor|free|_.*)$/;
  * A plain object with bound functions, which can be passed around as useSyncExternalStore requires.
  *
  * @param {import("shearwater-glue").Client} client
+ * @param {string} name
  * @returns {import("../types/index.js").Client}
  */
-function bind(client) {
+function bind(client, name) {
   const methods = Object.getOwnPropertyNames(Client.prototype).filter((name) => !OWN.test(name));
   /** @type {any} */ // Its members are put in by name.
   const bound = Object.fromEntries(methods.map((name) => [name, /** @type {any} */ (client)[name].bind(client)]));
   bound.capabilities = Object.freeze(client.capabilities());
   // A page that keeps nothing but a subscription goes on hearing: what it was given holds the client only weakly.
   living.add(client);
-  bound.close = () => {
-    living.delete(client);
-    client.close();
-  };
   bound.trackForm = (/** @type {HTMLFormElement} */ form, /** @type {any} */ options) => trackForm(bound, form, options);
   bound[INTERNAL] = {
     ask: (
@@ -147,6 +145,19 @@ function bind(client) {
       /** @type {string | undefined} */ owner = undefined,
     ) => client._ask(op, bodies, owner),
     owner: client._owner.bind(client),
+  };
+  const collections = createCollections(name, bound[INTERNAL]);
+  bound.collection = collections.collection;
+  const { setOwner } = bound;
+  bound.setOwner = (/** @type {unknown[]} */ ...given) => {
+    const signingIn = setOwner(...given);
+    collections.waitFor(signingIn);
+    return signingIn;
+  };
+  bound.close = () => {
+    living.delete(client);
+    collections.close();
+    client.close();
   };
   bound.exportFailed = async (/** @type {unknown} */ filter) =>
     JSON.stringify(await Promise.all((await client.exportFailed(filter)).map(readable)), null, 2);

@@ -453,8 +453,113 @@ export interface Client {
     form: import("./forms.js").FormElement,
     options?: import("./forms.js").FormOptions,
   ): import("./forms.js").TrackedForm;
+  /**
+   * Returns the collection of this name in `WorkerConfig.collections`, the same object each time. `key` is the collection's
+   * `key` there, which the page does not know. Default: `"id"`. Throws `invalid-request` for another key than before. Whether
+   * the configuration names the collection is known to the worker only: writes and `sync` reject if it does not.
+   */
+  collection<T extends object = JsonObject, K extends string = "id">(name: string, options?: { key?: K }): Collection<T, K>;
   /** Ends this client; the worker goes on. */
   close(): void;
+}
+
+/**
+ * Records that are kept on this device and synced with a server; see `WorkerConfig.collections`.
+ *
+ * Reads come straight from IndexedDB and wait for neither the network nor the worker, only for a `setOwner` that this page has
+ * called. They return copies of what was written last on this device, pushed or not, of the user who is signed in; they reject
+ * with `storage-unavailable` if the database cannot be read. Writes resolve when they are stored; they are pushed when there is
+ * a network.
+ *
+ * Records are JSON objects of at most 16 MiB, ids strings of 1 to 512 bytes without control characters, not `"."` or `".."`.
+ * Anything else rejects with `invalid-request`.
+ */
+export interface Collection<T extends object = JsonObject, K extends string = "id"> {
+  /**
+   * Stores a record in place of what has its id, and resolves with the id. A record without one gets a UUID. The record is
+   * taken as it is at the call. A row whose id is a number at the server is changed by `update`.
+   */
+  put(record: Omit<T, K> & { [P in K]?: string }): Promise<string>;
+  /**
+   * Changes a record: by a merge patch (RFC 7396), which replaces arrays whole and deletes members that it sets to null; or by
+   * a function that returns the record as it is to be. The function is called with a copy of the record; calls for one record
+   * run one after another, in all tabs. False: there is no such record, or, with a function, another user has signed in.
+   */
+  update(id: string, change: MergePatch<T> | ((record: T) => T)): Promise<boolean>;
+  /** Deletes a record here and at the server. False: there is none. */
+  delete(id: string): Promise<boolean>;
+  /** Finds a record by its id, or by the one that it had before the server gave it another. */
+  get(id: string): Promise<T | null>;
+  /** All records, in the order in which they came to be on this device. */
+  all(): Promise<T[]>;
+  /** The records that match. There are no indexes: each query reads the whole collection and is evaluated in memory. */
+  query(query?: Query<T>): Promise<T[]>;
+  count(): Promise<number>;
+  /**
+   * Calls `listener` with the result of the query, undefined for all, as soon as it is read, and again whenever it changed: by
+   * this tab, another one, a pull, or a sign-in. Errors of the listener and of reading are told to the console.
+   */
+  subscribe(query: Query<T> | undefined, listener: (records: T[]) => void): () => void;
+  /** What is not at the server yet, conflicts included, in the order of the last writes. */
+  pendingChanges(): Promise<PendingChange<T>[]>;
+  /** Records that were changed both here and at the server, and wait for `resolve`. */
+  conflicts(): Promise<RecordConflict<T>[]>;
+  /** Takes back what was written here since the record was last as at the server. False: nothing was, or it may have been sent. */
+  undo(id: string): Promise<boolean>;
+  /**
+   * Settles a conflict: what was written here counts, or the server's row, or this record in place of both. False: there is no
+   * conflict.
+   */
+  resolve(id: string, choice: "local" | "remote" | Omit<T, K>): Promise<boolean>;
+  /**
+   * Pushes what is not at the server, then pulls what has changed there. `applied`: rows of the server that changed what is here.
+   * `error`: why the pull did not come to its end, for people. What was not pushed is among `pendingChanges`.
+   */
+  sync(): Promise<{ applied: number; error?: string }>;
+}
+
+/** A merge patch (RFC 7396): null deletes a member, an array replaces the one that is there. */
+export type MergePatch<T> = T extends readonly unknown[]
+  ? T
+  : T extends object
+    ? { [P in keyof T]?: MergePatch<T[P]> | null }
+    : T;
+
+export interface Query<T> {
+  /** Members with the values that they must have (undefined: that are absent), or a function. Default: all records. */
+  where?: Partial<T> | ((record: T) => boolean);
+  /**
+   * The member to sort by, with `-` before it from the highest down. Numbers (false is 0, true is 1) come before strings, which
+   * are compared by UTF-16 code units, and what is neither comes last. Equal ones stay in the order in which they came here.
+   * Default: that order.
+   */
+  order?: (keyof T & string) | `-${keyof T & string}`;
+  /** At most this many. Default: all. */
+  limit?: number;
+  /** Skip so many. Default: 0. */
+  offset?: number;
+}
+
+export interface PendingChange<T> {
+  id: string;
+  change: "create" | "update" | "delete";
+  /** When the record was last written here. */
+  since: number;
+  /** The job that pushes it: `client.get(job)` says why it is not delivered yet, `client.retry(job)` sends it again. */
+  job?: string;
+  /** As it is here; null if it was deleted. */
+  record: T | null;
+  /** The server's row that the change began from; null if there is none. */
+  base: T | null;
+}
+
+/** The three sides of a conflict; null for one that does not exist, or was deleted. */
+export interface RecordConflict<T> {
+  id: string;
+  /** The server's row that the change here began from. */
+  base: T | null;
+  local: T | null;
+  remote: T | null;
 }
 
 /** `instanceof` holds for every error of this package, created in the page or the worker. */

@@ -143,6 +143,11 @@ export interface WorkerConfig {
    * `metrics().periodic` shows the results.
    */
   periodic?: Record<string, PeriodicConfig>;
+  /**
+   * Records that pages read and write on the device and that are synced with a server, by the name of
+   * `client.collection(name)`: 1 to 64 bytes without control characters. Loads the full build.
+   */
+  collections?: Record<string, CollectionConfig>;
   /** Images in Cache Storage that are uploaded, by sync tag: `{"image-upload": {url: "/api/upload"}}`. */
   cacheUploads?: Record<string, CacheUploadConfig>;
   /** Origins besides the app's own that get the idempotency header, which causes a CORS preflight. */
@@ -169,8 +174,8 @@ export interface WorkerConfig {
    */
   credentials?: string[];
   /**
-   * Which wasm is loaded: `"queue"`, worker.wasm, or `"full"`, worker-full.wasm, which is to have collections and uploads and
-   * has nothing more than the queue yet. Default: the queue, unless the configuration has what only the other knows.
+   * Which wasm is loaded: `"queue"`, worker.wasm, or `"full"`, worker-full.wasm, which has collections besides. Default: the
+   * queue, unless the configuration has what only the other knows.
    */
   build?: "queue" | "full";
   /**
@@ -179,6 +184,75 @@ export interface WorkerConfig {
    * `"error"`.
    */
   logLevel?: "off" | "error" | "info" | "debug";
+}
+
+/**
+ * A collection over REST. An invalid value is refused with `invalid-config`.
+ *
+ * Each record that is not at the server has one job, in the queue of the collection, whatever was written since:
+ * - `POST url` with the record and an `Idempotency-Key`. The server may give the row another id: the record is found by both.
+ * - `PATCH url/{id}` with a merge patch (RFC 7396), or `PUT url/{id}` with the record; `DELETE url/{id}`. With `If-Match`
+ *   (RFC 9110 §13.1.1) if a version is known.
+ *
+ * The server responds with the row as it is now; to a request that meets another version, with 409 or 412 and the row that it
+ * has. What it leaves out is fetched by `GET url/{id}`, to which 404 or 410 says that there is no row.
+ *
+ * A pull is `GET url?limit={pageSize}&updatedSince={time}&after={id}` until a page is empty. A page is a JSON array of rows, or an
+ * object whose `items` is one, in the order of (`updatedAt`, `key`), with deleted rows among them. `updatedSince` and `after` are
+ * those of the last row, and a page begins after that row; without `after` it begins with the rows of that time, and without
+ * both with the first. A server that ignores them ends the pull with an error. See docs/collections.md.
+ */
+export interface CollectionConfig {
+  /** Where the server has the rows, relative to the worker's script; no fragment. */
+  url: string;
+  /** The member that is a record's id. Pages name it, too: `client.collection(name, {key})`. Default: `"id"`. */
+  key?: string;
+  /**
+   * The member in which the server says when a row changed last: RFC 3339, or milliseconds or seconds since 1970. Default:
+   * `"updatedAt"`.
+   */
+  updatedAt?: string;
+  /** The member that names a row's version, a string or a number, sent as `If-Match`. Default: `updatedAt`'s value. */
+  version?: string;
+  /** The member that is neither null nor false in a deleted row. Default: `"deletedAt"`. */
+  deletedAt?: string;
+  /** Further members that only the server sets: they are not sent, and changes of them are no conflict. Default: none. */
+  serverOwned?: string[];
+  /** The queue of its jobs, whose settings are in `queues`. Default: the collection's name. */
+  queue?: string;
+  pull?: {
+    /** Milliseconds between two pulls that nobody asked for, at any wake; at least 1,000, or 0 for none. Default: 300,000. */
+    every?: number;
+    /** Rows of a page, 1 to 1,000. Default: 200. */
+    pageSize?: number;
+    /**
+     * Milliseconds before the last row seen from which a pull begins, for rows that the server commits later than their time
+     * says; up to 86,400,000. Default: 10,000.
+     */
+    overlap?: number;
+  };
+  push?: {
+    /** Whether an update sends what has changed, by `PATCH`, or the whole record, by `PUT`. Default: `"patch"`. */
+    update?: "patch" | "put";
+  };
+  conflict?: {
+    /**
+     * What counts of a record that was changed both here and at the server. `merge` (default): both, member by member, by
+     * comparison with the row that both began from; a record that one side deleted is kept. `local-wins`: what was written
+     * here. `remote-wins`: the server's row. `newest-wins`: the later of the two, by the device's clock and the server's.
+     * `ask-user`: neither, until the app calls `resolve`; the record is listed by `conflicts` with all three sides.
+     */
+    strategy?: "merge" | "local-wins" | "remote-wins" | "newest-wins" | "ask-user";
+    /** How `merge` decides about members that both sides have changed; of the others, the later value counts. */
+    merge?: {
+      /** Members of which the value here counts. */
+      local?: string[];
+      /** Members of which the later value counts. */
+      newest?: string[];
+      /** Arrays of which the union counts: what either side added, and nothing that only one took away is lost. */
+      union?: string[];
+    };
+  };
 }
 
 /**

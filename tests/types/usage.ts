@@ -1,6 +1,6 @@
 // How the public types are meant to be used; compiled by `make check`, never run.
 
-import { type Client, connect, type Job, ShearwaterError, type SyncStatus } from "shearwater";
+import { type Client, type Collection, connect, type Job, ShearwaterError, type SyncStatus } from "shearwater";
 import { type FormEvents, trackForms } from "shearwater/forms";
 import * as worker from "shearwater/worker";
 
@@ -124,3 +124,61 @@ worker.on("before-send", (sent) => ({ headers: { "x-csrf-token": sent.url }, fie
 worker.start({ csrf: { meta: "csrf-token", header: "x-csrf-token" }, drafts: { max: 10 } });
 // @ts-expect-error a header or a field
 worker.start({ csrf: { cookie: "XSRF-TOKEN" } });
+
+worker.start({
+  collections: {
+    notes: {
+      url: "/api/notes",
+      version: "version",
+      pull: { every: 60_000, pageSize: 500 },
+      push: { update: "put" },
+      conflict: { strategy: "merge", merge: { union: ["tags"] } },
+    },
+  },
+});
+// @ts-expect-error a collection has an address
+worker.start({ collections: { notes: { version: "version" } } });
+// @ts-expect-error there is no such strategy
+worker.start({ collections: { notes: { url: "/api/notes", conflict: { strategy: "last-wins" } } } });
+
+interface Task {
+  id: string;
+  title: string;
+  rank: number;
+  labels?: string[];
+  at?: { place: string; room: number };
+}
+const tasks: Collection<Task> = client.collection<Task>("tasks");
+const made: string = await tasks.put({ title: "a", rank: 1 });
+await tasks.put({ id: "b", title: "b", rank: 2 });
+// @ts-expect-error a task has a title
+await tasks.put({ rank: 1 });
+// @ts-expect-error an id is a string
+await tasks.put({ id: 7, title: "a", rank: 1 });
+const was: boolean = await tasks.update(made, { labels: null, at: { room: 4 } });
+await tasks.update(made, (task) => ({ ...task, rank: task.rank + 1 }));
+// @ts-expect-error a rank is a number
+await tasks.update(made, { rank: "1" });
+const task: Task | null = await tasks.get(made);
+const first: Task[] = await tasks.query({ where: { title: "a" }, order: "-rank", limit: 10 });
+await tasks.query({ where: ({ rank }) => rank > 1, order: "title" });
+// @ts-expect-error there is no such member to sort by
+await tasks.query({ order: "age" });
+// @ts-expect-error there is no such member of a query
+await tasks.query({ filter: {} });
+tasks.subscribe(undefined, (all) => console.log(all[0]?.title, task?.rank, was, first.length))();
+for (const { id: changed, change, since, record } of await tasks.pendingChanges()) {
+  console.log(changed, change satisfies "create" | "update" | "delete", since, record?.title);
+}
+for (const { id: both, base, remote } of await tasks.conflicts()) {
+  await tasks.resolve(both, remote === null ? "local" : { title: `${base?.title}, ${remote.title}`, rank: 1 });
+}
+const { applied, error: incomplete }: { applied: number; error?: string } = await tasks.sync();
+console.log(applied, incomplete, await tasks.count());
+const keyed = client.collection<{ slug: string; text: string }, "slug">("pages", { key: "slug" });
+await keyed.put({ text: "without a slug" });
+const untyped = client.collection("things");
+await untyped.put({ anything: [1, null] });
+await untyped.update("x", { anything: null });
+// @ts-expect-error there is no such option
+client.collection("things", { keys: "id" });

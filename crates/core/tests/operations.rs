@@ -7,8 +7,18 @@ use std::{collections::BTreeSet, fs, path::Path};
 use shearwater_core::protocol::operations::OPERATIONS;
 
 /// Methods that ask the worker for nothing.
-const OF_THE_PAGE: [&str; 9] =
-    ["registerPeriodic", "startAutoSync", "stopAutoSync", "getSnapshot", "subscribe", "on", "watch", "trackForm", "close"];
+const OF_THE_PAGE: [&str; 10] = [
+    "registerPeriodic",
+    "startAutoSync",
+    "stopAutoSync",
+    "getSnapshot",
+    "subscribe",
+    "on",
+    "watch",
+    "trackForm",
+    "collection",
+    "close",
+];
 
 fn text(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);

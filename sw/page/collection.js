@@ -1,0 +1,492 @@
+// `client.collection(name)`: records that are read from IndexedDB and written by the worker.
+//
+// A read never waits for the worker, and the page never writes to the database or upgrades it. Each read looks up in one
+// transaction who is signed in and that user's rows, so a page that has not heard of a sign-in yet shows nothing of the
+// former user. The rows are those of crates/core/src/collections/record.rs.
+
+import { asError, ShearwaterError, unavailable } from "../error.js";
+
+/** Bytes; an id becomes a segment of a URL. */
+const LONGEST_ID = 512;
+/** Ids that a record may have had, one after another. */
+const MOST_NAMES = 8;
+/** Milliseconds after the last read for which the database stays open. */
+const IDLE = 1_000;
+
+/**
+ * A row of the store `records`; a member that is absent may also be null.
+ *
+ * @typedef {object} Row
+ * @property {string} id
+ * @property {string | null} [local]
+ * @property {string | null} [base]
+ * @property {number | null} [changedAt]
+ * @property {{job: string} | null} [push]
+ * @property {{text?: string | null} | null} [remote]
+ * @property {boolean} [conflict]
+ * @property {string | null} [moved]
+ *
+ * @typedef {import("../types/index.js").Query<any>} Query
+ * @typedef {Record<string, any>} Document
+ */
+
+/** @param {string} message */
+const invalid = (message) => new ShearwaterError("invalid-request", message);
+
+/**
+ * Whether it is `{}` or its like, from whichever frame.
+ *
+ * @param {any} value
+ */
+function isPlain(value) {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+/**
+ * @param {unknown} record
+ * @returns {string}
+ */
+function textOf(record) {
+  if (!isPlain(record)) throw invalid("a record is a plain object");
+  try {
+    return JSON.stringify(record);
+  } catch (error) {
+    throw invalid(`a record must be JSON: ${asError(error).message}`);
+  }
+}
+
+/** @param {string | null | undefined} text */
+const parse = (text) => (text == null ? null : JSON.parse(text));
+
+/**
+ * The same text for the same value, in whatever order its members are.
+ *
+ * @param {unknown} value
+ */
+const canonical = (value) =>
+  JSON.stringify(value, (_, inner) => (isPlain(inner) ? Object.fromEntries(Object.entries(inner).sort()) : inner));
+
+/** @param {unknown} id */
+function checkId(id) {
+  if (typeof id !== "string") throw invalid("a record's id is a string");
+  // A lone surrogate has no UTF-8, and URLs drop "." and "..".
+  if (!id || /[\p{Cc}\p{Cs}]/u.test(id) || new TextEncoder().encode(id).length > LONGEST_ID || /^\.\.?$/.test(id))
+    throw invalid('a record\'s id has 1 to 512 bytes, no control characters, and is not "." or ".."');
+}
+
+/**
+ * @param {Query} query
+ * @returns {Query}
+ */
+function checked(query = {}) {
+  if (!isPlain(query)) throw invalid("a query is an object");
+  const { where, order, limit, offset, ...rest } = query;
+  const [unknown] = Object.keys(rest);
+  if (unknown !== undefined) throw invalid(`a query has no member "${unknown}": it has where, order, limit and offset`);
+  if (where !== undefined && typeof where !== "function" && !isPlain(where)) throw invalid("where is an object or a function");
+  if (order !== undefined && !(typeof order === "string" && order.replace("-", "")))
+    throw invalid('order is the name of a member, or "-" and the name');
+  for (const number of [limit, offset]) {
+    if (number !== undefined && !(Number.isSafeInteger(number) && number >= 0))
+      throw invalid("limit and offset are integers from 0 up");
+  }
+  return { where, order, limit, offset };
+}
+
+/**
+ * What IndexedDB can compare, and in an order in which everything else comes last.
+ *
+ * @param {unknown} value
+ */
+const rank = (value) =>
+  typeof value === "boolean" ? Number(value) : typeof value === "number" || typeof value === "string" ? value : [];
+
+/**
+ * @param {Row[]} rows
+ * @param {Query} query
+ * @returns {Document[]}
+ */
+function select(rows, { where, order, limit = Number.POSITIVE_INFINITY, offset = 0 }) {
+  let records = rows.map(({ local }) => parse(local));
+  if (typeof where === "function") records = records.filter((record) => where(record));
+  else if (where) {
+    const wanted = Object.entries(where).map(([member, value]) => [member, canonical(value)]);
+    records = records.filter((record) => wanted.every(([member, value]) => canonical(record[String(member)]) === value));
+  }
+  if (order) {
+    const [member, sign] = order[0] === "-" ? [order.slice(1), -1] : [order, 1];
+    records.sort((a, b) => sign * indexedDB.cmp(rank(a[member]), rank(b[member])));
+  }
+  return records.slice(offset, offset + limit);
+}
+
+/**
+ * The merge patch (RFC 7396) that makes `to` of `from`; undefined where none does, because null is not a value there.
+ *
+ * @param {Document} from
+ * @param {Document} to
+ * @returns {Document | undefined}
+ */
+function difference(from, to) {
+  /** @type {Document} */
+  const patch = {};
+  for (const member of Object.keys({ ...from, ...to })) {
+    const [before, after] = [from[member], to[member]];
+    const text = canonical(after);
+    if (canonical(before) === text) continue;
+    if (text === undefined) patch[member] = null;
+    else if (isPlain(before) && isPlain(after)) {
+      patch[member] = difference(before, after);
+      if (!patch[member]) return undefined;
+    } else if (text.includes("null")) return undefined;
+    else patch[member] = after;
+  }
+  return patch;
+}
+
+/**
+ * @template T
+ * @param {IDBRequest<T>} request
+ * @returns {Promise<T>}
+ */
+const settled = (request) =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+
+/**
+ * Opens the database as it is; null where the worker has not made it, or its stores, yet.
+ *
+ * @param {string} name
+ * @param {() => void} onGone
+ * @returns {Promise<IDBDatabase | null>}
+ */
+const open = (name, onGone) =>
+  new Promise((resolve, reject) => {
+    const request = indexedDB.open(name);
+    let isMissing = false;
+    request.onupgradeneeded = () => {
+      isMissing = true;
+      request.transaction?.abort();
+    };
+    request.onsuccess = () => {
+      const database = request.result;
+      if (database.objectStoreNames.contains("records")) {
+        database.onversionchange = database.onclose = onGone;
+        return resolve(database);
+      }
+      database.close();
+      resolve(null);
+    };
+    request.onerror = (event) => {
+      event.preventDefault();
+      if (isMissing) resolve(null);
+      else reject(request.error);
+    };
+  });
+
+/**
+ * The collections of one client.
+ *
+ * @param {string} name  of the worker's database
+ * @param {object} client
+ * @param {(op: object, bodies: unknown[], owner: string) => Promise<any>} client.ask
+ * @param {() => string} client.owner
+ */
+export function createCollections(name, { ask, owner: ownerNow }) {
+  /** @type {Map<string, {key: string, collection: import("../types/index.js").Collection<any, any>}>} */
+  const made = new Map();
+  /** Reads a collection again for its subscribers, of whom there are some. @type {Map<string, () => void>} */
+  const refreshes = new Map();
+  /** @type {BroadcastChannel | undefined} */
+  let channel;
+  /** @type {Promise<IDBDatabase | null> | undefined} */
+  let opened;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let idle;
+  /** @type {Promise<unknown>} */
+  let signedIn = Promise.resolve();
+  let closed = false;
+
+  function disconnect() {
+    clearTimeout(idle);
+    const closing = opened;
+    opened = undefined;
+    closing?.then(
+      (database) => database?.close(),
+      () => {},
+    );
+  }
+
+  /**
+   * One transaction; `act` is not called where nothing is stored.
+   *
+   * @template T
+   * @param {(records: IDBObjectStore, owner: string) => Promise<T>} act
+   * @returns {Promise<{owner: string, found?: T}>}
+   */
+  async function read(act, again = true) {
+    // Whom this page signs in is in the store when the worker has answered.
+    await signedIn;
+    if (closed) throw unavailable("the client was closed");
+    try {
+      clearTimeout(idle);
+      idle = setTimeout(disconnect, IDLE);
+      opened ??= open(name, disconnect);
+      const database = await opened;
+      if (!database) {
+        disconnect();
+        return { owner: "" };
+      }
+      const transaction = database.transaction(["session", "records"]);
+      const owner = (await settled(transaction.objectStore("session").get("session")))?.owner ?? "";
+      return { owner, found: await act(transaction.objectStore("records"), owner) };
+    } catch (error) {
+      // A connection that was closed since, by the browser or by the timer, says so only now.
+      disconnect();
+      if (again) return read(act, false);
+      throw new ShearwaterError("storage-unavailable", asError(error).message);
+    }
+  }
+
+  /** @param {string[] | null} [names] */
+  function refreshAll(names) {
+    for (const [collection, refresh] of refreshes) if (!names || names.includes(collection)) refresh();
+  }
+
+  // Also of a page that comes back from the back/forward cache, where it heard nothing.
+  const onVisible = () => document.visibilityState === "visible" && refreshAll();
+
+  function listen() {
+    if (channel || closed) return;
+    channel = new BroadcastChannel(`shearwater:${name}:records`);
+    channel.onmessage = ({ data }) => {
+      const names = data?.shearwater === 1 ? data.collections : undefined;
+      if (names === null || Array.isArray(names)) refreshAll(names);
+    };
+    globalThis.document?.addEventListener("visibilitychange", onVisible);
+  }
+
+  /**
+   * @param {string} collection
+   * @param {string} key
+   * @returns {import("../types/index.js").Collection<any, any>}
+   */
+  function make(collection, key) {
+    /** @type {Set<(rows: Row[]) => void>} */
+    const subscribers = new Set();
+    let refreshing = false;
+    let stale = false;
+
+    /**
+     * @param {string} id
+     * @returns {(records: IDBObjectStore, owner: string) => Promise<Row | undefined>}
+     */
+    const find = (id) => async (records, owner) => {
+      for (let at = 0; at < MOST_NAMES; at += 1) {
+        /** @type {Row | undefined} */
+        const row = await settled(records.get([collection, id, owner].join("\n")));
+        if (row?.moved == null) return row;
+        id = row.moved;
+      }
+    };
+
+    /**
+     * @template T
+     * @param {string} index
+     * @param {(index: IDBIndex, range: IDBKeyRange) => IDBRequest<T>} ask
+     */
+    const scan = async (index, ask) =>
+      (
+        await read((records, owner) =>
+          // An array is above every number.
+          settled(ask(records.index(index), IDBKeyRange.bound([owner, collection], [owner, collection, []]))),
+        )
+      ).found;
+
+    /**
+     * @param {string} index
+     * @returns {Promise<Row[]>}
+     */
+    const list = async (index) => (await scan(index, (index, range) => index.getAll(range))) ?? [];
+
+    /** One read at a time, so that results come in their order. */
+    async function refresh() {
+      stale = true;
+      if (refreshing) return;
+      refreshing = true;
+      try {
+        while (stale && subscribers.size > 0) {
+          stale = false;
+          const rows = await list("xList");
+          for (const tell of subscribers) tell(rows);
+        }
+      } catch (error) {
+        if (!closed) report(error);
+      } finally {
+        refreshing = false;
+      }
+    }
+
+    /** @param {unknown} error */
+    const report = (error) => console.error(`[shearwater] collection "${collection}":`, error);
+
+    /**
+     * @param {object} op
+     * @param {string} [owner]
+     */
+    async function request(op, owner = ownerNow()) {
+      const answer = await ask(op, [], owner);
+      // The page that wrote need not wait for the broadcast.
+      void refresh();
+      return answer;
+    }
+
+    /**
+     * @param {string} id
+     * @param {{put: string} | {patch: string} | "delete"} change
+     * @param {string} [owner]
+     * @returns {Promise<boolean>}
+     */
+    const write = (id, change, owner) =>
+      request({ "record-write": { collection, id, change, seed: crypto.randomUUID() } }, owner);
+
+    /**
+     * @param {string} id
+     * @param {(record: Document) => Document} change
+     * @param {string} owner
+     */
+    async function edit(id, change, owner) {
+      const { owner: reader, found } = await read(find(id));
+      const text = found?.local;
+      if (text == null || reader !== owner) return false;
+      const next = textOf(change(JSON.parse(text)));
+      // What a pull brings between this read and the write stays where the edit did not touch it.
+      const patch = difference(JSON.parse(text), JSON.parse(next));
+      if (patch && Object.keys(patch).length === 0) return true;
+      return write(id, patch ? { patch: JSON.stringify(patch) } : { put: next }, owner);
+    }
+
+    /** @type {import("../types/index.js").Collection<any, any>} */
+    const methods = {
+      async put(record) {
+        if (!isPlain(record)) throw invalid("a record is a plain object");
+        const { [key]: id = crypto.randomUUID() } = record;
+        checkId(id);
+        await write(id, { put: textOf({ ...record, [key]: id }) });
+        return id;
+      },
+      async update(id, change) {
+        checkId(id);
+        const owner = ownerNow();
+        if (typeof change !== "function") return write(id, { patch: textOf(change) }, owner);
+        const act = () => edit(id, change, owner);
+        // One at a time, in all tabs: each begins from what the one before has written.
+        return navigator.locks ? navigator.locks.request(`shearwater-record ${name}\n${collection}\n${id}`, act) : act();
+      },
+      async delete(id) {
+        checkId(id);
+        return write(id, "delete");
+      },
+      async get(id) {
+        checkId(id);
+        return parse((await read(find(id))).found?.local);
+      },
+      all: async () => select(await list("xList"), {}),
+      async query(query) {
+        const given = checked(query);
+        return select(await list("xList"), given);
+      },
+      count: async () => (await scan("xList", (index, range) => index.count(range))) ?? 0,
+      subscribe(query, listener) {
+        const given = checked(query);
+        if (typeof listener !== "function") throw invalid("a listener is a function");
+        /** @type {string | undefined} */
+        let last;
+        const tell = (/** @type {Row[]} */ rows) => {
+          try {
+            const result = select(rows, given);
+            const text = JSON.stringify(result);
+            if (text === last) return;
+            last = text;
+            listener(result);
+          } catch (error) {
+            report(error);
+          }
+        };
+        listen();
+        subscribers.add(tell);
+        refreshes.set(collection, refresh);
+        void refresh();
+        return () => void subscribers.delete(tell);
+      },
+      pendingChanges: async () =>
+        (await list("xDirty")).map(({ id, local, base, changedAt, push }) => ({
+          id,
+          change: local == null ? "delete" : base == null ? "create" : "update",
+          since: changedAt ?? 0,
+          ...(push && { job: push.job }),
+          record: parse(local),
+          base: parse(base),
+        })),
+      conflicts: async () =>
+        (await list("xDirty"))
+          .filter(({ conflict }) => conflict)
+          .map(({ id, local, base, remote }) => ({ id, base: parse(base), local: parse(local), remote: parse(remote?.text) })),
+      async undo(id) {
+        checkId(id);
+        return request({ "record-undo": { collection, id } });
+      },
+      async resolve(id, side) {
+        checkId(id);
+        const choice = side === "local" || side === "remote" ? side : { record: textOf(side) };
+        return request({ "record-resolve": { collection, id, choice } });
+      },
+      async sync() {
+        /** @type {Array<{collection: string, applied: number, error?: string | null}>} */
+        const all = await request({ "record-sync": collection });
+        const { applied = 0, error } = all.find((synced) => synced.collection === collection) ?? {};
+        return { applied, ...(error != null && { error }) };
+      },
+    };
+    return Object.freeze(methods);
+  }
+
+  return {
+    /**
+     * @param {string} collection
+     * @param {{key?: string}} [options]
+     */
+    collection(collection, options = {}) {
+      if (typeof collection !== "string" || !collection || /\p{Cc}/u.test(collection))
+        throw invalid("a collection's name is a string without control characters");
+      if (!isPlain(options)) throw invalid("the options are an object");
+      const { key = "id", ...rest } = options;
+      const [unknown] = Object.keys(rest);
+      if (unknown !== undefined) throw invalid(`collection() has no option "${unknown}": it has key`);
+      if (typeof key !== "string" || !key) throw invalid("key is the name of a member");
+      const known = made.get(collection) ?? { key, collection: make(collection, key) };
+      if (known.key !== key) throw invalid(`the key of "${collection}" is "${known.key}", by an earlier call`);
+      made.set(collection, known);
+      return known.collection;
+    },
+    /**
+     * Has reads wait for this sign-in.
+     *
+     * @param {Promise<unknown>} signingIn
+     */
+    waitFor(signingIn) {
+      signedIn = Promise.allSettled([signedIn, signingIn]);
+    },
+    close() {
+      closed = true;
+      refreshes.clear();
+      channel?.close();
+      globalThis.document?.removeEventListener("visibilitychange", onVisible);
+      disconnect();
+    },
+  };
+}
