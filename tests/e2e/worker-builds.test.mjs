@@ -169,15 +169,24 @@ test("the full build, where it is asked for, is a queue from end to end, and sta
   await once(world, [...ids, await enqueue(page, "c")]);
 });
 
-for (const part of ["collections", "uploads"]) {
-  test(`${part} in the configuration load the full build, which says that it has none yet`, async () => {
-    const world = await site({ [part]: {} });
-    const { refused } = await visit(world, { build: "full" });
-    assert.equal(refused.code, "invalid-config");
-    assert.match(refused.message, new RegExp(part));
-    assert.deepEqual(asked(world), ["/shearwater/worker-full.wasm"]);
-  });
-}
+test("uploads in the configuration load the full build, which says that it has none yet", async () => {
+  const world = await site({ uploads: {} });
+  const { refused } = await visit(world, { build: "full" });
+  assert.equal(refused.code, "invalid-config");
+  assert.match(refused.message, /uploads/);
+  assert.deepEqual(asked(world), ["/shearwater/worker-full.wasm"]);
+});
+
+test("collections in the configuration load the full build, and the queue's build refuses them", async () => {
+  const collections = { notes: { url: "/api/records/notes" } };
+  const world = await site({ collections });
+  const { page } = await visit(world, { build: "full" });
+  await page.evaluate(() => client.collection("notes").put({ title: "a" }));
+  assert.deepEqual(asked(world), ["/shearwater/worker-full.wasm"]);
+  const { refused } = await visit(await site({ build: "queue", collections }));
+  assert.equal(refused.code, "invalid-config");
+  assert.match(refused.message, /collections/);
+});
 
 test("a build that there is not is refused, by worker and page", async () => {
   const world = await site({ build: "fuller" });

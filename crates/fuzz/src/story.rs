@@ -31,6 +31,7 @@ use serde::Deserialize;
 
 use shearwater_core::{
     Error, ErrorCode, Millis,
+    collections::mutation,
     drafts::{self, Draft},
     drain::{Budget, Command, Dispatch, DispatchId, Drain, Input, Plan},
     http::reply::{AttemptResult, Response},
@@ -272,6 +273,12 @@ impl World {
                 let owner = owner.unwrap_or_default();
                 self.write(async |tx| manage::set_owner(tx, now, &owner, purge.as_deref(), &config).await)
             }
+            Op::RecordWrite(write) => self.write(async |tx| mutation::write(tx, now, &write, &caller, &config).await).map(drop),
+            Op::RecordUndo(name) => self.write(async |tx| mutation::undo(tx, now, &name, &caller).await).map(drop),
+            Op::RecordResolve(resolve) => {
+                self.write(async |tx| mutation::resolve(tx, now, &resolve, &caller, &config).await).map(drop)
+            }
+            Op::RecordSync(_) => Ok(()),
             Op::Metrics => self.read(async |tx| metrics::read(tx, now, Permit::All).await).map(|metrics| check::keeps(&metrics)),
             Op::Repair => {
                 let report = self.write(async |tx| repair::repair(tx).await)?;

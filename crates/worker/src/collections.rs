@@ -22,7 +22,7 @@ use shearwater_core::{
         request::RequestHead,
     },
     schedule::wakes::SkipBackoff,
-    store::{Scope, ledger::Ledger},
+    store::Scope,
     time::unit,
     wire::text::Text,
 };
@@ -146,8 +146,12 @@ async fn pulled(engine: &Rc<Engine>, name: &str) -> Result<Synced, Error> {
 }
 
 async fn pull_all(engine: &Rc<Engine>, name: &str) -> Result<Next, Error> {
-    let (ledger, holder) = (engine.ledger().await?, clock::unique_name());
-    let owner = ledger.owner.clone();
+    let holder = clock::unique_name();
+    // A new database has no session yet, and a page of records none that is written with it.
+    let (owner, session) = match engine.store.session().await? {
+        Some(session) => (session.owner, session.number),
+        None => (engine.ledger().await?.owner, 0),
+    };
     let mut head = engine
         .store
         .run(Mode::Relaxed.on(Scope::RECORDS), async |db| {
@@ -155,12 +159,15 @@ async fn pull_all(engine: &Rc<Engine>, name: &str) -> Result<Next, Error> {
         })
         .await?;
     while let Some(page) = head.take() {
-        let dispatch = Dispatch::of(as_job(page, name, engine, &ledger));
+        let dispatch = Dispatch::of(as_job(page, name, engine, &owner, session));
         let result = fetch::send(engine, &dispatch, &[None]).await;
         let queue = engine.config.queue_or_default(&queue_of(engine, name));
         let body = match &result {
             AttemptResult::Status(response) if (200..300).contains(&response.status) => Ok(response.body.as_deref()),
-            other => Err(LastError::of(other, &queue).message),
+            other => {
+                let LastError { status, message, .. } = LastError::of(other, &queue);
+                Err(status.map_or(message.clone(), |status| [&message, " (", &status.to_string(), ")"].text()))
+            }
         };
         let body = body.and_then(|body| body.ok_or_else(|| "the page is no JSON, or more than 16 MiB".to_owned()));
         let next = engine
@@ -184,11 +191,11 @@ async fn pull_all(engine: &Rc<Engine>, name: &str) -> Result<Next, Error> {
 }
 
 /// A page's request as a job that is stored nowhere: it is sent as all others are.
-fn as_job(head: RequestHead, name: &str, engine: &Engine, ledger: &Ledger) -> Job {
+fn as_job(head: RequestHead, name: &str, engine: &Engine, owner: &str, session: u64) -> Job {
     let (now, id) = (clock::now(), JobId::from_random(js::random::bytes()));
-    let mut job = Job::unstored(id, head, queue_of(engine, name), ledger.owner.clone(), now);
+    let mut job = Job::unstored(id, head, queue_of(engine, name), owner.to_owned(), now);
     let limit = engine.config.queue_or_default(&job.queue).timeout;
-    let lease = Lease { holder: String::new(), until: now.after(4 * limit), session: ledger.session };
+    let lease = Lease { holder: String::new(), until: now.after(4 * limit), session };
     job.claim(now, lease);
     job
 }

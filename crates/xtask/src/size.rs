@@ -7,9 +7,9 @@ use crate::{Outcome, run::root};
 /// Brotli bytes: (what, files, aim, at most). What is over its aim has a budget at today's size: lower it with every
 /// saving, and raise it for a reason that CHANGELOG gives.
 const BUDGETS: [(&str, &[&str], usize, usize); 4] = [
-    ("worker", &["worker.js", "worker.wasm"], 100 * 1024, 249_000),
-    ("full worker", &["worker.js", "worker-full.wasm"], 100 * 1024, 249_000),
-    ("page", &["page.js", "page.wasm"], 25 * 1024, 53_500),
+    ("worker", &["worker.js", "worker.wasm"], 100 * 1024, 241_500),
+    ("full worker", &["worker.js", "worker-full.wasm"], 100 * 1024, 289_500),
+    ("page", &["page.js", "page.wasm"], 25 * 1024, 55_500),
     ("forms", &["forms.js"], 6 * 1024, 7_000),
 ];
 

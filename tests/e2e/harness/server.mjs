@@ -80,6 +80,12 @@ export async function startServer({ dist = "dist", site = "tests/e2e/site", db, 
     sink: (path = "") => ask("GET", `/sink?path=${encodeURIComponent(path)}`),
     notes: () => ask("GET", "/notes"),
     uploads: () => ask("GET", "/uploads"),
+    // A collection's rows, tombstones among them; every effect on it; its options (`assignIds`, `clock`, `commitDelay`).
+    records: (collection) => ask("GET", `/records/${collection}`),
+    recordLog: (collection) => ask("GET", `/records/${collection}/log`),
+    recordOptions: (collection, patch) => ask("POST", `/records/${collection}/options`, patch),
+    // Writes a row as another client would: `{id, data}`, `{id, deleted: true}`, or `{raw}`.
+    writeRecord: (collection, row) => ask("POST", `/records/${collection}`, row),
     stats: () => ask("GET", "/stats"),
     reset: () => ask("POST", "/reset"),
     async stop() {

@@ -69,13 +69,15 @@ pub fn merge(base: &Document, local: &Document, remote: &Document, config: &Coll
     for (member, value) in &here {
         let named = |members: &[String]| members.iter().any(|other| other == member);
         let both = there.get(member).is_some_and(|other| other != value);
-        if both && named(&rules.union) && !named(&rules.local) {
-            if let (Value::Array(here), Some(Value::Array(there))) = (value, remote.get(member)) {
-                let mut union = there.clone();
-                union.extend(here.iter().filter(|item| !there.contains(item)).cloned());
-                merged.insert(member.clone(), Value::Array(union));
-                continue;
-            }
+        if both
+            && named(&rules.union)
+            && !named(&rules.local)
+            && let (Value::Array(here), Some(Value::Array(there))) = (value, remote.get(member))
+        {
+            let mut union = there.clone();
+            union.extend(here.iter().filter(|item| !there.contains(item)).cloned());
+            merged.insert(member.clone(), Value::Array(union));
+            continue;
         }
         if both && !named(&rules.local) && !is_later {
             continue;

@@ -69,6 +69,7 @@ impl Server {
     }
 
     /// Handles a request.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a request")]
     pub(super) fn handle(
         &mut self,
         method: &str,
