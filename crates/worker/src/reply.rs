@@ -55,7 +55,7 @@ const MOST_BYTES: u32 = 64 * 1024;
 /// Bytes of the results of a batch that are read.
 const MOST_RESULTS: u32 = 1024 * 1024;
 
-/// Bytes of a page of records at most.
+/// Bytes of a page of records at most, and of one record.
 const LARGEST_PAGE: u32 = 16 * 1024 * 1024;
 
 /// Milliseconds that a body may take once the headers are there.
@@ -204,8 +204,7 @@ impl Wanted {
     pub fn of(engine: &Engine, job: &Job) -> Self {
         let dependents = job.captures.as_ref().map(|captures| captures.dependents.len());
         match dependents {
-            _ if job.record.as_ref().is_some_and(String::is_empty) => Self::Row(LARGEST_PAGE),
-            _ if job.record.is_some() => Self::Row(MOST_RESULTS),
+            _ if job.record.is_some() => Self::Row(LARGEST_PAGE),
             _ if engine.bound.borrow().contains(&job.id) => Self::Waited,
             Some(1..) => Self::Waited,
             Some(0) => Self::Kept,

@@ -511,7 +511,8 @@ pub async fn compact<T: Tx>(
                 let page = tx.scan(&scan).await?;
                 let Some(last) = page.last() else { break };
                 after = last.order.seq + 1;
-                for job in page.iter().filter(|job| now.since(ended_at(job)) > age) {
+                // What was written to a record goes by a person's hand alone.
+                for job in page.iter().filter(|job| now.since(ended_at(job)) > age && job.record.is_none()) {
                     remove(tx, &mut ledger, &mut leaving, job, now).await?;
                     orphans.extend_from_slice(job.dependents());
                     compacted.failed += 1;
