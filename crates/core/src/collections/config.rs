@@ -22,7 +22,7 @@ pub struct CollectionConfig {
     /// The member by which the server says when a row changed last: RFC 3339, or milliseconds or seconds since 1970.
     #[serde(default = "updated_at")]
     pub updated_at: String,
-    /// The member that names a row's version; without one, an `ETag`, or when it changed last.
+    /// The member that names a row's version; without one, when it changed last.
     pub version: Option<String>,
     /// The member that is set where a row is deleted.
     #[serde(default = "deleted_at")]

@@ -1,6 +1,6 @@
 //! What becomes of a record when its mutation comes back.
 //!
-//! [`verdict`] says what the server did; [`settle`] does what follows, in the transaction of the drain's cycle that takes the job
+//! `verdict` says what the server did; `settle` does what follows, in the transaction of the drain's cycle that takes the job
 //! out of the queue.
 
 use super::{
