@@ -12,7 +12,7 @@ use super::{
 use crate::{
     boxed::boxed,
     error::Error,
-    protocol::records::{Change, Choice, Name, Resolve, Write},
+    protocol::records::{Change, Choice, RecordName, RecordWrite, Resolve},
     queue::{
         config::WorkerConfig,
         job::{Job, Order, State, rank},
@@ -76,7 +76,13 @@ pub async fn find<T: Tx>(tx: &T, collection: &str, owner: &str, id: &str) -> Res
 ///
 /// # Errors
 /// `invalid-request` for what is no record; what the transaction returns.
-pub async fn write<T: Tx>(tx: &T, now: Millis, write: &Write, caller: &Caller, worker: &WorkerConfig) -> Result<bool, Error> {
+pub async fn write<T: Tx>(
+    tx: &T,
+    now: Millis,
+    write: &RecordWrite,
+    caller: &Caller,
+    worker: &WorkerConfig,
+) -> Result<bool, Error> {
     let config = config_of(worker, &write.collection)?;
     adapter::check_id(&write.id)?;
     let mut ledger = load(tx).await?;
@@ -142,7 +148,7 @@ fn parse(text: &str) -> Result<document::Document, Error> {
 ///
 /// # Errors
 /// What the transaction returns.
-pub async fn undo<T: Tx>(tx: &T, now: Millis, name: &Name, caller: &Caller) -> Result<bool, Error> {
+pub async fn undo<T: Tx>(tx: &T, now: Millis, name: &RecordName, caller: &Caller) -> Result<bool, Error> {
     let mut ledger = load(tx).await?;
     let owner = caller.owner_or(&ledger.owner).to_owned();
     let Some(mut record) = find(tx, &name.collection, &owner, &name.id).await? else { return Ok(false) };

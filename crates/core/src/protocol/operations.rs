@@ -15,7 +15,7 @@ use crate::{
         jobs::{self, Exported},
         maintenance::{self, Measured, Repaired},
         owners,
-        records::{Name, Resolve, Synced, Write},
+        records::{self, RecordName, Resolve, Synced},
         view::{self, JobView, SyncResult},
     },
     queue::manage::Compacted,
@@ -159,9 +159,9 @@ operations! {
     /// Ends a draft. Returns whether it was there.
     "draft-discard": DraftDiscard(JobId) -> bool, changes, [];
     /// Writes a record. Returns whether it was there.
-    "record-write": RecordWrite(Write) -> bool, changes, [];
+    "record-write": RecordWrite(records::RecordWrite) -> bool, changes, [];
     /// Takes back what was written to a record and is not on its way. Returns whether it came in time.
-    "record-undo": RecordUndo(Name) -> bool, changes, [];
+    "record-undo": RecordUndo(RecordName) -> bool, changes, [];
     /// Settles a record's conflict. Returns whether there was one.
     "record-resolve": RecordResolve(Resolve) -> bool, changes, [];
     /// Pushes and pulls a collection, or all; what that changes is its drains' and pulls' own.

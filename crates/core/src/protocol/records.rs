@@ -7,7 +7,7 @@ use crate::id::JobId;
 /// A local write.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename = "!RecordWrite")]
-pub struct Write {
+pub struct RecordWrite {
     /// The collection.
     pub collection: String,
     /// The record's id.
@@ -57,7 +57,7 @@ pub enum Choice {
 /// A record by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename = "!RecordName")]
-pub struct Name {
+pub struct RecordName {
     /// The collection.
     pub collection: String,
     /// The record's id.

@@ -22,7 +22,7 @@ use shearwater_core::{
     },
     health::clock::Time,
     http::reply::{AttemptResult, Response},
-    protocol::records::{Change, Choice, Name, Resolve, Write},
+    protocol::records::{Change, Choice, RecordName, RecordWrite, Resolve},
     queue::{
         config::WorkerConfig,
         cycle::{self, Cycle, Settings, Settlement, Takeover},
@@ -260,7 +260,7 @@ impl Records {
             };
             (record.id.clone(), change)
         };
-        let write = Write { collection: NOTES.to_owned(), id: id.clone(), change, seed };
+        let write = RecordWrite { collection: NOTES.to_owned(), id: id.clone(), change, seed };
         let now = self.now;
         let origin = self.origin(client, &id);
         let written =
@@ -493,7 +493,7 @@ impl Records {
         let at = self.rng.index(dirty.len());
         let Some(record) = dirty.get(at) else { return Ok(()) };
         let origin = self.origin(client, &record.id).unwrap_or_else(|| record.id.clone());
-        let (now, name) = (self.now, Name { collection: NOTES.to_owned(), id: record.id.clone() });
+        let (now, name) = (self.now, RecordName { collection: NOTES.to_owned(), id: record.id.clone() });
         let undone = self.transact(client, async |tx, _| mutation::undo(tx, now, &name, &Caller::default()).await)?;
         if undone == Ok(true) {
             self.give_up(client, origin);

@@ -7,7 +7,7 @@ use shearwater_core::{
     collections::mutation::{self, config_of},
     protocol::{
         Operation, operation,
-        records::{Name, Resolve, Write},
+        records::{RecordName, RecordWrite, Resolve},
     },
     store::{Answer, Caller},
 };
@@ -16,7 +16,7 @@ use super::{Changed, Served, Then, change};
 use crate::{clock, collections, engine::Engine, store::Db};
 
 /// Writes a record.
-pub async fn write(engine: &Rc<Engine>, request: Write, caller: Caller) -> Result<Served, Error> {
+pub async fn write(engine: &Rc<Engine>, request: RecordWrite, caller: Caller) -> Result<Served, Error> {
     let changed = change(engine, &caller, "record-after", &|db: Rc<Db>| {
         Box::pin(async { Ok(Answer::InTime(mutation::write(&*{ db }, clock::now(), &request, &caller, &engine.config).await?)) })
     })
@@ -25,7 +25,7 @@ pub async fn write(engine: &Rc<Engine>, request: Write, caller: Caller) -> Resul
 }
 
 /// Takes back what was written to a record.
-pub async fn undo(engine: &Rc<Engine>, name: Name, caller: Caller) -> Result<Served, Error> {
+pub async fn undo(engine: &Rc<Engine>, name: RecordName, caller: Caller) -> Result<Served, Error> {
     config_of(&engine.config, &name.collection)?;
     let changed = change(engine, &caller, "record-after", &|db: Rc<Db>| {
         Box::pin(async { Ok(Answer::InTime(mutation::undo(&*{ db }, clock::now(), &name, &caller).await?)) })
