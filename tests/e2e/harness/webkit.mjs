@@ -230,6 +230,7 @@ export async function startWebKit({ profile = mkdtempSync(join(tmpdir(), "shearw
       const tab = `tab-${count}`;
       control.send("launcher", `${origin}${MOUNT}/?${new URLSearchParams({ control: await control.address(), tab })}`);
       await control.ready(tab);
+      let left = false;
       const page = {
         async evaluate(run, ...args) {
           count += 1;
@@ -240,7 +241,14 @@ export async function startWebKit({ profile = mkdtempSync(join(tmpdir(), "shearw
           control.send(tab, step);
           return answer;
         },
+        /** Leaves for `url`, where nobody drives the tab any more. */
+        async goto(url) {
+          left = true;
+          page.evaluate((url) => void window.location.assign(url), url).catch(() => {});
+          await control.closed(tab);
+        },
         async close() {
+          if (left) return;
           page.evaluate(() => void window.close()).catch(() => {});
           await control.closed(tab);
         },
