@@ -10,6 +10,10 @@ import { asError, ShearwaterError, unavailable } from "../error.js";
 const LONGEST_ID = 512;
 /** Ids that a record may have had, one after another. */
 const MOST_NAMES = 8;
+/** What a report leaves out. */
+const EMPTY = { syncedAt: null };
+/** Milliseconds; a hundred years. */
+const LONGEST_TIME = 3_155_760_000_000;
 /** Milliseconds after the last read for which the database stays open. */
 const IDLE = 1_000;
 
@@ -25,6 +29,7 @@ const IDLE = 1_000;
  * @property {{text?: string | null} | null} [remote]
  * @property {boolean} [conflict]
  * @property {string | null} [moved]
+ * @property {number | null} [expired]
  *
  * @typedef {import("../types/index.js").Query<any>} Query
  * @typedef {Record<string, any>} Document
@@ -147,6 +152,28 @@ function difference(from, to) {
 }
 
 /**
+ * @param {Pick<Row, "local" | "base">} row
+ * @returns {"create" | "update" | "delete"}
+ */
+const changeOf = ({ local, base }) => (local == null ? "delete" : base == null ? "create" : "update");
+
+/**
+ * The parameters of a scope.
+ *
+ * @param {unknown} scope
+ * @returns {Array<[string, string]>}
+ */
+function parametersOf(scope) {
+  if (!isPlain(scope)) throw invalid("a scope is an object of the parameters of the request");
+  const parameters = Object.entries(/** @type {Record<string, unknown>} */ (scope));
+  const isText = (/** @type {unknown} */ value) =>
+    typeof value === "string" || Number.isFinite(value) || typeof value === "boolean";
+  if (parameters.length === 0 || !parameters.every(([name, value]) => name && isText(value)))
+    throw invalid("a scope has at least one parameter, each a string, a number or a boolean");
+  return parameters.map(([name, value]) => [name, String(value)]);
+}
+
+/**
  * @template T
  * @param {IDBRequest<T>} request
  * @returns {Promise<T>}
@@ -195,8 +222,9 @@ const open = (name, onGone) =>
  * @param {object} client
  * @param {(op: object, bodies: unknown[], owner: string) => Promise<any>} client.ask
  * @param {() => string} client.owner
+ * @param {() => Promise<any>} client.syncNow
  */
-export function createCollections(name, { ask, owner: ownerNow }) {
+export function createCollections(name, { ask, owner: ownerNow, syncNow }) {
   /** @type {Map<string, {key: string, collection: import("../types/index.js").Collection<any, any>}>} */
   const made = new Map();
   /** Reads a collection again for its subscribers, of whom there are some. @type {Map<string, () => void>} */
@@ -225,7 +253,7 @@ export function createCollections(name, { ask, owner: ownerNow }) {
    * One transaction; `act` is not called where nothing is stored.
    *
    * @template T
-   * @param {(records: IDBObjectStore, owner: string) => Promise<T>} act
+   * @param {(records: IDBObjectStore, owner: string, states: IDBObjectStore) => Promise<T>} act
    * @returns {Promise<{owner: string, found?: T}>}
    */
   async function read(act, again = true) {
@@ -241,9 +269,9 @@ export function createCollections(name, { ask, owner: ownerNow }) {
         disconnect();
         return { owner: "" };
       }
-      const transaction = database.transaction(["session", "records"]);
+      const transaction = database.transaction(["session", "records", "collections"]);
       const owner = (await settled(transaction.objectStore("session").get("session")))?.owner ?? "";
-      return { owner, found: await act(transaction.objectStore("records"), owner) };
+      return { owner, found: await act(transaction.objectStore("records"), owner, transaction.objectStore("collections")) };
     } catch (error) {
       // A connection that was closed since, by the browser or by the timer, says so only now.
       disconnect();
@@ -426,7 +454,7 @@ export function createCollections(name, { ask, owner: ownerNow }) {
       pendingChanges: async () =>
         (await list("xDirty")).map(({ id, local, base, changedAt, push }) => ({
           id,
-          change: local == null ? "delete" : base == null ? "create" : "update",
+          change: changeOf({ local, base }),
           since: changedAt ?? 0,
           ...(push && { job: push.job }),
           record: parse(local),
@@ -436,6 +464,33 @@ export function createCollections(name, { ask, owner: ownerNow }) {
         (await list("xDirty"))
           .filter(({ conflict }) => conflict)
           .map(({ id, local, base, remote }) => ({ id, base: parse(base), local: parse(local), remote: parse(remote?.text) })),
+      expired: async () =>
+        (await list("xExpired")).map(({ id, local, expired }) => ({ id, record: parse(local), at: expired ?? 0 })),
+      async cleanUp({ olderThan = 0, ...rest } = {}) {
+        if (!(olderThan >= 0) || Object.keys(rest).length > 0) throw invalid("cleanUp has one option, olderThan: milliseconds");
+        return request({ "record-clean-up": { collection, forMs: Math.min(olderThan, LONGEST_TIME) } });
+      },
+      async status() {
+        const [rows, { found: state }] = await Promise.all([
+          list("xDirty"),
+          read((_, owner, states) => settled(states.get(`${collection}\n${owner}`))),
+        ]);
+        const counts = { creates: 0, updates: 0, deletes: 0, conflicts: 0 };
+        for (const row of rows) {
+          const change = /** @type {"creates" | "updates" | "deletes"} */ (`${changeOf(row)}s`);
+          counts[row.conflict ? "conflicts" : change] += 1;
+        }
+        const next = [state?.dueAt, state?.reconcileAt].filter((at) => at != null);
+        return {
+          ...counts,
+          isSyncing: (state?.running?.until ?? 0) > Date.now(),
+          lastSyncAt: state?.pulledAt ?? null,
+          lastReconcileAt: state?.reconciledAt ?? null,
+          nextSyncAt: next.length > 0 ? Math.min(...next) : null,
+          error: state?.error ?? null,
+        };
+      },
+      reconcile: async () => ({ ...EMPTY, ...(await request({ "record-list": { collection, scope: [] } })) }),
       async undo(id) {
         checkId(id);
         return request({ "record-undo": { collection, id } });
@@ -455,7 +510,10 @@ export function createCollections(name, { ask, owner: ownerNow }) {
     return Object.freeze(methods);
   }
 
-  return {
+  /** @type {Promise<any> | undefined} */
+  let syncing;
+
+  const methods = {
     /**
      * @param {string} collection
      * @param {{key?: string}} [options]
@@ -473,6 +531,46 @@ export function createCollections(name, { ask, owner: ownerNow }) {
       made.set(collection, known);
       return known.collection;
     },
+    /** Those who call while one runs share it. */
+    fullSync() {
+      syncing ??= (async () => {
+        try {
+          const collections = await ask({ "record-sync": null }, [], ownerNow());
+          refreshAll();
+          return { collections, queue: await syncNow() };
+        } finally {
+          syncing = undefined;
+        }
+      })();
+      return syncing;
+    },
+    /**
+     * @param {string} collection
+     * @param {unknown} scope
+     */
+    async download(collection, scope) {
+      const report = await ask({ "record-list": { collection, scope: parametersOf(scope) } }, [], ownerNow());
+      refreshAll([collection]);
+      return { ...EMPTY, ...report };
+    },
+    /**
+     * @param {"create" | "update" | "delete"} kind
+     * @param {string} collection
+     * @param {string} id
+     * @param {any} [data]
+     */
+    async queueMutation(kind, collection, id, data) {
+      const records = made.get(collection) ?? { key: "id", collection: methods.collection(collection) };
+      checkId(id);
+      if (kind === "create") {
+        if (!isPlain(data)) throw invalid("a record is a plain object");
+        await records.collection.put({ ...data, [records.key]: id });
+        return true;
+      }
+      if (kind === "update") return records.collection.update(id, data);
+      if (kind === "delete") return records.collection.delete(id);
+      throw invalid('a mutation is "create", "update" or "delete"');
+    },
     /**
      * Has reads wait for this sign-in.
      *
@@ -489,4 +587,5 @@ export function createCollections(name, { ask, owner: ownerNow }) {
       disconnect();
     },
   };
+  return methods;
 }

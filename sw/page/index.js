@@ -146,8 +146,9 @@ function bind(client, name) {
     ) => client._ask(op, bodies, owner),
     owner: client._owner.bind(client),
   };
-  const collections = createCollections(name, bound[INTERNAL]);
-  bound.collection = collections.collection;
+  const collections = createCollections(name, { ...bound[INTERNAL], syncNow: () => bound.syncNow() });
+  for (const name of /** @type {const} */ (["collection", "fullSync", "download", "queueMutation"]))
+    bound[name] = collections[name];
   const { setOwner } = bound;
   bound.setOwner = (/** @type {unknown[]} */ ...given) => {
     const signingIn = setOwner(...given);

@@ -459,6 +459,19 @@ export interface Client {
    * the configuration names the collection is known to the worker only: writes and `sync` reject if it does not.
    */
   collection<T extends object = JsonObject, K extends string = "id">(name: string, options?: { key?: K }): Collection<T, K>;
+  /**
+   * Pushes what is not at the servers, pulls all collections, and drains all queues. One runs at a time in this tab: calls meanwhile
+   * share it. What could not be pulled says so in its `error`.
+   */
+  fullSync(): Promise<{ collections: { collection: string; applied: number; error?: string | null }[]; queue: SyncResult }>;
+  /**
+   * Fetches the rows of a scope for offline use: the listing's request with these parameters. Nothing expires by it, and the
+   * pulls of the collection go on as before. Of a collection that pulls nothing else, set `pull.every` to 0.
+   */
+  download(collection: string, scope: Record<string, string | number | boolean>): Promise<Reconciled>;
+  /** `put`, `update` or `delete` of a collection, for code that has them by name. False: there is no such record. */
+  queueMutation(kind: "create" | "update", collection: string, id: string, data: object): Promise<boolean>;
+  queueMutation(kind: "delete", collection: string, id: string): Promise<boolean>;
   /** Ends this client; the worker goes on. */
   close(): void;
 }
@@ -504,6 +517,20 @@ export interface Collection<T extends object = JsonObject, K extends string = "i
   pendingChanges(): Promise<PendingChange<T>[]>;
   /** Records that were changed both here and at the server, and wait for `resolve`. */
   conflicts(): Promise<RecordConflict<T>[]>;
+  /**
+   * Compares the whole of the server's rows with what is here: applies those that are new or changed, and marks as expired
+   * what the server does not list any more. Expired records are left out by `all`, `query`, `count` and `subscribe`; `get`
+   * finds them, and they are kept until `cleanUp`, or until the server lists them again. A listing that fails, is cut short, has
+   * a row that cannot be read or is empty (unless `reconcile.allowEmpty`) expires nothing: see `errors`. While a sync of this
+   * collection runs, the answer is the error `"Sync already in progress"` and zeros.
+   */
+  reconcile(): Promise<Reconciled>;
+  /** What `reconcile` has found gone, with the time since which. */
+  expired(): Promise<{ id: string; record: T | null; at: number }[]>;
+  /** Removes records that have been expired for so many milliseconds. Default: all of them. Resolves with how many. */
+  cleanUp(options?: { olderThan?: number }): Promise<number>;
+  /** How far it is synced, from the store: no request is made. */
+  status(): Promise<CollectionStatus>;
   /** Takes back what was written here since the record was last as at the server. False: nothing was, or it may have been sent. */
   undo(id: string): Promise<boolean>;
   /**
@@ -516,6 +543,35 @@ export interface Collection<T extends object = JsonObject, K extends string = "i
    * `error`: why the pull did not come to its end, for people. What was not pushed is among `pendingChanges`.
    */
   sync(): Promise<{ applied: number; error?: string }>;
+}
+
+/** What a comparison with the server's rows found. */
+export interface Reconciled {
+  added: number;
+  updated: number;
+  expired: number;
+  unchanged: number;
+  /** For people. Where there are any, nothing was expired. */
+  errors: string[];
+  /** When it ended; null if it did not. */
+  syncedAt: number | null;
+}
+
+export interface CollectionStatus {
+  /** Records whose change is not at the server, conflicts apart. */
+  creates: number;
+  updates: number;
+  deletes: number;
+  conflicts: number;
+  isSyncing: boolean;
+  /** When the last pull ended well; null before the first. */
+  lastSyncAt: number | null;
+  /** The same of `reconcile`. */
+  lastReconcileAt: number | null;
+  /** When the next is due by itself; null if none is. */
+  nextSyncAt: number | null;
+  /** Why the last one failed, for people. */
+  error: string | null;
 }
 
 /** A merge patch (RFC 7396): null deletes a member, an array replaces the one that is there. */

@@ -187,7 +187,8 @@ export interface WorkerConfig {
 }
 
 /**
- * A collection over REST. An invalid value is refused with `invalid-config`.
+ * A collection. An invalid value is refused with `invalid-config`. What follows is of the adapter `"rest"`; docs/collections.md has
+ * the requests of the others.
  *
  * Each record that is not at the server has one job, in the queue of the collection, whatever was written since:
  * - `POST url` with the record and an `Idempotency-Key`. The server may give the row another id: the record is found by both.
@@ -205,16 +206,26 @@ export interface WorkerConfig {
 export interface CollectionConfig {
   /** Where the server has the rows, relative to the worker's script; no fragment. */
   url: string;
-  /** The member that is a record's id. Pages name it, too: `client.collection(name, {key})`. Default: `"id"`. */
+  /**
+   * What the server speaks. PostgREST has columns for members, no entity tags (the version is a filter) and no
+   * `Idempotency-Key`: let the app make the ids. CouchDB's protocol, without attachments. Default: `"rest"`.
+   */
+  adapter?: "rest" | "postgrest" | "couchdb";
+  /**
+   * The member that is a record's id. Pages name it, too: `client.collection(name, {key})`. Default: `"id"`; with CouchDB `"_id"`.
+   */
   key?: string;
   /**
    * The member in which the server says when a row changed last: RFC 3339, or milliseconds or seconds since 1970. Default:
-   * `"updatedAt"`.
+   * `"updatedAt"`; with PostgREST `"updated_at"`. With CouchDB it is the app's own, and needed by `newest-wins` alone.
    */
   updatedAt?: string;
-  /** The member that names a row's version, a string or a number, sent as `If-Match`. Default: `updatedAt`'s value. */
+  /** The member that names a row's version, a string or a number, sent as `If-Match`. Default: `updatedAt`'s value; with CouchDB `"_rev"`. */
   version?: string;
-  /** The member that is neither null nor false in a deleted row. Default: `"deletedAt"`. */
+  /**
+   * The member that is neither null nor false in a deleted row. Default: `"deletedAt"`; with PostgREST `"deleted_at"`, with CouchDB
+   * `"_deleted"`.
+   */
   deletedAt?: string;
   /** Further members that only the server sets: they are not sent, and changes of them are no conflict. Default: none. */
   serverOwned?: string[];
@@ -234,6 +245,22 @@ export interface CollectionConfig {
   push?: {
     /** Whether an update sends what has changed, by `PATCH`, or the whole record, by `PUT`. Default: `"patch"`. */
     update?: "patch" | "put";
+    /**
+     * With PostgREST, whether a deletion deletes the row, which other clients see by `reconcile` alone, or marks it, by setting
+     * `deletedAt`, which they pull. Default: `"delete"`.
+     */
+    delete?: "delete" | "mark";
+  };
+  /** How `reconcile` compares all of the server's rows with what is here. */
+  reconcile?: {
+    /** Milliseconds between two that nobody asked for, at any wake; at least 1,000. Default: 0, none. */
+    every?: number;
+    /** Up to this the time doubles while nothing is found changed. Default: 8 × `every`. */
+    atMost?: number;
+    /** False: the server lists all rows in one response, and goes by no `updatedSince`. Default: true. */
+    paged?: boolean;
+    /** Whether an empty list means that there are no rows; otherwise it is an error. Default: false. */
+    allowEmpty?: boolean;
   };
   conflict?: {
     /**

@@ -10,12 +10,13 @@ use js_sys::Object;
 use shearwater_core::{
     Error, JobId, Millis,
     collections::{
+        listing::{self, Step},
         mutation::{self, config_of},
         pull::{self, Next},
     },
     drain::Dispatch,
     http::reply::AttemptResult,
-    protocol::records::Synced,
+    protocol::records::{Reconciled, Synced},
     queue::{
         job::{Job, Lease},
         last_error::LastError,
@@ -106,6 +107,13 @@ async fn look(engine: &Rc<Engine>) -> Result<(), Error> {
         if due {
             pulled(engine, name).await?;
         }
+        let due = engine
+            .store
+            .run(Mode::Read.on(Scope::RECORDS), async |db| listing::is_due(db, clock::now(), name, &owner, &engine.config).await)
+            .await?;
+        if due {
+            listed(engine, name, &[]).await?;
+        }
     }
     Ok(())
 }
@@ -147,34 +155,20 @@ async fn pulled(engine: &Rc<Engine>, name: &str) -> Result<Synced, Error> {
 
 async fn pull_all(engine: &Rc<Engine>, name: &str) -> Result<Next, Error> {
     let holder = clock::unique_name();
-    // A new database has no session yet, and a page of records none that is written with it.
-    let (owner, session) = match engine.store.session().await? {
-        Some(session) => (session.owner, session.number),
-        None => (engine.ledger().await?.owner, 0),
-    };
+    let session = session_of(engine).await?;
     let mut head = engine
         .store
         .run(Mode::Relaxed.on(Scope::RECORDS), async |db| {
-            pull::begin(db, clock::now(), name, &holder, &owner, &engine.config).await
+            pull::begin(db, clock::now(), name, &holder, &session.owner, &engine.config).await
         })
         .await?;
     while let Some(page) = head.take() {
-        let dispatch = Dispatch::of(as_job(page, name, engine, &owner, session));
-        let result = fetch::send(engine, &dispatch, &[None]).await;
-        let queue = engine.config.queue_or_default(&queue_of(engine, name));
-        let body = match &result {
-            AttemptResult::Status(response) if (200..300).contains(&response.status) => Ok(response.body.as_deref()),
-            other => {
-                let LastError { status, message, .. } = LastError::of(other, &queue);
-                Err(status.map_or(message.clone(), |status| [&message, " (", &status.to_string(), ")"].text()))
-            }
-        };
-        let body = body.and_then(|body| body.ok_or_else(|| "the page is no JSON, or more than 16 MiB".to_owned()));
+        let body = page_of(engine, name, page, &session).await;
         let next = engine
             .store
             .run(Mode::Relaxed, async |db| match &body {
-                Ok(body) => pull::apply(db, clock::now(), name, &holder, &owner, body, &engine.config).await,
-                Err(why) => pull::failed(db, clock::now(), name, &holder, &owner, why).await,
+                Ok(body) => pull::apply(db, clock::now(), name, &holder, &session.owner, body, &engine.config).await,
+                Err(why) => pull::failed(db, clock::now(), name, &holder, &session.owner, why).await,
             })
             .await?;
         tell(engine, Some(&[name.to_owned()]));
@@ -188,6 +182,83 @@ async fn pull_all(engine: &Rc<Engine>, name: &str) -> Result<Next, Error> {
         }
     }
     Ok(Next::Lost)
+}
+
+/// Lists a collection's rows, all of them or those of a scope.
+///
+/// # Errors
+/// What the store returns.
+pub async fn listed(engine: &Rc<Engine>, name: &str, scope: &[(String, String)]) -> Result<Reconciled, Error> {
+    let holder = clock::unique_name();
+    let session = session_of(engine).await?;
+    let mut step = engine
+        .store
+        .run(Mode::Relaxed.on(Scope::RECORDS), async |db| {
+            listing::begin(db, clock::now(), name, &holder, &session.owner, scope, &engine.config).await
+        })
+        .await?;
+    let mut has_begun = false;
+    loop {
+        let (listing, page) = match step {
+            Step::Page(listing, page) => (listing, page),
+            Step::Done(report) => {
+                if has_begun {
+                    engine.start(&queue_of(engine, name), SkipBackoff::None);
+                    tell_of(engine, name, &report);
+                }
+                return Ok(report);
+            }
+        };
+        has_begun = true;
+        let body = page_of(engine, name, page, &session).await;
+        step = engine
+            .store
+            .run(Mode::Relaxed, async |db| match &body {
+                Ok(body) => listing::apply(db, clock::now(), &listing, body, &engine.config).await,
+                Err(why) => listing::failed(db, clock::now(), &listing, why, &engine.config).await,
+            })
+            .await?;
+        tell(engine, Some(&[name.to_owned()]));
+    }
+}
+
+fn tell_of(engine: &Engine, name: &str, report: &Reconciled) {
+    let Reconciled { added, updated, expired, unchanged, errors, .. } = report;
+    let counts =
+        [("+", added, " added ~"), ("", updated, " updated -"), ("", expired, " expired ="), ("", unchanged, " unchanged")];
+    let counts = counts.map(|(before, count, after)| [before, &count.to_string(), after].text()).concat();
+    engine.log_info(&["collection \"", name, "\": ", &counts].text());
+    for error in errors {
+        engine.log_error(&["collection \"", name, "\" was not reconciled: ", error].text());
+    }
+}
+
+/// Whose rows are fetched.
+struct Session {
+    owner: String,
+    number: u64,
+}
+
+async fn session_of(engine: &Rc<Engine>) -> Result<Session, Error> {
+    // A new database has no session yet, and a page of records none that is written with it.
+    Ok(match engine.store.session().await? {
+        Some(session) => Session { owner: session.owner, number: session.number },
+        None => Session { owner: engine.ledger().await?.owner, number: 0 },
+    })
+}
+
+/// The body of a page, or why there is none.
+async fn page_of(engine: &Rc<Engine>, name: &str, page: RequestHead, session: &Session) -> Result<String, String> {
+    let dispatch = Dispatch::of(as_job(page, name, engine, &session.owner, session.number));
+    let body = match fetch::send(engine, &dispatch, &[None]).await {
+        AttemptResult::Status(response) if (200..300).contains(&response.status) => response.body,
+        other => {
+            let queue = engine.config.queue_or_default(&queue_of(engine, name));
+            let LastError { status, message, .. } = LastError::of(&other, &queue);
+            return Err(status.map_or(message.clone(), |status| [&message, " (", &status.to_string(), ")"].text()));
+        }
+    };
+    body.ok_or_else(|| "the page is no JSON, or more than 16 MiB".to_owned())
 }
 
 /// A page's request as a job that is stored nowhere: it is sent as all others are.

@@ -86,6 +86,8 @@ export async function startServer({ dist = "dist", site = "tests/e2e/site", db, 
     recordOptions: (collection, patch) => ask("POST", `/records/${collection}/options`, patch),
     // Writes a row as another client would: `{id, data}`, `{id, deleted: true}`, or `{raw}`.
     writeRecord: (collection, row) => ask("POST", `/records/${collection}`, row),
+    // Removes a row without a tombstone.
+    forgetRecord: (collection, id) => ask("DELETE", `/records/${collection}/rows/${encodeURIComponent(id)}`),
     stats: () => ask("GET", "/stats"),
     reset: () => ask("POST", "/reset"),
     async stop() {

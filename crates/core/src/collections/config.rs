@@ -16,17 +16,17 @@ const LARGEST_PAGE: u32 = 1_000;
 pub struct CollectionConfig {
     /// Where the server has it. The row of an id is one path segment below.
     pub url: String,
-    /// The member that is a record's id.
-    #[serde(default = "id")]
-    pub key: String,
+    /// What the server speaks.
+    #[serde(default)]
+    pub adapter: AdapterKind,
+    /// The member that is a record's id, unless the adapter's own.
+    pub key: Option<String>,
     /// The member by which the server says when a row changed last: RFC 3339, or milliseconds or seconds since 1970.
-    #[serde(default = "updated_at")]
-    pub updated_at: String,
-    /// The member that names a row's version; without one, when it changed last.
+    pub updated_at: Option<String>,
+    /// The member that names a row's version; without one, the adapter's, or when it changed last.
     pub version: Option<String>,
     /// The member that is set where a row is deleted.
-    #[serde(default = "deleted_at")]
-    pub deleted_at: String,
+    pub deleted_at: Option<String>,
     /// Members that are the server's alone, besides the four above.
     #[serde(default)]
     pub server_owned: Vec<String>,
@@ -38,21 +38,25 @@ pub struct CollectionConfig {
     /// How changes are sent.
     #[serde(default)]
     pub push: PushConfig,
+    /// How the whole of the rows is compared.
+    #[serde(default)]
+    pub reconcile: ReconcileConfig,
     /// What becomes of a record that both sides have changed.
     #[serde(default)]
     pub conflict: ConflictConfig,
 }
 
-fn id() -> String {
-    "id".to_owned()
-}
-
-fn updated_at() -> String {
-    "updatedAt".to_owned()
-}
-
-fn deleted_at() -> String {
-    "deletedAt".to_owned()
+/// What a server speaks ([`adapter`](super::adapter)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdapterKind {
+    /// REST, with entity tags and merge patches.
+    #[default]
+    Rest,
+    /// PostgREST.
+    Postgrest,
+    /// CouchDB's protocol.
+    Couchdb,
 }
 
 /// How rows are fetched.
@@ -73,12 +77,53 @@ impl Default for PullConfig {
     }
 }
 
+/// How the whole of the rows is compared ([`listing`](super::listing)).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename = "!ReconcileConfig", rename_all = "camelCase", default)]
+pub struct ReconcileConfig {
+    /// Milliseconds between two that nobody asks for, while they find changes; 0 is never.
+    pub every: u64,
+    /// Milliseconds up to which that doubles while they find none; 0 is eight times `every`.
+    pub at_most: u64,
+    /// Whether rows come in pages; otherwise one response has them all.
+    pub paged: bool,
+    /// Whether a list without rows means that there are none.
+    pub allow_empty: bool,
+}
+
+impl Default for ReconcileConfig {
+    fn default() -> Self {
+        Self { every: 0, at_most: 0, paged: true, allow_empty: false }
+    }
+}
+
+impl ReconcileConfig {
+    /// The longest wait.
+    #[must_use]
+    pub fn longest(&self) -> u64 {
+        if self.at_most == 0 { self.every.saturating_mul(8) } else { self.at_most }
+    }
+}
+
 /// How changes are sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename = "!PushConfig", rename_all = "camelCase", default)]
 pub struct PushConfig {
     /// What an update sends.
     pub update: Update,
+    /// What a deletion does.
+    pub delete: Removal,
+}
+
+/// What a deletion does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Removal {
+    /// Deletes the row.
+    #[default]
+    Delete,
+    /// Sets the member that says when it was deleted, so that others see it go (PostgREST).
+    Mark,
 }
 
 /// What an update sends.
@@ -138,14 +183,16 @@ impl CollectionConfig {
     pub fn new(url: &str) -> Self {
         Self {
             url: url.to_owned(),
-            key: id(),
-            updated_at: updated_at(),
+            adapter: AdapterKind::default(),
+            key: None,
+            updated_at: None,
             version: None,
-            deleted_at: deleted_at(),
+            deleted_at: None,
             server_owned: Vec::new(),
             queue: None,
             pull: PullConfig::default(),
             push: PushConfig::default(),
+            reconcile: ReconcileConfig::default(),
             conflict: ConflictConfig::default(),
         }
     }
@@ -162,10 +209,18 @@ impl CollectionConfig {
         if self.url.contains('#') {
             return refuse("url: has a fragment");
         }
-        for (option, member) in [("key", &self.key), ("updatedAt", &self.updated_at), ("deletedAt", &self.deleted_at)] {
-            if member.is_empty() {
+        for (option, member) in
+            [("key", &self.key), ("updatedAt", &self.updated_at), ("version", &self.version), ("deletedAt", &self.deleted_at)]
+        {
+            if member.as_deref() == Some("") {
                 return refuse(&[option, ": is empty"].text());
             }
+        }
+        if self.adapter != AdapterKind::Rest && self.push.update == Update::Put {
+            return refuse("push.update: is \"put\" with the adapter \"rest\" alone");
+        }
+        if self.adapter != AdapterKind::Postgrest && self.push.delete == Removal::Mark {
+            return refuse("push.delete: is \"mark\" with the adapter \"postgrest\" alone");
         }
         if self.pull.page_size == 0 || self.pull.page_size > LARGEST_PAGE {
             return refuse("pull.pageSize: is 1 to 1000");
@@ -173,18 +228,59 @@ impl CollectionConfig {
         if self.pull.every > 0 && self.pull.every < unit::SECOND {
             return refuse("pull.every: is 0 or at least one second (1000 ms)");
         }
+        if self.reconcile.every > 0 && self.reconcile.every < unit::SECOND {
+            return refuse("reconcile.every: is 0 or at least one second (1000 ms)");
+        }
+        if self.adapter == AdapterKind::Couchdb && !self.reconcile.paged {
+            return refuse("reconcile.paged: is true with the adapter \"couchdb\"");
+        }
+        if self.reconcile.longest() < self.reconcile.every {
+            return refuse("reconcile.atMost: is at least reconcile.every");
+        }
         if self.pull.overlap > unit::DAY {
             return refuse("pull.overlap: is at most one day (86400000 ms)");
         }
         Ok(())
     }
 
+    /// The member that is a record's id.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        self.key.as_deref().unwrap_or(if self.adapter == AdapterKind::Couchdb { "_id" } else { "id" })
+    }
+
+    /// The member that says when a row changed last.
+    #[must_use]
+    pub fn updated_at(&self) -> &str {
+        self.updated_at.as_deref().unwrap_or(if self.adapter == AdapterKind::Postgrest { "updated_at" } else { "updatedAt" })
+    }
+
+    /// The member that names a row's version.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        match (&self.version, self.adapter) {
+            (Some(version), _) => version,
+            (None, AdapterKind::Couchdb) => "_rev",
+            (None, _) => self.updated_at(),
+        }
+    }
+
+    /// The member that is set in a deleted row.
+    #[must_use]
+    pub fn deleted_at(&self) -> &str {
+        self.deleted_at.as_deref().unwrap_or(match self.adapter {
+            AdapterKind::Rest => "deletedAt",
+            AdapterKind::Postgrest => "deleted_at",
+            AdapterKind::Couchdb => "_deleted",
+        })
+    }
+
     /// Whether a member is the server's to set.
     #[must_use]
     pub fn is_server_owned(&self, member: &str) -> bool {
-        member == self.updated_at
-            || member == self.deleted_at
-            || self.version.as_deref() == Some(member)
+        member == self.updated_at() && self.adapter != AdapterKind::Couchdb
+            || member == self.deleted_at()
+            || member == self.version()
             || self.server_owned.iter().any(|owned| owned == member)
     }
 }

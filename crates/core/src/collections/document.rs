@@ -25,7 +25,7 @@ pub fn text(document: &Document) -> String {
 /// What makes `to` of `from`, as a merge patch (RFC 7396), but for what the server owns.
 #[must_use]
 pub fn difference(from: &Document, to: &Document, config: &CollectionConfig) -> Document {
-    let ours = |member: &&String| !config.is_server_owned(member) && **member != config.key;
+    let ours = |member: &&String| !config.is_server_owned(member) && *member != config.key();
     let mut patch = Document::new();
     for member in from.keys().chain(to.keys()).filter(ours) {
         match (from.get(member), to.get(member)) {
@@ -53,9 +53,9 @@ pub fn apply(target: &mut Document, patch: &Document) {
 pub fn owned_by(mut document: Document, row: &Document, config: &CollectionConfig) -> Document {
     let members: Vec<String> =
         document.keys().chain(row.keys()).filter(|member| config.is_server_owned(member)).cloned().collect();
-    for member in members.iter().chain([&config.key]) {
+    for member in members.iter().map(String::as_str).chain([config.key()]) {
         match row.get(member) {
-            Some(value) => drop(document.insert(member.clone(), value.clone())),
+            Some(value) => drop(document.insert(member.to_owned(), value.clone())),
             None => drop(document.remove(member)),
         }
     }

@@ -81,7 +81,8 @@ fn days(year: u64, month: u64, day: u64) -> i64 {
 }
 
 /// An instant in RFC 3339, in UTC, with milliseconds.
-fn spell(at: Millis) -> String {
+#[must_use]
+pub fn spell(at: Millis) -> String {
     let (days, ms) = (at.0 / 86_400_000, at.0 % 86_400_000);
     // Howard Hinnant's `civil_from_days`, for days since 1970.
     let shifted = days + 719_468;

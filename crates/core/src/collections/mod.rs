@@ -25,6 +25,7 @@
 //! | pulled row, another | `base` and `local` | its strategy decides | `remote`, until the reply |
 //! | reply 2xx | | | `base`; clean, or dirty again by what was written since |
 //! | reply 404, 410 to an update | | | the row is gone: its strategy decides |
+//! | not in a listing of everything | expired: no reader lists it | nothing | nothing |
 //! | reply 409, 412 | | | its strategy decides, by the row in the reply, `remote`, or one that is asked for |
 //! | kill | nothing | nothing | the same mutation again, under the same key |
 //!
@@ -45,6 +46,7 @@ pub mod config;
 pub mod conflict;
 pub mod document;
 pub mod instant;
+pub mod listing;
 pub mod mutation;
 pub mod pull;
 pub mod push;

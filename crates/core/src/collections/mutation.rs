@@ -109,18 +109,18 @@ pub async fn write<T: Tx>(
     };
     record.local = match local {
         Some(mut local) => {
-            match local.get(&config.key) {
+            match local.get(config.key()) {
                 None => {}
                 Some(Value::String(key)) if *key == write.id || *key == record.id => {}
                 Some(Value::Number(key)) if key.to_string() == record.id => {}
                 Some(_) => {
                     return Err(Error::invalid_request(
-                        ["the member \"", &config.key, "\" is the record's id, a string, and does not change"].text(),
+                        ["the member \"", config.key(), "\" is the record's id, a string, and does not change"].text(),
                     ));
                 }
             }
-            if !local.get(&config.key).is_some_and(Value::is_number) {
-                local.insert(config.key.clone(), Value::String(record.id.clone()));
+            if !local.get(config.key()).is_some_and(Value::is_number) {
+                local.insert(config.key().to_owned(), Value::String(record.id.clone()));
             }
             Some(document::text(&local))
         }
@@ -220,7 +220,7 @@ pub async fn resolve<T: Tx>(
         Choice::Remote => row.text.clone(),
         Choice::Record(text) => {
             let mut document = parse(text)?;
-            document.insert(config.key.clone(), Value::String(record.id.clone()));
+            document.insert(config.key().to_owned(), Value::String(record.id.clone()));
             Some(document::text(&document))
         }
     };
@@ -298,7 +298,7 @@ pub(crate) async fn plan<T: Tx>(
         }
     };
     record.changed_at.get_or_insert(now);
-    let (head, body) = adapter::mutation(config, op, record, local.as_ref());
+    let (head, body) = adapter::mutation(config, op, record, local.as_ref(), now);
     let queue = config.queue.clone().unwrap_or_else(|| record.collection.clone());
     let settings = worker.queue_or_default(&queue);
     let (id, clock) = (record.mint(), ledger.tick(now));

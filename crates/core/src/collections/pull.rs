@@ -14,15 +14,12 @@
 //! it as it was before that push. Such a row, where it is not the version that the push returned, ends the page: the next is
 //! asked for from there, by now after the push. So nothing is reverted, and nothing is skipped.
 
-use serde_json::Value;
-
 use super::{
-    adapter,
+    adapter::{self, Listed},
     config::CollectionConfig,
-    instant,
     mutation::{config_of, plan, state_of, store},
     push::{may_have_arrived, met},
-    record::{CollectionState, Cursor, Record, RecordIndex, RecordKey, Row, Running},
+    record::{CollectionState, Record, RecordIndex, RecordKey, Row, Running},
 };
 use crate::{
     boxed::boxed,
@@ -34,7 +31,7 @@ use crate::{
 };
 
 /// Milliseconds after which a pull without a page counts as dead.
-const LEASE: u64 = 5 * unit::MINUTE;
+pub(super) const LEASE: u64 = 5 * unit::MINUTE;
 
 /// Pages in a row that may be cut short before the pull rests: pushes are settled all the time.
 const MOST_CUTS: u32 = 5;
@@ -84,19 +81,20 @@ pub async fn begin<T: Tx>(
 ) -> Result<Option<RequestHead>, Error> {
     let config = config_of(worker, collection)?;
     let mut state = state_of(tx, collection, owner).await?;
-    if state.running.as_ref().is_some_and(|running| now < running.until && running.until.since(now) <= LEASE) {
+    if is_running(&state, now) {
         return Ok(None);
     }
-    let from = state.cursor.as_ref().map(|cursor| {
-        let at = serde_json::from_str(&cursor.at).ok();
-        let earlier = at.and_then(|at: Value| instant::before(&at, config.pull.overlap)).filter(|_| config.pull.overlap > 0);
-        earlier.map_or_else(|| cursor.clone(), |at| Cursor { at: at.to_string(), id: String::new() })
-    });
-    let head = adapter::page(config, from.as_ref());
+    let from = state.cursor.as_ref().map(|cursor| adapter::overlapped(config, cursor));
+    let head = adapter::page(config, from.as_ref(), &[]);
     let asked = state.clock;
     state.running = Some(Running { holder: holder.to_owned(), until: now.after(LEASE), asked, from, cut: 0, applied: 0 });
     tx.put(&state)?;
     Ok(Some(head))
+}
+
+/// Whether a pull or a listing runs.
+pub(super) fn is_running(state: &CollectionState, now: Millis) -> bool {
+    state.running.as_ref().is_some_and(|running| now < running.until && running.until.since(now) <= LEASE)
 }
 
 /// Ends a pull that got no page.
@@ -138,7 +136,7 @@ pub async fn apply<T: Tx>(
     let mut ledger = load(tx).await?;
     let mut state = state_of(tx, collection, owner).await?;
     let Some(mut running) = state.running.take().filter(|running| running.holder == holder) else { return Ok(Next::Lost) };
-    let rows = match adapter::rows(body) {
+    let rows = match adapter::items(config, body) {
         Ok(rows) => rows,
         Err(why) => {
             fail(&mut state, now, &why);
@@ -150,26 +148,26 @@ pub async fn apply<T: Tx>(
     let (mut leaving, mut at, mut cut, mut trouble) = (Leaving::default(), running.from.clone(), false, None);
     let mut is_out_of_order = false;
     let before = ledger.clone();
-    for value in rows {
-        let changed = value.get(&config.updated_at).cloned().unwrap_or(Value::Null);
-        let (id, row, _) = match adapter::row(config, value) {
-            Ok(row) => row,
+    for item in rows {
+        let (id, row, place) = match adapter::listed(config, item) {
+            Ok(Listed { id, row, place }) => (id, row, place),
             Err(why) => {
                 trouble.get_or_insert(why);
                 continue;
             }
         };
-        let place = Cursor { at: changed.to_string(), id: id.clone() };
-        let has_place = instant::parse(&changed).is_some();
-        if has_place && at.as_ref() == Some(&place) {
+        if place.is_some() && at == place {
             continue;
         }
-        if has_place && at.is_some() && !is_beyond(Some(&place), at.as_ref()) {
-            trouble =
-                Some(["the rows do not come in the order of \"", &config.updated_at, "\" and \"", &config.key, "\""].text());
+        if place.is_some() && at.is_some() && !adapter::is_beyond(config, place.as_ref(), at.as_ref()) {
+            trouble = Some(["the rows do not come in the order of \"", config.updated_at(), "\""].text());
             is_out_of_order = true;
             break;
         }
+        let Some(row) = row else {
+            at = place.or(at);
+            continue;
+        };
         let found = tx.get::<Record>(&RecordKey::new(collection, owner, &id)).await?;
         if let Some(record) = &found
             && record.settled > running.asked
@@ -181,11 +179,11 @@ pub async fn apply<T: Tx>(
         if boxed(take_row(tx, now, &mut ledger, &mut leaving, &mut state, found, &id, row, owner, config, worker)).await? {
             running.applied += 1;
         }
-        if has_place {
-            at = Some(place);
+        if place.is_some() {
+            at = place;
         } else {
             trouble.get_or_insert(
-                ["the row \"", &id, "\" does not say when it changed last, in \"", &config.updated_at, "\""].text(),
+                ["the row \"", &id, "\" does not say when it changed last, in \"", config.updated_at(), "\""].text(),
             );
         }
     }
@@ -193,7 +191,7 @@ pub async fn apply<T: Tx>(
     if ledger != before {
         save(tx, &mut ledger).await?;
     }
-    if is_beyond(at.as_ref(), state.cursor.as_ref()) {
+    if adapter::is_beyond(config, at.as_ref(), state.cursor.as_ref()) {
         state.cursor.clone_from(&at);
     }
     running.cut = if cut { running.cut + 1 } else { 0 };
@@ -218,7 +216,7 @@ pub async fn apply<T: Tx>(
     running.asked = state.clock;
     running.until = now.after(LEASE);
     running.from = at;
-    let head = adapter::page(config, running.from.as_ref());
+    let head = adapter::page(config, running.from.as_ref(), &[]);
     state.running = Some(running);
     tx.put(&state)?;
     Ok(Next::Page(head))
@@ -226,7 +224,7 @@ pub async fn apply<T: Tx>(
 
 /// Takes one row in. Returns whether it changed what is here.
 #[expect(clippy::too_many_arguments, reason = "the state of one page")]
-async fn take_row<T: Tx>(
+pub(super) async fn take_row<T: Tx>(
     tx: &T,
     now: Millis,
     ledger: &mut Ledger,
@@ -251,8 +249,12 @@ async fn take_row<T: Tx>(
         return Ok(true);
     };
     let is_known = record.base.is_some() == row.text.is_some() && record.version.is_some() && record.version == row.version;
+    let is_back = row.text.is_some() && record.expired.take().is_some();
     if record.moved.is_some() || is_known || is_older(&row, &record) {
-        return Ok(false);
+        if is_back {
+            tx.put(&record)?;
+        }
+        return Ok(is_back);
     }
     if record.conflict {
         record.remote = Some(row);
@@ -279,26 +281,13 @@ async fn take_row<T: Tx>(
     } else {
         store(tx, &record)?;
     }
-    Ok(record.local != before.local || record.conflict)
+    Ok(record.local != before.local || record.conflict || is_back)
 }
 
 /// Whether a row is older than the one that is here: a copy that lags behind, where versions count.
 fn is_older(row: &Row, record: &Record) -> bool {
     let number = |version: &Option<String>| version.as_deref().and_then(|version| version.parse::<u64>().ok());
     number(&row.version).zip(number(&record.version)).is_some_and(|(row, record)| row < record)
-}
-
-/// Whether a place in the server's order is behind another.
-fn is_beyond(at: Option<&Cursor>, other: Option<&Cursor>) -> bool {
-    let place = |cursor: &Cursor| {
-        let at = serde_json::from_str::<Value>(&cursor.at).ok().and_then(|at| instant::parse(&at));
-        // Finer than a millisecond, the text decides.
-        (at, cursor.at.clone(), cursor.id.clone())
-    };
-    match (at, other) {
-        (Some(at), Some(other)) => place(at) > place(other),
-        (at, _) => at.is_some(),
-    }
 }
 
 /// Removes the tombstones that no page can contradict any more.

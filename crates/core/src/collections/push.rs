@@ -4,7 +4,7 @@
 //! out of the queue.
 
 use super::{
-    adapter,
+    adapter::{self, Said},
     config::CollectionConfig,
     conflict::{Meeting, meet, rebase},
     document,
@@ -62,11 +62,22 @@ pub(crate) fn may_have_arrived(job: &Job) -> bool {
 /// What the result of a mutation says.
 pub(crate) fn verdict(record: &Record, result: &AttemptResult, next: Next, config: &CollectionConfig) -> Verdict {
     let (Some(push), AttemptResult::Status(response)) = (&record.push, result) else { return Verdict::Other };
-    let row = adapter::answered(config, response.body.as_deref());
+    let said = adapter::answered(config, push, response.body.as_deref());
+    // Only a create may learn of another id.
+    let is_other = |id: &str| push.op != PushOp::Create && id != record.id;
+    let row = match &said {
+        Said::Row(id, row) if !is_other(id) => Some((id.clone(), row.clone())),
+        _ => None,
+    };
     let met = || Verdict::Met(row.clone().filter(|(id, _)| *id == record.id).map(|(_, row)| row));
+    // What the version was a condition of says not whether the row is there.
+    let no_match = |otherwise| if record.version.is_some() { Verdict::Met(None) } else { otherwise };
     match (push.op, response.status, next) {
         (PushOp::Read, 404 | 410, _) => Verdict::Met(Some(Row::GONE)),
+        (PushOp::Read, _, Next::Delivered) if said == Said::NoMatch => Verdict::Unknown,
         (PushOp::Read, _, Next::Delivered) => met(),
+        (PushOp::Delete, _, Next::Delivered) if said == Said::NoMatch => no_match(Verdict::Done(None)),
+        (PushOp::Update, _, Next::Delivered) if said == Said::NoMatch => no_match(Verdict::Unknown),
         (PushOp::Delete, _, Next::Delivered) => Verdict::Done(None),
         (_, _, Next::Delivered) => Verdict::Done(row),
         (PushOp::Create, 410, _) => Verdict::NameTaken,
@@ -104,6 +115,7 @@ pub(crate) async fn settle<T: Tx>(
             let was_deletion = push.as_ref().is_some_and(|push| push.op == PushOp::Delete);
             let pushed = push.and_then(|push| push.data);
             let written_since = record.local != pushed;
+            record.expired = None;
             if was_deletion {
                 (record.base, record.version, record.remote) = (None, None, None);
             } else if let Some((id, row)) = answer {
@@ -190,7 +202,7 @@ async fn rename<T: Tx>(
     record.id = id.to_owned();
     let mut local = record.local.as_deref().and_then(document::read);
     if let Some(local) = &mut local {
-        local.insert(config.key.clone(), id.into());
+        local.insert(config.key().to_owned(), id.into());
     }
     // A pull may have brought the row before the reply that says whose it is, and somebody may have written to it.
     if let Some(twin) = tx.get::<Record>(&RecordKey::new(&record.collection, &record.owner, id)).await? {
@@ -207,7 +219,7 @@ async fn rename<T: Tx>(
                 written.reverse();
             }
             let mut folded = pushed;
-            folded.insert(config.key.clone(), id.into());
+            folded.insert(config.key().to_owned(), id.into());
             written.iter().for_each(|written| document::apply(&mut folded, written));
             local = Some(folded);
         } else if twin.is_dirty() && twin.changed_at > record.changed_at {

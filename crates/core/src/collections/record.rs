@@ -112,6 +112,8 @@ pub struct Record {
     pub settled: u64,
     /// It has another id by now, under which it is found.
     pub moved: Option<String>,
+    /// Since when the server does not list it any more.
+    pub expired: Option<Millis>,
 }
 
 impl Record {
@@ -136,6 +138,7 @@ impl Record {
             unread: false,
             settled: 0,
             moved: None,
+            expired: None,
         }
     }
 
@@ -143,6 +146,12 @@ impl Record {
     #[must_use]
     pub fn is_dirty(&self) -> bool {
         self.moved.is_none() && (self.changed_at.is_some() || self.push.is_some() || self.conflict)
+    }
+
+    /// Whether readers list it.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        self.local.is_some() && self.moved.is_none() && (self.expired.is_none() || self.is_dirty())
     }
 
     /// Whether nothing is left of it but that it was deleted.
@@ -229,23 +238,26 @@ pub enum RecordIndex {
     Dirty,
     /// `[owner, collection] settled`: tombstones.
     Gone,
+    /// `[owner, collection] expired`: what the server does not list any more.
+    Expired,
 }
 
 impl RecordIndex {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Owner, Self::List, Self::Dirty, Self::Gone];
+    pub const ALL: [Self; 5] = [Self::Owner, Self::List, Self::Dirty, Self::Gone, Self::Expired];
 }
 
 impl RowIndex for RecordIndex {
     type Row = Record;
 
     fn as_str(self) -> &'static str {
-        let [owner, list, dirty, gone] = RECORD_INDEXES;
+        let [owner, list, dirty, gone, expired] = RECORD_INDEXES;
         match self {
             Self::Owner => owner,
             Self::List => list,
             Self::Dirty => dirty,
             Self::Gone => gone,
+            Self::Expired => expired,
         }
     }
 
@@ -253,9 +265,10 @@ impl RowIndex for RecordIndex {
         let both = || vec![record.owner.as_str(), record.collection.as_str()];
         match self {
             Self::Owner => Some((vec![&record.owner], vec![record.seq])),
-            Self::List => (record.local.is_some() && record.moved.is_none()).then(|| (both(), vec![record.seq])),
+            Self::List => record.is_listed().then(|| (both(), vec![record.seq])),
             Self::Dirty => record.is_dirty().then(|| (both(), vec![record.changed_at.map_or(0, |at| at.0)])),
             Self::Gone => record.is_tombstone().then(|| (both(), vec![record.settled])),
+            Self::Expired => (!record.is_dirty()).then(|| Some((both(), vec![record.expired?.0])))?,
         }
     }
 }
@@ -306,8 +319,15 @@ pub struct CollectionState {
     pub failures: u32,
     /// When the next is due, by itself.
     pub due_at: Option<Millis>,
-    /// Why the last one failed.
+    /// Why the last one failed, or the last listing.
     pub error: Option<String>,
+    /// When the last listing of everything ended.
+    pub reconciled_at: Option<Millis>,
+    /// When the next is due, by itself.
+    pub reconcile_at: Option<Millis>,
+    /// Milliseconds that it waits.
+    #[serde(default)]
+    pub reconcile_wait: u64,
 }
 
 impl CollectionState {

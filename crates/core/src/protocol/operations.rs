@@ -15,7 +15,7 @@ use crate::{
         jobs::{self, Exported},
         maintenance::{self, Measured, Repaired},
         owners,
-        records::{self, RecordName, Resolve, Synced},
+        records::{self, Reconciled, RecordName, Resolve, Synced},
         view::{self, JobView, SyncResult},
     },
     queue::manage::Compacted,
@@ -166,6 +166,10 @@ operations! {
     "record-resolve": RecordResolve(Resolve) -> bool, changes, [];
     /// Pushes and pulls a collection, or all; what that changes is its drains' and pulls' own.
     "record-sync": RecordSync(Option<String>) -> Vec<Synced>, reads, [];
+    /// Lists a collection's rows in full, or those of a scope; what that changes is the listing's own.
+    "record-list": RecordList(records::RecordListing) -> Reconciled, reads, [];
+    /// Removes records that expired. Returns how many.
+    "record-clean-up": RecordCleanUp(records::RecordCleanUp) -> u32, changes, [];
     /// Returns the status.
     "status": Status -> view::Status, reads, [];
     /// Says that something happened which makes a wake worth while. Returns at once.

@@ -64,6 +64,44 @@ pub struct RecordName {
     pub id: String,
 }
 
+/// Asks for a listing of a collection's rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "!RecordListing")]
+pub struct RecordListing {
+    /// The collection.
+    pub collection: String,
+    /// Parameters of the request, of a part of the rows; all of them where there are none.
+    pub scope: Vec<(String, String)>,
+}
+
+/// What a listing of a collection's rows found (D5).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reconciled {
+    /// Rows that were not here.
+    pub added: u64,
+    /// Rows that were here, and changed.
+    pub updated: u64,
+    /// Records that are not listed any more.
+    pub expired: u64,
+    /// Rows that were here as they are.
+    pub unchanged: u64,
+    /// What went wrong; then nothing is expired.
+    pub errors: Vec<String>,
+    /// When it ended; none where it did not.
+    pub synced_at: Option<crate::time::Millis>,
+}
+
+/// Removes records that expired.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "!RecordCleanUp", rename_all = "camelCase")]
+pub struct RecordCleanUp {
+    /// The collection.
+    pub collection: String,
+    /// Milliseconds for which they have been.
+    pub for_ms: u64,
+}
+
 /// What became of a collection that was synced.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Synced {

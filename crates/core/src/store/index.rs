@@ -151,7 +151,7 @@ impl RowIndex for BySaving {
 }
 
 /// The indexes of the records, by name: the stores are the same whether the build has collections or not.
-pub const RECORD_INDEXES: [&str; 4] = ["xOwner", "xList", "xDirty", "xGone"];
+pub const RECORD_INDEXES: [&str; 5] = ["xOwner", "xList", "xDirty", "xGone", "xExpired"];
 
 /// A range of an index: entries with exactly these strings, whose first number is within the bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,6 +18,7 @@ pub(super) fn router() -> Router<App> {
     Router::new()
         .route("/records/{collection}", get(list).post(write))
         .route("/records/{collection}/log", get(log))
+        .route("/records/{collection}/rows/{id}", axum::routing::delete(forget))
         .route("/records/{collection}/options", get(show_options).post(change_options))
 }
 
@@ -39,6 +40,11 @@ async fn change_options(
     Json(patch): Json<Members>,
 ) -> Result<Json<CollectionOptions>, Problem> {
     Ok(Json(app.collections.change(collection, patch)?))
+}
+
+/// The row goes without a word.
+async fn forget(State(app): State<App>, Path((collection, id)): Path<(Collection, String)>) -> Result<Json<bool>, Problem> {
+    Ok(Json(app.store.run(move |connection| records::forget(connection, &collection, &id)).await?))
 }
 
 /// A row that is written whatever is there.

@@ -115,6 +115,13 @@ pub(crate) fn put(connection: &Connection, collection: &Collection, record: &Rec
     Ok(())
 }
 
+/// Removes a row, without a tombstone.
+pub(crate) fn forget(connection: &Connection, collection: &Collection, id: &str) -> Result<bool, StoreError> {
+    let forgotten =
+        connection.prepare_cached("DELETE FROM records WHERE collection = ?1 AND id = ?2")?.execute((collection.as_str(), id))?;
+    Ok(forgotten > 0)
+}
+
 /// An id of the server's own, `srv-1`, `srv-2`, …
 pub(crate) fn next_id(connection: &Connection, collection: &Collection) -> Result<String, StoreError> {
     let last: i64 = connection

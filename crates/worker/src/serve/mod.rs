@@ -253,8 +253,17 @@ async fn carry_out(engine: &Rc<Engine>, data: JsValue) -> Result<Served, Error> 
         Op::RecordResolve(request) => boxed(records::resolve(engine, request, caller)),
         #[cfg(feature = "full")]
         Op::RecordSync(collection) => boxed(records::sync(engine, collection)),
+        #[cfg(feature = "full")]
+        Op::RecordList(request) => boxed(records::list(engine, request)),
+        #[cfg(feature = "full")]
+        Op::RecordCleanUp(request) => boxed(records::clean_up(engine, request, caller)),
         #[cfg(not(feature = "full"))]
-        Op::RecordWrite(_) | Op::RecordUndo(_) | Op::RecordResolve(_) | Op::RecordSync(_) => {
+        Op::RecordWrite(_)
+        | Op::RecordUndo(_)
+        | Op::RecordResolve(_)
+        | Op::RecordSync(_)
+        | Op::RecordList(_)
+        | Op::RecordCleanUp(_) => {
             return Err(Error::invalid_request("this worker has no collections: name them in start({collections})"));
         }
         Op::Status => boxed(control::status(engine)),

@@ -4,10 +4,13 @@ use std::rc::Rc;
 
 use shearwater_core::{
     Error,
-    collections::mutation::{self, config_of},
+    collections::{
+        listing,
+        mutation::{self, config_of},
+    },
     protocol::{
         Operation, operation,
-        records::{RecordName, RecordWrite, Resolve},
+        records::{RecordCleanUp, RecordListing, RecordName, RecordWrite, Resolve},
     },
     store::{Answer, Caller},
 };
@@ -56,6 +59,26 @@ pub async fn sync(engine: &Rc<Engine>, collection: Option<String>) -> Result<Ser
     };
     let synced = collections::sync(engine, &names).await?;
     Ok(Served { ledger: Some(engine.ledger().await?), ..Served::looked::<operation::RecordSync>(&synced) })
+}
+
+/// Lists the rows of a collection.
+pub async fn list(engine: &Rc<Engine>, request: RecordListing) -> Result<Served, Error> {
+    config_of(&engine.config, &request.collection)?;
+    let report = collections::listed(engine, &request.collection, &request.scope).await?;
+    Ok(Served { ledger: Some(engine.ledger().await?), ..Served::looked::<operation::RecordList>(&report) })
+}
+
+/// Removes what expired.
+pub async fn clean_up(engine: &Rc<Engine>, request: RecordCleanUp, caller: Caller) -> Result<Served, Error> {
+    config_of(&engine.config, &request.collection)?;
+    let changed = change(engine, &caller, "record-after", &|db: Rc<Db>| {
+        Box::pin(async {
+            Ok(Answer::Removed(listing::clean_up(&*{ db }, clock::now(), &request, &caller, &engine.config).await?))
+        })
+    })
+    .await?;
+    collections::tell(engine, Some(std::slice::from_ref(&request.collection)));
+    changed.served::<operation::RecordCleanUp>(Then::Nothing)
 }
 
 impl Changed {
