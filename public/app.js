@@ -33,7 +33,7 @@ try {
   const { client, jobs, notes } = await opened;
   const settle = setUpSettle(client, notes);
   setUpNoteList(client, jobs, notes, server, settle);
-  setUpStatus(client, jobs);
+  setUpStatus(client, jobs, notes);
   setUpQueue(client, jobs, notes, settle);
   setUpEvents(jobs, server);
   setUpDaily(client);
@@ -42,7 +42,6 @@ try {
     void server.look();
   });
   client.on("failed", (job) => announce(`Not delivered: ${wordFor(job)}. ${job.error?.message ?? ""}`));
-  client.on("conflict", () => announce("A note was changed here and on the server. It waits for your decision."));
   byId("server-switch").addEventListener("click", () => record(client, "server switched"));
   record(client, "page opened");
   await composing;

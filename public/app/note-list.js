@@ -19,6 +19,8 @@ export function setUpNoteList(client, jobs, notes, server, settle) {
   const hint = byId("server-hint");
   /** What waits on this device. */
   let queued = [];
+  /** Conflicts that were announced. */
+  let told = new Set();
 
   function render() {
     const state = notes.get();
@@ -34,9 +36,16 @@ export function setUpNoteList(client, jobs, notes, server, settle) {
     list.show(rows, { onFocusLost: () => byId("notes-heading").focus() });
     byId("notes-empty").hidden = rows.length > 0;
     setText(byId("notes-empty-words"), "No notes yet.");
-    const count = state.conflicts.size;
-    byId("conflicts").hidden = count === 0;
-    setText(byId("conflicts-words"), `${formatCount(count, "note was", "notes were")} changed here and elsewhere.`);
+    showConflicts(state.conflicts);
+  }
+
+  function showConflicts(conflicts) {
+    byId("conflicts").hidden = conflicts.size === 0;
+    setText(byId("conflicts-words"), `${formatCount(conflicts.size, "note was", "notes were")} changed in two places.`);
+    for (const id of conflicts.keys()) {
+      if (!told.has(id)) announce("A note was changed in two places. It waits for your decision.");
+    }
+    told = new Set(conflicts.keys());
   }
 
   function renderHint() {

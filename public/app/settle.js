@@ -36,7 +36,7 @@ export function setUpSettle(client, notes) {
   dialog.addEventListener("close", () => {
     const item = conflict && document.querySelector(`#notes [data-id="${CSS.escape(conflict.id)}"] [data-action=edit]`);
     conflict = null;
-    const back = [opener, item, byId("notes-heading")].find((node) => node?.isConnected && node.checkVisibility());
+    const back = [opener, item, byId("notes-heading")].find((node) => node?.isConnected && node.getClientRects().length > 0);
     back?.focus();
   });
   notes.subscribe(({ conflicts }) => {
@@ -68,7 +68,9 @@ export function setUpSettle(client, notes) {
     for (const key of keys) key.setAttribute("aria-disabled", String(busy));
   }
 
+  /** The conflict is over, and the buttons that open the dialog are about to go. */
   function close(words) {
+    opener = null;
     announce(words);
     dialog.close();
   }
@@ -79,6 +81,8 @@ export function setUpSettle(client, notes) {
     showSide("base", base, base?.text ?? "");
     showSide("local", local, base?.text ?? "");
     showSide("remote", remote, base?.text ?? "");
+    const since = notes.get().pending.get(given.id)?.since;
+    setText(byId("settle-local-time"), since ? `on this device, changed ${formatTime(since)}` : "on this device");
     setText(byId("settle-remote-time"), remote?.updatedAt ? `changed ${formatTime(remote.updatedAt)}` : "");
     const both = local && remote ? merge(base?.text ?? "", local.text, remote.text) : null;
     if (field.value === proposed) field.value = proposed = both ?? (local ?? remote)?.text ?? "";

@@ -147,6 +147,8 @@ test("two browsers change the same note: the later one sees three sides, and dec
 
 test("a conflict is shown with its three sides and their words marked, and can be left for later", async () => {
   const { page, problems, shown } = await conflict({ mine: "A grey heron at the lake.", theirs: "A heron at the river." });
+  assert.match(await page.$eval("#conflicts", (line) => line.textContent), /1 note was changed in two places/);
+  await page.waitForFunction(() => document.querySelector("#status-sentence").textContent === "1 change needs your decision.");
   await page.click("#conflicts-settle");
   await page.waitForSelector("#settle[open]");
   assert.deepEqual(await page.evaluate(() => [document.activeElement.id, document.activeElement.textContent]), [
@@ -198,6 +200,7 @@ test("a conflict is settled by keeping theirs, by the keyboard alone", async () 
   }
   await page.keyboard.press("Enter");
   await settled(page, ["theirs"]);
+  assert.equal(await page.evaluate(() => document.activeElement.dataset.action), "edit", "the focus is on the note");
 });
 
 test("a conflict is settled by a text of one's own, and a tab that shows it is told", async () => {
