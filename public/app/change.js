@@ -1,9 +1,6 @@
-// What a stored job means to a person. The mutation of a record says so in its metadata; uploads and events are known by where
-// they go.
+// What a stored job means to a person: told by its method and address, for a delivered job has no metadata any more.
 
 /** @typedef {"note" | "edit" | "deletion" | "photo" | "entry" | "event" | "request"} Kind */
-
-const CHANGES = { create: "note", update: "edit", delete: "deletion", read: "edit" };
 
 /** @type {Record<Kind, string>} */
 const WORDS = {
@@ -16,15 +13,15 @@ const WORDS = {
   request: "request",
 };
 
-/**
- * @param {{queue: string, metadata?: any}} job
- * @returns {Kind}
- */
-export function kindOf({ queue, metadata }) {
+/** @returns {Kind} */
+export function kindOf({ queue, method, url }) {
   if (queue === "analytics") return "event";
-  if (metadata?.collection) return CHANGES[metadata.change] ?? "edit";
-  if (metadata?.photo) return "photo";
-  return metadata?.entry ? "entry" : "request";
+  const { pathname } = new URL(url);
+  if (pathname === "/api/uploads") return "photo";
+  if (!pathname.startsWith("/api/records/")) return "request";
+  if (method === "DELETE") return "deletion";
+  if (method !== "POST") return "edit";
+  return pathname.startsWith("/api/records/photos") ? "entry" : "note";
 }
 
 /**

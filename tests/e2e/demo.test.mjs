@@ -132,6 +132,7 @@ test("a note without words is not saved, and the form says why", async () => {
   await write(page, "now with words");
   assert.deepEqual(texts(await notes(1)), ["now with words"]);
   await page.waitForFunction(() => document.querySelector("#note-outcome").textContent.includes("Delivered"));
+  await page.waitForFunction(() => document.querySelector("#announcer").textContent === "Delivered: note.");
 });
 
 test("a note that the server refuses says so, and its correction takes its place", async () => {

@@ -46,11 +46,13 @@ export async function fill(page, field, text) {
   await page.type(field, text);
 }
 
-/** A button that asks before it acts. */
-export async function clickTwice(page, button) {
-  await page.click(button);
-  await page.click(`${button}.sure`);
-}
+/** A button that asks before it acts. It takes no clicks while its job is being sent. */
+export const clickTwice = (page, button) =>
+  until(`${button} to act`, async () => {
+    if (!(await page.$(`${button}.sure`))) await page.click(`${button}:not([aria-disabled=true])`);
+    await page.click(`${button}.sure:not([aria-disabled=true])`);
+    return !(await page.$(`${button}.sure`));
+  });
 
 /** What a list shows: the text of each of its items. */
 export const items = (page, list) =>
