@@ -82,7 +82,7 @@ export function setUpSettle(client, notes) {
     showSide("local", local, base?.text ?? "");
     showSide("remote", remote, base?.text ?? "");
     const since = notes.get().pending.get(given.id)?.since;
-    setText(byId("settle-local-time"), since ? `on this device, changed ${formatTime(since)}` : "on this device");
+    setText(byId("settle-local-time"), since ? `changed here ${formatTime(since)}` : "on this device");
     setText(byId("settle-remote-time"), remote?.updatedAt ? `changed ${formatTime(remote.updatedAt)}` : "");
     const both = local && remote ? merge(base?.text ?? "", local.text, remote.text) : null;
     if (field.value === proposed) field.value = proposed = both ?? (local ?? remote)?.text ?? "";
