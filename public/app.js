@@ -1,4 +1,4 @@
-// The demo: notes with photos, saved on this device first and delivered by Shearwater's service worker.
+// The demo: notes with photos, kept on this device, edited in any tab or browser, and synced by Shearwater's service worker.
 
 import { connect } from "/shearwater/page.js";
 
@@ -9,27 +9,32 @@ import { setUpDaily } from "./app/daily.js";
 import { byId, setText } from "./app/dom.js";
 import { record, setUpEvents } from "./app/events.js";
 import { watchJobs } from "./app/jobs.js";
+import { setUpNoteList } from "./app/note-list.js";
+import { watchNotes } from "./app/notes.js";
 import { setUpQueue } from "./app/queue.js";
 import { createServer } from "./app/server.js";
-import { setUpServerNotes } from "./app/server-notes.js";
 import { setUpServerSwitch } from "./app/server-switch.js";
+import { setUpSettle } from "./app/settle.js";
 import { setUpStatus } from "./app/status.js";
 
 const connected = connect({ worker: "/sw.js" });
 const server = createServer();
 
-// Before the worker is there, the form can be filled in and sent, and the server's notes be read.
-const composing = setUpCompose(connected);
-const follow = setUpServerNotes(server);
+// Before the worker is there, the form can be filled in and sent.
+const opened = connected.then((client) => {
+  const jobs = watchJobs(client);
+  return { client, jobs, notes: watchNotes(client, jobs, server) };
+});
+const composing = setUpCompose(opened);
 setUpServerSwitch(server);
 server.watch();
 
 try {
-  const client = await connected;
-  const jobs = watchJobs(client);
-  setUpStatus(client, jobs);
-  setUpQueue(client, jobs, await composing);
-  follow(client, jobs);
+  const { client, jobs, notes } = await opened;
+  const settle = setUpSettle(client, notes);
+  setUpNoteList(client, jobs, notes, server, settle);
+  setUpStatus(client, jobs, notes);
+  setUpQueue(client, jobs, notes, settle);
   setUpEvents(jobs, server);
   setUpDaily(client);
   client.on("delivered", (job) => {
@@ -39,6 +44,7 @@ try {
   client.on("failed", (job) => announce(`Not delivered: ${wordFor(job)}. ${job.error?.message ?? ""}`));
   byId("server-switch").addEventListener("click", () => record(client, "server switched"));
   record(client, "page opened");
+  await composing;
 } catch (error) {
   const trouble = byId("trouble");
   setText(trouble, `Shearwater could not start: ${error.message}`);

@@ -7,7 +7,7 @@ const DAY = 24 * 3_600_000;
 shearwater.start({
   strict: true,
   queues: {
-    // Notes, their photos, edits and deletions.
+    // New notes, edits, deletions and photos.
     notes: {
       concurrency: 3,
       // Short waits, so that somebody who watches sees the retries. An app would keep the defaults.
@@ -18,16 +18,13 @@ shearwater.start({
       batch: { url: "/api/analytics/batch", max: 50, wait: 5_000, wrap: { app: "shearwater-demo", events: "items" } },
     },
   },
-  // The page's own fetch() calls that are queued when they fail: it gets 202 then. In the order they were made, note by note.
-  routes: [
-    {
-      match: "/api/notes/:id",
-      methods: ["DELETE"],
-      queue: "notes",
-      key: "note-{id}",
-      on: { failure: true, timeout: 10_000, statuses: [502, 503, 504] },
-    },
-  ],
+  // The notes are records: read and written here, pushed by the queue above, pulled from the server.
+  collections: {
+    // Text that was changed on both sides is put before a person, with what both began from.
+    notes: { url: "/api/records/notes", version: "version", conflict: { strategy: "ask-user" } },
+    // Which photos a note has. The files themselves are uploads.
+    photos: { url: "/api/records/photos", version: "version", queue: "notes" },
+  },
   // Once a day: refusals that nobody looked at for a week are removed, and what is due is sent.
   periodic: {
     "daily-sync": { minInterval: DAY, tasks: [{ cleanup: { maxAge: 7 * DAY } }, "drain"] },
@@ -53,14 +50,17 @@ const SHELL = [
   "/app/jobs.js",
   "/app/keyed-list.js",
   "/app/motion.js",
-  "/app/note-changes.js",
+  "/app/note-list.js",
+  "/app/note-photos.js",
+  "/app/notes.js",
   "/app/photo-picker.js",
   "/app/photo.js",
   "/app/queue.js",
-  "/app/server-notes.js",
   "/app/server-switch.js",
   "/app/server.js",
+  "/app/settle.js",
   "/app/status.js",
+  "/app/words.js",
   "/manifest.webmanifest",
   "/favicon.ico",
   "/icons/icon.svg",

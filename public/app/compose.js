@@ -1,19 +1,12 @@
-// The composer: a form that Shearwater tracks. What is typed is kept as a draft, and submitted through the queue.
+// The composer: what is typed is kept as a draft by Shearwater's form tracking, and saved as a record.
 
-import { excerpt } from "./change.js";
 import { byId, setText } from "./dom.js";
 import { record } from "./events.js";
-import { capitalise } from "./format.js";
-import { queuePhoto } from "./note-changes.js";
+import { queuePhoto } from "./note-photos.js";
 import { setUpPhotoPicker } from "./photo-picker.js";
 
-const KEPT = "Kept on this device. It goes out when the server is back.";
-
-/**
- * `connected` is the promise of the client: a note that is submitted sooner waits for it.
- * Resolves with `edit(job)`, which opens a stored note in the form again.
- */
-export async function setUpCompose(connected) {
+/** `opened` is the promise of the client and its notes: a note that is submitted sooner waits for it. */
+export async function setUpCompose(opened) {
   const form = byId("note-form");
   const text = byId("note-text");
   const photo = setUpPhotoPicker(form);
@@ -24,60 +17,30 @@ export async function setUpCompose(connected) {
       form.requestSubmit();
     }
   });
-  text.addEventListener("input", () => {
+  text.addEventListener("input", (event) => {
+    if (!event.isTrusted) return;
     text.removeAttribute("aria-invalid");
     say("", "");
   });
 
   let early = false;
-  function hold(event) {
+  /** The note that was saved last here, while the server does not have it. */
+  let last = null;
+  let saving = false;
+  let client = null;
+  let notes = null;
+
+  // Before the form is tracked, so that Shearwater keeps the draft and leaves the submission to this.
+  form.addEventListener("submit", (event) => {
     event.preventDefault();
+    if (client) return void save();
     early = true;
     say("", "Starting…");
-  }
-  // Without this the browser would submit the form itself, and leave the page.
-  form.addEventListener("submit", hold);
-  const client = await connected;
-  form.removeEventListener("submit", hold);
-
-  const tracked = client.trackForm(form, {
-    queue: "notes",
-    toast: KEPT,
-    // Read at each submission, so that the list can show what the job is.
-    metadata: {
-      get text() {
-        return excerpt(text.value);
-      },
-    },
   });
+  ({ client, notes } = await opened);
+
+  const tracked = client.trackForm(form);
   tracked.ready.catch((error) => say("error", `Drafts are not kept: ${error.message}`));
-
-  // On the disk. The photo follows as a job of its own, bound to this one: it waits for the note's number.
-  form.addEventListener("form-stored", ({ detail: { id } }) => {
-    say("saved", "Saved on this device.");
-    record(client, "note saved");
-    const chosen = photo.take();
-    if (!chosen) return;
-    record(client, "photo added");
-    queuePhoto(client, chosen.file, { job: id }, chosen.description).catch((error) =>
-      say("error", `The note is saved, its photo is not: ${error.message}`),
-    );
-  });
-  form.addEventListener("form-queued", () => say("waiting", "Queued. You can close this tab: it goes out by itself."));
-  form.addEventListener("form-delivered", () => say("saved", "Delivered. The server has it."));
-  form.addEventListener("form-error", ({ detail: { error } }) => say("error", `Not saved: ${error.message}`, error.code));
-
-  // The server refused it, now or while no page was open: it is opened again, and the next submission replaces it.
-  form.addEventListener("form-failed", async ({ detail: { job, restore } }) => {
-    const reason = capitalise(job.error?.message ?? "the server refused it");
-    if (text.value && excerpt(text.value) !== job.metadata?.text) {
-      say("error", `An earlier note was refused. Send this one first, then edit that one under “On this device”. ${reason}`);
-      return;
-    }
-    await restore();
-    refused(reason);
-  });
-
   form.addEventListener("draft-restored", () => say("saved", "Your draft is back."));
   form.addEventListener("draft-taken", () => say("waiting", "This draft goes on in another tab."));
   form.addEventListener("draft-conflict", ({ detail: { take } }) => {
@@ -86,35 +49,59 @@ export async function setUpCompose(connected) {
     button.hidden = false;
     button.onclick = async () => {
       button.hidden = true;
-      if (!(await take())) say("waiting", "That draft was sent, or is gone.");
+      if (!(await take())) say("waiting", "That draft was saved, or is gone.");
     };
   });
 
+  notes.subscribe(showProgress);
   if (early) form.requestSubmit();
 
-  function refused(reason) {
-    text.setAttribute("aria-invalid", "true");
-    say("error", reason);
-    // Nobody is called away from elsewhere on the page.
-    if (form.contains(document.activeElement)) text.focus({ preventScroll: true });
+  async function save() {
+    if (saving) return;
+    const words = text.value.trim();
+    if (!words) {
+      text.setAttribute("aria-invalid", "true");
+      say("error", "A note needs a text.");
+      text.focus();
+      return;
+    }
+    saving = true;
+    try {
+      const id = await notes.add(words);
+      const chosen = photo.take();
+      form.reset();
+      // The draft ends: it is saved empty.
+      text.dispatchEvent(new Event("input", { bubbles: true }));
+      last = id;
+      say("saved", "Saved on this device.");
+      record(client, "note saved");
+      if (!chosen) return;
+      record(client, "photo added");
+      await queuePhoto(client, chosen.file, id, chosen.description).catch((error) =>
+        say("error", `The note is saved, its photo is not: ${error.message}`),
+      );
+    } catch (error) {
+      say("error", `Not saved: ${error.message}`, error.code);
+    } finally {
+      saving = false;
+      showProgress(notes.get());
+    }
   }
 
-  return {
-    async edit(job) {
-      if (text.value.trim()) {
-        text.focus();
-        say("waiting", "Send or clear this note first.");
-        return;
+  function showProgress(state) {
+    if (saving || !last || !state || byId("note-outcome").dataset.kind === "error") return;
+    const change = state.pending.get(last);
+    if (!change) {
+      if (state.notes.some(({ id, updatedAt }) => id === last && updatedAt)) {
+        say("saved", "Delivered. The server has it.");
+        last = null;
       }
-      if (!(await tracked.restore(job))) {
-        say("waiting", "Too late: the note is being sent, or is gone.");
-        return;
-      }
-      text.focus();
-      if (job.error && job.state === "failed") refused(capitalise(job.error.message));
-      else say("waiting", "Taken out of the queue. Save it to queue it again.");
-    },
-  };
+      return;
+    }
+    const { state: doing, error } = client.getSnapshot();
+    if (doing === "offline" || doing === "paused" || error?.kind === "network")
+      say("waiting", "Kept on this device. You can close this tab: it goes out by itself.");
+  }
 }
 
 /** Under the button: `kind` is `saved`, `waiting`, `error` or nothing. */

@@ -2,14 +2,12 @@
 
 import { announce } from "./announce.js";
 import { askTwice } from "./ask-twice.js";
-import { kindOf, titleOf } from "./change.js";
+import { kindOf, noteOf, titleOf, wordFor } from "./change.js";
 import { everySecond } from "./clock.js";
 import { byId, instantiate, setText } from "./dom.js";
-import { record } from "./events.js";
 import { capitalise, formatBytes, formatCount, formatTime, formatUntil, shortHash } from "./format.js";
 import { MOST_SHOWN } from "./jobs.js";
 import { KeyedList } from "./keyed-list.js";
-import { addPhoto } from "./note-changes.js";
 
 const BADGES = {
   pending: "Waiting",
@@ -20,22 +18,30 @@ const BADGES = {
   delivered: "Delivered",
 };
 
-/** `jobs` is of jobs.js; `composer.edit(job)` opens a note again. */
-export function setUpQueue(client, jobs, composer) {
+/** `jobs` is of jobs.js, `notes` of notes.js, `settle` of settle.js. */
+export function setUpQueue(client, jobs, notes, settle) {
   const delivered = new Set();
   const items = new Map();
   const list = new KeyedList(byId("queue"), (id) => {
-    const item = createItem(id, client, composer);
+    const item = createItem(id, client, notes, settle);
     items.set(id, item);
     return item;
   });
 
-  function render({ changes, stored }) {
+  let shown = { changes: [], stored: 0 };
+
+  function render() {
+    const { changes, stored } = shown;
+    const pending = notes.get()?.pending;
     list.show(
-      changes.map((job) => ({ ...job, dependents: dependentsOf(job, changes) })),
+      changes.map((job) => ({
+        ...job,
+        change: pending?.get(noteOf(job)),
+        dependents: dependentsOf(job, changes),
+      })),
       {
         wasDelivered(id) {
-          items.get(id)?.settle(delivered.has(id));
+          items.get(id)?.end(delivered.has(id));
           items.delete(id);
           return delivered.delete(id);
         },
@@ -52,38 +58,41 @@ export function setUpQueue(client, jobs, composer) {
   }
 
   client.on("delivered", (job) => delivered.add(job.id));
-  jobs.subscribe(render);
+  jobs.subscribe((stored) => {
+    shown = stored;
+    render();
+  });
+  notes.subscribe(render);
   everySecond(() => {
     for (const item of items.values()) item.tick();
   });
 }
 
-/** How many of the others are bound to this one: the photos of a note that has no number yet. */
+/** How many of the others are bound to this one: the entry of a photo that has no number yet. */
 const dependentsOf = ({ id }, changes) => changes.filter(({ bind }) => bind?.some(({ job }) => job === id)).length;
 
-function createItem(id, client, composer) {
+function createItem(id, client, notes, settle) {
   const { root, parts } = instantiate("job-template");
-  const [retry, edit, discard] = ["retry", "edit", "discard"].map((name) => root.querySelector(`[data-action=${name}]`));
-  const { add, photo: picker } = parts;
+  const [retry, settling, discard] = ["retry", "settle", "discard"].map((name) => root.querySelector(`[data-action=${name}]`));
   let job;
+  let title = "";
   let acting = false;
 
   retry.addEventListener("click", () => act(() => client.retry(id), "It is being tried again."));
-  edit.addEventListener("click", () => act(() => composer.edit(job)));
+  settling.addEventListener("click", () => settle(noteOf(job), settling));
   askTwice(
     discard,
-    () => (job.dependents > 0 ? "Discard with its photo?" : "Discard for good?"),
+    () => (kindOf(job) === "deletion" ? "Bring it back?" : "Discard for good?"),
     () =>
-      // What is bound to a note cannot go without it: Shearwater refuses to discard the one alone.
-      act(() => client.discard(id, { cascade: job.dependents > 0 }), "It was discarded."),
+      act(
+        () =>
+          noteOf(job) === null
+            ? // What is bound to a photo cannot go without it: Shearwater refuses to discard the one alone.
+              client.discard(id, { cascade: job.dependents > 0 })
+            : notes.takeBack(job),
+        "It was taken back.",
+      ),
   );
-  picker.addEventListener("change", () => {
-    const [file] = picker.files;
-    picker.value = "";
-    if (!file) return;
-    record(client, "photo added");
-    void act(async () => Boolean(await addPhoto(client, file, { job: id })), "The photo waits for its note.");
-  });
   parts.image.addEventListener("error", () => (parts.thumb.hidden = true));
 
   /** Does it, and says so where the action says nothing itself. */
@@ -107,7 +116,7 @@ function createItem(id, client, composer) {
   /** Not `disabled`, which would take the focus away from who works by keyboard. */
   function dimButtons() {
     const dim = String(acting || job.state === "syncing");
-    for (const button of [retry, edit, discard]) button.setAttribute("aria-disabled", dim);
+    for (const button of [retry, settling, discard]) button.setAttribute("aria-disabled", dim);
   }
 
   function tick() {
@@ -116,23 +125,24 @@ function createItem(id, client, composer) {
 
   function update(given) {
     job = given;
-    const { thumb, sha256, form } = job.metadata ?? {};
+    const { thumb, sha256 } = job.metadata ?? {};
     const kind = kindOf(job);
-    const title = titleOf(job);
     root.dataset.state = job.state;
     root.dataset.kind = kind;
-    setText(parts.text, title || "No text");
-    parts.text.classList.toggle("missing", !title);
+    // Once it is delivered its text is no longer pending, and the job is seen for a moment yet.
+    if (job.change || title === "") title = titleOf(job, job.change);
+    setText(parts.text, title);
     setText(parts.badge, BADGES[job.state] ?? job.state);
     showThumb(thumb);
     parts.error.hidden = !job.error;
     setText(parts.error, capitalise(job.error?.message ?? ""));
     setText(parts.facts, facts(job, sha256));
     parts.facts.title = sha256 ? `SHA-256 ${sha256}` : "";
-    // A job that is taken back into the form leaves the queue, which a photo that waits for it does not allow.
-    edit.hidden = form === undefined || (job.state === "pending" && job.dependents > 0);
-    retry.hidden = job.waitingFor !== undefined;
-    add.hidden = kind !== "note" || job.state === "syncing";
+    const inConflict = job.state === "conflict" && noteOf(job) !== null;
+    settling.hidden = !inConflict;
+    retry.hidden = job.waitingFor !== undefined || inConflict;
+    // To take one's own side back is to keep the other: that is decided where both are seen.
+    discard.hidden = inConflict;
     dimButtons();
     tick();
   }
@@ -144,14 +154,14 @@ function createItem(id, client, composer) {
   }
 
   /** The last that is seen of it. */
-  function settle(wasDelivered) {
+  function end(wasDelivered) {
     if (!wasDelivered) return;
     setText(parts.badge, BADGES.delivered);
     setText(parts.next, "");
     parts.error.hidden = true;
   }
 
-  return { root, update, tick, settle };
+  return { root, update, tick, end };
 }
 
 function whatNext(job, snapshot) {
@@ -160,7 +170,7 @@ function whatNext(job, snapshot) {
       return "on its way";
     case "pending":
       if (snapshot.state === "paused") return "paused";
-      if (job.waitingFor) return job.bind ? "waits for its note" : "after the change before it";
+      if (job.waitingFor) return job.bind ? "waits for its photo" : "after the change before it";
       if (!snapshot.isOnline) return "when online again";
       if (job.nextAttemptAt === undefined) return "";
       return job.nextAttemptAt <= Date.now() ? "due now" : `next try ${formatUntil(job.nextAttemptAt)}`;
@@ -172,7 +182,7 @@ function whatNext(job, snapshot) {
 }
 
 function facts(job, sha256) {
-  const facts = [`Queued ${formatTime(job.queuedAt)}`];
+  const facts = [`${capitalise(wordFor(job))}, queued ${formatTime(job.queuedAt)}`];
   if (job.size !== undefined) facts.push(formatBytes(job.size));
   if (job.attempts > 0) facts.push(`attempt ${job.attempts} of ${job.maxAttempts}`);
   if (job.state === "pending" && job.unreachable > 0) facts.push(`server unreachable ×${job.unreachable}`);

@@ -1,18 +1,16 @@
-// Watches the server: its notes, whether it answers, and the demo's own down switch.
+// Watches the server: whether it answers, what it has counted, and the demo's own down switch.
 
 const EVERY = 3_000;
 const TIMEOUT = 8_000;
-const NOTES_SHOWN = 50;
-const MEMORY = "demo.server-notes";
 
 /**
- * `get()` answers `{ reach, down, notes, seenAt, tally }`. `reach`: `unknown`, `ok` or `unreachable`;
- * `down`: the switch, null while it is not known or not there; `tally`: its count of events and of the requests that brought
- * them, null while it is not known.
+ * `get()` returns `{ reach, down, seenAt, tally }`. `reach`: `unknown`, `ok` or `unreachable`; `seenAt`: when it was last
+ * reached, null for never; `down`: the switch, null while it is not known or not there; `tally`: its count of events and of the
+ * requests that brought them, null while it is not known.
  */
 export function createServer() {
   const listeners = new Set();
-  let state = { reach: "unknown", down: null, tally: null, ...remembered() };
+  let state = { reach: "unknown", down: null, tally: null, seenAt: null };
   let looking = null;
   let again = false;
   let timer = null;
@@ -28,9 +26,8 @@ export function createServer() {
       down = await readSwitch();
       // With the switch down there is no need to ask, and to fill the console with what is expected.
       if (down) throw new Error("the server is switched down");
-      const [{ notes }, tally] = await Promise.all([readJson(`/api/notes?limit=${NOTES_SHOWN}`), readJson("/api/analytics")]);
-      set({ down, reach: "ok", notes, tally, seenAt: Date.now() });
-      remember(state);
+      const tally = await readJson("/api/analytics");
+      set({ down, reach: "ok", tally, seenAt: Date.now() });
     } catch {
       set({ down, reach: "unreachable" });
     }
@@ -94,23 +91,4 @@ async function readJson(url, options) {
   const response = await ask(url, options);
   if (!response.ok) throw new Error(`${url} answered ${response.status}`);
   return response.json();
-}
-
-/** The notes as last seen, so that a page opened without network has something to show. */
-function remembered() {
-  try {
-    const { notes, seenAt } = JSON.parse(localStorage.getItem(MEMORY));
-    if (Array.isArray(notes)) return { notes, seenAt };
-  } catch {
-    // Nothing there, or no storage.
-  }
-  return { notes: [], seenAt: null };
-}
-
-function remember({ notes, seenAt }) {
-  try {
-    localStorage.setItem(MEMORY, JSON.stringify({ notes, seenAt }));
-  } catch {
-    // Full or forbidden: then it is not remembered.
-  }
 }

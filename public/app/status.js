@@ -5,8 +5,11 @@ import { everySecond } from "./clock.js";
 import { byId, setText } from "./dom.js";
 import { formatCount, formatSince, formatUntil } from "./format.js";
 
-/** `jobs` is of jobs.js: the snapshot counts events as well, which nobody waits for. */
-export function setUpStatus(client, jobs) {
+/**
+ * `jobs` is of jobs.js: the snapshot counts events as well, which nobody waits for. `notes` is of notes.js: a conflict that the
+ * server's response told of has no job any more.
+ */
+export function setUpStatus(client, jobs, notes) {
   const bar = byId("status");
   const pause = byId("pause");
   const syncNow = byId("sync-now");
@@ -14,12 +17,14 @@ export function setUpStatus(client, jobs) {
 
   function render() {
     const status = client.getSnapshot();
+    const conflicts = Math.max(status.conflicts, notes.get()?.conflicts.size ?? 0);
+    const refused = status.failed + conflicts + status.blocked;
     const paused = status.state === "paused";
     bar.dataset.state = status.state;
-    setText(byId("status-sentence"), sentence(status, waiting));
+    setText(byId("status-sentence"), sentence(status, waiting, refused));
     setText(byId("figure-pending"), String(waiting));
-    setText(byId("figure-failed"), String(status.failed + status.conflicts + status.blocked));
-    byId("figure-failed").dataset.some = String(status.failed + status.conflicts + status.blocked > 0);
+    setText(byId("figure-failed"), String(refused));
+    byId("figure-failed").dataset.some = String(refused > 0);
     setText(byId("figure-last"), status.lastSyncAt === null ? "never" : formatSince(status.lastSyncAt));
     setText(byId("figure-next"), nextSync(status, waiting));
     setText(pause, paused ? "Resume" : "Pause");
@@ -65,6 +70,7 @@ export function setUpStatus(client, jobs) {
     waiting = state.waiting;
     render();
   });
+  notes.subscribe(render);
   everySecond(render);
 }
 
@@ -76,12 +82,11 @@ async function reporting(work) {
   }
 }
 
-function sentence(status, waiting) {
-  const { state, syncing, failed, conflicts, blocked, error } = status;
+function sentence(status, waiting, refused) {
+  const { state, syncing, error } = status;
   const changes = formatCount(waiting, "change", "changes");
   const verb = waiting === 1 ? "waits" : "wait";
   const wait = `${changes} ${verb} on this device`;
-  const refused = failed + conflicts + blocked;
   if (state === "paused") return waiting > 0 ? `Paused. ${wait}.` : "Paused. What you save is kept on this device.";
   if (state === "offline") return waiting > 0 ? `Offline. ${wait}.` : "Offline. What you save is kept on this device.";
   if (syncing > 0 && waiting > 0) return `Sending ${formatCount(Math.min(syncing, waiting), "change", "changes")}…`;

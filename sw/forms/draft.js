@@ -99,6 +99,8 @@ export function createDraft({ form, name, internal, interval, credentials }) {
     const content = await internal.ask({ "draft-load": draft }, [], owner);
     if (!content || stopped) return;
     seq = (Math.floor(content.seq / TURN) + 1) * TURN;
+    // Whatever is saved next is another text than the stored one may be: a form that is emptied at once, too.
+    written = "";
     /** @type {import("./fields.js").Field[]} */
     const fields = JSON.parse(content.fields);
     const blobs = new Map(

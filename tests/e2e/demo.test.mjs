@@ -1,5 +1,5 @@
 // The demo, by its own buttons, and what the server has of it: notes, drafts, refusals, photos, deletions, edits, events, and
-// the daily clean-up.
+// the daily clean-up. Notes that are edited in several places are in demo-notes.test.mjs.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -8,6 +8,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
 
+import {
+  clickTwice,
+  edit,
+  emptied,
+  item as itemOf,
+  items,
+  openDemo as openIn,
+  ready,
+  switchServer,
+  write,
+} from "./harness/demo.mjs";
 import { until } from "./harness/wait.mjs";
 import { world } from "./harness/world.mjs";
 
@@ -28,60 +39,26 @@ const flip = (down) =>
     body: JSON.stringify({ down }),
   });
 
-async function openDemo() {
-  const page = await w.browser.newPage();
-  const problems = [];
-  page.on("pageerror", (error) => problems.push(error.message));
-  await page.goto(w.server.origin);
-  await ready(page);
-  return { page, problems };
-}
-
-/** Shearwater is there, and routes the page's requests. */
-async function ready(page) {
-  await page.waitForSelector("#status:not([data-state=starting])");
-  await page.waitForSelector("#daily-ask:not(:disabled)");
-  await page.waitForFunction(() => navigator.serviceWorker.controller);
-}
-
-/** Flips the page's own switch, and waits until the page knows. */
-async function switchServer(page, state) {
-  await page.waitForSelector(`#server-switch[aria-checked=${state === "down"}]`);
-  await page.click("#server-switch");
-  await page.waitForSelector(`#server-hint[data-reach=${state === "down" ? "unreachable" : "ok"}]`);
-}
-
-async function write(page, text) {
-  await page.type("#note-text", text);
-  await page.click("#note-save");
-  await page.waitForFunction(() => document.querySelector("#note-text").value === "");
-}
-
+const openDemo = () => openIn(w.browser, w.server.origin);
+const item = (page, words, list = "#queue") => itemOf(page, words, list);
 const upload = async (page, selector) => (await page.$(selector)).uploadFile(path);
 
-/** What a list shows: the text of each of its items. */
-const items = (page, list = "#queue") =>
-  page.$$eval(`${list} li[data-id]`, (items) => items.map((item) => item.textContent.replace(/\s+/g, " ")));
-
-/** Waits until a list has an item with these words, and returns the item's selector. */
-const item = (page, words, list = "#queue") =>
-  until(`an item that says ${words}`, async () => {
-    const ids = await page.$$eval(
-      `${list} li[data-id]`,
-      (items, words) => items.filter((item) => item.textContent.includes(words)).map((item) => item.dataset.id),
-      words,
-    );
-    if (ids.length === 0) throw new Error(JSON.stringify(await items(page, list)));
-    return `${list} li[data-id="${ids[0]}"]`;
-  });
-
-const emptied = (page, list = "#queue") => page.waitForSelector(`${list}:not(:has(li[data-id]))`);
-
-/** What the server stored, once that is so many notes. */
+/** What the server stores, once that is so many notes. */
 const notes = (count) =>
   until(`${count} notes`, async () => {
-    const notes = await w.server.notes();
+    const notes = (await w.server.records("notes")).filter(({ deletedAt }) => !deletedAt);
     return notes.length === count ? notes : Promise.reject(new Error(JSON.stringify(notes)));
+  });
+const texts = (notes) => notes.map(({ text }) => text).sort();
+const effects = async (op) => (await w.server.recordLog("notes")).filter((effect) => effect.op === op);
+
+/** What the server stores of a note's photos, once that is so many: the records, and the files that they name. */
+const photosOf = (note, count) =>
+  until(`${count} photos`, async () => {
+    const photos = (await w.server.records("photos")).filter((photo) => photo.note === note && !photo.deletedAt);
+    const uploads = await w.server.uploads();
+    const files = photos.map((photo) => uploads.find(({ id }) => id === photo.upload));
+    return files.length === count && files.every(Boolean) ? files : Promise.reject(new Error(JSON.stringify(photos)));
   });
 
 /** Requests that the server answered well. */
@@ -98,36 +75,31 @@ test("the demo's journey: stored while down, delivered once after the tab is clo
   await upload(page, "#note-photo");
   await write(page, "second, with a photo");
   await write(page, "third");
-  const bound = await item(page, "Photo sea.png");
-  assert.match(await page.$eval(bound, (item) => item.textContent), /waits for its note/);
-  assert.equal((await items(page)).length, 4);
+  await item(page, "Photo sea.png");
+  const bound = await item(page, "Add sea.png to its note");
+  assert.match(await page.$eval(bound, (item) => item.textContent), /waits for its photo/);
+  assert.equal((await items(page, "#queue")).length, 5);
+  for (const shown of await items(page, "#notes")) assert.match(shown, /Not on the server yet/);
   assert.deepEqual(problems, []);
   await page.close();
-  assert.equal((await w.server.notes()).length, 0);
+  assert.deepEqual(await w.server.records("notes"), []);
 
   await flip(false);
   await workers.sync(w.server.origin, "notes");
-  const stored = await until("three notes and a photo", async () => {
-    const notes = await w.server.notes();
-    return notes.length >= 3 && notes.some(({ attachments }) => attachments.length > 0) && notes;
-  });
-  assert.deepEqual(stored.map((note) => note.text).sort(), ["first", "second, with a photo", "third"]);
-  const [withPhoto, ...others] = stored.filter(({ attachments }) => attachments.length > 0);
-  assert.deepEqual(others, []);
-  assert.equal(withPhoto.text, "second, with a photo");
-  assert.deepEqual(
-    withPhoto.attachments.map((attachment) => [attachment.name, attachment.sha256]),
-    [["sea.png", sha256]],
-  );
-  const [{ path: photos }] = await accepted("POST", "/api/notes/");
-  assert.equal(photos, `/api/notes/${withPhoto.id}/photos?name=sea.png`);
+  const stored = await notes(3);
+  assert.deepEqual(texts(stored), ["first", "second, with a photo", "third"]);
+  const { id } = stored.find(({ text }) => text === "second, with a photo");
+  const [file] = await photosOf(id, 1);
+  assert.deepEqual([file.name, file.sha256], ["sea.png", sha256]);
+  assert.equal((await w.server.records("photos")).length, 1);
+  assert.equal((await effects("create")).length, 3);
   const again = await openDemo();
-  await again.page.waitForFunction(() => document.querySelectorAll("#server-notes li[data-id]").length === 3);
-  await again.page.waitForSelector("#server-notes li[data-id] img:not([hidden])");
-  await emptied(again.page);
+  await again.page.waitForFunction(() => document.querySelectorAll("#notes li[data-id]").length === 3);
+  await again.page.waitForSelector("#notes li[data-id] img:not([hidden])");
+  await emptied(again.page, "#queue");
 });
 
-test("what is typed survives a reload, with its photo, and is queued with a toast while the server is down", async () => {
+test("what is typed survives a reload, with its photo, and is kept while the server is down", async () => {
   const { page } = await openDemo();
   await page.type("#note-text", "half a thought");
   await upload(page, "#note-photo");
@@ -139,140 +111,156 @@ test("what is typed survives a reload, with its photo, and is queued with a toas
 
   await switchServer(page, "down");
   await write(page, ", and its end");
-  await page.waitForFunction(() => document.querySelector(".shearwater-toast")?.textContent.includes("Kept on this device"));
-  await page.waitForSelector("#note-form[data-shearwater-state=queued]");
+  await page.waitForFunction(() => document.querySelector("#note-outcome").textContent.includes("Kept on this device"));
   await page.reload();
   await ready(page);
-  assert.equal(await page.$eval("#note-text", (text) => text.value), "", "a draft ends with its submission");
+  assert.equal(await page.$eval("#note-text", (text) => text.value), "", "a draft ends when its note is saved");
+  await item(page, "half a thought, and its end", "#notes");
   await switchServer(page, "up");
   const [note] = await notes(1);
   assert.equal(note.text, "half a thought, and its end");
-  await until("its photo", async () => (await notes(1))[0].attachments[0]?.sha256 === sha256);
+  assert.equal((await photosOf(note.id, 1))[0].sha256, sha256);
 });
 
-test("a note that the server refuses opens again, and its correction takes its place", async () => {
+test("a note without words is not saved, and the form says why", async () => {
   const { page } = await openDemo();
-  // A space is enough for `required`, and not for this server.
+  // A space is enough for `required`.
   await page.type("#note-text", " ");
   await page.click("#note-save");
   await page.waitForSelector("#note-text[aria-invalid=true]");
   assert.match(await page.$eval("#note-outcome", (outcome) => outcome.textContent), /needs a text/);
-  await page.waitForSelector("#queue li[data-state=failed]");
   await write(page, "now with words");
-  await emptied(page);
-  const [note] = await notes(1);
-  assert.equal(note.text.trim(), "now with words");
-  assert.equal((await accepted("POST", "/api/notes")).length, 1);
+  assert.deepEqual(texts(await notes(1)), ["now with words"]);
+  await page.waitForFunction(() => document.querySelector("#note-outcome").textContent.includes("Delivered"));
+  await page.waitForFunction(() => document.querySelector("#announcer").textContent === "Delivered: note.");
 });
 
-test("a note that is refused hours later opens again as well, and can be discarded by hand", async () => {
+test("a note that the server refuses says so, and its correction takes its place", async () => {
   const { page } = await openDemo();
   await switchServer(page, "down");
   await write(page, "refused");
-  await w.server.faults([
-    {
-      method: "POST",
-      path: "/api/notes",
-      action: { status: 422, headers: { "content-type": "application/problem+json" }, body: '{"detail": "too salty"}' },
-    },
-  ]);
-  await page.click("#sync-now");
-  await page.waitForFunction(() => document.querySelector("#note-text").value === "refused");
-  const failed = await item(page, "too salty");
-  await page.click(`${failed} [data-action=discard]`);
-  await page.click(`${failed} [data-action=discard]`);
-  await emptied(page);
-  assert.deepEqual(await w.server.notes(), []);
+  const refusal = {
+    method: "POST",
+    path: "/api/records/notes",
+    action: { status: 422, headers: { "content-type": "application/problem+json" }, body: '{"detail": "too salty"}' },
+  };
+  await w.server.faults([refusal]);
+  const note = await item(page, "Refused", "#notes");
+  assert.match(await page.$eval(note, (note) => note.textContent), /the server refused the request/i);
+  await w.server.faults([]);
+  await edit(page, note, "accepted");
+  assert.deepEqual(texts(await notes(1)), ["accepted"]);
+  await emptied(page, "#queue");
+
+  await w.server.faults([refusal]);
+  await write(page, "refused, and given up");
+  const failed = await item(page, "Failed");
+  await clickTwice(page, `${failed} [data-action=discard]`);
+  await emptied(page, "#queue");
+  assert.deepEqual(texts(await notes(1)), ["accepted"]);
+  await page.waitForFunction(() => document.querySelectorAll("#notes li[data-id]").length === 1);
 });
 
-test("a photo is added to a note that waits, both are discarded together; and to one that the server has", async () => {
+test("a photo is added to a note that waits, and to one that the server has; a note that is given up takes its photo along", async () => {
   const { page } = await openDemo();
   await switchServer(page, "down");
   await write(page, "waits");
   await write(page, "goes");
-  const waiting = await item(page, "waits");
+  const note = await item(page, "waits", "#notes");
+  await upload(page, `${note} [data-part=picker]`);
+  await item(page, "waits for its photo");
   const going = await item(page, "goes");
-  await upload(page, `${waiting} [data-part=photo]`);
-  const bound = await item(page, "waits for its note");
-  await page.click(`${going} [data-action=discard]`);
-  await page.click(`${going} [data-action=discard]`);
+  await clickTwice(page, `${going} [data-action=discard]`);
   await page.waitForFunction((selector) => !document.querySelector(selector), {}, going);
   await switchServer(page, "up");
-  await until("the photo", async () => (await notes(1))[0].attachments[0]?.sha256 === sha256);
-  await page.waitForFunction((selector) => !document.querySelector(selector), {}, bound);
+  const [{ id, text }] = await notes(1);
+  assert.equal(text, "waits");
+  assert.equal((await photosOf(id, 1))[0].sha256, sha256);
+  await emptied(page, "#queue");
 
-  const note = await item(page, "waits", "#server-notes");
   await upload(page, `${note} [data-part=picker]`);
-  await until("another photo", async () => (await notes(1))[0].attachments.length === 2);
+  await photosOf(id, 2);
+  await emptied(page, "#queue");
 
   await switchServer(page, "down");
   await upload(page, "#note-photo");
   await write(page, "given up");
-  await item(page, "waits for its note");
+  await item(page, "waits for its photo");
   const givenUp = await item(page, "given up");
-  await page.click(`${givenUp} [data-action=discard]`);
-  assert.match(await page.$eval(`${givenUp} [data-action=discard]`, (button) => button.textContent), /with its photo/);
-  await page.click(`${givenUp} [data-action=discard]`);
-  await emptied(page);
+  await clickTwice(page, `${givenUp} [data-action=discard]`);
+  await emptied(page, "#queue");
+  await switchServer(page, "up");
+  await page.waitForFunction(() => document.querySelectorAll("#notes li[data-id]").length === 1);
+  assert.equal((await w.server.uploads()).length, 2);
 });
 
-test("a deletion is a plain fetch that a route queues; it takes effect after the tab is closed", async () => {
+test("a deletion without a server takes effect after the tab is closed, once, and the note's photo goes too", async () => {
   const { page } = await openDemo();
   const workers = await w.browser.workers(await w.browser.newPage());
   await page.bringToFront();
   await write(page, "to stay");
+  await upload(page, "#note-photo");
   await write(page, "to go");
-  const [{ id }] = (await notes(2)).filter(({ text }) => text === "to go");
-  const note = await item(page, "to go", "#server-notes");
+  const { id } = (await notes(2)).find(({ text }) => text === "to go");
+  await photosOf(id, 1);
+  const note = await item(page, "to go", "#notes");
+  await page.waitForSelector(`${note} img:not([hidden])`);
   await switchServer(page, "down");
-  await page.click(`${note} [data-action=delete]`);
-  await page.click(`${note} [data-action=delete]`);
-  await item(page, "Deletion queued", "#server-notes");
-  await item(page, `Delete note ${id}`);
+  await clickTwice(page, `${note} [data-action=delete]`);
+  await item(page, "Delete: to go");
+  await page.waitForFunction(() => document.querySelectorAll("#notes li[data-id]").length === 1);
   await page.close();
-  assert.equal((await w.server.notes()).length, 2);
+  await notes(2);
 
   await flip(false);
   await workers.sync(w.server.origin, "notes");
+  assert.deepEqual(texts(await notes(1)), ["to stay"]);
+  await photosOf(id, 0);
   assert.deepEqual(
-    (await notes(1)).map(({ text }) => text),
-    ["to stay"],
+    (await effects("delete")).map((effect) => effect.id),
+    [id],
   );
-  const [deletion, ...more] = await accepted("DELETE", "/api/notes/");
-  assert.ok(deletion.idempotencyKey);
-  assert.deepEqual(more, []);
 });
 
-test("with the server up, a deletion is the server's answer, and nothing is queued", async () => {
+test("a deletion that waits is taken back, with the note's photo", async () => {
   const { page } = await openDemo();
-  await write(page, "to go at once");
-  const note = await item(page, "to go at once", "#server-notes");
-  await page.click(`${note} [data-action=delete]`);
-  await page.click(`${note} [data-action=delete]`);
-  await notes(0);
-  await emptied(page, "#server-notes");
-  await emptied(page);
+  await upload(page, "#note-photo");
+  await write(page, "still wanted");
+  const [{ id }] = await notes(1);
+  await photosOf(id, 1);
+  await page.waitForSelector("#notes img:not([hidden])");
+  await emptied(page, "#queue");
+  await switchServer(page, "down");
+  await clickTwice(page, `${await item(page, "still wanted", "#notes")} [data-action=delete]`);
+  await emptied(page, "#notes");
+  const deletion = await item(page, "Delete: still wanted");
+  await clickTwice(page, `${deletion} [data-action=discard]`);
+  await item(page, "still wanted", "#notes");
+  await page.waitForSelector("#notes img:not([hidden])");
+  await switchServer(page, "up");
+  await emptied(page, "#queue");
+  await photosOf(id, 1);
+  assert.deepEqual(texts(await notes(1)), ["still wanted"]);
 });
 
-test("of two edits that wait the second is sent, in the place of the first", async () => {
+test("of two edits that wait one request is sent, with the second", async () => {
   const { page } = await openDemo();
   await write(page, "one");
-  const note = await item(page, "one", "#server-notes");
-  // An edit that is just being sent is not replaced; while the queue is paused, none is.
+  await notes(1);
+  await emptied(page, "#queue");
+  const note = await item(page, "one", "#notes");
   await page.click("#pause");
   await page.waitForSelector("#status[data-state=paused]");
-  for (const more of [" two", " three"]) {
-    await page.click(`${note} [data-action=edit]`);
-    await page.type(`${note} [data-part=field]`, more);
-    await page.click(`${note} [data-part=form] [type=submit]`);
-    await item(page, `one${more.replace("three", "two three")}`);
+  for (const text of ["one two", "one two three"]) {
+    await edit(page, note, text);
+    await item(page, text);
   }
-  await item(page, "New text queued", "#server-notes");
-  assert.equal((await items(page)).length, 1);
+  await item(page, "Edit not on the server yet", "#notes");
+  assert.equal((await items(page, "#queue")).length, 1);
   await page.click("#pause");
   const edited = await until("the edit", async () => (await notes(1)).find(({ version }) => version > 1));
   assert.deepEqual([edited.text, edited.version], ["one two three", 2]);
-  assert.equal((await accepted("PUT", "/api/notes/")).length, 1);
+  assert.equal((await accepted("PATCH", "/api/records/notes/")).length, 1);
 });
 
 test("what is done on the page is counted: each event once, several to a request, and the page shows what the server has", async () => {
@@ -337,5 +325,7 @@ test("the page opens without any server", async () => {
   await page.goto(origin);
   await page.waitForSelector("#status:not([data-state=starting])");
   await write(page, "written with no server at all");
-  await page.waitForSelector("#queue li[data-id]");
+  await item(page, "written with no server at all", "#notes");
+  await page.reload();
+  await item(page, "written with no server at all", "#notes");
 });

@@ -208,6 +208,21 @@ test("the draft ends with the submission, and a save that comes late does not br
   assert.equal(await value(page, "text"), "");
 });
 
+test("a form that is emptied as soon as its draft is restored stays empty", async () => {
+  const page = await open();
+  await page.type("[name=text]", "first");
+  await kept(page, "first");
+  // Between the restored draft and the emptied form nothing is saved.
+  await again(page, FORM, { saveInterval: 60_000 });
+  assert.equal(await value(page, "text"), "first");
+  await page.evaluate(() => {
+    window.form.reset();
+    window.form.elements.namedItem("text").dispatchEvent(new Event("input", { bubbles: true }));
+  });
+  await again(page);
+  assert.equal(await value(page, "text"), "");
+});
+
 test("the draft stays while its job is not stored", async () => {
   const page = await open("<form id=f method=post action=/api/sink/f?token=secret><input name=text></form>");
   await page.type("[name=text]", "stays");
