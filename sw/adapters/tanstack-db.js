@@ -287,25 +287,31 @@ export function shearwaterCollectionOptions({
       rowUpdateMode: "full",
       /** @param {Sync} sync */
       sync(sync) {
-        let over = false;
-        /** @type {ReturnType<typeof createMirror> | undefined} */
-        let mirror;
+        let isOver = false;
+        let stop = () => {};
         const fail = (/** @type {unknown} */ error) => {
-          if (!over && sync.collection.status === "loading") sync.markError(error);
+          if (!isOver && sync.collection.status === "loading") sync.markError(error);
         };
-        const start = (/** @type {Opened} */ { records }) => {
-          if (over) return;
-          mirror = createMirror(sync, records, getKey);
+        const start = (/** @type {Opened} */ { client, records }) => {
+          if (isOver) return;
+          const mirror = createMirror(sync, records, getKey);
           mirrors.add(mirror);
           mirror.subscribe();
+          // A job that is discarded takes its write back, of which subscriptions are not told.
+          const stopHearing = client.on("removed", mirror.subscribe);
+          stop = () => {
+            stopHearing();
+            mirrors.delete(mirror);
+            mirror.stop();
+          };
           // A subscription tells nobody but the console that it cannot read.
           records.count().catch(fail);
         };
         if (opened) start(opened);
         else open().then(start, fail);
         return () => {
-          over = true;
-          if (mirror && mirrors.delete(mirror)) mirror.stop();
+          isOver = true;
+          stop();
         };
       },
     },

@@ -306,6 +306,22 @@ test("a conflict is listed and not synced until somebody chooses", async () => {
   assert.deepEqual(await util(page, "conflicts"), []);
 });
 
+test("a write that the server refuses is not synced until somebody takes it back", async () => {
+  const page = await open();
+  await w.server.faults([{ method: "POST", path, action: { status: 422 }, times: 1 }]);
+  await mutate(page, "insert", { id: one, title: "a" });
+  assert.deepEqual([await util(page, "awaitSynced", one), await util(page, "awaitSynced")], [false, false]);
+  await shows(page, "a");
+  const [{ job }] = await util(page, "pendingChanges");
+  const [synced] = await page.evaluate(async (job) => {
+    const synced = window.notes.utils.awaitSynced();
+    return [await synced, await window.client.discard(job)];
+  }, job);
+  assert.equal(synced, false);
+  await shows(page);
+  assert.equal(await util(page, "awaitSynced"), true);
+});
+
 test("a sign-in replaces the rows, and what one user wrote is not stored as another's", async () => {
   const page = await open();
   await page.evaluate(() => window.client.setOwner("ada"));
@@ -386,6 +402,41 @@ test("the client may come later; where there is none, preloading says why, and i
     }
   });
   assert.equal(wrong, "invalid-request");
+});
+
+test("what is taken back before the subscription has told of it does not stay", async () => {
+  const { shearwaterCollectionOptions } = await import("../../dist/tanstack-db.js");
+  const { createCollection } = await import("@tanstack/db");
+  // A collection of the page whose subscriptions read when they are begun and when the test says so.
+  let stored = [];
+  const reads = new Set();
+  const records = {
+    put: async (record) => void stored.push(record),
+    get: async (id) => stored.find((record) => record.id === id) ?? null,
+    count: async () => stored.length,
+    subscribe(_, listener) {
+      let last;
+      const read = () => {
+        const text = JSON.stringify(stored);
+        if (text !== last) listener(JSON.parse(text));
+        last = text;
+      };
+      reads.add(read);
+      queueMicrotask(read);
+      return () => reads.delete(read);
+    },
+  };
+  const client = { collection: () => records, on: () => () => {}, [Symbol.for("shearwater.internal")]: { owner: () => "" } };
+  const notes = createCollection(shearwaterCollectionOptions({ client, collection: "notes" }));
+  await notes.preload();
+  const inserting = notes.insert({ id: one, title: "a" });
+  await inserting.isPersisted.promise;
+  assert.deepEqual([notes.size, reads.size], [1, 1]);
+  stored = [];
+  for (const read of reads) read();
+  assert.equal(notes.size, 0);
+  await notes.cleanup();
+  assert.equal(reads.size, 0);
 });
 
 test("on a server the module loads and makes options, and does nothing", async () => {

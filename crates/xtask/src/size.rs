@@ -18,7 +18,9 @@ const BUDGETS: [(&str, &[&str], usize, usize); 5] = [
 pub fn report(check: bool) -> Outcome {
     let dist = root().join("dist");
     println!("{:<16} {:>9} {:>9} {:>9}", "dist/", "raw", "gzip", "brotli");
-    for name in ["worker.js", "worker.mjs", "worker.wasm", "worker-full.wasm", "page.js", "page.wasm", "forms.js", "tanstack-db.js"] {
+    for name in
+        ["worker.js", "worker.mjs", "worker.wasm", "worker-full.wasm", "page.js", "page.wasm", "forms.js", "tanstack-db.js"]
+    {
         let (raw, gzip, brotli) = sizes(&dist.join(name))?;
         println!("{name:<16} {raw:>9} {gzip:>9} {brotli:>9}");
     }
