@@ -1,7 +1,9 @@
 // How the public types are meant to be used; compiled by `make check`, never run.
 
+import { createCollection, createLiveQueryCollection, eq } from "@tanstack/db";
 import { type Client, type Collection, connect, type Job, ShearwaterError, type SyncStatus } from "shearwater";
 import { type FormEvents, trackForms } from "shearwater/forms";
+import { shearwaterCollectionOptions } from "shearwater/tanstack-db";
 import * as worker from "shearwater/worker";
 
 worker.start({
@@ -182,3 +184,44 @@ await untyped.put({ anything: [1, null] });
 await untyped.update("x", { anything: null });
 // @ts-expect-error there is no such option
 client.collection("things", { keys: "id" });
+
+const board = createCollection(shearwaterCollectionOptions<Task>({ client, collection: "tasks", startSync: true }));
+board.insert({ id: crypto.randomUUID(), title: "a", rank: 1 });
+// @ts-expect-error a task has a rank
+board.insert({ id: "b", title: "b" });
+await board.update(made, (draft) => {
+  draft.labels = ["urgent"];
+}).isPersisted.promise;
+const open = createLiveQueryCollection((query) =>
+  query
+    .from({ task: board })
+    .where(({ task }) => eq(task.rank, 1))
+    .orderBy(({ task }) => task.title),
+);
+const shown: string[] = open.toArray.map(({ title }) => title);
+const isSynced: boolean = await board.utils.awaitSynced(made);
+const [pending] = await board.utils.pendingChanges();
+console.log(shown, isSynced, pending?.record?.rank, (await board.utils.sync()).applied);
+for (const { id: both, local } of await board.utils.conflicts()) await board.utils.resolve(both, local ?? "remote");
+const bySlug = shearwaterCollectionOptions<{ slug: string; page: number }, number>({
+  client: () => connect({ build: "full" }),
+  collection: "pages",
+  key: "slug",
+  getKey: ({ page }) => page,
+});
+createCollection(bySlug).delete(4);
+const schema = {
+  "~standard": {
+    version: 1,
+    vendor: "tests",
+    validate: (value: unknown) => ({ value: value as Task }),
+    types: undefined as unknown as { input: Omit<Task, "rank"> & { rank?: number }; output: Task },
+  },
+} as const;
+const checked = createCollection(shearwaterCollectionOptions({ client, collection: "tasks", schema }));
+checked.insert({ id: "c", title: "c" });
+const rank: number | undefined = checked.get("c")?.rank;
+const conflict: Task | null | undefined = (await checked.utils.conflicts())[0]?.remote;
+console.log(rank, conflict);
+// @ts-expect-error its handlers are its own
+shearwaterCollectionOptions<Task>({ client, collection: "tasks", onInsert: async () => {} });

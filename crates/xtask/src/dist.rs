@@ -94,6 +94,7 @@ pub fn build(faults: bool) -> Outcome {
         ("sw/page/index.js", "page.js", "esm", &page_glue),
         ("sw/page/diagnose.js", "diagnose.js", "esm", &page_glue),
         ("sw/page/forms.js", "forms.js", "esm", &page_glue),
+        ("sw/adapters/tanstack-db.js", "tanstack-db.js", "esm", &page_glue),
     ] {
         bundle(entry, &dist.join(file), format, glue, &digests)?;
     }
@@ -102,6 +103,7 @@ pub fn build(faults: bool) -> Outcome {
         ("sw/types/index.d.ts", "index.d.ts"),
         ("sw/types/worker.d.ts", "worker.d.ts"),
         ("sw/types/forms.d.ts", "forms.d.ts"),
+        ("sw/types/tanstack-db.d.ts", "tanstack-db.d.ts"),
         ("sw/types/import-workbox.d.ts", "import-workbox.d.ts"),
         ("sw/package.json", "package.json"),
         ("README.md", "README.md"),
