@@ -686,3 +686,227 @@ test("tabs that name another key than the worker do not add members to records",
   });
   assert.deepEqual(written, { slug: "x", title: "a" });
 });
+
+// Odd data.
+
+test("a mutation that could not be sent is made anew by a write", async () => {
+  const page = await open();
+  await pages([at("2026-11-29T06:00:00.000Z", one, { version: "版1" })]);
+  await call(page, "sync");
+  await call(page, "update", one, { title: "b" });
+  await until("failed", async () => (await w.list(page))[0]?.state === "failed");
+  await w.server.faults([]);
+  await w.server.writeRecord("notes", { raw: at("2026-11-29T06:00:01.000Z", one, { version: 2, title: one }) });
+  await call(page, "sync");
+  await call(page, "update", one, { body: "c" });
+  await quiet(page);
+  assert.deepEqual([await call(page, "pendingChanges"), (await row(one)).body], [[], "c"]);
+});
+
+test("a member that is null is null at the server, and stays so here", async () => {
+  const page = await open();
+  await call(page, "put", { id: one, due: 1 });
+  await settle(page);
+  await call(page, "put", { id: one, due: null });
+  await settle(page);
+  assert.equal((await call(page, "get", one)).due, null);
+});
+
+test("a record with a number for its id is put as it was read", async () => {
+  const page = await open();
+  await pages([at("2026-11-29T06:00:00.000Z", 7)]);
+  await call(page, "sync");
+  await pause(page);
+  const title = await page.evaluate(async () => {
+    const notes = client.collection("notes");
+    await notes.put({ ...(await notes.get("7")), title: "b" });
+    return (await notes.get("7")).title;
+  });
+  assert.equal(title, "b");
+});
+
+test("a weak version is sent so that the server can accept it", async () => {
+  const page = await open();
+  await w.server.writeRecord("notes", { raw: at("2026-11-29T06:00:00.000Z", one, { version: 'W/"1"' }) });
+  await call(page, "sync");
+  await call(page, "update", one, { title: "b" });
+  await arrive("PATCH", 1);
+  await quiet(page);
+  assert.deepEqual(await call(page, "pendingChanges"), []);
+});
+
+test("what is no JSON is refused as such", async () => {
+  const page = await open();
+  const codes = await page.evaluate(() => {
+    const notes = client.collection("notes");
+    const told = (promise) =>
+      promise.then(
+        () => "resolved",
+        ({ name, code }) => `${name} ${code}`,
+      );
+    return Promise.all([
+      told(notes.put({ toJSON: () => undefined })),
+      told(notes.put({ toJSON: () => 5 })),
+      told(notes.put({ toJSON: () => ({ id: "other" }) })),
+      told(notes.update("a", { toJSON: () => undefined })),
+    ]);
+  });
+  assert.deepEqual(new Set(codes), new Set(["ShearwaterError invalid-request"]));
+});
+
+test("an update by a function that is async, throws, or returns nothing is refused and changes nothing", async () => {
+  const page = await open();
+  await pause(page);
+  await call(page, "put", { id: one, title: "a" });
+  const codes = await page.evaluate((id) => {
+    const notes = client.collection("notes");
+    const told = (promise) =>
+      promise.then(
+        () => "resolved",
+        ({ message }) => message,
+      );
+    return Promise.all([
+      told(notes.update(id, async (note) => ({ ...note, title: "b" }))),
+      told(
+        notes.update(id, () => {
+          throw new Error("mine");
+        }),
+      ),
+      told(notes.update(id, (note) => void (note.title = "c"))),
+    ]);
+  }, one);
+  assert.deepEqual(codes, ["a record is a plain object", "mine", "a record is a plain object"]);
+  assert.equal((await call(page, "get", one)).title, "a");
+});
+
+test("a server that was restored is pulled, although its versions went back", async () => {
+  const page = await open();
+  await pages([at("2026-11-29T06:00:00.000Z", one, { version: 9 })]);
+  await call(page, "sync");
+  await pages([at("2026-11-29T06:00:01.000Z", one, { version: 3, title: "restored" })]);
+  await call(page, "sync");
+  assert.equal((await call(page, "get", one)).title, "restored");
+});
+
+test("a pull that is refused in the middle goes on where it stood", async () => {
+  const page = await open({ pull: { every: 0, pageSize: 2 } });
+  for (let number = 1; number <= 5; number += 1) await elsewhere(uuid(number), { title: `${number}` });
+  await w.server.faults([
+    { method: "GET", path, action: { delayMs: 1 }, times: 1 },
+    { method: "GET", path, action: { status: 401 }, times: 1 },
+  ]);
+  const first = await call(page, "sync");
+  assert.match(String(first.error), /401/);
+  await call(page, "sync");
+  assert.equal((await call(page, "all")).length, 5);
+});
+
+test("names of collections, queues and users may hold colons and each other", async () => {
+  const collections = { "a:b": { url: path, pull: { every: 0 }, queue: "default" }, default: { url: path, pull: { every: 0 } } };
+  const page = await w.open({ config: { collections } });
+  await page.evaluate(() => client.pause());
+  const seen = await page.evaluate(async () => {
+    await client.setOwner("a:b");
+    await client.pause();
+    await client.collection("a:b").put({ id: "x", of: 1 });
+    await client.collection("default").put({ id: "x", of: 2 });
+    await client.setOwner("b");
+    await client.pause();
+    await client.collection("a:b").put({ id: "x\u2028a", of: 3 });
+    const now = [await client.collection("a:b").all(), await client.collection("default").all()];
+    await client.setOwner("a:b");
+    return [...now, await client.collection("a:b").all(), await client.collection("default").all()];
+  });
+  assert.deepEqual(
+    seen.map((records) => records.map(({ of }) => of)),
+    [[3], [], [1], [2]],
+  );
+});
+
+test("a retried mutation of a conflict that both sides still have does not lose the choice", async () => {
+  const page = await open({ conflict: { strategy: "ask-user" } });
+  await call(page, "put", { id: one, title: "a" });
+  await settle(page);
+  await pause(page);
+  await call(page, "update", one, { title: "ours" });
+  await elsewhere(one, { title: "theirs" });
+  await call(page, "sync");
+  await resume(page);
+  const accepted = { ...(await row(one)), title: "ours", version: 3 };
+  await w.server.faults([
+    { method: "PATCH", path, action: { status: 200, headers: json, body: JSON.stringify(accepted) }, times: 1 },
+  ]);
+  await page.evaluate(async () => client.retry((await client.list())[0].id));
+  await arrive("PATCH", 1);
+  await until("no job", async () => (await w.list(page)).length === 0);
+  await call(page, "resolve", one, "remote");
+  assert.notEqual(await call(page, "get", one), null);
+});
+
+test("ask-user: a record in conflict that is written, deleted, and undone, is what the server has", async () => {
+  const page = await open({ conflict: { strategy: "ask-user" } });
+  await call(page, "put", { id: one, title: "a" });
+  await settle(page);
+  await elsewhere(one, { title: "theirs" });
+  await call(page, "update", one, { title: "ours" });
+  await until("a conflict", async () => (await call(page, "conflicts")).length === 1);
+  await call(page, "update", one, { body: "more" });
+  await elsewhere(one, { title: "later" });
+  await call(page, "sync");
+  const [{ local, remote }] = await call(page, "conflicts");
+  assert.deepEqual([local.title, local.body, remote.title], ["ours", "more", "later"]);
+  await call(page, "delete", one);
+  assert.equal((await call(page, "conflicts"))[0].local, null);
+  assert.equal(await call(page, "undo", one), true);
+  await settle(page);
+  assert.deepEqual(await call(page, "get", one), await row(one));
+});
+
+// A server that says nothing of what it has written.
+
+/** It has written the record and added to it, and tells only who asks. */
+const terse = async (method, row) =>
+  w.server.faults([
+    { method, path, action: { handle: true, status: 204 }, times: 1 },
+    { method: "GET", path: `${path}/`, action: { hold: true, status: 200, headers: json, body: JSON.stringify(row) }, times: 1 },
+  ]);
+
+for (const strategy of ["merge", "remote-wins", "ask-user", "newest-wins"]) {
+  test(`${strategy}: what is written before the own row is read is not overwritten by it`, async () => {
+    const page = await open({ conflict: { strategy } });
+    await terse("POST", at(new Date().toISOString(), one, { title: "a", slug: "a" }));
+    await call(page, "put", { id: one, title: "a" });
+    await w.held(1);
+    await call(page, "update", one, { title: "b" });
+    await w.server.release();
+    await quiet(page);
+    assert.deepEqual([(await call(page, "get", one)).title, await call(page, "conflicts")], ["b", []]);
+  });
+
+  test(`${strategy}: a deletion before the own row is read is not taken back by it`, async () => {
+    const page = await open({ conflict: { strategy } });
+    await terse("POST", at(new Date().toISOString(), one, { title: "a", slug: "a" }));
+    await call(page, "put", { id: one, title: "a" });
+    await w.held(1);
+    await call(page, "delete", one);
+    await w.server.release();
+    await quiet(page);
+    assert.deepEqual([await call(page, "get", one), await call(page, "conflicts")], [null, []]);
+  });
+}
+
+test("records that are gone leave nothing", async () => {
+  const page = await open();
+  await w.server.recordOptions("notes", { assignIds: true });
+  for (let number = 1; number <= 3; number += 1) {
+    await call(page, "put", { id: uuid(number), title: "a" });
+    await settle(page);
+    await call(page, "delete", uuid(number));
+    await settle(page);
+  }
+  await settle(page);
+  assert.deepEqual(
+    (await page.evaluate(() => window.rows("records"))).map(({ id }) => id),
+    [],
+  );
+});
