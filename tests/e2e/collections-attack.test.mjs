@@ -10,9 +10,9 @@ import { world } from "./harness/world.mjs";
 const w = world();
 const path = "/api/records/notes";
 /** Nothing is pulled but by `sync()`; mutations go one by one. */
-const configOf = ({ backoff = { base: 50, max: 100 }, timeout = 10_000, ...more } = {}) => ({
+const configOf = ({ backoff = { base: 50, max: 100 }, timeout = 10_000, maxAttempts = 10, ...more } = {}) => ({
   collections: { notes: { url: path, version: "version", pull: { every: 0 }, ...more } },
-  queues: { notes: { backoff, timeout, concurrency: 1 } },
+  queues: { notes: { backoff, timeout, maxAttempts, concurrency: 1 } },
 });
 const open = (more) => w.open({ config: configOf(more) });
 /** Retries nothing by itself within a test. */
@@ -41,7 +41,9 @@ const quiet = (page) =>
   until("quiet", async () => {
     const [pending, conflicts, jobs] = [await call(page, "pendingChanges"), await call(page, "conflicts"), await w.list(page)];
     const isStuck = jobs.length > 0 && jobs.every(({ state }) => ["failed", "conflict", "blocked"].includes(state));
-    return pending.length === 0 || conflicts.length > 0 || isStuck || Promise.reject(new Error(JSON.stringify({ pending, jobs })));
+    return (
+      pending.length === 0 || conflicts.length > 0 || isStuck || Promise.reject(new Error(JSON.stringify({ pending, jobs })))
+    );
   });
 /** Answers requests for a page with these, one after another, then with empty ones. */
 const pages = (...bodies) =>
@@ -548,7 +550,13 @@ test("a pull that was cut off by the end of the worker goes on with the next wor
   const workers = await chromium.workers(page);
   await elsewhere(one, { title: "a" });
   await w.server.faults([{ method: "GET", path, action: { hold: true }, times: 1 }]);
-  await page.evaluate(() => void client.collection("notes").sync().catch(() => {}));
+  await page.evaluate(
+    () =>
+      void client
+        .collection("notes")
+        .sync()
+        .catch(() => {}),
+  );
   await w.held(1);
   await workers.stop();
   await w.server.faults([]);
@@ -772,7 +780,11 @@ test("an update by a function that is async, throws, or returns nothing is refus
           throw new Error("mine");
         }),
       ),
-      told(notes.update(id, (note) => void (note.title = "c"))),
+      told(
+        notes.update(id, (note) => {
+          note.title = "c";
+        }),
+      ),
     ]);
   }, one);
   assert.deepEqual(codes, ["a record is a plain object", "mine", "a record is a plain object"]);
@@ -802,7 +814,10 @@ test("a pull that is refused in the middle goes on where it stood", async () => 
 });
 
 test("names of collections, queues and users may hold colons and each other", async () => {
-  const collections = { "a:b": { url: path, pull: { every: 0 }, queue: "default" }, default: { url: path, pull: { every: 0 } } };
+  const collections = {
+    "a:b": { url: path, pull: { every: 0 }, queue: "default" },
+    default: { url: path, pull: { every: 0 } },
+  };
   const page = await w.open({ config: { collections } });
   await page.evaluate(() => client.pause());
   const seen = await page.evaluate(async () => {
@@ -868,7 +883,12 @@ test("ask-user: a record in conflict that is written, deleted, and undone, is wh
 const terse = async (method, row) =>
   w.server.faults([
     { method, path, action: { handle: true, status: 204 }, times: 1 },
-    { method: "GET", path: `${path}/`, action: { hold: true, status: 200, headers: json, body: JSON.stringify(row) }, times: 1 },
+    {
+      method: "GET",
+      path: `${path}/`,
+      action: { hold: true, status: 200, headers: json, body: JSON.stringify(row) },
+      times: 1,
+    },
   ]);
 
 for (const strategy of ["merge", "remote-wins", "ask-user", "newest-wins"]) {
@@ -909,4 +929,49 @@ test("records that are gone leave nothing", async () => {
     (await page.evaluate(() => window.rows("records"))).map(({ id }) => id),
     [],
   );
+});
+
+// Attempts, and a full disk.
+
+test("a write after refusals has all of its attempts", async () => {
+  const page = await open({ maxAttempts: 2 });
+  await call(page, "put", { id: one, title: "a" });
+  await settle(page);
+  await w.server.faults([
+    { method: "PATCH", path, action: { status: 422 }, times: 2 },
+    { method: "PATCH", path, action: { status: 503 }, times: 1 },
+  ]);
+  for (const title of ["b", "c"]) {
+    await call(page, "update", one, { title });
+    await until(`${title} refused`, async () => {
+      const [job] = await w.list(page);
+      return (
+        job?.state === "failed" && JSON.parse((await page.evaluate(() => window.rows("records")))[0].push.data).title === title
+      );
+    });
+  }
+  await call(page, "update", one, { title: "d" });
+  await quiet(page);
+  assert.deepEqual([(await row(one)).title, await w.list(page)], ["d", []]);
+});
+
+test("a pull that finds the disk full says so, each time", async () => {
+  const first = await w.browser.newPage();
+  await (await w.browser.workers(first)).fillQuota(w.server.origin, 1_000_000);
+  const page = await open({ timeout: 60_000 });
+  const noise = () => Array.from({ length: 30_000 }, () => Math.random().toString(36)).join("");
+  for (let number = 1; number <= 10; number += 1) await elsewhere(uuid(number), { title: noise() });
+  const told = () =>
+    page.evaluate(() =>
+      client
+        .collection("notes")
+        .sync()
+        .then(
+          ({ error }) => String(error),
+          ({ code }) => code,
+        ),
+    );
+  const both = [await told(), await told()];
+  assert.match(both[0], /quota|disk/i);
+  assert.match(both[1], /quota|disk/i);
 });
