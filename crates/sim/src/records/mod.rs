@@ -121,10 +121,16 @@ fn live(seed: u64, flaw: Option<Flaw>, tracing: bool) -> Result<(), (Violation, 
     notes.push.update = rng.pick([Update::Patch, Update::Put]);
     notes.conflict.strategy = strategy;
     notes.conflict.merge.union = vec!["tags".to_owned()];
+    // Rows that are never behind their time: nothing needs an overlap, and nothing is mended by one.
+    let is_prompt = rng.happens(0.5);
+    if is_prompt {
+        notes.pull.overlap = 0;
+    }
     let assigns_ids = rng.happens(0.4);
     // One that gives ids has to say which.
     let is_terse = !assigns_ids && rng.happens(0.3);
-    let server = Server::new(1_800_000_000_000, assigns_ids, is_terse, rng.happens(0.5));
+    let mut server = Server::new(1_800_000_000_000, assigns_ids, is_terse, rng.happens(0.5));
+    server.is_prompt = is_prompt;
     let mut world = Records {
         rng,
         flaw,
@@ -191,6 +197,7 @@ impl Records {
                 self.kill(client);
                 Ok(())
             }
+            97 if self.rng.happens(0.5) => self.discard(client),
             97 => self.undo(client),
             _ => self.resolve(client),
         }
@@ -496,6 +503,25 @@ impl Records {
         let (now, name) = (self.now, RecordName { collection: NOTES.to_owned(), id: record.id.clone() });
         let undone = self.transact(client, async |tx, _| mutation::undo(tx, now, &name, &Caller::default()).await)?;
         if undone == Ok(true) {
+            self.give_up(client, origin);
+        }
+        Ok(())
+    }
+
+    /// A person removes a mutation's job.
+    fn discard(&mut self, client: usize) -> Checked {
+        let of_record = |record: &Record| Some((record.push.as_ref()?.job.clone(), record.id.clone()));
+        let pushed: Vec<(JobId, String)> = self.records_of(client).iter().filter_map(of_record).collect();
+        if pushed.is_empty() {
+            return Ok(());
+        }
+        let at = self.rng.index(pushed.len());
+        let Some((job, id)) = pushed.get(at) else { return Ok(()) };
+        let origin = self.origin(client, id).unwrap_or_else(|| id.clone());
+        let now = self.now;
+        let discarded = self.transact(client, async |tx, _| manage::discard(tx, now, job, false).await)?;
+        self.note(|| format!("{client} discards the job of {id}: {discarded:?}"));
+        if discarded.is_ok_and(|removed| !removed.is_empty()) {
             self.give_up(client, origin);
         }
         Ok(())

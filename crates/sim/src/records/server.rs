@@ -40,6 +40,8 @@ pub(super) struct Server {
     pub(super) assigns_ids: bool,
     /// It says nothing of a row that it has written.
     pub(super) is_terse: bool,
+    /// Rows are visible as soon as they have a time, and its clock goes on.
+    pub(super) is_prompt: bool,
     /// Its versions are no numbers.
     pub(super) is_opaque: bool,
     made: u64,
@@ -175,10 +177,15 @@ impl Server {
         row.version += 1;
         // Of one row the time goes on with the versions.
         row.at = self.now.max(row.at);
+        if self.is_prompt {
+            // No two commits at one time: a page that ends between them skips none.
+            self.now += 1;
+            row.at = self.now.max(row.at);
+        }
         self.latest = self.latest.max(row.at);
         self.log.push((id.to_owned(), row.data.clone()));
         let before = self.rows.insert(id.to_owned(), row.clone());
-        if rng.happens(0.2) {
+        if !self.is_prompt && rng.happens(0.2) {
             let until = self.now + rng.below(LATEST_COMMIT);
             self.hidden.entry(id.to_owned()).or_insert((until, before));
         }
@@ -186,7 +193,7 @@ impl Server {
 
     /// Lets time pass; now and then not at all, or backwards.
     pub(super) fn pass(&mut self, ms: u64, rng: &mut Rng) {
-        if rng.happens(0.05) {
+        if !self.is_prompt && rng.happens(0.05) {
             // Pages are still to see what comes then: less far back than the overlap, with all that is hidden.
             self.now = self.now.max(self.latest.saturating_sub(1_500)).saturating_sub(rng.below(1_000));
         } else if rng.happens(0.6) {
