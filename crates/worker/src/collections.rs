@@ -139,8 +139,8 @@ async fn requeue(engine: &Rc<Engine>) -> Result<(), Error> {
 async fn pulled(engine: &Rc<Engine>, name: &str) -> Result<Synced, Error> {
     let mut synced = Synced { collection: name.to_owned(), ..Synced::default() };
     match pull_all(engine, name).await? {
-        Next::Done(applied) => {
-            synced.applied = applied;
+        Next::Done { applied, trouble } => {
+            (synced.applied, synced.error) = (applied, trouble);
             engine.log_info(&["collection \"", name, "\": ", &applied.to_string(), " rows changed"].text());
         }
         Next::Failed(why) => {

@@ -265,6 +265,12 @@ impl CollectionConfig {
         }
     }
 
+    /// Whether rows have versions besides their times.
+    #[must_use]
+    pub fn has_version(&self) -> bool {
+        self.version.is_some() || self.adapter == AdapterKind::Couchdb
+    }
+
     /// The member that is set in a deleted row.
     #[must_use]
     pub fn deleted_at(&self) -> &str {

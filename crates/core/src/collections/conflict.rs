@@ -30,6 +30,10 @@ pub fn meet(record: &Record, row: &Row, config: &CollectionConfig) -> Meeting {
         (Some(from), Some(to)) => !document::difference(from, to, config).is_empty(),
         (from, to) => from.is_some() != to.is_some(),
     };
+    if base.is_none() && remote.is_none() {
+        // There is no row that could say otherwise.
+        return Meeting::Local(record.local.clone());
+    }
     if !changed(&base, &local) || !changed(&local, &remote) {
         return Meeting::Local(row.text.clone());
     }

@@ -48,6 +48,29 @@ pub fn apply(target: &mut Document, patch: &Document) {
     }
 }
 
+/// A difference from `base` as a merge patch (RFC 7396), which goes into objects: what is gone within one is null.
+#[must_use]
+pub fn merge_patch_between(difference: &Document, base: Option<&str>) -> Document {
+    fn within(from: Option<&Value>, to: &Value) -> Value {
+        let (Some(Value::Object(from)), Value::Object(to)) = (from, to) else { return to.clone() };
+        let gone = from.keys().filter(|member| !to.contains_key(*member)).map(|member| (member.clone(), Value::Null));
+        let there = to.iter().filter(|(member, value)| from.get(*member) != Some(*value));
+        let changed = there.map(|(member, value)| (member.clone(), within(from.get(member), value)));
+        Value::Object(gone.chain(changed).collect())
+    }
+    let base = base.and_then(read).unwrap_or_default();
+    difference.iter().map(|(member, to)| (member.clone(), within(base.get(member), to))).collect()
+}
+
+/// Whether they differ in what is the app's.
+#[must_use]
+pub fn differ(from: Option<&str>, to: Option<&str>, config: &CollectionConfig) -> bool {
+    match (from.and_then(read), to.and_then(read)) {
+        (Some(from), Some(to)) => !difference(&from, &to, config).is_empty(),
+        (from, to) => from.is_some() != to.is_some(),
+    }
+}
+
 /// `document` with what the server owns taken from `row`.
 #[must_use]
 pub fn owned_by(mut document: Document, row: &Document, config: &CollectionConfig) -> Document {

@@ -116,7 +116,16 @@ pub async fn begin<T: Tx>(
 
 fn running(listing: &Listing, now: Millis) -> Running {
     let Listing { holder, asked, .. } = listing;
-    Running { holder: holder.clone(), until: now.after(LEASE), asked: *asked, from: None, cut: 0, applied: 0 }
+    Running {
+        holder: holder.clone(),
+        until: now.after(LEASE),
+        began: now,
+        asked: *asked,
+        from: None,
+        cut: 0,
+        applied: 0,
+        trouble: None,
+    }
 }
 
 /// Ends one that got no page.

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     boxed::boxed,
     error::Error,
+    id::JobId,
     protocol::records::{Change, Choice, RecordName, RecordWrite, Resolve},
     queue::{
         config::WorkerConfig,
@@ -148,7 +149,8 @@ fn parse(text: &str) -> Result<document::Document, Error> {
 ///
 /// # Errors
 /// What the transaction returns.
-pub async fn undo<T: Tx>(tx: &T, now: Millis, name: &RecordName, caller: &Caller) -> Result<bool, Error> {
+pub async fn undo<T: Tx>(tx: &T, now: Millis, name: &RecordName, caller: &Caller, worker: &WorkerConfig) -> Result<bool, Error> {
+    let config = config_of(worker, &name.collection)?;
     let mut ledger = load(tx).await?;
     let owner = caller.owner_or(&ledger.owner).to_owned();
     let Some(mut record) = find(tx, &name.collection, &owner, &name.id).await? else { return Ok(false) };
@@ -165,6 +167,11 @@ pub async fn undo<T: Tx>(tx: &T, now: Millis, name: &RecordName, caller: &Caller
         remove_job(tx, &mut ledger, &mut leaving, &job, now).await?;
     }
     revert(tx, &mut record)?;
+    if record.unread {
+        // What the server has is still to be asked for.
+        boxed(plan(tx, now, &mut ledger, &mut leaving, &mut record, config, worker)).await?;
+        store(tx, &record)?;
+    }
     leaving.count_out(tx).await?;
     save(tx, &mut ledger).await?;
     Ok(true)
@@ -185,7 +192,7 @@ fn revert<T: Tx>(tx: &T, record: &mut Record) -> Result<(), Error> {
     }
     record.local.clone_from(&record.base);
     (record.push, record.changed_at, record.conflict) = (None, None, false);
-    if record.base.is_none() {
+    if record.base.is_none() && !record.unread {
         return tx.delete::<Record>(&RecordKey::new(&record.collection, &record.owner, &record.id));
     }
     store(tx, record)
@@ -281,7 +288,8 @@ pub(crate) async fn plan<T: Tx>(
             }
             return Ok(None);
         }
-        made = job.attempts.made;
+        // Of one that was given up, a person's next word is tried anew.
+        made = if job.state == State::Pending { job.attempts.made } else { 0 };
         remove_job(tx, ledger, leaving, &job, now).await?;
     }
     record.push = None;
@@ -294,14 +302,34 @@ pub(crate) async fn plan<T: Tx>(
         (Some(base), Some(local)) if !document::difference(base, local, config).is_empty() => PushOp::Update,
         _ => {
             record.changed_at = None;
+            // What the server owns of it is the server's.
+            record.local.clone_from(&record.base);
             return Ok(None);
         }
     };
     record.changed_at.get_or_insert(now);
+    let id = record.mint();
+    enqueue(tx, now, ledger, record, op, id, made, config, worker).await.map(Some)
+}
+
+/// Queues a record's mutation, made from what `local` is.
+#[expect(clippy::too_many_arguments, reason = "what a job is made of")]
+async fn enqueue<T: Tx>(
+    tx: &T,
+    now: Millis,
+    ledger: &mut Ledger,
+    record: &mut Record,
+    op: PushOp,
+    id: JobId,
+    made: u32,
+    config: &CollectionConfig,
+    worker: &WorkerConfig,
+) -> Result<Job, Error> {
+    let local = record.local.as_deref().and_then(document::read);
     let (head, body) = adapter::mutation(config, op, record, local.as_ref(), now);
     let queue = config.queue.clone().unwrap_or_else(|| record.collection.clone());
     let settings = worker.queue_or_default(&queue);
-    let (id, clock) = (record.mint(), ledger.tick(now));
+    let clock = ledger.tick(now);
     ledger.begin_time(now);
     let key = record_key(record);
     let size = body.as_ref().map(|body| body.len() as u64);
@@ -329,18 +357,29 @@ pub(crate) async fn plan<T: Tx>(
     }
     tx.add(&job)?;
     record.push = Some(Push { job: job.id.clone(), op, data: record.local.clone(), body });
-    Ok(Some(job))
+    Ok(job)
 }
 
 /// A person is to decide: the mutation is listed in conflict, until they do.
+#[expect(clippy::too_many_arguments, reason = "the state of one cycle")]
 pub(crate) async fn ask<T: Tx>(
     tx: &T,
     now: Millis,
     ledger: &mut Ledger,
+    leaving: &mut Leaving,
     record: &mut Record,
     row: Row,
+    config: &CollectionConfig,
     worker: &WorkerConfig,
 ) -> Result<(), Error> {
+    let has_job = match &record.push {
+        Some(push) => tx.get::<Job>(&push.job).await?.is_some(),
+        None => false,
+    };
+    if !has_job {
+        (record.push, record.unread, record.conflict) = (None, false, false);
+        boxed(plan(tx, now, ledger, leaving, record, config, worker)).await?;
+    }
     (record.conflict, record.remote) = (true, Some(row));
     if let Some(push) = &record.push
         && let Some(mut job) = tx.get::<Job>(&push.job).await?
@@ -415,9 +454,18 @@ pub async fn requeue<T: Tx>(tx: &T, now: Millis, collection: &str, owner: &str, 
     }
     let (mut ledger, mut leaving) = (load(tx).await?, Leaving::default());
     for mut record in missing {
-        record.unread = record.push.is_some();
-        record.push = None;
-        boxed(plan(tx, now, &mut ledger, &mut leaving, &mut record, config, worker)).await?;
+        match record.push.take() {
+            // It may have arrived: again as it was, under its key, so that it makes no second row.
+            Some(Push { job, op: PushOp::Create, data, .. }) => {
+                let local = std::mem::replace(&mut record.local, data);
+                enqueue(tx, now, &mut ledger, &mut record, PushOp::Create, job, 0, config, worker).await?;
+                record.local = local;
+            }
+            push => {
+                record.unread |= push.is_some();
+                boxed(plan(tx, now, &mut ledger, &mut leaving, &mut record, config, worker)).await?;
+            }
+        }
         store(tx, &record)?;
         requeued += 1;
     }

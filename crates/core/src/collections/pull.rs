@@ -7,16 +7,20 @@
 //! ```
 //!
 //! One pull of a collection runs at a time, under a name of its own: a page that comes back after another has begun is dropped.
-//! Each begins a little before the cursor (`overlap`), for rows that the server commits behind their time. The cursor never
-//! goes back.
+//! Each begins a little before the cursor (`overlap`), for rows that the server commits behind their time; and before that for
+//! as long as the pull ran that moved the cursor, for its first page may have been without a row that its last is far beyond.
 //!
 //! A page was computed by the server some time after it was asked for. A record whose own push was settled in between may be in
 //! it as it was before that push. Such a row, where it is not the version that the push returned, ends the page: the next is
 //! asked for from there, by now after the push. So nothing is reverted, and nothing is skipped.
 
+use serde_json::Value;
+
 use super::{
     adapter::{self, Listed},
-    config::CollectionConfig,
+    config::{AdapterKind, CollectionConfig},
+    document::{self, Document},
+    instant,
     mutation::{config_of, plan, state_of, store},
     push::{may_have_arrived, met},
     record::{CollectionState, Record, RecordIndex, RecordKey, Row, Running},
@@ -47,8 +51,13 @@ const PAGE: u32 = 1_000;
 pub enum Next {
     /// Ask for this one.
     Page(RequestHead),
-    /// There is no more; so many rows were applied.
-    Done(u64),
+    /// There is no more.
+    Done {
+        /// Rows that were applied.
+        applied: u64,
+        /// What was wrong with another.
+        trouble: Option<String>,
+    },
     /// It failed, for this reason.
     Failed(String),
     /// Another pull has begun, or another user signed in.
@@ -84,12 +93,37 @@ pub async fn begin<T: Tx>(
     if is_running(&state, now) {
         return Ok(None);
     }
-    let from = state.cursor.as_ref().map(|cursor| adapter::overlapped(config, cursor));
+    let source = source_of(config);
+    if state.source != source {
+        // Of another list of rows.
+        (state.source, state.cursor) = (source, None);
+    }
+    let from = state.cursor.as_ref().map(|cursor| adapter::overlapped(config, cursor, state.lasted));
     let head = adapter::page(config, from.as_ref(), &[]);
     let asked = state.clock;
-    state.running = Some(Running { holder: holder.to_owned(), until: now.after(LEASE), asked, from, cut: 0, applied: 0 });
+    state.running = Some(Running {
+        holder: holder.to_owned(),
+        until: now.after(LEASE),
+        began: now,
+        asked,
+        from,
+        cut: 0,
+        applied: 0,
+        trouble: None,
+    });
     tx.put(&state)?;
     Ok(Some(head))
+}
+
+/// What a cursor belongs to.
+fn source_of(config: &CollectionConfig) -> String {
+    let CollectionConfig { url, adapter, .. } = config;
+    let adapter = match adapter {
+        AdapterKind::Rest => "rest",
+        AdapterKind::Postgrest => "postgrest",
+        AdapterKind::Couchdb => "couchdb",
+    };
+    [adapter, " ", url, " ", config.updated_at(), " ", config.key()].text()
 }
 
 /// Whether a pull or a listing runs.
@@ -145,7 +179,8 @@ pub async fn apply<T: Tx>(
         }
     };
     let is_empty = rows.is_empty();
-    let (mut leaving, mut at, mut cut, mut trouble) = (Leaving::default(), running.from.clone(), false, None);
+    let (mut leaving, mut at, mut cut) = (Leaving::default(), running.from.clone(), false);
+    let mut trouble = running.trouble.take();
     let mut is_out_of_order = false;
     let before = ledger.clone();
     for item in rows {
@@ -194,16 +229,19 @@ pub async fn apply<T: Tx>(
     if adapter::is_beyond(config, at.as_ref(), state.cursor.as_ref()) {
         state.cursor.clone_from(&at);
     }
+    let lasted = now.since(running.began);
+    state.lasted = state.lasted.max(lasted);
     running.cut = if cut { running.cut + 1 } else { 0 };
     if is_empty || (cut && running.cut > MOST_CUTS) {
         if is_empty {
             forget_tombstones(tx, collection, owner, running.asked).await?;
         }
-        (state.pulled_at, state.failures, state.error) = (Some(now), 0, None);
+        (state.pulled_at, state.failures, state.lasted) = (Some(now), 0, lasted);
+        state.error.clone_from(&trouble);
         // What was cut short is fetched soon.
         state.due_at = if is_empty { (config.pull.every > 0).then(|| now.after(config.pull.every)) } else { Some(now) };
         tx.put(&state)?;
-        return Ok(Next::Done(running.applied));
+        return Ok(Next::Done { applied: running.applied, trouble });
     }
     if is_out_of_order || (!cut && at == running.from) {
         let why = trouble.unwrap_or_else(|| {
@@ -213,6 +251,7 @@ pub async fn apply<T: Tx>(
         tx.put(&state)?;
         return Ok(Next::Failed(why));
     }
+    running.trouble = trouble;
     running.asked = state.clock;
     running.until = now.after(LEASE);
     running.from = at;
@@ -237,6 +276,8 @@ pub(super) async fn take_row<T: Tx>(
     config: &CollectionConfig,
     worker: &WorkerConfig,
 ) -> Result<bool, Error> {
+    // An id that the record once had may be another's.
+    let found = found.filter(|record| record.moved.is_none() || row.text.is_none());
     let Some(mut record) = found else {
         if row.text.is_none() {
             return Ok(false);
@@ -248,9 +289,12 @@ pub(super) async fn take_row<T: Tx>(
         tx.put(&record)?;
         return Ok(true);
     };
-    let is_known = record.base.is_some() == row.text.is_some() && record.version.is_some() && record.version == row.version;
+    // When it changed last may name two versions of one moment.
+    let is_same = config.has_version() || record.base == row.text;
+    let is_known =
+        record.base.is_some() == row.text.is_some() && record.version.is_some() && record.version == row.version && is_same;
     let is_back = row.text.is_some() && record.expired.take().is_some();
-    if record.moved.is_some() || is_known || is_older(&row, &record) {
+    if record.moved.is_some() || is_known || is_older(&row, &record, config) {
         if is_back {
             tx.put(&record)?;
         }
@@ -271,7 +315,7 @@ pub(super) async fn take_row<T: Tx>(
         return Ok(false);
     }
     let before = record.clone();
-    met(tx, now, ledger, &mut record, row, config, worker).await?;
+    boxed(met(tx, now, ledger, leaving, &mut record, row, config, worker)).await?;
     if record.is_dirty() {
         boxed(plan(tx, now, ledger, leaving, &mut record, config, worker)).await?;
     }
@@ -284,10 +328,13 @@ pub(super) async fn take_row<T: Tx>(
     Ok(record.local != before.local || record.conflict || is_back)
 }
 
-/// Whether a row is older than the one that is here: a copy that lags behind, where versions count.
-fn is_older(row: &Row, record: &Record) -> bool {
-    let number = |version: &Option<String>| version.as_deref().and_then(|version| version.parse::<u64>().ok());
-    number(&row.version).zip(number(&record.version)).is_some_and(|(row, record)| row < record)
+/// Whether a row is older than the one that is here, by its version and by its time: a copy that lags behind.
+fn is_older(row: &Row, record: &Record, config: &CollectionConfig) -> bool {
+    let (Some(row_text), Some(base)) = (&row.text, &record.base) else { return false };
+    let (Some(row), Some(base)) = (document::read(row_text), document::read(base)) else { return false };
+    let version = |document: &Document| document.get(config.version()).and_then(Value::as_u64);
+    let at = |document: &Document| document.get(config.updated_at()).and_then(instant::parse);
+    version(&row).zip(version(&base)).is_some_and(|(row, base)| row < base) && at(&row) <= at(&base)
 }
 
 /// Removes the tombstones that no page can contradict any more.

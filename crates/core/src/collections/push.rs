@@ -43,8 +43,14 @@ pub(crate) enum Verdict {
 
 /// Whether a server may have carried the job out: then it is sent again as it is, or not at all.
 pub(crate) fn may_have_arrived(job: &Job) -> bool {
-    if job.state == State::Syncing {
-        return true;
+    match job.state {
+        State::Syncing => return true,
+        // It was refused, or never sent.
+        State::Conflict => return false,
+        _ => {}
+    }
+    if job.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Unsendable) {
+        return false;
     }
     let status = job.error.as_ref().filter(|error| error.kind == ErrorKind::Http).and_then(|error| error.status);
     let has_refused = match status {
@@ -52,8 +58,9 @@ pub(crate) fn may_have_arrived(job: &Job) -> bool {
         Some(401 | 403 | 407 | 419 | 429 | 440) => {
             job.attempts.made <= 1 && job.attempts.unreachable == 0 && job.attempts.interruptions == 0
         }
-        // Under a key that it has carried out it would have said so.
-        Some(status) => (400..500).contains(&status) && !matches!(status, 408 | 425),
+        // Under a key that it has carried out it would have said so. Of one that waits for another try, it may have meant that
+        // the first is still under way.
+        Some(status) => (400..500).contains(&status) && !matches!(status, 408 | 425) && job.state != State::Pending,
         None => false,
     };
     job.attempts.last_tried_at.is_some() && !has_refused
@@ -62,7 +69,8 @@ pub(crate) fn may_have_arrived(job: &Job) -> bool {
 /// What the result of a mutation says.
 pub(crate) fn verdict(record: &Record, result: &AttemptResult, next: Next, config: &CollectionConfig) -> Verdict {
     let (Some(push), AttemptResult::Status(response)) = (&record.push, result) else { return Verdict::Other };
-    let said = adapter::answered(config, push, response.body.as_deref());
+    let has_taken = (200..300).contains(&response.status);
+    let said = adapter::answered(config, push, has_taken, response.body.as_deref());
     // Only a create may learn of another id.
     let is_other = |id: &str| push.op != PushOp::Create && id != record.id;
     let row = match &said {
@@ -73,15 +81,18 @@ pub(crate) fn verdict(record: &Record, result: &AttemptResult, next: Next, confi
     // What the version was a condition of says not whether the row is there.
     let no_match = |otherwise| if record.version.is_some() { Verdict::Met(None) } else { otherwise };
     match (push.op, response.status, next) {
-        (PushOp::Read, 404 | 410, _) => Verdict::Met(Some(Row::GONE)),
+        (PushOp::Read, 404, _) => Verdict::Unknown,
+        (PushOp::Read, 410, _) => Verdict::Met(Some(Row::GONE)),
         (PushOp::Read, _, Next::Delivered) if said == Said::NoMatch => Verdict::Unknown,
         (PushOp::Read, _, Next::Delivered) => met(),
         (PushOp::Delete, _, Next::Delivered) if said == Said::NoMatch => no_match(Verdict::Done(None)),
         (PushOp::Update, _, Next::Delivered) if said == Said::NoMatch => no_match(Verdict::Unknown),
+        // Whoever says so without a word may not be the server: it is asked once more.
+        (PushOp::Delete, 404, Next::Delivered) if response.body.is_none() => Verdict::Met(None),
         (PushOp::Delete, _, Next::Delivered) => Verdict::Done(None),
         (_, _, Next::Delivered) => Verdict::Done(row),
         (PushOp::Create, 410, _) => Verdict::NameTaken,
-        (PushOp::Update, 404, _) => Verdict::Unknown,
+        (PushOp::Update, 404, _) => Verdict::Met(None),
         (PushOp::Update, 410, _) => Verdict::Met(Some(row.map_or(Row::GONE, |(_, row)| Row { text: None, ..row }))),
         (PushOp::Create | PushOp::Update | PushOp::Delete, _, Next::Conflict) => met(),
         _ => Verdict::Other,
@@ -109,41 +120,49 @@ pub(crate) async fn settle<T: Tx>(
     record.settled = state.tick();
     tx.put(&state)?;
     let push = record.push.take();
-    record.unread = false;
+    (record.unread, record.conflict) = (false, false);
     match verdict {
         Verdict::Done(answer) => {
+            record.expired = None;
             let was_deletion = push.as_ref().is_some_and(|push| push.op == PushOp::Delete);
             let pushed = push.and_then(|push| push.data);
-            let written_since = record.local != pushed;
-            record.expired = None;
             if was_deletion {
-                (record.base, record.version, record.remote) = (None, None, None);
+                (record.base, record.version, record.remote, record.sent) = (None, None, None, None);
+                if record.local.is_none() {
+                    record.changed_at = None;
+                }
             } else if let Some((id, row)) = answer {
-                if record.remote.take().is_some_and(|seen| seen.version != row.version || seen.version.is_none()) {
-                    // Somebody else's may be later than ours.
-                    record.unread = true;
-                }
-                if id != record.id {
-                    boxed(rename(tx, now, ledger, leaving, &mut record, &id, pushed.as_deref(), config)).await?;
-                }
-                if let (Some(local), Some(text)) = (&record.local, &row.text) {
-                    let rebased = if written_since { rebase(pushed.as_deref(), local, text, config) } else { text.clone() };
-                    record.local = Some(rebased);
-                }
-                (record.base, record.version) = (row.text, row.version);
+                boxed(take(tx, now, ledger, leaving, &mut record, pushed.as_deref(), &id, row, config)).await?;
             } else {
-                (record.base, record.version) = (pushed, None);
-                record.unread = true;
-            }
-            if !written_since {
-                record.changed_at = None;
+                // Whether it was the server that said so shows by the row.
+                (record.sent, record.unread) = (pushed, true);
             }
         }
-        Verdict::Met(row) => match row.or_else(|| record.remote.clone()) {
-            Some(row) => boxed(met(tx, now, ledger, &mut record, row, config, worker)).await?,
-            None => record.unread = true,
-        },
-        Verdict::Unknown => (record.base, record.version, record.remote) = (None, None, None),
+        Verdict::Met(row) => {
+            let (sent, seen) = (record.sent.take(), record.remote.take());
+            match (sent, row.or_else(|| seen.clone())) {
+                (sent, None) => (record.sent, record.unread) = (sent, true),
+                // Nothing of what was sent is there: it is sent again.
+                (Some(sent), Some(row))
+                    if row.text.is_some()
+                        && (!document::differ(record.base.as_deref(), row.text.as_deref(), config)
+                            && document::differ(record.base.as_deref(), Some(&sent), config)) =>
+                {
+                    (record.base, record.version) = (row.text, row.version);
+                }
+                (Some(sent), Some(row)) if row.text.is_some() => {
+                    let id = record.id.clone();
+                    boxed(take(tx, now, ledger, leaving, &mut record, Some(&sent), &id, row, config)).await?;
+                }
+                (_, Some(row)) => {
+                    // The reply may be older than what a pull has seen meanwhile.
+                    let is_late = seen.is_some_and(|seen| seen.version != row.version || seen.version.is_none());
+                    boxed(met(tx, now, ledger, leaving, &mut record, row, config, worker)).await?;
+                    record.unread = is_late && !record.conflict;
+                }
+            }
+        }
+        Verdict::Unknown => (record.base, record.version, record.remote, record.sent) = (None, None, None, None),
         Verdict::NameTaken => {
             let id = record.mint().as_str().to_owned();
             boxed(rename(tx, now, ledger, leaving, &mut record, &id, None, config)).await?;
@@ -157,15 +176,54 @@ pub(crate) async fn settle<T: Tx>(
         job.attempts.made = made;
         tx.put(job)?;
     }
+    if record.conflict
+        && let Some(push) = &record.push
+    {
+        next = tx.get::<Job>(&push.job).await?;
+    }
     store(tx, &record)?;
     Ok(next)
 }
 
+/// Takes the row that came of a mutation: it is what the record begins from; what was written since `pushed` stays.
+#[expect(clippy::too_many_arguments, reason = "the state of one cycle")]
+async fn take<T: Tx>(
+    tx: &T,
+    now: Millis,
+    ledger: &mut Ledger,
+    leaving: &mut Leaving,
+    record: &mut Record,
+    pushed: Option<&str>,
+    id: &str,
+    row: Row,
+    config: &CollectionConfig,
+) -> Result<(), Error> {
+    // Somebody else's may be later than ours.
+    record.unread = record.remote.take().is_some_and(|seen| seen.version != row.version || seen.version.is_none());
+    if id != record.id {
+        boxed(rename(tx, now, ledger, leaving, record, id, pushed, config)).await?;
+        if record.push.is_some() {
+            return Ok(());
+        }
+    }
+    let is_written_since = document::differ(pushed, record.local.as_deref(), config);
+    if let (Some(local), Some(text)) = (&record.local, &row.text) {
+        record.local = Some(if is_written_since { rebase(pushed, local, text, config) } else { text.clone() });
+    }
+    if !is_written_since {
+        record.changed_at = None;
+    }
+    (record.base, record.version) = (row.text, row.version);
+    Ok(())
+}
+
 /// A record that has no mutation on its way meets a row of the server. The caller plans and writes.
+#[expect(clippy::too_many_arguments, reason = "the state of one cycle")]
 pub(crate) async fn met<T: Tx>(
     tx: &T,
     now: Millis,
     ledger: &mut Ledger,
+    leaving: &mut Leaving,
     record: &mut Record,
     row: Row,
     config: &CollectionConfig,
@@ -173,7 +231,7 @@ pub(crate) async fn met<T: Tx>(
 ) -> Result<(), Error> {
     record.remote = None;
     match meet(record, &row, config) {
-        Meeting::Ask => mutation::ask(tx, now, ledger, record, row, worker).await,
+        Meeting::Ask => boxed(mutation::ask(tx, now, ledger, leaving, record, row, config, worker)).await,
         Meeting::Local(local) => {
             record.local = local;
             (record.base, record.version) = (row.text, row.version);
@@ -206,9 +264,16 @@ async fn rename<T: Tx>(
     }
     // A pull may have brought the row before the reply that says whose it is, and somebody may have written to it.
     if let Some(twin) = tx.get::<Record>(&RecordKey::new(&record.collection, &record.owner, id)).await? {
-        if let Some(push) = &twin.push
-            && let Some(job) = tx.get::<Job>(&push.job).await?
-        {
+        let job = match &twin.push {
+            Some(push) => tx.get::<Job>(&push.job).await?,
+            None => None,
+        };
+        // One that may have arrived comes first: what it was refused or answered with decides.
+        let is_under_way = job.as_ref().is_some_and(may_have_arrived);
+        if is_under_way {
+            record.push.clone_from(&twin.push);
+            (record.base, record.version) = (twin.base.clone(), twin.version.clone());
+        } else if let Some(job) = job {
             remove_job(tx, ledger, leaving, &job, now).await?;
         }
         let of = |text: Option<&str>| text.and_then(document::read);
@@ -218,7 +283,7 @@ async fn rename<T: Tx>(
             if twin.changed_at > record.changed_at {
                 written.reverse();
             }
-            let mut folded = pushed;
+            let mut folded = if is_under_way { base } else { pushed };
             folded.insert(config.key().to_owned(), id.into());
             written.iter().for_each(|written| document::apply(&mut folded, written));
             local = Some(folded);

@@ -114,6 +114,8 @@ pub struct Record {
     pub moved: Option<String>,
     /// Since when the server does not list it any more.
     pub expired: Option<Millis>,
+    /// What a mutation said that was answered well and without a row: the row is being read.
+    pub sent: Option<String>,
 }
 
 impl Record {
@@ -139,13 +141,14 @@ impl Record {
             settled: 0,
             moved: None,
             expired: None,
+            sent: None,
         }
     }
 
     /// Whether it has anything that is not on the server, or may not be.
     #[must_use]
     pub fn is_dirty(&self) -> bool {
-        self.moved.is_none() && (self.changed_at.is_some() || self.push.is_some() || self.conflict)
+        self.moved.is_none() && (self.changed_at.is_some() || self.push.is_some() || self.conflict || self.unread)
     }
 
     /// Whether readers list it.
@@ -289,6 +292,8 @@ pub struct Running {
     pub holder: String,
     /// After this it counts as dead.
     pub until: Millis,
+    /// When it began.
+    pub began: Millis,
     /// The collection's counter when the present page was asked for.
     pub asked: u64,
     /// Where the present page begins; `None` for the first row of all.
@@ -297,6 +302,8 @@ pub struct Running {
     pub cut: u32,
     /// Rows that were applied.
     pub applied: u64,
+    /// What was wrong with a row.
+    pub trouble: Option<String>,
 }
 
 /// How far a collection of an owner is synced.
@@ -309,8 +316,15 @@ pub struct CollectionState {
     pub owner: String,
     /// Counts records, pushes that were settled, and pages that were asked for.
     pub clock: u64,
+    /// Where `cursor` is from: the address, what the server speaks, and the members that order its rows.
+    #[serde(default)]
+    pub source: String,
     /// The last row that was applied, in the server's order.
     pub cursor: Option<Cursor>,
+    /// Milliseconds for which the pulls ran that brought the cursor there. A row that the first page could not show yet is that
+    /// much farther behind the cursor.
+    #[serde(default)]
+    pub lasted: u64,
     /// The pull that runs.
     pub running: Option<Running>,
     /// When the last pull ended.

@@ -371,9 +371,12 @@ impl Job {
     pub fn revive(&mut self, now: Millis, max_age: u64) {
         self.state = State::Pending;
         self.place = Place::Behind;
+        // Whether a record's mutation may have arrived is still asked later.
+        let Attempts { made, unreachable, interruptions, .. } = self.attempts;
+        let is_in_doubt = self.record.is_some() && (made > 1 || unreachable > 0 || interruptions > 0);
         self.attempts.made = 0;
         self.attempts.unreachable = 0;
-        self.attempts.interruptions = 0;
+        self.attempts.interruptions = u32::from(is_in_doubt);
         self.attempts.last_delay = 0;
         self.attempts.ended_at = None;
         self.order.line = self.order.key.is_some();

@@ -501,7 +501,8 @@ impl Records {
         let Some(record) = dirty.get(at) else { return Ok(()) };
         let origin = self.origin(client, &record.id).unwrap_or_else(|| record.id.clone());
         let (now, name) = (self.now, RecordName { collection: NOTES.to_owned(), id: record.id.clone() });
-        let undone = self.transact(client, async |tx, _| mutation::undo(tx, now, &name, &Caller::default()).await)?;
+        let undone =
+            self.transact(client, async |tx, config| mutation::undo(tx, now, &name, &Caller::default(), config).await)?;
         if undone == Ok(true) {
             self.give_up(client, origin);
         }

@@ -31,7 +31,7 @@ pub async fn write(engine: &Rc<Engine>, request: RecordWrite, caller: Caller) ->
 pub async fn undo(engine: &Rc<Engine>, name: RecordName, caller: Caller) -> Result<Served, Error> {
     config_of(&engine.config, &name.collection)?;
     let changed = change(engine, &caller, "record-after", &|db: Rc<Db>| {
-        Box::pin(async { Ok(Answer::InTime(mutation::undo(&*{ db }, clock::now(), &name, &caller).await?)) })
+        Box::pin(async { Ok(Answer::InTime(mutation::undo(&*{ db }, clock::now(), &name, &caller, &engine.config).await?)) })
     })
     .await?;
     changed.of_record::<operation::RecordUndo>(engine, &name.collection)

@@ -90,9 +90,9 @@ pub enum Said {
     Nothing,
 }
 
-/// What the body of a response to a mutation says.
+/// What the body of a response to a mutation says, which it took or refused.
 #[must_use]
-pub fn answered(config: &CollectionConfig, push: &Push, body: Option<&str>) -> Said {
+pub fn answered(config: &CollectionConfig, push: &Push, has_taken: bool, body: Option<&str>) -> Said {
     let Some(value) = body.and_then(|body| serde_json::from_str::<Value>(body).ok()) else { return Said::Nothing };
     let value = match config.adapter {
         AdapterKind::Rest => value,
@@ -108,7 +108,18 @@ pub fn answered(config: &CollectionConfig, push: &Push, body: Option<&str>) -> S
             None => return Said::Nothing,
         },
     };
-    row(config, value).map_or(Said::Nothing, |(id, row)| Said::Row(id, row))
+    let is_whole = match (push.op, value.as_object()) {
+        (_, None) => false,
+        (PushOp::Read, _) => true,
+        // A receipt is no row: one that was just written has all that was written.
+        (PushOp::Create | PushOp::Update, Some(row)) if has_taken => {
+            let data = push.data.as_deref().and_then(document::read).unwrap_or_default();
+            ours(config, &data).iter().all(|(member, value)| value.is_null() || row.contains_key(member))
+        }
+        // Nor is a problem's description (RFC 9457).
+        (_, Some(row)) => row.contains_key(config.version()) && row.contains_key(config.updated_at()),
+    };
+    row(config, value).ok().filter(|_| is_whole).map_or(Said::Nothing, |(id, row)| Said::Row(id, row))
 }
 
 /// A row of a listing.
@@ -156,26 +167,24 @@ pub fn listed(config: &CollectionConfig, item: Value) -> Result<Listed, String> 
     Ok(Listed { id, row: Some(row), place })
 }
 
-/// Whether a place in the server's order is behind another. Of the rows of one time the server's order is its own affair.
+/// Whether a place in the server's order is behind another. Of the rows of one millisecond, the order is the server's affair.
 #[must_use]
 pub fn is_beyond(config: &CollectionConfig, at: Option<&Cursor>, other: Option<&Cursor>) -> bool {
     let (Some(at), Some(other)) = (at, other) else { return at.is_some() };
-    if at.at == other.at || config.adapter == AdapterKind::Couchdb {
-        return at != other;
-    }
     let time = |cursor: &Cursor| serde_json::from_str::<Value>(&cursor.at).ok().and_then(|at| instant::parse(&at));
-    // Finer than a millisecond, the text decides.
-    (time(at), &at.at) > (time(other), &other.at)
+    let (time, than) = (time(at), time(other));
+    if time == than || config.adapter == AdapterKind::Couchdb { at != other } else { time > than }
 }
 
-/// Where a pull begins that goes on from `cursor`: a while before, for rows that the server commits later than their time says.
+/// Where a pull begins that goes on from `cursor`: a while before, for rows that the server commits later than their time says,
+/// and before that for as long as the pulls `lasted` that moved it.
 #[must_use]
-pub fn overlapped(config: &CollectionConfig, cursor: &Cursor) -> Cursor {
+pub fn overlapped(config: &CollectionConfig, cursor: &Cursor, lasted: u64) -> Cursor {
     if config.pull.overlap == 0 || config.adapter == AdapterKind::Couchdb {
         return cursor.clone();
     }
     let at = serde_json::from_str::<Value>(&cursor.at).ok();
-    let earlier = at.and_then(|at| instant::before(&at, config.pull.overlap));
+    let earlier = at.and_then(|at| instant::before(&at, config.pull.overlap.saturating_add(lasted)));
     earlier.map_or_else(|| cursor.clone(), |at| Cursor { at: at.to_string(), id: String::new() })
 }
 
@@ -192,7 +201,12 @@ pub fn row(config: &CollectionConfig, value: Value) -> Result<(String, Row), Str
     };
     check_id(&id).map_err(Error::into_message)?;
     let version = document.get(config.version()).filter(|version| !version.is_null()).map(plain);
-    let is_deleted = document.get(config.deleted_at()).is_some_and(|at| !matches!(at, Value::Null | Value::Bool(false)));
+    let is_deleted = document.get(config.deleted_at()).is_some_and(|at| match at {
+        Value::Null | Value::Bool(false) => false,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(at) => !at.is_empty(),
+        _ => true,
+    });
     let at = document.get(config.updated_at()).and_then(instant::parse);
     let text = (!is_deleted).then(|| document::text(&document));
     Ok((id, Row { text, version, at }))
@@ -346,9 +360,9 @@ mod tests {
         let (head, body) = mutation(&config, PushOp::Delete, &record("7"), None, Millis(0));
         assert_eq!((head.method.as_str(), body.as_deref()), ("PATCH", Some(r#"{"deleted_at":"1970-01-01T00:00:00.000Z"}"#)));
         let push = Push { job: crate::id::JobId::from_random([0; 16]), op: PushOp::Update, data: None, body: None };
-        assert_eq!(answered(&config, &push, Some("[]")), Said::NoMatch);
-        assert_eq!(answered(&config, &push, Some("{}")), Said::Nothing);
-        assert!(matches!(answered(&config, &push, Some(r#"[{"id":1,"title":"z"}]"#)), Said::Row(id, _) if id == "1"));
+        assert_eq!(answered(&config, &push, true, Some("[]")), Said::NoMatch);
+        assert_eq!(answered(&config, &push, true, Some("{}")), Said::Nothing);
+        assert!(matches!(answered(&config, &push, true, Some(r#"[{"id":1,"title":"z"}]"#)), Said::Row(id, _) if id == "1"));
     }
 
     #[test]
@@ -359,7 +373,7 @@ mod tests {
         assert_eq!((head.method.as_str(), head.url.as_str()), ("PUT", "https://a.example/notes/a%20b"));
         assert_eq!(of(body.as_deref().unwrap()), of(r#"{"_id":"a b","_rev":"2-y","title":"y"}"#));
         let push = Push { job: crate::id::JobId::from_random([0; 16]), op: PushOp::Update, data: None, body };
-        let Said::Row(id, row) = answered(&config, &push, Some(r#"{"ok":true,"id":"a b","rev":"3-z"}"#)) else { panic!() };
+        let Said::Row(id, row) = answered(&config, &push, true, Some(r#"{"ok":true,"id":"a b","rev":"3-z"}"#)) else { panic!() };
         assert_eq!((id.as_str(), row.version.as_deref()), ("a b", Some("3-z")));
         assert_eq!(of(&row.text.unwrap()), of(r#"{"_id":"a b","_rev":"3-z","title":"y"}"#));
         let items = items(

@@ -34,9 +34,11 @@ pub(super) fn mutation(
     let (method, url, body) = match (op, config.push.update) {
         (PushOp::Create, _) => ("POST", config.url.clone(), whole()),
         (PushOp::Update, Update::Put) => ("PUT", row_url(&config.url, &record.id), whole()),
-        (PushOp::Update, Update::Patch) => {
-            ("PATCH", row_url(&config.url, &record.id), Some(document::text(&changes(config, record, local))))
-        }
+        (PushOp::Update, Update::Patch) => (
+            "PATCH",
+            row_url(&config.url, &record.id),
+            Some(document::text(&document::merge_patch_between(&changes(config, record, local), record.base.as_deref()))),
+        ),
         (PushOp::Delete, _) => ("DELETE", row_url(&config.url, &record.id), None),
         (PushOp::Read, _) => ("GET", row_url(&config.url, &record.id), None),
     };
@@ -47,6 +49,8 @@ pub(super) fn mutation(
     }
     if matches!(op, PushOp::Update | PushOp::Delete)
         && let Some(version) = &record.version
+        // A weak tag never matches (RFC 9110 §13.1.1).
+        && !version.starts_with("W/")
     {
         head.headers.push(("if-match".to_owned(), entity_tag(version)));
     }
@@ -66,5 +70,5 @@ pub(super) fn page(config: &CollectionConfig, from: Option<&Cursor>) -> Vec<(&'s
 
 /// A version as an entity tag (RFC 9110 §8.8.3).
 fn entity_tag(version: &str) -> String {
-    if version.starts_with('"') || version.starts_with("W/") { version.to_owned() } else { ["\"", version, "\""].text() }
+    if version.starts_with('"') { version.to_owned() } else { ["\"", version, "\""].text() }
 }

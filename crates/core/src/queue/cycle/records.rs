@@ -8,11 +8,16 @@ use super::{
 use crate::{
     boxed::boxed,
     collections::{
-        mutation::of_job,
+        CollectionConfig, Record, document,
+        mutation::{of_job, plan, store},
         push::{Verdict, settle, verdict, withdraw},
+        record::PushOp,
     },
     error::Error,
-    queue::job::{Job, State},
+    queue::{
+        job::{Job, State},
+        last_error::{ErrorKind, LastError},
+    },
     store::Tx,
     time::Millis,
 };
@@ -28,8 +33,13 @@ impl<T: Tx> CycleRun<'_, T> {
         let verdict = verdict(&record, &settlement.result, next, config);
         let queue = job.queue.clone();
         let mut made = 0;
+        // It was told that the row was made, and there is none: to make another might make a second.
+        let is_lost = record.sent.is_some() && record.base.is_none() && verdict == Verdict::Unknown;
         match verdict {
-            Verdict::Other => return self.record(job, settlement, next).await,
+            Verdict::Other => {
+                self.record(job, settlement, next).await?;
+                return if next == Next::Failed { self.supersede(record, config).await } else { Ok(()) };
+            }
             Verdict::Done(_) => self.deliver(job, settlement).await?,
             Verdict::Met(_) | Verdict::Unknown | Verdict::NameTaken => {
                 made = job.attempts.made;
@@ -43,13 +53,17 @@ impl<T: Tx> CycleRun<'_, T> {
         let settled = settle(self.tx, self.now, self.ledger, &mut self.leaving, record, verdict, config, worker, made);
         let next = boxed(settled).await?;
         if let Some(mut next) = next {
-            if made >= self.settings.queue.max_attempts {
+            if is_lost {
+                let message = "the server accepted the record, and has no row of its id: it has to respond with the row";
+                let error = LastError { kind: ErrorKind::Http, status: None, message: message.to_owned() };
+                self.give_up(&mut next, error)?;
+            } else if made >= self.settings.queue.max_attempts {
                 // One after the other was refused: a person looks at it.
-                self.exhaust(&mut next, settlement)?;
+                self.give_up(&mut next, LastError::of(&settlement.result, self.settings.queue))?;
             } else if made > 1 && next.state == State::Pending {
                 let wait = self.settings.queue.backoff.delay(made, next.attempts.last_delay, settlement.roll);
                 let at = self.now.after(wait);
-                let error = crate::queue::last_error::LastError::of(&settlement.result, self.settings.queue);
+                let error = LastError::of(&settlement.result, self.settings.queue);
                 let from = next.state;
                 next.attempts.last_delay = wait;
                 next.schedule(at, Millis(0), error);
@@ -66,8 +80,24 @@ impl<T: Tx> CycleRun<'_, T> {
         Ok(())
     }
 
-    fn exhaust(&mut self, job: &mut Job, settlement: &Settlement) -> Result<(), Error> {
-        let error = crate::queue::last_error::LastError::of(&settlement.result, self.settings.queue);
+    /// Of a mutation that was refused for good, what was written since takes the place.
+    async fn supersede(&mut self, mut record: Record, config: &CollectionConfig) -> Result<(), Error> {
+        let data = record.push.as_ref().filter(|push| push.op != PushOp::Read).map(|push| push.data.clone());
+        if data.is_none_or(|data| !document::differ(data.as_deref(), record.local.as_deref(), config)) {
+            return Ok(());
+        }
+        let (worker, leaving) = (self.settings.config, &mut self.leaving);
+        let next = boxed(plan(self.tx, self.now, self.ledger, leaving, &mut record, config, worker)).await?;
+        store(self.tx, &record)?;
+        if let Some(next) = next
+            && !self.freed.contains(&next.queue)
+        {
+            self.freed.push(next.queue);
+        }
+        Ok(())
+    }
+
+    fn give_up(&mut self, job: &mut Job, error: LastError) -> Result<(), Error> {
         let from = job.state;
         job.dead_letter(State::Failed, error, self.settings.queue.on_failure);
         self.ledger.shift(job, from);

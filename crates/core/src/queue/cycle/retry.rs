@@ -93,7 +93,13 @@ impl Next {
 /// Decides what becomes of `job`, whose attempt ended with `result` at `at`; `roll` is a random number in `[0, 1)`.
 #[must_use]
 pub fn decide(job: &Job, result: &AttemptResult, config: &QueueConfig, at: Millis, roll: f64) -> Next {
-    let disposition = disposition(&job.work.request().head.method, result, config);
+    let disposition = match result {
+        // Whoever sends a page in place of a row is not the server of records.
+        AttemptResult::Status(response) if job.record.is_some() && response.body.is_none() && is_portal(response) => {
+            Disposition::Unreachable
+        }
+        result => disposition(&job.work.request().head.method, result, config),
+    };
     let unreachable = disposition == Disposition::Unreachable;
     let attempts = job.attempts.made.saturating_add(u32::from(!unreachable));
     match disposition {
