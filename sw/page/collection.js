@@ -127,6 +127,9 @@ function select(rows, { where, order, limit = Number.POSITIVE_INFINITY, offset =
   return records.slice(offset, offset + limit);
 }
 
+/** @param {unknown} value @returns {boolean} */
+const hasNull = (value) => value === null || (typeof value === "object" && Object.values(value).some(hasNull));
+
 /**
  * The merge patch (RFC 7396) that makes `to` of `from`; undefined where none does, because null is not a value there.
  *
@@ -135,17 +138,18 @@ function select(rows, { where, order, limit = Number.POSITIVE_INFINITY, offset =
  * @returns {Document | undefined}
  */
 function difference(from, to) {
+  // A member may be called "__proto__".
   /** @type {Document} */
-  const patch = {};
-  for (const member of Object.keys({ ...from, ...to })) {
-    const [before, after] = [from[member], to[member]];
+  const patch = Object.create(null);
+  for (const member of new Set([...Object.keys(from), ...Object.keys(to)])) {
+    const [before, after] = [from, to].map((record) => (Object.hasOwn(record, member) ? record[member] : undefined));
     const text = canonical(after);
     if (canonical(before) === text) continue;
     if (text === undefined) patch[member] = null;
     else if (isPlain(before) && isPlain(after)) {
       patch[member] = difference(before, after);
       if (!patch[member]) return undefined;
-    } else if (text.includes("null")) return undefined;
+    } else if (hasNull(after)) return undefined;
     else patch[member] = after;
   }
   return patch;

@@ -30,7 +30,16 @@ use shearwater_core::{
 use wasm_bindgen::JsValue;
 use web_sys::BroadcastChannel;
 
-use crate::{clock, drain::fetch, engine::Engine, js, store::Mode};
+use crate::{
+    clock,
+    drain::{
+        fetch,
+        locks::{self, Held},
+    },
+    engine::Engine,
+    js,
+    store::Mode,
+};
 
 /// Milliseconds between two looks for what is due: wakes come often.
 const LOOK_EVERY: u64 = 5 * unit::SECOND;
@@ -42,6 +51,40 @@ pub struct Collections {
     /// Dirty records without a mutation were looked for.
     has_requeued: Cell<bool>,
     channel: RefCell<Option<BroadcastChannel>>,
+    /// Collections that are being pulled or listed.
+    under_way: RefCell<Vec<String>>,
+}
+
+/// A collection that is pulled or listed, or waits for that.
+struct UnderWay<'e> {
+    engine: &'e Engine,
+    name: &'e str,
+}
+
+impl<'e> UnderWay<'e> {
+    fn new(engine: &'e Engine, name: &'e str) -> Self {
+        engine.collections.under_way.borrow_mut().push(name.to_owned());
+        Self { engine, name }
+    }
+
+    /// Waits until nobody else pulls or lists `owner`'s share of it.
+    async fn lock(&self, owner: &str) -> Held {
+        let name = ["shearwater-pull:", &self.engine.config.name, ":", self.name, ":", owner].text();
+        locks::ask(&self.engine.host, &name).granted().await
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut under_way = self.engine.collections.under_way.borrow_mut();
+        if let Some(at) = under_way.iter().position(|name| *name == self.name) {
+            under_way.swap_remove(at);
+        }
+    }
+}
+
+fn is_under_way(engine: &Engine, name: &str) -> bool {
+    engine.collections.under_way.borrow().iter().any(|other| other == name)
 }
 
 /// The queue of a collection's mutations.
@@ -99,7 +142,7 @@ pub async fn catch_up(engine: &Rc<Engine>) {
 async fn look(engine: &Rc<Engine>) -> Result<(), Error> {
     requeue(engine).await?;
     let owner = engine.ledger().await?.owner;
-    for (name, _) in &engine.config.collections {
+    for (name, _) in engine.config.collections.iter().filter(|(name, _)| !is_under_way(engine, name)) {
         let due = engine
             .store
             .run(Mode::Read.on(Scope::RECORDS), async |db| pull::is_due(db, clock::now(), name, &owner, &engine.config).await)
@@ -155,11 +198,13 @@ async fn pulled(engine: &Rc<Engine>, name: &str) -> Result<Synced, Error> {
 
 async fn pull_all(engine: &Rc<Engine>, name: &str) -> Result<Next, Error> {
     let holder = clock::unique_name();
+    let under_way = UnderWay::new(engine, name);
     let session = session_of(engine).await?;
+    let lock = under_way.lock(&session.owner).await;
     let mut head = engine
         .store
         .run(Mode::Relaxed.on(Scope::RECORDS), async |db| {
-            pull::begin(db, clock::now(), name, &holder, &session.owner, &engine.config).await
+            pull::begin(db, clock::now(), name, &holder, &session.owner, lock.exclusive, &engine.config).await
         })
         .await?;
     while let Some(page) = head.take() {
@@ -189,12 +234,17 @@ async fn pull_all(engine: &Rc<Engine>, name: &str) -> Result<Next, Error> {
 /// # Errors
 /// What the store returns.
 pub async fn listed(engine: &Rc<Engine>, name: &str, scope: &[(String, String)]) -> Result<Reconciled, Error> {
+    if is_under_way(engine, name) {
+        return Ok(listing::in_progress());
+    }
     let holder = clock::unique_name();
+    let under_way = UnderWay::new(engine, name);
     let session = session_of(engine).await?;
+    let lock = under_way.lock(&session.owner).await;
     let mut step = engine
         .store
         .run(Mode::Relaxed.on(Scope::RECORDS), async |db| {
-            listing::begin(db, clock::now(), name, &holder, &session.owner, scope, &engine.config).await
+            listing::begin(db, clock::now(), name, &holder, &session.owner, lock.exclusive, scope, &engine.config).await
         })
         .await?;
     let mut has_begun = false;

@@ -39,7 +39,7 @@ const PAGE: u32 = 1_000;
 const MOST_ERRORS: usize = 20;
 
 /// Why none begins.
-pub const IN_PROGRESS: &str = "Sync already in progress";
+const IN_PROGRESS: &str = "Sync already in progress";
 
 /// A listing that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,23 +79,25 @@ pub async fn is_due<T: Tx>(tx: &T, now: Millis, collection: &str, owner: &str, w
 }
 
 /// Begins one under `holder`, a name that no other ever has; with a scope, it expires nothing. None begins while another, or a
-/// pull, runs.
+/// pull, runs; `alone`: none does, for the caller has the lock.
 ///
 /// # Errors
 /// What the transaction returns.
+#[expect(clippy::too_many_arguments, reason = "what a listing is of")]
 pub async fn begin<T: Tx>(
     tx: &T,
     now: Millis,
     collection: &str,
     holder: &str,
     owner: &str,
+    alone: bool,
     scope: &[(String, String)],
     worker: &WorkerConfig,
 ) -> Result<Step, Error> {
     let config = config_of(worker, collection)?;
     let mut state = state_of(tx, collection, owner).await?;
-    if pull::is_running(&state, now) {
-        return Ok(Step::Done(Reconciled { errors: vec![IN_PROGRESS.to_owned()], ..Reconciled::default() }));
+    if !alone && pull::is_running(&state, now) {
+        return Ok(Step::Done(in_progress()));
     }
     let listing = Listing {
         collection: collection.to_owned(),
@@ -112,6 +114,12 @@ pub async fn begin<T: Tx>(
     tx.put(&state)?;
     let head = if config.reconcile.paged { adapter::page(config, None, scope) } else { adapter::everything(config, scope) };
     Ok(Step::Page(listing, head))
+}
+
+/// What is answered where none begins.
+#[must_use]
+pub fn in_progress() -> Reconciled {
+    Reconciled { errors: vec![IN_PROGRESS.to_owned()], ..Reconciled::default() }
 }
 
 fn running(listing: &Listing, now: Millis) -> Running {

@@ -76,7 +76,8 @@ pub async fn is_due<T: Tx>(tx: &T, now: Millis, collection: &str, owner: &str, w
     Ok(config.pull.every > 0 && state.due_at.is_none_or(|at| at <= now || at.since(now) > longest))
 }
 
-/// Begins a pull under `holder`, a name that no other ever has. None begins while another runs.
+/// Begins a pull under `holder`, a name that no other ever has. None begins while another runs; `alone`: none does, for the
+/// caller has the lock.
 ///
 /// # Errors
 /// What the transaction returns.
@@ -86,11 +87,12 @@ pub async fn begin<T: Tx>(
     collection: &str,
     holder: &str,
     owner: &str,
+    alone: bool,
     worker: &WorkerConfig,
 ) -> Result<Option<RequestHead>, Error> {
     let config = config_of(worker, collection)?;
     let mut state = state_of(tx, collection, owner).await?;
-    if is_running(&state, now) {
+    if !alone && is_running(&state, now) {
         return Ok(None);
     }
     let source = source_of(config);

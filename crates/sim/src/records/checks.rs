@@ -39,7 +39,8 @@ impl Records {
             if self.strategy != Strategy::Merge {
                 continue;
             }
-            for (origin, written) in &client.written {
+            // Of one that was deleted, whoever went on editing it has a copy, made of what they knew.
+            for (origin, written) in client.written.iter().filter(|(origin, _)| !self.deleted.contains(origin)) {
                 let Some(seen) = self.own_member(number, origin) else { continue };
                 ensure(seen >= *written, Promise::Convergent, || {
                     format!("client {number} wrote {written} into {origin} and reads {seen}: {:?}", self.find(number, origin))

@@ -362,7 +362,7 @@ impl Records {
         if self.flaw == Some(Flaw::PullsSideBySide) {
             self.spoil(client, |state| state.running = None);
         }
-        let begun = self.transact(client, async |tx, config| pull::begin(tx, now, NOTES, &holder, "", config).await)?;
+        let begun = self.transact(client, async |tx, config| pull::begin(tx, now, NOTES, &holder, "", false, config).await)?;
         if let Ok(Some(head)) = begun {
             let life = self.clients.get(client).map_or(0, |client| client.life);
             self.flights.push(Flight { client, life, what: What::Page { holder, url: head.url }, answer: None });

@@ -68,6 +68,7 @@ pub async fn discard(engine: &Rc<Engine>, request: Removal, caller: Caller) -> R
         })
     })
     .await?;
+    tell_records(engine);
     changed.of_removal::<operation::Discard>(&removed.take(), request.id)
 }
 
@@ -89,6 +90,7 @@ pub async fn cancel(engine: &Rc<Engine>, request: Removal, caller: Caller) -> Re
         })
     })
     .await?;
+    tell_records(engine);
     let Some(queue) = stopped.take() else {
         return changed.of_removal::<operation::Cancel>(&removed.take(), id);
     };
@@ -153,6 +155,14 @@ pub async fn edit(engine: &Rc<Engine>, request: protocol::Edit, bodies: Vec<JsVa
     changed?.of_job::<operation::Edit>(queue.take(), None)
 }
 
+/// With a mutation's job, what was written to the record is taken back.
+fn tell_records(engine: &Engine) {
+    #[cfg(feature = "full")]
+    crate::collections::tell(engine, None);
+    #[cfg(not(feature = "full"))]
+    let _ = engine;
+}
+
 /// Removes all that match.
 pub async fn clear(engine: &Rc<Engine>, filter: Filter, caller: Caller) -> Result<Served, Error> {
     let now = clock::now();
@@ -160,6 +170,7 @@ pub async fn clear(engine: &Rc<Engine>, filter: Filter, caller: Caller) -> Resul
         Box::pin(async { Ok(Answer::Removed(manage::clear(&*{ db }, now, &filter, &caller, &engine.config).await?)) })
     })
     .await?;
+    tell_records(engine);
     let then = changed.drain_all(engine, Some(Event::Removed(Vec::new()))).await?;
     changed.served::<operation::Clear>(then)
 }
