@@ -31,9 +31,10 @@ function story() {
     add: (client, name, element, kind) => act(client, "add", { name, element }, true, kind),
     delete: (client, name, kind) => act(client, "delete", { name }, true, kind),
     /** A read of the row as the server has it, with `over` in its place. */
-    get: (client, name, over = {}) => act(client, "get", { name }, over && { ...rows.get(name), ...over }),
+    get: (client, name, over = {}) => act(client, "get", { name }, { ...rows.get(name), ...over }),
     /** A read of what is not at the server at all. */
     getOwn: (client, name, record) => act(client, "get", { name }, { id: name, name, tags: [], ...record }),
+    getNothing: (client, name) => act(client, "get", { name }, null),
     all: (client, ...records) => act(client, "all", {}, records),
     sync: (client, result = {}) => act(client, "sync", {}, { pending: [], ...result }),
     /** The server carries out what a client sends. */
@@ -137,11 +138,42 @@ const sound = {
     it.accept("b", "create", "s", { name: "s", x: "xs", y: "ys", tags: [] });
     it.sync("a");
     it.delete("a", "s");
-    it.get("a", "s", null);
+    it.getNothing("a", "s");
     it.accept("a", "delete", "s", null);
     it.get("b", "s", { name: "s", x: "xs", y: "ys", tags: [], version: 1, deletedAt: null });
     it.sync("b");
-    it.get("b", "s", null);
+    it.getNothing("b", "s");
+  },
+  "calls of unknown outcome had none, or are seen late": (it) => {
+    it.create("a", "s", { x: "xs", y: "ys" }, "unknown");
+    it.getNothing("a", "s");
+    it.add("a", "r", "ta", "unknown");
+    it.write("a", "r", { x: "xa" }, "unknown");
+    it.get("a", "r");
+    it.accept("a", "patch", "r", { tags: ["ta"] });
+    it.get("a", "r");
+  },
+  "a write of unknown outcome does not take the place of one that was acknowledged": (it) => {
+    it.write("a", "r", { x: "xa1" });
+    it.accept("a", "patch", "r", { x: "xa1" });
+    it.write("a", "r", { x: "xa2" }, "unknown");
+    it.get("a", "r");
+  },
+  "refused calls have no effect": (it) => {
+    it.create("a", "s", { x: "xs", y: "ys" }, "failed");
+    it.getNothing("a", "s");
+    it.add("a", "r", "ta", "failed");
+    it.write("a", "r", { x: "xa" }, "failed");
+    it.get("a", "r");
+    it.create("b", "t", { x: "xt", y: "yt" });
+    it.accept("b", "create", "t", { name: "t", x: "xt", y: "yt", tags: [] });
+    it.delete("a", "t", "failed");
+  },
+  "a record that may have been deleted is there": (it) => {
+    it.create("b", "s", { x: "xs", y: "ys" });
+    it.accept("b", "create", "s", { name: "s", x: "xs", y: "ys", tags: [] });
+    it.delete("b", "s", "unknown");
+    it.get("b", "s");
   },
   "a record that one edits and another deletes is kept, under another id": (it) => {
     it.create("b", "s", { x: "xs", y: "ys" });
@@ -321,7 +353,7 @@ const faults = [
     "a client does not see the record that it made",
     (it) => {
       it.create("b", "s", { x: "xs", y: "ys" });
-      it.get("b", "s", null);
+      it.getNothing("b", "s");
       it.accept("b", "create", "s", { name: "s", x: "xs", y: "ys", tags: [] });
     },
   ],
@@ -369,7 +401,7 @@ const faults = [
       it.get("a", "r", { tags: [], version: 1 });
     },
   ],
-  ["monotonic-reads", "a record that was seen is gone", (it) => it.get("b", "r", null)],
+  ["monotonic-reads", "a record that was seen is gone", (it) => it.getNothing("b", "r")],
   [
     "lost-element",
     "an element that was added is not at the server",
@@ -404,6 +436,101 @@ const faults = [
     (it) => {
       it.write("a", "r", { x: "xa" });
       for (let times = 0; times < 2; times += 1) it.accept("a", "patch", "r", { x: "xa" }, { key: "same" });
+    },
+  ],
+  [
+    "lost",
+    "a write that was refused is no reason for the loss of the one before",
+    (it) => {
+      it.write("a", "r", { x: "xa1" });
+      it.write("a", "r", { x: "xa2" }, "failed");
+    },
+  ],
+  [
+    "overwritten",
+    "a write that was refused does not make a record later",
+    (it) => {
+      it.write("a", "r", { x: "xa" });
+      it.write("b", "r", { x: "xb" });
+      it.accept("b", "patch", "r", { x: "xb" });
+      it.write("a", "r", { y: "ya" }, "failed");
+      it.accept("a", "patch", "r", { x: "xa" });
+    },
+  ],
+  [
+    "stale",
+    "a write that was refused does not excuse an old read",
+    (it) => {
+      it.write("b", "r", { x: "xb" });
+      it.accept("b", "patch", "r", { x: "xb" });
+      it.sync("a");
+      it.write("a", "r", { x: "xa" }, "failed");
+      it.get("a", "r", { x: "x0", version: 1 });
+    },
+  ],
+  [
+    "never-written",
+    "a read has an element that was refused",
+    (it) => {
+      it.add("b", "r", "tb", "failed");
+      it.get("b", "r", { tags: ["tb"] });
+    },
+  ],
+  [
+    "never-written",
+    "a read has a record that was refused",
+    (it) => {
+      it.create("b", "s", { x: "xs", y: "ys" }, "failed");
+      it.all("b", { id: "s", name: "s", tags: [] });
+    },
+  ],
+  [
+    "never-written",
+    "the server has a record that nobody made",
+    (it) => it.accept("b", "create", "s", { name: "s", x: "x0", y: "y0", tags: [] }),
+  ],
+  ["never-written", "the server has an element that nobody added", (it) => it.accept("b", "patch", "r", { tags: ["ghost"] })],
+  [
+    "undeleted",
+    "who deleted a record sees it again",
+    (it) => {
+      it.create("b", "s", { x: "xs", y: "ys" });
+      it.accept("b", "create", "s", { name: "s", x: "xs", y: "ys", tags: [] });
+      const row = it.row("s");
+      it.delete("b", "s");
+      it.accept("b", "delete", "s", null);
+      it.all("b", it.row("r"), row);
+    },
+  ],
+  [
+    "undeleted",
+    "an edit that was refused does not bring a record back",
+    (it) => {
+      it.create("b", "s", { x: "xs", y: "ys" });
+      it.accept("b", "create", "s", { name: "s", x: "xs", y: "ys", tags: [] });
+      it.write("b", "s", { x: "xs2" }, "failed");
+      it.delete("a", "s");
+    },
+  ],
+  [
+    "doubled",
+    "a record is made again after its row was forgotten",
+    (it) => {
+      it.create("a", "s", { x: "xs", y: "ys" });
+      for (let times = 0; times < 2; times += 1) it.accept("a", "create", "s", { name: "s", x: "xs", y: "ys", tags: [] });
+    },
+  ],
+  [
+    "doubled",
+    "a row is there a second time that no request made",
+    () => (history) => history.rows.push({ ...history.rows[0], id: "other" }),
+  ],
+  [
+    "doubled",
+    "an element is there twice",
+    (it) => {
+      it.add("a", "r", "ta");
+      it.accept("a", "patch", "r", { tags: ["ta", "ta"] });
     },
   ],
   ["diverged", "in the end a client has an old value", () => (history) => (history.replicas.b.records[0].x = "x-1")],
