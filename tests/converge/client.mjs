@@ -17,15 +17,17 @@ const CONFIG = {
 
 const DEAD = new Error("the browser was killed");
 
-/** Calls one method in the page. A record is made under its name as its id. */
+/** Calls one method in the page. A record is made under its name as its id; others may know it by the server's. */
 const inPage = async (step) => {
   const notes = window.client.collection("notes");
   const { name, data, element, byFunction } = step;
+  const isKnown = name === undefined || step.what === "create" || (await notes.get(name)) !== null;
+  const id = isKnown ? name : ((await notes.query({ where: { name } }))[0]?.id ?? name);
   if (step.what === "create") return void (await notes.put({ id: name, name, tags: [], ...data }));
-  if (step.what === "write") return notes.update(name, byFunction ? (record) => ({ ...record, ...data }) : data);
-  if (step.what === "add") return notes.update(name, (record) => ({ ...record, tags: [...record.tags, element] }));
-  if (step.what === "delete") return notes.delete(name);
-  if (step.what === "get") return notes.get(name);
+  if (step.what === "write") return notes.update(id, byFunction ? (record) => ({ ...record, ...data }) : data);
+  if (step.what === "add") return notes.update(id, (record) => ({ ...record, tags: [...record.tags, element] }));
+  if (step.what === "delete") return notes.delete(id);
+  if (step.what === "get") return notes.get(id);
   if (step.what === "all") return notes.all();
   if (step.what === "sync") {
     const { error } = await notes.sync();

@@ -54,7 +54,7 @@
 
 const UNION = "tags";
 /** Members that are no register. */
-const OTHERS = ["id", "name", UNION, "version", "updatedAt", "deletedAt"];
+const OTHERS = ["id", "name", UNION, "version", "updatedAt", "deletedAt", "clientId"];
 
 /** Takes operations down as they begin and end. */
 export class Recorder {
@@ -116,11 +116,7 @@ export class Story {
       if (op.what === "add") this.adders.set(path(op.name, op.element), op);
     }
     /** By read, the records by their names. */
-    this.lists = new Map(
-      this.ops
-        .filter((op) => op.what === "all" && op.kind === "ok")
-        .map((op) => [op, new Map(op.result.map((record) => [record.name, record]))]),
-    );
+    this.lists = new Map(this.ops.filter((op) => op.what === "all" && op.kind === "ok").map((op) => [op, byName(op.result)]));
     this.reads = new Map();
     /** By the server's id, the record's name. */
     this.names = new Map(this.log.filter(({ op }) => op === "create").map(({ id, data }) => [id, data.name]));
@@ -168,7 +164,8 @@ export class Story {
       for (const op of this.of.get(client) ?? []) {
         if (op.kind !== "ok") continue;
         if (op.what === "get" && op.name === name) reads.set(op, op.result);
-        else if (op.what === "all") reads.set(op, this.lists.get(op).get(name) ?? null);
+        else if (op.what === "all" && this.lists.get(op).get(name) !== TWICE)
+          reads.set(op, this.lists.get(op).get(name) ?? null);
       }
       this.reads.set(at, reads);
     }
@@ -180,6 +177,15 @@ export class Story {
     const seen = [...this.readsOf(op.client, op.name)].filter(([read]) => read.n < op.n);
     return Math.max(0, ...seen.map(([, record]) => record?.version ?? 0));
   }
+}
+
+/** A record that is there twice: where the server gives the ids, until the reply comes that says whose a pulled row is. */
+const TWICE = Symbol("twice");
+
+function byName(records) {
+  const named = new Map();
+  for (const record of records) named.set(record.name, named.has(record.name) ? TWICE : record);
+  return named;
 }
 
 const path = (...parts) => parts.join("\n");

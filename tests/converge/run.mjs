@@ -2,6 +2,8 @@
 //
 //   node tests/converge/run.mjs --seconds 60 --seed 7 --clients chromium,firefox,webkit
 //   … --clients chromium,chromium2    two profiles of one engine
+//   … --ids server                    the server gives the ids
+//   … --records 1 --pace 5            so many shared records, and at most so many ms between two steps
 //   … --sabotage drop                 breaks something on purpose: the run must end with 1
 //   … --spare pulls,edits             keeps away from known defects (docs/converge.md), to see what else there is
 //   … --check .cache/converge/7.json  judges a history again
@@ -15,6 +17,7 @@ import { parseArgs } from "node:util";
 
 import { root, startServer } from "../e2e/harness/server.mjs";
 import { until } from "../e2e/harness/wait.mjs";
+import { dice } from "../torture/dice.mjs";
 import { check } from "./checker.mjs";
 import { COLLECTION, ENGINES, startClient } from "./client.mjs";
 import { Recorder } from "./history.mjs";
@@ -36,6 +39,8 @@ const { values: options } = parseArgs({
     clients: { type: "string", default: "chromium,firefox,webkit" },
     records: { type: "string", default: "4" },
     sabotage: { type: "string" },
+    ids: { type: "string", default: "client" },
+    pace: { type: "string", default: "50" },
     spare: { type: "string", default: "" },
     keep: { type: "boolean" },
     check: { type: "string" },
@@ -83,6 +88,9 @@ async function carryOut() {
   const recorder = new Recorder();
   const records = shared(Number(options.records));
   const clients = [];
+  // Rows are visible some time after the time that they bear.
+  const commitDelay = dice(`${options.seed} server`).pick([0, 0, 20, 120]);
+  await server.recordOptions(COLLECTION, { assignIds: options.ids === "server", commitDelay });
   try {
     for (const [at, name] of names.entries()) {
       const plan = planOf(options.seed, at + 1, records);
@@ -130,7 +138,7 @@ async function live(client, { end, seen }) {
       if (step.what === "create") seen.add(step.name);
     }
     // The one place for sleeps: other clients are to come in between, and pushes to be on their way.
-    await pause(plan.roll.from(0, 50));
+    await pause(plan.roll.from(0, Number(options.pace)));
   }
   line.cut(null);
 }
@@ -170,8 +178,8 @@ async function sabotage({ server, recorder, end, records }) {
   }
   if (options.sabotage !== "drop") return;
   // A register's last accepted value, back to the one before; its version and time stay.
-  const log = (await server.recordLog(COLLECTION)).filter(({ id, data }) => id === records[0] && data?.a);
-  const row = (await server.records(COLLECTION)).find(({ id }) => id === records[0]);
+  const row = (await server.records(COLLECTION)).find(({ name }) => name === records[0]);
+  const log = (await server.recordLog(COLLECTION)).filter(({ id, data }) => id === row.id && data?.a);
   await server.writeRecord(COLLECTION, { raw: { ...row, a: log.at(-2).data.a } });
 }
 
