@@ -1,6 +1,6 @@
 // Prints what a run came to.
 
-import { CLASSES } from "./checker.mjs";
+import { CLASSES, countReplacements } from "./checker.mjs";
 import { isDone, line } from "./history.mjs";
 
 /** Of each class, so many violations are shown. */
@@ -25,7 +25,10 @@ export function print({ history, violations, figures }) {
     ["rejected", ({ rejected }) => rejected],
   ];
   table([columns.map(([title]) => title), ...figures.map((row) => columns.map(([, value]) => value(row)))]);
-  console.log();
+  const { replaced, byEarlier } = countReplacements(history);
+  console.log(
+    `\nvalues that took the place of another client's: ${replaced}, of which ${byEarlier} had been written before it\n`,
+  );
   const found = (kind) => violations.filter((violation) => violation.class === kind);
   table([
     ["violation", "count", "means"],
