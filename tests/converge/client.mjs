@@ -97,7 +97,9 @@ export async function startClient(name, { line, recorder }) {
     },
     /** Starts it again where it was killed. */
     async restart() {
-      browser = await engine.start({ profile: browser.profile });
+      // One that is started so soon may end at once, before it has opened anything.
+      const { profile } = browser;
+      browser = await until("the browser", () => engine.start({ profile }));
       page = await until("the page", () => browser.open(line.origin, config));
       workers = await browser.workers?.(page);
       death = mortal();
