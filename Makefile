@@ -8,10 +8,12 @@ SEEDS ?= 20000
 KILLS ?= 200
 ENGINE ?= chromium
 FUZZ_SECONDS ?= 60
+CONVERGE_SECONDS ?= 60
+CLIENTS ?= chromium,firefox,webkit
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 XTASK := cargo run --quiet --locked -p xtask --
 
-.PHONY: help setup setup-browsers build built demo test test-native test-shells test-e2e engines torture versus fleet bench bench-core fuzz fuzz-smoke setup-fuzz sim check format package clean
+.PHONY: help setup setup-browsers build built demo test test-native test-shells test-e2e engines torture converge versus fleet bench bench-core fuzz fuzz-smoke setup-fuzz sim check format package clean
 
 help: ## what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -49,7 +51,7 @@ test-shells: setup setup-browsers ## modules of the worker in a real service wor
 	node tests/shells/run.mjs
 
 test-e2e: built setup-browsers ## in real Chromium against the real server
-	node --test --test-concurrency=1 --test-reporter=spec tests/e2e/*.test.mjs tests/package/*.test.mjs
+	node --test --test-concurrency=1 --test-reporter=spec tests/e2e/*.test.mjs tests/converge/*.test.mjs tests/package/*.test.mjs
 
 built: build # what the browser tests run on
 	$(XTASK) build --faults
@@ -81,6 +83,9 @@ setup-fuzz: setup # libFuzzer wants a C++ compiler
 
 torture: built setup-browsers ## kill everything everywhere: make torture KILLS=200 ENGINE=chromium
 	node tests/torture/run.mjs --kills $(KILLS) --engine $(ENGINE)
+
+converge: built setup-browsers ## three engines edit the same records: make converge CONVERGE_SECONDS=60 SEED=7
+	node tests/converge/run.mjs --seconds $(CONVERGE_SECONDS) --clients $(CLIENTS) $(if $(SEED),--seed $(SEED))
 
 versus: built setup-browsers ## head-to-head with workbox-background-sync; writes docs/versus.md
 	node tests/versus/run.mjs

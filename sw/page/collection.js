@@ -127,34 +127,6 @@ function select(rows, { where, order, limit = Number.POSITIVE_INFINITY, offset =
   return records.slice(offset, offset + limit);
 }
 
-/** @param {unknown} value @returns {boolean} */
-const hasNull = (value) => value === null || (typeof value === "object" && Object.values(value).some(hasNull));
-
-/**
- * The merge patch (RFC 7396) that makes `to` of `from`; undefined where none does, because null is not a value there.
- *
- * @param {Document} from
- * @param {Document} to
- * @returns {Document | undefined}
- */
-function difference(from, to) {
-  // A member may be called "__proto__".
-  /** @type {Document} */
-  const patch = Object.create(null);
-  for (const member of new Set([...Object.keys(from), ...Object.keys(to)])) {
-    const [before, after] = [from, to].map((record) => (Object.hasOwn(record, member) ? record[member] : undefined));
-    const text = canonical(after);
-    if (canonical(before) === text) continue;
-    if (text === undefined) patch[member] = null;
-    else if (isPlain(before) && isPlain(after)) {
-      patch[member] = difference(before, after);
-      if (!patch[member]) return undefined;
-    } else if (hasNull(after)) return undefined;
-    else patch[member] = after;
-  }
-  return patch;
-}
-
 /**
  * @param {Pick<Row, "local" | "base">} row
  * @returns {"create" | "update" | "delete"}
@@ -379,7 +351,7 @@ export function createCollections(name, { ask, owner: ownerNow, syncNow }) {
 
     /**
      * @param {string} id
-     * @param {{put: string} | {patch: string} | "delete"} change
+     * @param {{put: string} | {patch: string} | {edit: [string, string]} | "delete"} change
      * @param {string} [owner]
      * @returns {Promise<boolean>}
      */
@@ -396,10 +368,9 @@ export function createCollections(name, { ask, owner: ownerNow, syncNow }) {
       const text = found?.local;
       if (text == null || reader !== owner) return false;
       const next = textOf(change(JSON.parse(text)));
+      if (canonical(JSON.parse(next)) === canonical(JSON.parse(text))) return true;
       // What a pull brings between this read and the write stays where the edit did not touch it.
-      const patch = difference(JSON.parse(text), JSON.parse(next));
-      if (patch && Object.keys(patch).length === 0) return true;
-      return write(id, patch ? { patch: JSON.stringify(patch) } : { put: next }, owner);
+      return write(id, { edit: [text, next] }, owner);
     }
 
     /** @type {import("../types/index.js").Collection<any, any>} */

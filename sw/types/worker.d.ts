@@ -270,11 +270,14 @@ export interface CollectionConfig {
      * `ask-user`: neither, until the app calls `resolve`; the record is listed by `conflicts` with all three sides.
      */
     strategy?: "merge" | "local-wins" | "remote-wins" | "newest-wins" | "ask-user";
-    /** How `merge` decides about members that both sides have changed; of the others, the later value counts. */
+    /**
+     * How `merge` decides about members that both sides have changed; of the others, the value of the side that wrote the
+     * record last counts, by the device's clock and the server's.
+     */
     merge?: {
       /** Members of which the value here counts. */
       local?: string[];
-      /** Members of which the later value counts. */
+      /** Members of which the value counts of the side that wrote the record last, as of all that are not named. */
       newest?: string[];
       /** Arrays of which the union counts: what either side added, and nothing that only one took away is lost. */
       union?: string[];

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     adapter,
     config::CollectionConfig,
-    document,
+    conflict, document,
     push::may_have_arrived,
     record::{CollectionKey, CollectionState, Push, PushOp, Record, RecordIndex, RecordKey, Row},
 };
@@ -105,6 +105,16 @@ pub async fn write<T: Tx>(
             let mut target = Value::Object(record.local.as_deref().and_then(document::read).unwrap_or_default());
             document::merge_patch(&mut target, &patch);
             target.as_object().cloned()
+        }
+        Change::Edit(from, to) => {
+            // What came since stays where the edit did not touch it, and lists of which the union counts keep what was added.
+            let current = record.local.as_deref().and_then(document::read).unwrap_or_default();
+            let to = parse(to)?;
+            let mut merged = conflict::merge(&parse(from)?, &to, &current, config, true);
+            if let Some(key) = to.get(config.key()) {
+                merged.insert(config.key().to_owned(), key.clone());
+            }
+            Some(merged)
         }
         Change::Delete => None,
     };

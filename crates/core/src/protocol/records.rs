@@ -26,6 +26,8 @@ pub enum Change {
     Put(String),
     /// A merge patch (RFC 7396) to it.
     Patch(String),
+    /// What the record was, and what an edit made of it, as JSON.
+    Edit(String, String),
     /// It goes.
     Delete,
 }
