@@ -351,7 +351,7 @@ export function createCollections(name, { ask, owner: ownerNow, syncNow }) {
 
     /**
      * @param {string} id
-     * @param {{put: string} | {patch: string} | {edit: [string, string]} | "delete"} change
+     * @param {{put: string} | {patch: string} | {edit: {from: string, to: string}} | "delete"} change
      * @param {string} [owner]
      * @returns {Promise<boolean>}
      */
@@ -370,7 +370,7 @@ export function createCollections(name, { ask, owner: ownerNow, syncNow }) {
       const next = textOf(change(JSON.parse(text)));
       if (canonical(JSON.parse(next)) === canonical(JSON.parse(text))) return true;
       // What a pull brings between this read and the write stays where the edit did not touch it.
-      return write(id, { edit: [text, next] }, owner);
+      return write(id, { edit: { from: text, to: next } }, owner);
     }
 
     /** @type {import("../types/index.js").Collection<any, any>} */

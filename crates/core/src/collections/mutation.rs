@@ -13,7 +13,7 @@ use crate::{
     boxed::boxed,
     error::Error,
     id::JobId,
-    protocol::records::{Change, Choice, RecordName, RecordWrite, Resolve},
+    protocol::records::{Change, Choice, RecordEdit, RecordName, RecordWrite, Resolve},
     queue::{
         config::WorkerConfig,
         job::{Job, Order, State, rank},
@@ -106,7 +106,7 @@ pub async fn write<T: Tx>(
             document::merge_patch(&mut target, &patch);
             target.as_object().cloned()
         }
-        Change::Edit(from, to) => {
+        Change::Edit(RecordEdit { from, to }) => {
             // What came since stays where the edit did not touch it, and lists of which the union counts keep what was added.
             let current = record.local.as_deref().and_then(document::read).unwrap_or_default();
             let to = parse(to)?;

@@ -26,10 +26,20 @@ pub enum Change {
     Put(String),
     /// A merge patch (RFC 7396) to it.
     Patch(String),
-    /// What the record was, and what an edit made of it, as JSON.
-    Edit(String, String),
+    /// An edit, by what it began from.
+    Edit(RecordEdit),
     /// It goes.
     Delete,
+}
+
+/// What an edit made of a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "!RecordEdit")]
+pub struct RecordEdit {
+    /// What the record was, as JSON.
+    pub from: String,
+    /// What it is to be.
+    pub to: String,
 }
 
 /// How a person settles a conflict.
