@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use shearwater_core::protocol::operations::OPERATIONS;
 
 /// Methods that ask the worker for nothing.
-const OF_THE_PAGE: [&str; 10] = [
+const OF_THE_PAGE: [&str; 13] = [
     "registerPeriodic",
     "startAutoSync",
     "stopAutoSync",
@@ -17,6 +17,9 @@ const OF_THE_PAGE: [&str; 10] = [
     "watch",
     "trackForm",
     "collection",
+    "fullSync",
+    "download",
+    "queueMutation",
     "close",
 ];
 
