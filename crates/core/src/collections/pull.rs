@@ -87,6 +87,7 @@ pub async fn begin<T: Tx>(
     if state.running.as_ref().is_some_and(|running| now < running.until && running.until.since(now) <= LEASE) {
         return Ok(None);
     }
+    state.begin_indexes(config);
     let from = state.cursor.as_ref().map(|cursor| {
         let at = serde_json::from_str(&cursor.at).ok();
         let earlier = at.and_then(|at: Value| instant::before(&at, config.pull.overlap)).filter(|_| config.pull.overlap > 0);
@@ -247,7 +248,7 @@ async fn take_row<T: Tx>(
         let mut record = Record::new(&state.collection, owner, id, seq);
         record.local.clone_from(&row.text);
         (record.base, record.version) = (row.text, row.version);
-        tx.put(&record)?;
+        store(tx, &mut record, state)?;
         return Ok(true);
     };
     let is_known = record.base.is_some() == row.text.is_some() && record.version.is_some() && record.version == row.version;
@@ -277,7 +278,7 @@ async fn take_row<T: Tx>(
         // The server says so itself.
         tx.delete::<Record>(&RecordKey::new(&record.collection, owner, &record.id))?;
     } else {
-        store(tx, &record)?;
+        store(tx, &mut record, state)?;
     }
     Ok(record.local != before.local || record.conflict)
 }

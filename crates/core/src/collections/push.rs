@@ -145,7 +145,7 @@ pub(crate) async fn settle<T: Tx>(
         job.attempts.made = made;
         tx.put(job)?;
     }
-    store(tx, &record)?;
+    store(tx, &mut record, &state)?;
     Ok(next)
 }
 

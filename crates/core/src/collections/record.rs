@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::indexes::Indexes;
 use crate::{
     id::JobId,
-    store::{Entry, Key, Keyed, RECORD_INDEXES, Record as Stored, Row as StoredRow, RowIndex, Store},
+    store::{Entry, Key, Keyed, RECORD_INDEXES, Record as Stored, Row as StoredRow, RowIndex, Store, ValueKey},
     time::Millis,
     wire::text::Text,
 };
@@ -112,6 +113,9 @@ pub struct Record {
     pub settled: u64,
     /// It has another id by now, under which it is found.
     pub moved: Option<String>,
+    /// Its entries in the indexes that its collection declares; see [`indexes`](super::indexes).
+    #[serde(rename = "xValues", default)]
+    pub values: Vec<ValueKey>,
 }
 
 impl Record {
@@ -136,6 +140,7 @@ impl Record {
             unread: false,
             settled: 0,
             moved: None,
+            values: Vec::new(),
         }
     }
 
@@ -209,6 +214,10 @@ impl Stored for Record {
 impl StoredRow for Record {
     fn entries(&self) -> Vec<(&'static str, Entry<'_>)> {
         RecordIndex::ALL.into_iter().filter_map(|index| Some((index.as_str(), index.entry(self)?))).collect()
+    }
+
+    fn values(&self) -> &[ValueKey] {
+        &self.values
     }
 }
 
@@ -308,6 +317,8 @@ pub struct CollectionState {
     pub due_at: Option<Millis>,
     /// Why the last one failed.
     pub error: Option<String>,
+    /// The indexes that its records are written with. Pages read it.
+    pub indexes: Option<Indexes>,
 }
 
 impl CollectionState {

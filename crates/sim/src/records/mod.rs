@@ -17,6 +17,7 @@ use shearwater_core::{
     collections::{
         CollectionConfig, Record,
         config::{Strategy, Update},
+        indexes::{self, Declared},
         mutation, pull,
         record::{CollectionKey, CollectionState},
     },
@@ -82,6 +83,8 @@ struct Records {
     flaw: Option<Flaw>,
     now: Millis,
     config: WorkerConfig,
+    /// As other releases of the app would have it.
+    others: [WorkerConfig; 2],
     strategy: Strategy,
     clients: Vec<Client>,
     server: Server,
@@ -125,11 +128,19 @@ fn live(seed: u64, flaw: Option<Flaw>, tracing: bool) -> Result<(), (Violation, 
     // One that gives ids has to say which.
     let is_terse = !assigns_ids && rng.happens(0.3);
     let server = Server::new(1_800_000_000_000, assigns_ids, is_terse, rng.happens(0.5));
+    let config = WorkerConfig { collections: vec![(NOTES.to_owned(), notes)], ..WorkerConfig::default() };
+    let others = [vec![declared("title", false), declared("tags", true)], vec![declared("tags", true), declared("version", false)]];
+    let others = others.map(|indexes| {
+        let mut config = config.clone();
+        config.collections.iter_mut().for_each(|(_, notes)| notes.indexes.clone_from(&indexes));
+        config
+    });
     let mut world = Records {
         rng,
         flaw,
         now: Millis(1_800_000_000_000),
-        config: WorkerConfig { collections: vec![(NOTES.to_owned(), notes)], ..WorkerConfig::default() },
+        config,
+        others,
         strategy,
         clients: (0..CLIENTS).map(|_| Client::default()).collect(),
         server,
@@ -192,6 +203,7 @@ impl Records {
                 Ok(())
             }
             97 => self.undo(client),
+            98 => self.reindex(client),
             _ => self.resolve(client),
         }
     }
@@ -501,6 +513,22 @@ impl Records {
         Ok(())
     }
 
+    /// A worker with other indexes starts, and dies while it rebuilds them, or does not.
+    fn reindex(&mut self, client: usize) -> Checked {
+        if self.rng.happens(0.5) {
+            let release = self.rng.index(3);
+            let others = self.others.clone();
+            let pending = self.transact(client, async |tx, config| {
+                indexes::adopt(tx, others.get(release).unwrap_or(config)).await
+            })?;
+            self.note(|| format!("{client} adopts {release}: {pending:?}"));
+        }
+        while self.rng.happens(0.6) {
+            let _ = self.transact(client, async |tx, _| indexes::rebuild(tx, NOTES, "").await)?;
+        }
+        Ok(())
+    }
+
     fn give_up(&mut self, client: usize, origin: String) {
         if let Some(client) = self.clients.get_mut(client) {
             client.written.remove(&origin);
@@ -624,6 +652,10 @@ impl Records {
         }
         Ok(())
     }
+}
+
+fn declared(path: &str, multi: bool) -> Declared {
+    Declared { name: format!("by {path}"), paths: vec![path.to_owned()], multi }
 }
 
 fn document(text: Option<&str>) -> Map<String, Value> {

@@ -4,7 +4,7 @@ use shearwater_core::{
     Error, JobId,
     queue::job::Job,
     store::{
-        Scope,
+        Scope, VALUE_INDEX,
         conformance::{self, Backend},
     },
 };
@@ -41,6 +41,16 @@ impl Backend for Real {
         // Still where it was in the index that pages of a state are read by.
         let row = script(&format!("{{ id: '{id}', owner: '', xState: ['', 'default', 'pending', 1], strange: true }}"));
         put_on_disk(&self.name, "jobs", &row, &JsValue::UNDEFINED).await.unwrap();
+    }
+
+    async fn by_value(&self) -> Vec<String> {
+        let scope = Mode::Read.on(Scope::RECORDS);
+        let all = async |db: &Db| {
+            let store = shearwater_core::store::Store::Records;
+            db.tx.get_all(store, Some(VALUE_INDEX), &JsValue::UNDEFINED, u32::MAX).await
+        };
+        let rows = self.store.run(scope, all).await.unwrap();
+        rows.iter().filter_map(|row| crate::js::get(&row, "id").as_string()).collect()
     }
 
     async fn lose_ledger(&self) {
