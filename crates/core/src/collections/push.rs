@@ -43,8 +43,11 @@ pub(crate) enum Verdict {
 
 /// Whether a server may have carried the job out: then it is sent again as it is, or not at all.
 pub(crate) fn may_have_arrived(job: &Job) -> bool {
-    if job.state == State::Syncing {
-        return true;
+    match job.state {
+        State::Syncing => return true,
+        // A person was asked because it had not: its error is that, no longer the server's.
+        State::Conflict => return false,
+        _ => {}
     }
     let status = job.error.as_ref().filter(|error| error.kind == ErrorKind::Http).and_then(|error| error.status);
     let has_refused = match status {
