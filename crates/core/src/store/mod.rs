@@ -52,7 +52,8 @@ use crate::{
 };
 
 pub use index::{
-    ByDelivery, ByForm, ByRemoval, BySaving, Entry, HELD, Index, IndexValue, RECORD_INDEXES, RowIndex, Scan, VALUE_INDEX, ValueKey,
+    ByDelivery, ByForm, ByRemoval, BySaving, Entry, HELD, Index, IndexValue, RECORD_INDEXES, RowIndex, Scan, VALUE_INDEX,
+    ValueKey,
 };
 pub use quarantine::Aside;
 pub use receipts::{Answer, Caller};

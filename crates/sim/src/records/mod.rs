@@ -129,7 +129,8 @@ fn live(seed: u64, flaw: Option<Flaw>, tracing: bool) -> Result<(), (Violation, 
     let is_terse = !assigns_ids && rng.happens(0.3);
     let server = Server::new(1_800_000_000_000, assigns_ids, is_terse, rng.happens(0.5));
     let config = WorkerConfig { collections: vec![(NOTES.to_owned(), notes)], ..WorkerConfig::default() };
-    let others = [vec![declared("title", false), declared("tags", true)], vec![declared("tags", true), declared("version", false)]];
+    let others =
+        [vec![declared("title", false), declared("tags", true)], vec![declared("tags", true), declared("version", false)]];
     let others = others.map(|indexes| {
         let mut config = config.clone();
         config.collections.iter_mut().for_each(|(_, notes)| notes.indexes.clone_from(&indexes));
@@ -518,9 +519,8 @@ impl Records {
         if self.rng.happens(0.5) {
             let release = self.rng.index(3);
             let others = self.others.clone();
-            let pending = self.transact(client, async |tx, config| {
-                indexes::adopt(tx, others.get(release).unwrap_or(config)).await
-            })?;
+            let pending =
+                self.transact(client, async |tx, config| indexes::adopt(tx, others.get(release).unwrap_or(config)).await)?;
             self.note(|| format!("{client} adopts {release}: {pending:?}"));
         }
         while self.rng.happens(0.6) {

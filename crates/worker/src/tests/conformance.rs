@@ -1,5 +1,6 @@
 //! Runs the tests that every store must pass on `IndexedDB`.
 
+use js_sys::Array;
 use shearwater_core::{
     Error, JobId,
     queue::job::Job,
@@ -11,7 +12,7 @@ use shearwater_core::{
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_test::wasm_bindgen_test;
 
-use super::{new_store, put_on_disk, remove_on_disk, script};
+use super::{indexed_on_disk, new_store, put_on_disk, remove_on_disk, script};
 use crate::store::{Db, Mode, Store};
 
 struct Real {
@@ -44,12 +45,7 @@ impl Backend for Real {
     }
 
     async fn by_value(&self) -> Vec<String> {
-        let scope = Mode::Read.on(Scope::RECORDS);
-        let all = async |db: &Db| {
-            let store = shearwater_core::store::Store::Records;
-            db.tx.get_all(store, Some(VALUE_INDEX), &JsValue::UNDEFINED, u32::MAX).await
-        };
-        let rows = self.store.run(scope, all).await.unwrap();
+        let rows: Array = indexed_on_disk(&self.name, "records", VALUE_INDEX).await.unwrap().unchecked_into();
         rows.iter().filter_map(|row| crate::js::get(&row, "id").as_string()).collect()
     }
 

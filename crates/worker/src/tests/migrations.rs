@@ -2,12 +2,12 @@ use js_sys::Array;
 use shearwater_core::{
     drafts,
     queue::job::{Job, State},
-    store::{Caller, Scope, Tx, ledger::Ledger, read_ledger},
+    store::{Caller, Scope, Tx, VALUE_INDEX, ledger::Ledger, read_ledger},
 };
 use wasm_bindgen::JsCast;
 use wasm_bindgen_test::wasm_bindgen_test;
 
-use super::{all_on_disk, host, new_name, restore_on_disk, stores_on_disk, version_on_disk};
+use super::{all_on_disk, host, indexed_on_disk, new_name, restore_on_disk, stores_on_disk, version_on_disk};
 use crate::{
     js,
     store::{
@@ -93,6 +93,15 @@ async fn an_upgraded_database_has_the_stores_of_a_new_one() {
     let mut all = schema::Store::ALL.map(|store| store.as_str().to_owned());
     all.sort();
     assert_eq!(names(&name).await, all);
+}
+
+#[wasm_bindgen_test]
+async fn an_upgraded_database_has_the_index_of_values() {
+    for golden in ["v1", "v5"] {
+        let (_store, name, ..) = opened(golden).await;
+        let rows: Array = indexed_on_disk(&name, "records", VALUE_INDEX).await.unwrap().unchecked_into();
+        assert_eq!(rows.length(), 0);
+    }
 }
 
 #[wasm_bindgen_test]

@@ -22,8 +22,7 @@ fn index(name: &str, paths: &[&str], multi: bool) -> Declared {
 fn values(index: Declared, record: Value) -> Vec<ValueKey> {
     let mut row = Record::new("notes", "ada", "7", 1);
     row.local = Some(record.to_string());
-    let state =
-        CollectionState { indexes: Some(Indexes { declared: vec![index], pending: None }), ..CollectionState::default() };
+    let state = CollectionState { indexes: Some(Indexes { declared: vec![index], pending: None }), ..CollectionState::default() };
     row.index(&state);
     for entry in &row.values {
         assert_eq!(entry[..2], [text("ada"), text("notes")]);
@@ -39,8 +38,12 @@ fn text(text: &str) -> IndexValue {
 #[test]
 fn a_declaration_is_a_path_several_or_an_object() {
     let read_all = read(r#"{"c":{"path":"tags","multi":true},"a":"name","b":["town","at.name"],"d":{"path":["x","y"]}}"#);
-    let expected =
-        [index("a", &["name"], false), index("b", &["town", "at.name"], false), index("c", &["tags"], true), index("d", &["x", "y"], false)];
+    let expected = [
+        index("a", &["name"], false),
+        index("b", &["town", "at.name"], false),
+        index("c", &["tags"], true),
+        index("d", &["x", "y"], false),
+    ];
     assert_eq!(read_all.unwrap(), expected);
     assert_eq!(read("{}").unwrap(), []);
 }
@@ -60,10 +63,7 @@ fn a_declaration_that_is_wrong_is_refused_by_its_name() {
         (r#"{"a":""}"#, "indexes.a: a path is names of members, joined by dots"),
         (r#"{"a":"b..c"}"#, "indexes.a: a path is names of members, joined by dots"),
         (r#"{"a":{"path":["b","c"],"multi":true}}"#, "indexes.a: with multi, it has one path"),
-        (
-            r#"{"-a":"b"}"#,
-            "indexes.-a: an index's name has 1 to 256 bytes, no control characters, and does not begin with \"-\"",
-        ),
+        (r#"{"-a":"b"}"#, "indexes.-a: an index's name has 1 to 256 bytes, no control characters, and does not begin with \"-\""),
     ] {
         assert_eq!(read(json).unwrap_err(), why, "{json}");
     }
@@ -108,8 +108,10 @@ fn of_a_string_the_first_256_units_count_and_no_half_of_a_pair() {
 
 #[test]
 fn records_that_readers_do_not_see_have_no_entries() {
-    let state =
-        CollectionState { indexes: Some(Indexes { declared: vec![index("a", &["a"], false)], pending: None }), ..CollectionState::default() };
+    let state = CollectionState {
+        indexes: Some(Indexes { declared: vec![index("a", &["a"], false)], pending: None }),
+        ..CollectionState::default()
+    };
     let mut record = Record::new("notes", "", "7", 1);
     record.local = Some(json!({"a": 1}).to_string());
     assert!(record.index(&state) && !record.values.is_empty());
