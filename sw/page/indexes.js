@@ -138,18 +138,18 @@ async function find(transaction, owner, collection, { index: name, range }) {
 }
 
 /**
- * The range of IndexedDB from one place to another; null where it ends before it begins.
+ * The range of IndexedDB between two places; null where there is nothing. An entry that is a bound is that of `after`.
  *
  * @param {string[]} base  what all entries of the index begin with
  * @param {any[]} from
  * @param {any[]} upto
  */
-function rangeOf(base, from, upto, isOpen = false) {
+function rangeOf(base, from, upto) {
   const [lower, upper] = [
     [...base, ...from],
     [...base, ...upto],
   ];
-  return indexedDB.cmp(lower, upper) > 0 ? null : IDBKeyRange.bound(lower, upper, isOpen, isOpen);
+  return indexedDB.cmp(lower, upper) < 0 ? IDBKeyRange.bound(lower, upper, true, true) : null;
 }
 
 /**
@@ -191,7 +191,7 @@ export async function searchIndex(transaction, owner, collection, search, most, 
     return;
   }
   const base = [owner, collection, declared.name];
-  const within = rangeOf(base, (!backwards && from) || range.lower, (backwards && from) || range.upper, true);
+  const within = rangeOf(base, (!backwards && from) || range.lower, (backwards && from) || range.upper);
   if (!within) return;
   const isCounted = most !== undefined && !backwards && !declared.multi;
   if (isPart && !isCounted) {

@@ -176,6 +176,19 @@ function someQuery({ pick, below, roll }) {
   };
 }
 
+/** Opens a page in this browser, and waits until the worker of these indexes is the active one. */
+async function deploy(browser, indexes) {
+  const config = encodeURIComponent(JSON.stringify(configOf(indexes)));
+  const page = await browser.open(w.server.origin, { options: { worker: `/skips-waiting.js?config=${config}` } });
+  await until("the new worker to be active", () =>
+    page.evaluate(
+      async (config) => (await navigator.serviceWorker.getRegistration()).active?.scriptURL.endsWith(config),
+      config,
+    ),
+  );
+  return page;
+}
+
 async function fill(page, records) {
   await page.evaluate(async (records) => {
     await client.pause();
@@ -381,6 +394,7 @@ test("another owner's entries are never seen, and a purge removes them", async (
   assert.deepEqual(await names(), ["of bob"]);
   await built(page, Object.keys(all), "bob");
   assert.deepEqual([await names(), await call(page, "count", { index: "byName" })], [["of bob"], 1]);
+  await page.evaluate(() => client.setOwner("ada"));
   await page.evaluate(() => client.setOwner("bob", { purge: "ada" }));
   const left = await page.evaluate(() => window.onStore("records", "readonly", (store) => store.index("xValues").getAll()));
   assert.deepEqual(
@@ -436,12 +450,15 @@ test("bad input is refused, and says what to declare", async () => {
 });
 
 test("records of before are found at once by a new index, and are in it before long; one that is gone leaves no entries", async () => {
-  const older = await open({});
+  const chromium = await w.start();
+  const older = await deploy(chromium, {});
   await older.evaluate(() => client.pause());
   await fillOnDisk(older, 5_000);
   const change = async (page, indexes) => {
-    await w.closeTab(page);
-    return open(indexes);
+    await page.close();
+    // What is connected once the worker is active has its first answer.
+    await (await deploy(chromium, indexes)).close();
+    return deploy(chromium, indexes);
   };
   const page = await change(older, { byAge: "age" });
   const range = { from: 10, to: 11 };
@@ -469,12 +486,16 @@ test("records of before are found at once by a new index, and are in it before l
 
 test("a worker that is stopped while it brings an index up to date goes on from there", async () => {
   const chromium = await w.start();
-  const older = await chromium.open(w.server.origin, { config: configOf({}) });
+  const older = await deploy(chromium, {});
   await older.evaluate(() => client.pause());
   await fillOnDisk(older, 20_000);
   await older.close();
-  const page = await chromium.open(w.server.origin, { config: configOf({ byAge: "age" }) });
+  const page = await deploy(chromium, { byAge: "age" });
   const workers = await chromium.workers(page);
+  await until("the new worker to declare its index", async () => {
+    await page.evaluate(() => client.metrics());
+    return (await stateOf(page)).indexes !== undefined;
+  });
   let stops = 0;
   let last = 0;
   await until("all of it, in several lives", async () => {

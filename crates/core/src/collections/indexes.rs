@@ -56,7 +56,7 @@ const MOST_ITEMS: usize = 1_000;
 const PAGE: u32 = 200;
 
 /// An index that an app declares.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Declared {
     /// By which queries name it.
     pub name: String,
@@ -118,21 +118,20 @@ impl Declared {
     fn entries(&self, record: &Record, local: Option<&Document>, entries: &mut Vec<ValueKey>) {
         let Some(local) = local else { return };
         let values = self.paths.iter().map(|path| at(local, path));
-        let mut keys: Vec<ValueKey> = match (values.clone().next(), self.multi) {
+        let keys: Vec<ValueKey> = match (values.clone().next(), self.multi) {
             (Some(Some(Value::Array(items))), true) => {
                 items.iter().take(MOST_ITEMS).filter_map(|item| Some(vec![indexed(item)?])).collect()
             }
             _ => values.map(|value| indexed(value?)).collect::<Option<_>>().into_iter().collect(),
         };
-        keys.sort_unstable();
-        keys.dedup();
         let text = |text: &str| IndexValue::Text(text.to_owned());
-        entries.extend(keys.into_iter().map(|values| {
+        // Of equal entries IndexedDB keeps one.
+        for values in keys {
             let mut entry = vec![text(&record.owner), text(&record.collection), text(&self.name)];
             entry.extend(values);
             entry.push(text(&record.id));
-            entry
-        }));
+            entries.push(entry);
+        }
     }
 }
 
@@ -216,9 +215,11 @@ pub async fn rebuild<T: Tx>(tx: &T, collection: &str, owner: &str) -> Result<boo
 /// Reads `{name: path}`, where a path is a string, an array of them, or `{path, multi}`.
 pub(crate) fn declared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Declared>, D::Error> {
     let entries: Vec<(String, Place)> = wire::entries(deserializer)?;
-    let mut declared: Vec<_> =
-        entries.into_iter().map(|(name, Place { paths, multi })| Declared { name, paths, multi }).collect();
-    declared.sort_unstable();
+    let mut declared: Vec<Declared> = Vec::new();
+    for (name, Place { paths, multi }) in entries {
+        let at = declared.iter().position(|other| other.name > name).unwrap_or(declared.len());
+        declared.insert(at, Declared { name, paths, multi });
+    }
     Ok(declared)
 }
 

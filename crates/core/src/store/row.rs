@@ -48,7 +48,7 @@ pub trait Row: Record + Wire + Clone {
         Vec::new()
     }
 
-    /// Its entries in [`VALUE_INDEX`](super::VALUE_INDEX), which are a member of the row.
+    /// Its entries in [`VALUE_INDEX`](super::VALUE_INDEX), which are a member of the row; of equal ones, one counts.
     fn values(&self) -> &[ValueKey] {
         &[]
     }
