@@ -284,8 +284,8 @@ impl<'de> Visitor<'de> for PlaceVisitor {
         f.write_str("is not a path, an array of paths, or an object")
     }
 
-    fn visit_string<E: de::Error>(self, path: String) -> Result<Place, E> {
-        Ok(Place { paths: vec![path], multi: false })
+    fn visit_str<E: de::Error>(self, path: &str) -> Result<Place, E> {
+        Ok(Place { paths: vec![path.to_owned()], multi: false })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, paths: A) -> Result<Place, A::Error> {
@@ -306,8 +306,8 @@ impl<'de> Visitor<'de> for PathsVisitor {
         f.write_str("is not a path or an array of paths")
     }
 
-    fn visit_string<E: de::Error>(self, path: String) -> Result<Paths, E> {
-        Ok(Paths(vec![path]))
+    fn visit_str<E: de::Error>(self, path: &str) -> Result<Paths, E> {
+        Ok(Paths(vec![path.to_owned()]))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Paths, A::Error> {

@@ -224,8 +224,8 @@ impl<'de> Visitor<'de> for IndexValueVisitor {
         Ok(IndexValue::Number(number as f64))
     }
 
-    fn visit_string<E: de::Error>(self, text: String) -> Result<IndexValue, E> {
-        Ok(IndexValue::Text(text))
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<IndexValue, E> {
+        Ok(IndexValue::Text(text.to_owned()))
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<IndexValue, D::Error> {

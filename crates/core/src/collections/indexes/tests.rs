@@ -91,7 +91,10 @@ fn a_record_has_the_entries_of_its_values() {
     assert!(both(json!({"name": "Ada"})).is_empty());
 
     let each = |record| values(index("a", &["tags"], true), record);
-    assert_eq!(each(json!({"tags": ["b", "a", null, 3, ["c"], "b", {}]})), [[text("b")], [text("a")], [IndexValue::Number(3.0)], [text("b")]]);
+    assert_eq!(
+        each(json!({"tags": ["b", "a", null, 3, ["c"], "b", {}]})),
+        [[text("b")], [text("a")], [IndexValue::Number(3.0)], [text("b")]]
+    );
     assert_eq!(each(json!({"tags": "a"})), [[text("a")]]);
     assert!(each(json!({"tags": []})).is_empty());
     assert_eq!(each(json!({"tags": (0..2_000).collect::<Vec<_>>()})).len(), MOST_ITEMS);
