@@ -80,6 +80,7 @@ struct Client {
 
 struct Records {
     rng: Rng,
+    indexing: Rng,
     flaw: Option<Flaw>,
     now: Millis,
     config: WorkerConfig,
@@ -138,6 +139,7 @@ fn live(seed: u64, flaw: Option<Flaw>, tracing: bool) -> Result<(), (Violation, 
     });
     let mut world = Records {
         rng,
+        indexing: Rng::new(seed ^ 0x696e_6465_7800_0000),
         flaw,
         now: Millis(1_800_000_000_000),
         config,
@@ -189,6 +191,7 @@ impl Records {
         let ms = if self.rng.happens(0.02) { 6 * MINUTE } else { 1 + self.rng.magnitude(3 * SECOND) };
         self.now = self.now.after(ms);
         self.server.pass(ms, &mut self.rng);
+        self.reindex();
         let client = self.rng.index(CLIENTS);
         match self.rng.below(100) {
             0..30 => self.write(client),
@@ -204,7 +207,6 @@ impl Records {
                 Ok(())
             }
             97 => self.undo(client),
-            98 => self.reindex(client),
             _ => self.resolve(client),
         }
     }
@@ -514,19 +516,19 @@ impl Records {
         Ok(())
     }
 
-    /// A worker with other indexes starts, and dies while it rebuilds them, or does not.
-    fn reindex(&mut self, client: usize) -> Checked {
-        if self.rng.happens(0.5) {
-            let release = self.rng.index(3);
-            let others = self.others.clone();
-            let pending =
-                self.transact(client, async |tx, config| indexes::adopt(tx, others.get(release).unwrap_or(config)).await)?;
-            self.note(|| format!("{client} adopts {release}: {pending:?}"));
+    /// Now and then a worker with other indexes starts, and dies while it rebuilds them, or does not. By dice of its own.
+    fn reindex(&mut self) {
+        if !self.indexing.happens(0.04) {
+            return;
         }
-        while self.rng.happens(0.6) {
-            let _ = self.transact(client, async |tx, _| indexes::rebuild(tx, NOTES, "").await)?;
+        let Some(client) = self.clients.get(self.indexing.index(CLIENTS)) else { return };
+        let release = self.others.get(self.indexing.index(3)).unwrap_or(&self.config);
+        let tx = SimTx::begin(&client.db, Mode::Write, Scope::ALL, None, self.flaw);
+        let _ = indexes::adopt(&tx, release).now_or_never();
+        while self.indexing.happens(0.6) {
+            let _ = indexes::rebuild(&tx, NOTES, "").now_or_never();
         }
-        Ok(())
+        tx.commit();
     }
 
     fn give_up(&mut self, client: usize, origin: String) {
