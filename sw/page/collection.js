@@ -5,6 +5,8 @@
 // former user. The rows are those of crates/core/src/collections/record.rs.
 
 import { asError, ShearwaterError, unavailable } from "../error.js";
+import { checkedRange, countIndex, searchIndex } from "./indexes.js";
+import { invalid, isPlain, parse, settled } from "./plain.js";
 
 /** Bytes; an id becomes a segment of a URL. */
 const LONGEST_ID = 512;
@@ -31,23 +33,9 @@ const IDLE = 1_000;
  * @property {string | null} [moved]
  * @property {number | null} [expired]
  *
- * @typedef {import("../types/index.js").Query<any>} Query
+ * @typedef {import("../types/index.js").PlainQuery<any> & {search?: import("./indexes.js").Search}} Query
  * @typedef {Record<string, any>} Document
  */
-
-/** @param {string} message */
-const invalid = (message) => new ShearwaterError("invalid-request", message);
-
-/**
- * Whether it is `{}` or its like, from whichever frame.
- *
- * @param {any} value
- */
-function isPlain(value) {
-  if (typeof value !== "object" || value === null) return false;
-  const prototype = Object.getPrototypeOf(value);
-  return prototype === null || Object.getPrototypeOf(prototype) === null;
-}
 
 /**
  * @param {unknown} record
@@ -61,9 +49,6 @@ function textOf(record) {
     throw invalid(`a record must be JSON: ${asError(error).message}`);
   }
 }
-
-/** @param {string | null | undefined} text */
-const parse = (text) => (text == null ? null : JSON.parse(text));
 
 /**
  * The same text for the same value, in whatever order its members are.
@@ -82,14 +67,20 @@ function checkId(id) {
 }
 
 /**
- * @param {Query} query
+ * What a query finds by an index, if it names one, and what is left of it to be done in memory.
+ *
+ * @param {any} query
+ * @param {string} [key]  the member that is a record's id
  * @returns {Query}
  */
-function checked(query = {}) {
+function checked(query = {}, key = "") {
   if (!isPlain(query)) throw invalid("a query is an object");
-  const { where, order, limit, offset, ...rest } = query;
+  const { where, order, limit, offset, index, range, after, ...rest } = query;
   const [unknown] = Object.keys(rest);
-  if (unknown !== undefined) throw invalid(`a query has no member "${unknown}": it has where, order, limit and offset`);
+  if (unknown !== undefined)
+    throw invalid(`a query has no member "${unknown}": it has index, range, after, where, order, limit and offset`);
+  if (index === undefined && (range ?? after) !== undefined) throw invalid("range and after go with an index");
+  if (index !== undefined && (typeof index !== "string" || !index)) throw invalid("index is the name of an index");
   if (where !== undefined && typeof where !== "function" && !isPlain(where)) throw invalid("where is an object or a function");
   if (order !== undefined && !(typeof order === "string" && order.replace("-", "")))
     throw invalid('order is the name of a member, or "-" and the name');
@@ -97,7 +88,13 @@ function checked(query = {}) {
     if (number !== undefined && !(Number.isSafeInteger(number) && number >= 0))
       throw invalid("limit and offset are integers from 0 up");
   }
-  return { where, order, limit, offset };
+  if (index === undefined) return { where, order, limit, offset };
+  const backwards = order === `-${index}`;
+  const isOrdered = order === undefined || order === index || backwards;
+  if (after !== undefined && !(isPlain(after) && isOrdered))
+    throw invalid("after is a record, and goes with the order of the index");
+  const search = { index, range: checkedRange(range), backwards, after, key };
+  return { where, order: isOrdered ? undefined : order, limit, offset, search };
 }
 
 /**
@@ -109,17 +106,22 @@ const rank = (value) =>
   typeof value === "boolean" ? Number(value) : typeof value === "number" || typeof value === "string" ? value : [];
 
 /**
- * @param {Row[]} rows
+ * @param {Query["where"]} where
+ * @returns {(record: Document) => boolean}
+ */
+function matcher(where = {}) {
+  if (typeof where === "function") return (record) => where(record);
+  const wanted = Object.entries(where).map(([member, value]) => [member, canonical(value)]);
+  return (record) => wanted.every(([member, value]) => canonical(record[String(member)]) === value);
+}
+
+/**
+ * @param {Document[]} all
  * @param {Query} query
  * @returns {Document[]}
  */
-function select(rows, { where, order, limit = Number.POSITIVE_INFINITY, offset = 0 }) {
-  let records = rows.map(({ local }) => parse(local));
-  if (typeof where === "function") records = records.filter((record) => where(record));
-  else if (where) {
-    const wanted = Object.entries(where).map(([member, value]) => [member, canonical(value)]);
-    records = records.filter((record) => wanted.every(([member, value]) => canonical(record[String(member)]) === value));
-  }
+function select(all, { where, order, limit = Number.POSITIVE_INFINITY, offset = 0 }) {
+  const records = all.filter(matcher(where));
   if (order) {
     const [member, sign] = order[0] === "-" ? [order.slice(1), -1] : [order, 1];
     records.sort((a, b) => sign * indexedDB.cmp(rank(a[member]), rank(b[member])));
@@ -148,17 +150,6 @@ function parametersOf(scope) {
     throw invalid("a scope has at least one parameter, each a string, a number or a boolean");
   return parameters.map(([name, value]) => [name, String(value)]);
 }
-
-/**
- * @template T
- * @param {IDBRequest<T>} request
- * @returns {Promise<T>}
- */
-const settled = (request) =>
-  new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
 
 /**
  * Opens the database as it is; null where the worker has not made it, or its stores, yet.
@@ -229,10 +220,11 @@ export function createCollections(name, { ask, owner: ownerNow, syncNow }) {
    * One transaction; `act` is not called where nothing is stored.
    *
    * @template T
-   * @param {(records: IDBObjectStore, owner: string, states: IDBObjectStore) => Promise<T>} act
+   * @param {(records: IDBObjectStore, owner: string) => Promise<T>} act
+   * @param {string[]} [stores]  besides
    * @returns {Promise<{owner: string, found?: T}>}
    */
-  async function read(act, again = true) {
+  async function read(act, stores = [], again = true) {
     // Whom this page signs in is in the store when the worker has answered.
     await signedIn;
     if (closed) throw unavailable("the client was closed");
@@ -245,13 +237,15 @@ export function createCollections(name, { ask, owner: ownerNow, syncNow }) {
         disconnect();
         return { owner: "" };
       }
-      const transaction = database.transaction(["session", "records", "collections"]);
+      const transaction = database.transaction(["session", "records", ...stores]);
       const owner = (await settled(transaction.objectStore("session").get("session")))?.owner ?? "";
-      return { owner, found: await act(transaction.objectStore("records"), owner, transaction.objectStore("collections")) };
+      return { owner, found: await act(transaction.objectStore("records"), owner) };
     } catch (error) {
+      // What the query itself has thrown.
+      if (!(error instanceof DOMException)) throw error;
       // A connection that was closed since, by the browser or by the timer, says so only now.
       disconnect();
-      if (again) return read(act, false);
+      if (again) return read(act, stores, false);
       throw new ShearwaterError("storage-unavailable", asError(error).message);
     }
   }
@@ -280,7 +274,7 @@ export function createCollections(name, { ask, owner: ownerNow, syncNow }) {
    * @returns {import("../types/index.js").Collection<any, any>}
    */
   function make(collection, key) {
-    /** @type {Set<(rows: Row[]) => void>} */
+    /** @type {Set<(everything: () => Promise<Row[]>) => Promise<void>>} */
     const subscribers = new Set();
     let refreshing = false;
     let stale = false;
@@ -289,7 +283,7 @@ export function createCollections(name, { ask, owner: ownerNow, syncNow }) {
      * @param {string} id
      * @returns {(records: IDBObjectStore, owner: string) => Promise<Row | undefined>}
      */
-    const find = (id) => async (records, owner) => {
+    const named = (id) => async (records, owner) => {
       for (let at = 0; at < MOST_NAMES; at += 1) {
         /** @type {Row | undefined} */
         const row = await settled(records.get([collection, id, owner].join("\n")));
@@ -317,6 +311,39 @@ export function createCollections(name, { ask, owner: ownerNow, syncNow }) {
      */
     const list = async (index) => (await scan(index, (index, range) => index.getAll(range))) ?? [];
 
+    const everything = () => list("xList");
+
+    /**
+     * @param {Query} query
+     * @param {() => Promise<Row[]>} rows
+     * @returns {Promise<Document[]>}
+     */
+    async function find(query, rows = everything) {
+      const { search, where, order, limit = Number.POSITIVE_INFINITY, offset = 0 } = query;
+      if (!search)
+        return select(
+          (await rows()).map(({ local }) => parse(local)),
+          query,
+        );
+      const [matches, most] = [matcher(where), limit + offset];
+      // By another order than the index's, the first are known only when all are.
+      const isPart = !order && most < Number.POSITIVE_INFINITY;
+      if (most === 0) return [];
+      const { found } = await read(
+        async ({ transaction }, owner) => {
+          /** @type {Document[]} */
+          const found = [];
+          await searchIndex(transaction, owner, collection, search, isPart && !where ? most : undefined, isPart, (record) => {
+            if (matches(record)) found.push(record);
+            return isPart && found.length >= most;
+          });
+          return found;
+        },
+        ["collections"],
+      );
+      return select(found ?? [], { order, limit, offset });
+    }
+
     /** One read at a time, so that results come in their order. */
     async function refresh() {
       stale = true;
@@ -325,11 +352,14 @@ export function createCollections(name, { ask, owner: ownerNow, syncNow }) {
       try {
         while (stale && subscribers.size > 0) {
           stale = false;
-          const rows = await list("xList");
-          for (const tell of subscribers) tell(rows);
+          /** @type {Promise<Row[]> | undefined} */
+          let rows;
+          const once = () => {
+            rows ??= everything();
+            return rows;
+          };
+          for (const tell of subscribers) await tell(once);
         }
-      } catch (error) {
-        if (!closed) report(error);
       } finally {
         refreshing = false;
       }
@@ -364,7 +394,7 @@ export function createCollections(name, { ask, owner: ownerNow, syncNow }) {
      * @param {string} owner
      */
     async function edit(id, change, owner) {
-      const { owner: reader, found } = await read(find(id));
+      const { owner: reader, found } = await read(named(id));
       const text = found?.local;
       if (text == null || reader !== owner) return false;
       const next = textOf(change(JSON.parse(text)));
@@ -396,28 +426,32 @@ export function createCollections(name, { ask, owner: ownerNow, syncNow }) {
       },
       async get(id) {
         checkId(id);
-        return parse((await read(find(id))).found?.local);
+        return parse((await read(named(id))).found?.local);
       },
-      all: async () => select(await list("xList"), {}),
-      async query(query) {
-        const given = checked(query);
-        return select(await list("xList"), given);
+      all: async () => find({}),
+      query: async (query) => find(checked(query, key)),
+      async count(query) {
+        const { search, where, order, limit, offset } = checked(query, key);
+        if ((where ?? order ?? limit ?? offset ?? search?.after) !== undefined) throw invalid("count goes by index and range");
+        if (!search) return (await scan("xList", (index, range) => index.count(range))) ?? 0;
+        const count = (/** @type {IDBObjectStore} */ { transaction }, /** @type {string} */ owner) =>
+          countIndex(transaction, owner, collection, search);
+        return (await read(count, ["collections"])).found ?? 0;
       },
-      count: async () => (await scan("xList", (index, range) => index.count(range))) ?? 0,
       subscribe(query, listener) {
-        const given = checked(query);
+        const given = checked(query, key);
         if (typeof listener !== "function") throw invalid("a listener is a function");
         /** @type {string | undefined} */
         let last;
-        const tell = (/** @type {Row[]} */ rows) => {
+        const tell = async (/** @type {() => Promise<Row[]>} */ rows) => {
           try {
-            const result = select(rows, given);
+            const result = await find(given, rows);
             const text = JSON.stringify(result);
-            if (text === last) return;
+            if (text === last || !subscribers.has(tell)) return;
             last = text;
             listener(result);
           } catch (error) {
-            report(error);
+            if (!closed) report(error);
           }
         };
         listen();
@@ -448,7 +482,10 @@ export function createCollections(name, { ask, owner: ownerNow, syncNow }) {
       async status() {
         const [rows, { found: state }] = await Promise.all([
           list("xDirty"),
-          read((_, owner, states) => settled(states.get(`${collection}\n${owner}`))),
+          read(
+            ({ transaction }, owner) => settled(transaction.objectStore("collections").get(`${collection}\n${owner}`)),
+            ["collections"],
+          ),
         ]);
         const counts = { creates: 0, updates: 0, deletes: 0, conflicts: 0 };
         for (const row of rows) {

@@ -505,9 +505,13 @@ export interface Collection<T extends object = JsonObject, K extends string = "i
   get(id: string): Promise<T | null>;
   /** All records, in the order in which they came to be on this device. */
   all(): Promise<T[]>;
-  /** The records that match. There are no indexes: each query reads the whole collection and is evaluated in memory. */
+  /**
+   * The records that match. A query that names an index reads the index's range; any other reads the whole collection and is
+   * evaluated in memory. Rejects with `invalid-request` if the collection declares no such index.
+   */
   query(query?: Query<T>): Promise<T[]>;
-  count(): Promise<number>;
+  /** How many records there are, or how many an index has in a range. */
+  count(query?: { index: string; range?: IndexRange }): Promise<number>;
   /**
    * Calls `listener` with the result of the query, undefined for all, as soon as it is read, and again whenever it changed: by
    * this tab, another one, a pull, or a sign-in. Errors of the listener and of reading are told to the console.
@@ -581,7 +585,10 @@ export type MergePatch<T> = T extends readonly unknown[]
     ? { [P in keyof T]?: MergePatch<T[P]> | null }
     : T;
 
-export interface Query<T> {
+export type Query<T> = PlainQuery<T> | IndexQuery<T>;
+
+/** Evaluated in memory. */
+export interface PlainQuery<T> {
   /** Members with the values that they must have (undefined: that are absent), or a function. Default: all records. */
   where?: Partial<T> | ((record: T) => boolean);
   /**
@@ -594,7 +601,49 @@ export interface Query<T> {
   limit?: number;
   /** Skip so many. Default: 0. */
   offset?: number;
+  index?: undefined;
 }
+
+/** By an index of `CollectionConfig.indexes`: what is not in its range is not read. A record without its values is not found. */
+export interface IndexQuery<T> {
+  /** The index's name. */
+  index: string;
+  /** Default: all that the index has. */
+  range?: IndexRange;
+  /** As in a query without an index, of what the range has. */
+  where?: Partial<T> | ((record: T) => boolean);
+  /**
+   * The index's name, or `-` and the name from the highest down; of equal values, by the id. Or, as in a query without an index,
+   * a member that the range's records are sorted by. Default: the index's name.
+   */
+  order?: string;
+  /** At most this many. Default: all. */
+  limit?: number;
+  /** Skip so many. Default: 0. */
+  offset?: number;
+  /**
+   * Only what comes after this record, the last of the page before: what is written between two pages makes no record come
+   * twice and skips none. It need not be there any more. For the order of the index.
+   */
+  after?: T;
+}
+
+/**
+ * A range of an index: all of it, `only` a value, what begins with a string (`prefix`), or `from` and `to`, which belong to it unless
+ * `fromOpen` or `toOpen` is true. Numbers (false is 0, true is 1) come before strings, which are compared by UTF-16 code units. For
+ * an index of several paths, a bound is an array of values for all paths or the first ones: `only: ["Bern"]`, `prefix: ["Bern",
+ * "A"]`.
+ */
+export interface IndexRange {
+  only?: IndexBound;
+  from?: IndexBound;
+  to?: IndexBound;
+  fromOpen?: boolean;
+  toOpen?: boolean;
+  prefix?: string | Array<string | number | boolean>;
+}
+
+export type IndexBound = string | number | boolean | Array<string | number | boolean>;
 
 export interface PendingChange<T> {
   id: string;

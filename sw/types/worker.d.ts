@@ -229,6 +229,18 @@ export interface CollectionConfig {
   deletedAt?: string;
   /** Further members that only the server sets: they are not sent, and changes of them are no conflict. Default: none. */
   serverOwned?: string[];
+  /**
+   * What its records are found by, up to 16: `{byName: "name", byTown: ["address.town", "name"], byTag: {path: "tags", multi:
+   * true}}`. A path is a member, or members of members joined by dots; several are compared one after another. With `multi`, each
+   * of the first 1,000 items of an array is an entry. Strings, numbers and booleans (0 and 1) are indexed; times in RFC 3339 are
+   * strings, and in order if all are spelled alike. A record is not in an index where it has anything else at one of the paths,
+   * null or nothing included. Of a string, its first 256 UTF-16 code units count for the order; ranges go by all of it.
+   *
+   * Indexes may be added, changed and removed at any time: the worker brings what is stored up to date after its next start, and
+   * queries read the whole collection until then. A query by an index that the running worker does not declare is rejected. Default:
+   * none.
+   */
+  indexes?: Record<string, IndexConfig>;
   /** The queue of its jobs, whose settings are in `queues`. Default: the collection's name. */
   queue?: string;
   pull?: {
@@ -284,6 +296,8 @@ export interface CollectionConfig {
     };
   };
 }
+
+export type IndexConfig = string | string[] | { path: string | string[]; multi?: boolean };
 
 /**
  * Images that the app leaves in a cache, to be uploaded: `(await caches.open("image-uploads")).put("/photos/1?album=7", response)`.

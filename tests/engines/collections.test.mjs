@@ -8,7 +8,14 @@ import { until } from "../e2e/harness/wait.mjs";
 import { onEngines } from "../e2e/harness/world.mjs";
 
 const config = {
-  collections: { notes: { url: "/api/records/notes", version: "version", pull: { every: 0 } } },
+  collections: {
+    notes: {
+      url: "/api/records/notes",
+      version: "version",
+      pull: { every: 0 },
+      indexes: { byTitle: "title", byTag: { path: "tags", multi: true } },
+    },
+  },
   queues: { notes: { backoff: { base: 50, max: 100 } } },
 };
 const worker = `/sw.js?${new URLSearchParams({ config: JSON.stringify(config) })}`;
@@ -37,5 +44,44 @@ onEngines(others, (w) => {
       return row.title === "here" && row.mood === "there";
     });
     await until("the same here", async () => (await read())?.mood === "there");
+  });
+
+  test(`${w.engine}: records are found by an index, in its order and page by page, as in memory`, async () => {
+    const page = await w.open({ options: { worker } });
+    const records = [7, "", "b", "a", "\u{1f426}", "\ue000", "ab", true, null].map((title, number) => ({
+      id: `n-${number}`,
+      title,
+      tags: number % 2 ? ["odd", "any", "odd"] : ["any"],
+    }));
+    await page.evaluate(
+      (records) => Promise.all(records.map((record) => window.client.collection("notes").put(record))),
+      records,
+    );
+    const look = () =>
+      page.evaluate(async () => {
+        const notes = window.client.collection("notes");
+        const titles = async (query) => (await notes.query({ index: "byTitle", ...query })).map(({ title }) => title);
+        const first = await notes.query({ index: "byTitle", order: "-byTitle", limit: 3 });
+        const last = first[first.length - 1];
+        return [
+          await titles(),
+          await titles({ range: { prefix: "a" } }),
+          await titles({ range: { from: "a", to: "b", toOpen: true }, order: "-byTitle" }),
+          await titles({ order: "-byTitle", limit: 3, after: last }),
+          (await notes.query({ index: "byTag", limit: 20 })).length,
+          await notes.count({ index: "byTag", range: { only: "odd" } }),
+          await notes.count({ index: "byTitle" }),
+        ];
+      });
+    const expected = [[true, 7, "", "a", "ab", "b", "\u{1f426}", "\ue000"], ["a", "ab"], ["ab", "a"], ["ab", "a", ""], 9, 4, 8];
+    assert.deepEqual(await look(), expected);
+    await until("the indexes to be complete", () =>
+      page.evaluate(async () => {
+        await window.client.metrics();
+        const [state] = await window.rows("collections");
+        return state.indexes.pending === undefined;
+      }),
+    );
+    assert.deepEqual(await look(), expected);
   });
 });

@@ -72,7 +72,11 @@ try {
     for (const name of database.objectStoreNames) {
       const store = database.transaction(name).objectStore(name);
       const [keys, values] = await Promise.all([request(store.getAllKeys()), request(store.getAll())]);
-      const indexes = [...store.indexNames].map((index) => ({ name: index, keyPath: store.index(index).keyPath }));
+      const indexes = [...store.indexNames].map((index) => ({
+        name: index,
+        keyPath: store.index(index).keyPath,
+        multiEntry: store.index(index).multiEntry,
+      }));
       const rows = [];
       for (const [at, value] of values.entries()) {
         // Random bytes, laid in anew by whoever finds none.

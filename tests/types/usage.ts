@@ -134,6 +134,7 @@ worker.start({
       version: "version",
       pull: { every: 60_000, pageSize: 500 },
       push: { update: "put" },
+      indexes: { byTitle: "title", byPlace: ["at.place", "title"], byLabel: { path: "labels", multi: true } },
       conflict: { strategy: "merge", merge: { union: ["tags"] } },
     },
   },
@@ -142,6 +143,9 @@ worker.start({
 worker.start({ collections: { notes: { version: "version" } } });
 // @ts-expect-error there is no such strategy
 worker.start({ collections: { notes: { url: "/api/notes", conflict: { strategy: "last-wins" } } } });
+
+// @ts-expect-error an index has a path
+worker.start({ collections: { notes: { url: "/api/notes", indexes: { byTitle: { multi: true } } } } });
 
 interface Task {
   id: string;
@@ -168,6 +172,23 @@ await tasks.query({ where: ({ rank }) => rank > 1, order: "title" });
 await tasks.query({ order: "age" });
 // @ts-expect-error there is no such member of a query
 await tasks.query({ filter: {} });
+await tasks.query({
+  index: "byPlace",
+  range: { only: ["x"] },
+  order: "-byPlace",
+  limit: 10,
+  after: first[0],
+  where: { rank: 1 },
+});
+await tasks.query({ index: "byTitle", range: { from: "a", to: "b", toOpen: true }, order: "-rank" });
+// @ts-expect-error a range goes with an index
+await tasks.query({ range: { only: "a" } });
+// @ts-expect-error null is in no index
+await tasks.query({ index: "byTitle", range: { only: null } });
+// @ts-expect-error a record is what comes before the page
+await tasks.query({ index: "byTitle", after: "id" });
+tasks.subscribe({ index: "byLabel", range: { prefix: "l" } }, () => {})();
+const found: number = await tasks.count({ index: "byTitle", range: { from: 1 } });
 tasks.subscribe(undefined, (all) => console.log(all[0]?.title, task?.rank, was, first.length))();
 for (const { id: changed, change, since, record } of await tasks.pendingChanges()) {
   console.log(changed, change satisfies "create" | "update" | "delete", since, record?.title);
@@ -176,7 +197,7 @@ for (const { id: both, base, remote } of await tasks.conflicts()) {
   await tasks.resolve(both, remote === null ? "local" : { title: `${base?.title}, ${remote.title}`, rank: 1 });
 }
 const { applied, error: incomplete }: { applied: number; error?: string } = await tasks.sync();
-console.log(applied, incomplete, await tasks.count());
+console.log(applied, incomplete, found, await tasks.count());
 const keyed = client.collection<{ slug: string; text: string }, "slug">("pages", { key: "slug" });
 await keyed.put({ text: "without a slug" });
 const untyped = client.collection("things");

@@ -50,6 +50,10 @@ impl Backend for Simulated {
         self.0.borrow_mut().corrupt(id);
     }
 
+    async fn by_value(&self) -> Vec<String> {
+        self.0.borrow().records_by_value().map(str::to_owned).collect()
+    }
+
     async fn lose_ledger(&self) {
         self.0.borrow_mut().lose_ledger();
     }

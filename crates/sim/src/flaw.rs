@@ -78,11 +78,13 @@ pub enum Flaw {
     LosesWritesOnTheWay,
     /// Nobody remembers which records were deleted.
     ForgetsDeletions,
+    /// That records are still to be written with new indexes is not written.
+    SkipsRebuilds,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::DeletesBeforeSending,
         Self::DropsOutcomes,
         Self::DropsBodies,
@@ -119,6 +121,7 @@ impl Flaw {
         Self::PullsWithoutOverlap,
         Self::LosesWritesOnTheWay,
         Self::ForgetsDeletions,
+        Self::SkipsRebuilds,
     ];
 
     /// Whether it is seen in records alone.
@@ -132,6 +135,7 @@ impl Flaw {
                 | Self::PullsWithoutOverlap
                 | Self::LosesWritesOnTheWay
                 | Self::ForgetsDeletions
+                | Self::SkipsRebuilds
         )
     }
 

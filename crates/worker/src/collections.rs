@@ -10,6 +10,7 @@ use js_sys::Object;
 use shearwater_core::{
     Error, JobId, Millis,
     collections::{
+        indexes,
         listing::{self, Step},
         mutation::{self, config_of},
         pull::{self, Next},
@@ -23,7 +24,7 @@ use shearwater_core::{
         request::RequestHead,
     },
     schedule::wakes::SkipBackoff,
-    store::Scope,
+    store::{Scope, Store},
     time::unit,
     wire::text::Text,
 };
@@ -44,10 +45,17 @@ use crate::{
 /// Milliseconds between two looks for what is due: wakes come often.
 const LOOK_EVERY: u64 = 5 * unit::SECOND;
 
+/// How far collections are synced, and who is signed in.
+const STATES: Scope = Scope::of(&[Store::Collections, Store::Session]);
+
 /// What is to be known between wakes.
 #[derive(Default)]
 pub struct Collections {
     looked: Cell<Millis>,
+    /// When the indexes were looked at.
+    indexed: Cell<Millis>,
+    /// Records are being written with other indexes.
+    is_indexing: Cell<bool>,
     /// Dirty records without a mutation were looked for.
     has_requeued: Cell<bool>,
     channel: RefCell<Option<BroadcastChannel>>,
@@ -127,13 +135,62 @@ pub async fn sync(engine: &Rc<Engine>, names: &[String]) -> Result<Vec<Synced>, 
     Ok(all)
 }
 
-/// Pulls what is due.
+/// Before the first answer that a page gets from this worker: what the configuration declares stands in the store, where the
+/// page reads it.
+pub async fn declare(engine: &Rc<Engine>) {
+    let has_indexes = engine.config.collections.iter().any(|(_, config)| !config.indexes.is_empty());
+    if has_indexes && engine.collections.indexed.get() == Millis::default() {
+        engine.collections.indexed.set(Millis(1));
+        if let Err(error) = adopt(engine).await {
+            engine.log_error(&error.message);
+        }
+    }
+}
+
+async fn adopt(engine: &Rc<Engine>) -> Result<(String, Vec<String>), Error> {
+    engine.store.run(Mode::Relaxed.on(STATES), async |db| indexes::adopt(db, &engine.config).await).await
+}
+
+/// Writes records with the indexes that the configuration declares, where they have others.
+async fn index(engine: &Rc<Engine>) -> Result<(), Error> {
+    let (owner, pending) = adopt(engine).await?;
+    for name in pending {
+        let page = async || {
+            let scope = Mode::Relaxed.on(Scope::RECORDS);
+            engine.store.run(scope, async |db| indexes::rebuild(db, &name, &owner).await).await
+        };
+        while page().await? {}
+    }
+    Ok(())
+}
+
+/// Whether it is time to look again.
+fn is_due(last: &Cell<Millis>) -> bool {
+    let (now, last_at) = (clock::now(), last.get());
+    let is_due = last_at > now || now.since(last_at) >= LOOK_EVERY;
+    if is_due {
+        last.set(now);
+    }
+    is_due
+}
+
+/// Pulls what is due, and brings indexes up to date.
 pub async fn catch_up(engine: &Rc<Engine>) {
-    let (now, looked) = (clock::now(), engine.collections.looked.get());
-    if engine.config.collections.is_empty() || !engine.is_online() || (looked <= now && now.since(looked) < LOOK_EVERY) {
+    let collections = &engine.collections;
+    if engine.config.collections.is_empty() {
         return;
     }
-    engine.collections.looked.set(now);
+    if !collections.is_indexing.get() && is_due(&collections.indexed) {
+        collections.is_indexing.set(true);
+        let indexed = index(engine).await;
+        collections.is_indexing.set(false);
+        if let Err(error) = indexed {
+            engine.log_error(&error.message);
+        }
+    }
+    if !engine.is_online() || !is_due(&collections.looked) {
+        return;
+    }
     if let Err(error) = look(engine).await {
         engine.log_error(&error.message);
     }

@@ -99,6 +99,8 @@ pub fn message(data: JsValue, reply: Function) -> Promise {
     with_engine(async move |engine| {
         #[cfg(feature = "faults")]
         fault::trap_later(&data);
+        #[cfg(feature = "full")]
+        collections::declare(&engine).await;
         serve::receive(&engine, data, reply).await;
         catch_up(&engine).await;
         Ok(JsValue::UNDEFINED)

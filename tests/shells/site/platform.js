@@ -79,6 +79,9 @@ self.onDisk = {
     inDatabase(name, (database) => done(database.transaction(store, "readwrite").objectStore(store).put(value, key))),
   remove: (name, store, key) =>
     inDatabase(name, (database) => done(database.transaction(store, "readwrite").objectStore(store).delete(key))),
+  /** All rows that an index has, in its order. */
+  indexed: (name, store, index) =>
+    inDatabase(name, (database) => done(database.transaction(store).objectStore(store).index(index).getAll())),
   stores: (name) => inDatabase(name, async (database) => [...database.objectStoreNames]),
   version: (name) => inDatabase(name, async (database) => database.version),
   exists: async (name) => (await indexedDB.databases()).some((database) => database.name === name),
@@ -92,7 +95,7 @@ self.onDisk = {
     opening.onupgradeneeded = () => {
       for (const [store, { keyPath, autoIncrement, indexes }] of Object.entries(stores)) {
         const made = opening.result.createObjectStore(store, { keyPath, autoIncrement });
-        for (const index of indexes) made.createIndex(index.name, index.keyPath);
+        for (const index of indexes) made.createIndex(index.name, index.keyPath, { multiEntry: index.multiEntry });
       }
     };
     const database = await done(opening);

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::indexes::{self, Declared};
 use crate::{error::Error, time::unit, wire::text::Text};
 
 /// The longest name of a collection, in bytes.
@@ -32,6 +33,9 @@ pub struct CollectionConfig {
     pub server_owned: Vec<String>,
     /// The queue of its mutations; named like the collection where it does not say.
     pub queue: Option<String>,
+    /// What its records are found by, in the order of the names.
+    #[serde(default, deserialize_with = "indexes::declared")]
+    pub indexes: Vec<Declared>,
     /// How rows are fetched.
     #[serde(default)]
     pub pull: PullConfig,
@@ -190,6 +194,7 @@ impl CollectionConfig {
             deleted_at: None,
             server_owned: Vec::new(),
             queue: None,
+            indexes: Vec::new(),
             pull: PullConfig::default(),
             push: PushConfig::default(),
             reconcile: ReconcileConfig::default(),
@@ -222,6 +227,7 @@ impl CollectionConfig {
         if self.adapter != AdapterKind::Postgrest && self.push.delete == Removal::Mark {
             return refuse("push.delete: is \"mark\" with the adapter \"postgrest\" alone");
         }
+        indexes::check(&self.indexes).map_err(|why| Error::invalid_config(["collections.", name, ".", &why].text()))?;
         if self.pull.page_size == 0 || self.pull.page_size > LARGEST_PAGE {
             return refuse("pull.pageSize: is 1 to 1000");
         }

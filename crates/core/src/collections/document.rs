@@ -103,3 +103,16 @@ pub fn merge_patch(target: &mut Value, patch: &Value) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_written_as_it_was_read() {
+        for number in ["90.42225290942383", "42.215889504792884", "0.30000000000000004", "5e-324"] {
+            let record = [r#"{"at":"#, number, "}"].concat();
+            assert_eq!(text(&read(&record).unwrap()), record);
+        }
+    }
+}

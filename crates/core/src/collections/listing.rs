@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 
 use super::{
     adapter::{self, Listed},
-    mutation::{config_of, state_of},
+    mutation::{config_of, state_of, store},
     pull::{self, LEASE, take_row},
     record::{CollectionState, Cursor, Record, RecordIndex, RecordKey, Running},
 };
@@ -99,6 +99,7 @@ pub async fn begin<T: Tx>(
     if !alone && pull::is_running(&state, now) {
         return Ok(Step::Done(in_progress()));
     }
+    state.begin_indexes(config);
     let listing = Listing {
         collection: collection.to_owned(),
         holder: holder.to_owned(),
@@ -208,7 +209,7 @@ pub async fn apply<T: Tx>(tx: &T, now: Millis, listing: &Listing, body: &str, wo
             if listing.ids.is_empty() && !config.reconcile.allow_empty {
                 listing.trouble("the server lists no row; where that may be, say so by reconcile.allowEmpty");
             } else {
-                listing.report.expired = expire(tx, now, &listing).await?;
+                listing.report.expired = expire(tx, now, &listing, &state).await?;
             }
         }
         listing.report.synced_at = listing.report.errors.is_empty().then_some(now);
@@ -258,7 +259,7 @@ fn end(state: &mut CollectionState, now: Millis, listing: &Listing, worker: &Wor
 }
 
 /// Marks what was not listed. Returns how many.
-async fn expire<T: Tx>(tx: &T, now: Millis, listing: &Listing) -> Result<u64, Error> {
+async fn expire<T: Tx>(tx: &T, now: Millis, listing: &Listing, state: &CollectionState) -> Result<u64, Error> {
     let (mut expired, mut from) = (0, 0);
     loop {
         let scan = Scan::of(RecordIndex::List, vec![&listing.owner, &listing.collection], PAGE);
@@ -269,7 +270,7 @@ async fn expire<T: Tx>(tx: &T, now: Millis, listing: &Listing) -> Result<u64, Er
             let is_settled = record.base.is_some() && !record.is_dirty() && record.settled.max(record.seq) <= listing.began;
             if is_settled && !listing.ids.contains(&record.id) {
                 record.expired = Some(now);
-                tx.put(&record)?;
+                store(tx, &mut record, state)?;
                 expired += 1;
             }
         }

@@ -40,11 +40,14 @@
 //!    push returned: the page counts up to that row, and the next one is asked for from there ([`pull`]).
 //! 5. A record that was deleted leaves a tombstone until a pull has ended that was asked for afterwards.
 //! 6. A reader finds a record by its own id and by the one that the server gave it.
+//! 7. A record has the entries of the indexes that its collection's row names, unless the row says that it may not have them
+//!    yet ([`indexes`]).
 
 pub mod adapter;
 pub mod config;
 pub mod conflict;
 pub mod document;
+pub mod indexes;
 pub mod instant;
 pub mod listing;
 pub mod mutation;

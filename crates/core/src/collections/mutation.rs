@@ -89,6 +89,7 @@ pub async fn write<T: Tx>(
     let mut ledger = load(tx).await?;
     let owner = caller.owner_or(&ledger.owner).to_owned();
     let mut state = state_of(tx, &write.collection, &owner).await?;
+    state.begin_indexes(config);
     let found = find(tx, &write.collection, &owner, &write.id).await?;
     let was_there = found.as_ref().is_some_and(|record| record.local.is_some());
     if !was_there && !matches!(write.change, Change::Put(_)) {
@@ -141,7 +142,7 @@ pub async fn write<T: Tx>(
     record.changed_at = Some(now);
     let mut leaving = Leaving::default();
     boxed(plan(tx, now, &mut ledger, &mut leaving, &mut record, config, worker)).await?;
-    store(tx, &record)?;
+    store(tx, &mut record, &state)?;
     leaving.count_out(tx).await?;
     tx.put(&state)?;
     save(tx, &mut ledger).await?;
@@ -176,11 +177,12 @@ pub async fn undo<T: Tx>(tx: &T, now: Millis, name: &RecordName, caller: &Caller
         }
         remove_job(tx, &mut ledger, &mut leaving, &job, now).await?;
     }
-    revert(tx, &mut record)?;
+    revert(tx, &mut record).await?;
     if record.unread {
         // What the server has is still to be asked for.
         boxed(plan(tx, now, &mut ledger, &mut leaving, &mut record, config, worker)).await?;
-        store(tx, &record)?;
+        let state = state_of(tx, &record.collection, &record.owner).await?;
+        store(tx, &mut record, &state)?;
     }
     leaving.count_out(tx).await?;
     save(tx, &mut ledger).await?;
@@ -190,13 +192,13 @@ pub async fn undo<T: Tx>(tx: &T, now: Millis, name: &RecordName, caller: &Caller
 /// What a person does to a mutation's job by removing it: the write is taken back.
 pub(crate) async fn discarded<T: Tx>(tx: &T, job: &Job) -> Result<(), Error> {
     if let Some(mut record) = of_job(tx, job).await? {
-        revert(tx, &mut record)?;
+        revert(tx, &mut record).await?;
     }
     Ok(())
 }
 
 /// Makes a record what the server has, as far as is known.
-fn revert<T: Tx>(tx: &T, record: &mut Record) -> Result<(), Error> {
+async fn revert<T: Tx>(tx: &T, record: &mut Record) -> Result<(), Error> {
     if let Some(row) = record.remote.take() {
         (record.base, record.version) = (row.text, row.version);
     }
@@ -205,7 +207,8 @@ fn revert<T: Tx>(tx: &T, record: &mut Record) -> Result<(), Error> {
     if record.base.is_none() && !record.unread {
         return tx.delete::<Record>(&RecordKey::new(&record.collection, &record.owner, &record.id));
     }
-    store(tx, record)
+    let state = state_of(tx, &record.collection, &record.owner).await?;
+    store(tx, record, &state)
 }
 
 /// The record whose mutation a job is.
@@ -245,7 +248,8 @@ pub async fn resolve<T: Tx>(
     record.conflict = false;
     let mut leaving = Leaving::default();
     boxed(plan(tx, now, &mut ledger, &mut leaving, &mut record, config, worker)).await?;
-    store(tx, &record)?;
+    let state = state_of(tx, &record.collection, &record.owner).await?;
+    store(tx, &mut record, &state)?;
     leaving.count_out(tx).await?;
     save(tx, &mut ledger).await?;
     Ok(true)
@@ -260,12 +264,13 @@ pub(crate) fn take_base(record: &mut Record, row: Row, config: &CollectionConfig
     (record.base, record.version) = (row.text, row.version);
 }
 
-/// Writes a record, or what is left of it.
-pub(crate) fn store<T: Tx>(tx: &T, record: &Record) -> Result<(), Error> {
+/// Writes a record, or what is left of it, with the entries of its collection's indexes.
+pub(crate) fn store<T: Tx>(tx: &T, record: &mut Record, state: &CollectionState) -> Result<(), Error> {
     if record.is_tombstone() && record.settled == 0 {
         // Nobody but this device has ever heard of it.
         return tx.delete::<Record>(&RecordKey::new(&record.collection, &record.owner, &record.id));
     }
+    record.index(state);
     tx.put(record)
 }
 
@@ -463,6 +468,7 @@ pub async fn requeue<T: Tx>(tx: &T, now: Millis, collection: &str, owner: &str, 
         return Ok(0);
     }
     let (mut ledger, mut leaving) = (load(tx).await?, Leaving::default());
+    let state = state_of(tx, collection, owner).await?;
     for mut record in missing {
         match record.push.take() {
             // It may have arrived: again as it was, under its key, so that it makes no second row.
@@ -476,7 +482,7 @@ pub async fn requeue<T: Tx>(tx: &T, now: Millis, collection: &str, owner: &str, 
                 boxed(plan(tx, now, &mut ledger, &mut leaving, &mut record, config, worker)).await?;
             }
         }
-        store(tx, &record)?;
+        store(tx, &mut record, &state)?;
         requeued += 1;
     }
     leaving.count_out(tx).await?;

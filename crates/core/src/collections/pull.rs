@@ -95,6 +95,7 @@ pub async fn begin<T: Tx>(
     if !alone && is_running(&state, now) {
         return Ok(None);
     }
+    state.begin_indexes(config);
     let source = source_of(config);
     if state.source != source {
         // Of another list of rows.
@@ -288,7 +289,7 @@ pub(super) async fn take_row<T: Tx>(
         let mut record = Record::new(&state.collection, owner, id, seq);
         record.local.clone_from(&row.text);
         (record.base, record.version) = (row.text, row.version);
-        tx.put(&record)?;
+        store(tx, &mut record, state)?;
         return Ok(true);
     };
     // When it changed last may name two versions of one moment.
@@ -298,7 +299,7 @@ pub(super) async fn take_row<T: Tx>(
     let is_back = row.text.is_some() && record.expired.take().is_some();
     if record.moved.is_some() || is_known || is_older(&row, &record, config) {
         if is_back {
-            tx.put(&record)?;
+            store(tx, &mut record, state)?;
         }
         return Ok(is_back);
     }
@@ -325,7 +326,7 @@ pub(super) async fn take_row<T: Tx>(
         // The server says so itself.
         tx.delete::<Record>(&RecordKey::new(&record.collection, owner, &record.id))?;
     } else {
-        store(tx, &record)?;
+        store(tx, &mut record, state)?;
     }
     Ok(record.local != before.local || record.conflict || is_back)
 }

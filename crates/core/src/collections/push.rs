@@ -181,7 +181,7 @@ pub(crate) async fn settle<T: Tx>(
     {
         next = tx.get::<Job>(&push.job).await?;
     }
-    store(tx, &record)?;
+    store(tx, &mut record, &state)?;
     Ok(next)
 }
 

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::indexes::Indexes;
 use crate::{
     id::JobId,
-    store::{Entry, Key, Keyed, RECORD_INDEXES, Record as Stored, Row as StoredRow, RowIndex, Store},
+    store::{Entry, Key, Keyed, RECORD_INDEXES, Record as Stored, Row as StoredRow, RowIndex, Store, ValueKey},
     time::Millis,
     wire::text::Text,
 };
@@ -116,6 +117,9 @@ pub struct Record {
     pub expired: Option<Millis>,
     /// What a mutation said that was answered well and without a row: the row is being read.
     pub sent: Option<String>,
+    /// Its entries in the indexes that its collection declares; see [`indexes`](super::indexes).
+    #[serde(rename = "xValues", default)]
+    pub values: Vec<ValueKey>,
 }
 
 impl Record {
@@ -142,6 +146,7 @@ impl Record {
             moved: None,
             expired: None,
             sent: None,
+            values: Vec::new(),
         }
     }
 
@@ -221,6 +226,10 @@ impl Stored for Record {
 impl StoredRow for Record {
     fn entries(&self) -> Vec<(&'static str, Entry<'_>)> {
         RecordIndex::ALL.into_iter().filter_map(|index| Some((index.as_str(), index.entry(self)?))).collect()
+    }
+
+    fn values(&self) -> &[ValueKey] {
+        &self.values
     }
 }
 
@@ -342,6 +351,8 @@ pub struct CollectionState {
     /// Milliseconds that it waits.
     #[serde(default)]
     pub reconcile_wait: u64,
+    /// The indexes that its records are written with. Pages read it.
+    pub indexes: Option<Indexes>,
 }
 
 impl CollectionState {

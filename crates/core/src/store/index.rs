@@ -1,5 +1,12 @@
 //! The indexes, and the ranges of them that are scanned.
 
+use std::{cmp::Ordering, fmt};
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, Visitor},
+};
+
 use crate::{
     drafts::Draft,
     queue::{
@@ -151,7 +158,83 @@ impl RowIndex for BySaving {
 }
 
 /// The indexes of the records, by name: the stores are the same whether the build has collections or not.
-pub const RECORD_INDEXES: [&str; 5] = ["xOwner", "xList", "xDirty", "xGone", "xExpired"];
+pub const RECORD_INDEXES: [&str; 5] = ["xOwner", "xList", "xDirty", "xGone", EXPIRED_INDEX];
+
+/// The index of the records that expired.
+pub const EXPIRED_INDEX: &str = "xExpired";
+
+/// The index of the records by their values, in which a row has any number of entries: those of its member of this name.
+/// Which values these are is the app's to say, so that it may say another day without another schema.
+pub const VALUE_INDEX: &str = "xValues";
+
+/// What a row is found by in [`VALUE_INDEX`].
+pub type ValueKey = Vec<IndexValue>;
+
+/// A value in an index. Its order is that of `IndexedDB`: numbers, then strings by their UTF-16 code units.
+#[derive(Clone, Debug, PartialEq)]
+pub enum IndexValue {
+    /// A number, never NaN nor -0.
+    Number(f64),
+    /// A string.
+    Text(String),
+}
+
+impl Eq for IndexValue {}
+
+impl PartialOrd for IndexValue {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for IndexValue {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Number(one), Self::Number(other)) => one.total_cmp(other),
+            (Self::Text(one), Self::Text(other)) => one.encode_utf16().cmp(other.encode_utf16()),
+            (Self::Number(_), Self::Text(_)) => Ordering::Less,
+            (Self::Text(_), Self::Number(_)) => Ordering::Greater,
+        }
+    }
+}
+
+impl Serialize for IndexValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Number(number) => number.serialize(serializer),
+            Self::Text(text) => text.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for IndexValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(IndexValueVisitor)
+    }
+}
+
+struct IndexValueVisitor;
+
+impl<'de> Visitor<'de> for IndexValueVisitor {
+    type Value = IndexValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("is not a string or a number")
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "whole numbers come by this method up to 2^53")]
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<IndexValue, E> {
+        Ok(IndexValue::Number(number as f64))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<IndexValue, E> {
+        Ok(IndexValue::Text(text.to_owned()))
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<IndexValue, D::Error> {
+        f64::deserialize(deserializer).map(IndexValue::Number)
+    }
+}
 
 /// A range of an index: entries with exactly these strings, whose first number is within the bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]

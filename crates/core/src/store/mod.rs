@@ -27,7 +27,7 @@
 //! | `quarantine` | auto | rows that did not parse, as they were |
 
 pub(crate) mod bodies;
-#[cfg(any(test, feature = "conformance"))]
+#[cfg(feature = "conformance")]
 pub mod conformance;
 mod index;
 pub mod ledger;
@@ -51,7 +51,10 @@ use crate::{
     time::Millis,
 };
 
-pub use index::{ByDelivery, ByForm, ByRemoval, BySaving, Entry, HELD, Index, RECORD_INDEXES, RowIndex, Scan};
+pub use index::{
+    ByDelivery, ByForm, ByRemoval, BySaving, EXPIRED_INDEX, Entry, HELD, Index, IndexValue, RECORD_INDEXES, RowIndex, Scan,
+    VALUE_INDEX, ValueKey,
+};
 pub use quarantine::Aside;
 pub use receipts::{Answer, Caller};
 pub use row::{Key, Keyed, Record, Row};

@@ -14,7 +14,7 @@ use crate::{
     queue::{history::Outcome, job::Job},
     store::{
         Answer, Session, Tombstone,
-        index::{ByDelivery, ByForm, ByRemoval, BySaving, Entry, Index, RowIndex},
+        index::{ByDelivery, ByForm, ByRemoval, BySaving, Entry, Index, RowIndex, ValueKey},
         ledger::Ledger,
         scope::Store,
     },
@@ -46,6 +46,11 @@ pub trait Row: Record + Wire + Clone {
     /// Its entries in the indexes of its store, each under the index's name. One without strings is a member of the row.
     fn entries(&self) -> Vec<(&'static str, Entry<'_>)> {
         Vec::new()
+    }
+
+    /// Its entries in [`VALUE_INDEX`](super::VALUE_INDEX), which are a member of the row; of equal ones, one counts.
+    fn values(&self) -> &[ValueKey] {
+        &[]
     }
 }
 

@@ -22,7 +22,7 @@
 //! `flatten`, `alias`, `skip_deserializing`, `deny_unknown_fields`, `untagged` and `tag` are not for these types, which
 //! `tests/conventions.rs` checks. A type that takes values of several kinds has a `Visitor`: booleans, whole numbers and
 //! strings come by their own methods, all else as a deserializer by `visit_newtype_struct`; its `expecting` is the whole
-//! reason, such as "is not a job id".
+//! reason, such as "is not a job id". One that asks by `deserialize_tuple_struct` gets lists by `visit_seq`.
 
 pub mod json;
 mod read;

@@ -126,6 +126,15 @@ impl<'de, V: Value> Deserializer<'de> for Reader<'_, V> {
         }
     }
 
+    /// As [`Self::deserialize_any`], for types whose values may be lists: these come by `visit_seq`.
+    fn deserialize_tuple_struct<W: Visitor<'de>>(self, _: &'static str, _: usize, visitor: W) -> Result<W::Value, Mismatch> {
+        if self.0.is_some_and(|value| value.as_list().is_some()) {
+            visitor.visit_seq(self.items()?)
+        } else {
+            self.deserialize_any(visitor)
+        }
+    }
+
     fn deserialize_bool<W: Visitor<'de>>(self, visitor: W) -> Result<W::Value, Mismatch> {
         visitor.visit_bool(self.boolean()?)
     }
@@ -203,7 +212,7 @@ impl<'de, V: Value> Deserializer<'de> for Reader<'_, V> {
 
     forward_to_deserialize_any! {
         <W: Visitor<'de>>
-        i8 i16 i32 i64 i128 u128 f32 char str bytes byte_buf unit_struct tuple_struct identifier ignored_any
+        i8 i16 i32 i64 i128 u128 f32 char str bytes byte_buf unit_struct identifier ignored_any
     }
 }
 

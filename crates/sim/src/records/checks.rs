@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use shearwater_core::collections::config::Strategy;
+use shearwater_core::collections::{config::Strategy, record::CollectionKey};
 
-use super::{CLIENTS, Records, document};
+use super::{CLIENTS, NOTES, Records, document};
 use crate::check::{Checked, Promise, ensure};
 
 /// What readers of one replica see.
@@ -16,6 +16,15 @@ impl Records {
     pub(super) fn check(&self) -> Checked {
         for (number, client) in self.clients.iter().enumerate() {
             let db = client.db.borrow();
+            let state = db.collection(&CollectionKey::new(NOTES, "")).cloned().unwrap_or_default();
+            let is_complete = state.indexes.as_ref().is_some_and(|indexes| indexes.pending.is_none());
+            for record in db.records() {
+                let is_seen = record.local.is_some() && record.moved.is_none();
+                let differs = record.clone().index(&state) && (is_complete || !is_seen);
+                ensure(!differs, Promise::Convergent, || {
+                    format!("client {number}: {} has other entries than {:?} say: {record:?}", record.id, state.indexes)
+                })?;
+            }
             for record in db.records().filter(|record| record.moved.is_none()) {
                 let job = record.push.as_ref().and_then(|push| db.job(&push.job));
                 ensure(record.push.is_none() || job.is_some(), Promise::Convergent, || {

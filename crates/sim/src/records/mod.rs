@@ -17,6 +17,7 @@ use shearwater_core::{
     collections::{
         CollectionConfig, Record,
         config::{Strategy, Update},
+        indexes::{self, Declared},
         mutation, pull,
         record::{CollectionKey, CollectionState},
     },
@@ -79,9 +80,12 @@ struct Client {
 
 struct Records {
     rng: Rng,
+    indexing: Rng,
     flaw: Option<Flaw>,
     now: Millis,
     config: WorkerConfig,
+    /// As other releases of the app would have it.
+    others: [WorkerConfig; 2],
     strategy: Strategy,
     clients: Vec<Client>,
     server: Server,
@@ -131,11 +135,21 @@ fn live(seed: u64, flaw: Option<Flaw>, tracing: bool) -> Result<(), (Violation, 
     let is_terse = !assigns_ids && rng.happens(0.3);
     let mut server = Server::new(1_800_000_000_000, assigns_ids, is_terse, rng.happens(0.5));
     server.is_prompt = is_prompt;
+    let config = WorkerConfig { collections: vec![(NOTES.to_owned(), notes)], ..WorkerConfig::default() };
+    let others =
+        [vec![declared("title", false), declared("tags", true)], vec![declared("tags", true), declared("version", false)]];
+    let others = others.map(|indexes| {
+        let mut config = config.clone();
+        config.collections.iter_mut().for_each(|(_, notes)| notes.indexes.clone_from(&indexes));
+        config
+    });
     let mut world = Records {
         rng,
+        indexing: Rng::new(seed ^ 0x696e_6465_7800_0000),
         flaw,
         now: Millis(1_800_000_000_000),
-        config: WorkerConfig { collections: vec![(NOTES.to_owned(), notes)], ..WorkerConfig::default() },
+        config,
+        others,
         strategy,
         clients: (0..CLIENTS).map(|_| Client::default()).collect(),
         server,
@@ -183,6 +197,7 @@ impl Records {
         let ms = if self.rng.happens(0.02) { 6 * MINUTE } else { 1 + self.rng.magnitude(3 * SECOND) };
         self.now = self.now.after(ms);
         self.server.pass(ms, &mut self.rng);
+        self.reindex();
         let client = self.rng.index(CLIENTS);
         match self.rng.below(100) {
             0..30 => self.write(client),
@@ -528,6 +543,21 @@ impl Records {
         Ok(())
     }
 
+    /// Now and then a worker with other indexes starts, and dies while it rebuilds them, or does not. By dice of its own.
+    fn reindex(&mut self) {
+        if !self.indexing.happens(0.04) {
+            return;
+        }
+        let Some(client) = self.clients.get(self.indexing.index(CLIENTS)) else { return };
+        let release = self.others.get(self.indexing.index(3)).unwrap_or(&self.config);
+        let tx = SimTx::begin(&client.db, Mode::Write, Scope::ALL, None, self.flaw);
+        let _ = indexes::adopt(&tx, release).now_or_never();
+        while self.indexing.happens(0.6) {
+            let _ = indexes::rebuild(&tx, NOTES, "").now_or_never();
+        }
+        tx.commit();
+    }
+
     fn give_up(&mut self, client: usize, origin: String) {
         if let Some(client) = self.clients.get_mut(client) {
             client.written.remove(&origin);
@@ -651,6 +681,10 @@ impl Records {
         }
         Ok(())
     }
+}
+
+fn declared(path: &str, multi: bool) -> Declared {
+    Declared { name: format!("by {path}"), paths: vec![path.to_owned()], multi }
 }
 
 fn document(text: Option<&str>) -> Map<String, Value> {

@@ -11,7 +11,7 @@ use std::{any::Any, collections::BTreeMap, rc::Rc};
 
 use shearwater_core::{
     JobId,
-    collections::record::{CollectionState, Record},
+    collections::record::{CollectionKey, CollectionState, Record},
     drafts::Draft,
     queue::{history::Outcome, job::Job},
     schedule::periodic::{PeriodicRun, TagKey},
@@ -126,6 +126,16 @@ impl Database {
 
     pub(crate) fn records(&self) -> impl Iterator<Item = &Record> {
         self.records.rows().values().map(|stored| &*stored.row)
+    }
+
+    #[cfg(test)]
+    /// Ids of records in the order of the index of values, once for each entry.
+    pub(crate) fn records_by_value(&self) -> impl Iterator<Item = &str> {
+        self.records.by_value().map(|key| key.id.as_str())
+    }
+
+    pub(crate) fn collection(&self, key: &CollectionKey) -> Option<&CollectionState> {
+        self.collections.row(key)
     }
 
     pub(crate) fn commits(&self) -> u64 {

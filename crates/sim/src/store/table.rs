@@ -1,8 +1,11 @@
 //! Holds the rows of one type, by key and by index.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
-use shearwater_core::store::{Key, Row, RowIndex, Scan};
+use shearwater_core::store::{Key, Row, RowIndex, Scan, ValueKey};
 
 /// A row as it lies in its store.
 #[derive(Debug)]
@@ -22,11 +25,12 @@ impl<R> Clone for Stored<R> {
 pub(crate) struct Table<R: Row> {
     rows: BTreeMap<R::Key, Stored<R>>,
     indexes: BTreeMap<&'static str, BTreeMap<Vec<u8>, R::Key>>,
+    values: BTreeSet<(ValueKey, R::Key)>,
 }
 
 impl<R: Row> Default for Table<R> {
     fn default() -> Self {
-        Self { rows: BTreeMap::new(), indexes: BTreeMap::new() }
+        Self { rows: BTreeMap::new(), indexes: BTreeMap::new(), values: BTreeSet::new() }
     }
 }
 
@@ -60,10 +64,20 @@ impl<R: Row> Table<R> {
         for (index, entry) in new.into_iter().filter(|entry| !old.contains(entry)) {
             self.indexes.entry(index).or_default().insert(entry, key.clone());
         }
+        for value in before.iter().flat_map(|stored| stored.row.values()) {
+            self.values.remove(&(value.clone(), key.clone()));
+        }
         if let Some(stored) = stored {
+            self.values.extend(stored.row.values().iter().map(|value| (value.clone(), key.clone())));
             self.rows.insert(key.clone(), stored);
         }
         before
+    }
+
+    #[cfg(test)]
+    /// The keys in the order of the index of values, once for each entry.
+    pub(crate) fn by_value(&self) -> impl Iterator<Item = &R::Key> {
+        self.values.iter().map(|(_, key)| key)
     }
 
     /// The keys in a range of an index, in its order.

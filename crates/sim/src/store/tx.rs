@@ -404,6 +404,12 @@ impl Tx for SimTx<'_> {
         {
             job.batch = None;
         }
+        if self.flaw == Some(Flaw::SkipsRebuilds)
+            && let Some(state) = (&mut row as &mut dyn Any).downcast_mut::<CollectionState>()
+            && let Some(indexes) = &mut state.indexes
+        {
+            indexes.pending = None;
+        }
         if self.flaw == Some(Flaw::ForgetsPolicies)
             && let Some(ledger) = (&mut row as &mut dyn Any).downcast_mut::<Ledger>()
         {

@@ -55,7 +55,8 @@ fn every_flaw_is_noticed() {
             | Flaw::PagesByTimeAlone
             | Flaw::PullsWithoutOverlap
             | Flaw::LosesWritesOnTheWay
-            | Flaw::ForgetsDeletions => &[Promise::Convergent],
+            | Flaw::ForgetsDeletions
+            | Flaw::SkipsRebuilds => &[Promise::Convergent],
             Flaw::PullsSideBySide => &[Promise::Convergent, Promise::Live],
             Flaw::DropsTaskLeases | Flaw::ForgetsTaskEnds => &[Promise::Once, Promise::Leased],
         };

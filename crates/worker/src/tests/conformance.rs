@@ -1,17 +1,18 @@
 //! Runs the tests that every store must pass on `IndexedDB`.
 
+use js_sys::Array;
 use shearwater_core::{
     Error, JobId,
     queue::job::Job,
     store::{
-        Scope,
+        Scope, VALUE_INDEX,
         conformance::{self, Backend},
     },
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_test::wasm_bindgen_test;
 
-use super::{new_store, put_on_disk, remove_on_disk, script};
+use super::{indexed_on_disk, new_store, put_on_disk, remove_on_disk, script};
 use crate::store::{Db, Mode, Store};
 
 struct Real {
@@ -41,6 +42,11 @@ impl Backend for Real {
         // Still where it was in the index that pages of a state are read by.
         let row = script(&format!("{{ id: '{id}', owner: '', xState: ['', 'default', 'pending', 1], strange: true }}"));
         put_on_disk(&self.name, "jobs", &row, &JsValue::UNDEFINED).await.unwrap();
+    }
+
+    async fn by_value(&self) -> Vec<String> {
+        let rows: Array = indexed_on_disk(&self.name, "records", VALUE_INDEX).await.unwrap().unchecked_into();
+        rows.iter().filter_map(|row| crate::js::get(&row, "id").as_string()).collect()
     }
 
     async fn lose_ledger(&self) {

@@ -6,7 +6,7 @@ use shearwater_core::{
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_test::wasm_bindgen_test;
-use web_sys::IdbDatabase;
+use web_sys::{IdbDatabase, IdbTransaction};
 
 use super::{exists_on_disk, hold_on_disk, new_name, resolved, script, settle, version_on_disk};
 use crate::{
@@ -19,7 +19,7 @@ const THINGS: Store = Store::Receipts;
 /// Rows that carry their key, with an index of arrays.
 const ROWS: Store = Store::History;
 
-fn make(database: &IdbDatabase, _old: u32, _loss: Option<String>) -> Result<(), JsValue> {
+fn make(database: &IdbDatabase, _: &IdbTransaction, _old: u32, _loss: Option<String>) -> Result<(), JsValue> {
     database.create_object_store(THINGS.as_str())?;
     let rows =
         database.create_object_store_with_optional_parameters(ROWS.as_str(), script("{ keyPath: 'id' }").unchecked_ref())?;
@@ -223,9 +223,9 @@ async fn an_upgrade_learns_the_old_version_and_what_the_browser_threw_away() {
     let (name, seen) = (new_name(), Rc::new(RefCell::new(Vec::new())));
     let note = |seen: &Rc<RefCell<Vec<_>>>| {
         let seen = Rc::clone(seen);
-        move |database: &IdbDatabase, old, loss| {
+        move |database: &IdbDatabase, upgrade: &IdbTransaction, old, loss| {
             seen.borrow_mut().push((old, loss));
-            if old == 0 { make(database, 0, None) } else { Ok(()) }
+            if old == 0 { make(database, upgrade, 0, None) } else { Ok(()) }
         }
     };
     let opened = resolved(&script("{ loss: 'it was corrupt' }"));
@@ -238,8 +238,8 @@ async fn an_upgrade_learns_the_old_version_and_what_the_browser_threw_away() {
 #[wasm_bindgen_test]
 async fn an_upgrade_that_fails_leaves_everything_as_it_was() {
     let name = new_name();
-    let fails = |database: &IdbDatabase, _, _| {
-        make(database, 0, None)?;
+    let fails = |database: &IdbDatabase, upgrade: &IdbTransaction, _, _| {
+        make(database, upgrade, 0, None)?;
         Err(script("new DOMException('', 'DataError')"))
     };
     assert!(Connection::open(&name, 1, None, fails).await.is_err());
@@ -258,7 +258,7 @@ async fn an_upgrade_waits_for_a_connection_that_stays() {
     shearwater_web::spawn_local({
         let (name, upgraded) = (name.clone(), Rc::clone(&upgraded));
         async move {
-            Connection::open(&name, 2, None, |_, _, _| Ok(())).await.unwrap();
+            Connection::open(&name, 2, None, |_, _, _, _| Ok(())).await.unwrap();
             upgraded.replace(true);
         }
     });

@@ -1,13 +1,14 @@
 use js_sys::Array;
 use shearwater_core::{
+    collections::{Record, RecordKey},
     drafts,
     queue::job::{Job, State},
-    store::{Caller, Scope, Tx, ledger::Ledger, read_ledger},
+    store::{Caller, IndexValue, Scope, Tx, VALUE_INDEX, ledger::Ledger, read_ledger},
 };
 use wasm_bindgen::JsCast;
 use wasm_bindgen_test::wasm_bindgen_test;
 
-use super::{all_on_disk, host, new_name, restore_on_disk, stores_on_disk, version_on_disk};
+use super::{all_on_disk, awaited, host, indexed_on_disk, new_name, restore_on_disk, script, stores_on_disk, version_on_disk};
 use crate::{
     js,
     store::{
@@ -93,6 +94,44 @@ async fn an_upgraded_database_has_the_stores_of_a_new_one() {
     let mut all = schema::Store::ALL.map(|store| store.as_str().to_owned());
     all.sort();
     assert_eq!(names(&name).await, all);
+}
+
+#[wasm_bindgen_test]
+async fn an_upgraded_database_has_the_index_of_values() {
+    let (_store, name, ..) = opened("v1").await;
+    let rows: Array = indexed_on_disk(&name, "records", VALUE_INDEX).await.unwrap().unchecked_into();
+    assert_eq!(rows.length(), 0);
+}
+
+#[wasm_bindgen_test]
+async fn records_of_version_7_are_read_and_stand_in_the_index_of_values_once_they_are_written_anew() {
+    let name = new_name();
+    let made = script(&format!(
+        "new Promise((resolve, reject) => {{
+            const opening = indexedDB.open('{name}', 7);
+            opening.onerror = reject;
+            opening.onsuccess = () => resolve(opening.result.close());
+            opening.onupgradeneeded = () => {{
+                for (const store of ['records', 'collections']) opening.result.createObjectStore(store);
+                const row = {{ v: 1, collection: 'notes', owner: '', id: 'a', seq: 1, local: '{{}}', minted: 0 }};
+                const rest = {{ conflict: false, unread: false, settled: 0 }};
+                opening.transaction.objectStore('records').put({{ ...row, ...rest }}, 'notes\\na\\n');
+            }};
+        }})"
+    ));
+    awaited(&made).await.unwrap();
+    let store = Store::new(&name, false, host());
+    let indexed = async || -> u32 {
+        let rows: Array = indexed_on_disk(&name, "records", VALUE_INDEX).await.unwrap().unchecked_into();
+        rows.length()
+    };
+    let scope = Mode::Relaxed.on(Scope::RECORDS);
+    let read = async |db: &crate::store::Db| db.get::<Record>(&RecordKey::new("notes", "", "a")).await;
+    let mut record = store.run(scope, read).await.unwrap().unwrap();
+    assert_eq!((version_on_disk(&name).await.unwrap().as_f64(), indexed().await), (Some(f64::from(VERSION)), 0));
+    record.values = vec![vec![IndexValue::Text("a".to_owned())]];
+    store.run(scope, async |db| db.put(&record)).await.unwrap();
+    assert_eq!(indexed().await, 1);
 }
 
 #[wasm_bindgen_test]

@@ -56,6 +56,8 @@ extern "C" {
     async fn on_disk(name: &str, store: &str, key: &str) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(js_namespace = onDisk, js_name = all, catch)]
     async fn all_on_disk(name: &str, store: &str) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(js_namespace = onDisk, js_name = indexed, catch)]
+    async fn indexed_on_disk(name: &str, store: &str, index: &str) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(js_namespace = onDisk, js_name = put, catch)]
     async fn put_on_disk(name: &str, store: &str, value: &JsValue, key: &JsValue) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(js_namespace = onDisk, js_name = remove, catch)]

@@ -9,7 +9,7 @@ use crate::{
     boxed::boxed,
     collections::{
         CollectionConfig, Record, document,
-        mutation::{of_job, plan, store},
+        mutation::{of_job, plan, state_of, store},
         push::{Verdict, settle, verdict, withdraw},
         record::PushOp,
     },
@@ -88,7 +88,8 @@ impl<T: Tx> CycleRun<'_, T> {
         }
         let (worker, leaving) = (self.settings.config, &mut self.leaving);
         let next = boxed(plan(self.tx, self.now, self.ledger, leaving, &mut record, config, worker)).await?;
-        store(self.tx, &record)?;
+        let state = state_of(self.tx, &record.collection, &record.owner).await?;
+        store(self.tx, &mut record, &state)?;
         if let Some(next) = next
             && !self.freed.contains(&next.queue)
         {

@@ -8,6 +8,7 @@ mod bodies;
 mod drafts;
 mod rows;
 mod upkeep;
+mod values;
 
 use std::cell::RefCell;
 
@@ -51,6 +52,8 @@ pub trait Backend {
     async fn has_body(&self, job: &Job, number: u8) -> bool;
     /// Makes the row of a job unreadable; it still says whose it is.
     async fn corrupt(&self, id: &JobId);
+    /// The ids of the records in the order of the index of values, once for each entry.
+    async fn by_value(&self) -> Vec<String>;
     /// Deletes the ledger.
     async fn lose_ledger(&self);
 }
@@ -97,6 +100,7 @@ tests! {
     upkeep::receipts_are_in_the_order_of_time_and_the_old_ones_are_pruned,
     upkeep::tombstones_are_pruned_by_their_age,
     upkeep::compaction_goes_by_when_a_dead_letter_ended_and_by_no_time_in_doubt,
+    values::records_are_in_the_order_of_their_values_as_long_as_they_have_them,
 }
 
 /// A job's id: one for each number, in their order.

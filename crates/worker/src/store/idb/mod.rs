@@ -20,7 +20,7 @@ use js_sys::Promise;
 use shearwater_core::{Error, ErrorCode, store::Scope};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{IdbDatabase, IdbKeyRange, IdbVersionChangeEvent};
+use web_sys::{IdbDatabase, IdbKeyRange, IdbTransaction, IdbVersionChangeEvent};
 
 use crate::{fault::storage_error, js};
 
@@ -35,7 +35,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Opens the database, creating or upgrading it by `upgrade(database, old_version, loss)`; `loss` is why
+    /// Opens the database, creating or upgrading it by `upgrade(database, transaction, old_version, loss)`; `loss` is why
     /// the browser threw away the one that was there, where it says so (Chromium does). One that is `opened` already
     /// is used if it is that and of this version.
     ///
@@ -45,7 +45,7 @@ impl Connection {
         name: &str,
         version: u32,
         opened: Option<Promise>,
-        upgrade: impl Fn(&IdbDatabase, u32, Option<String>) -> Result<(), JsValue> + 'static,
+        upgrade: impl Fn(&IdbDatabase, &IdbTransaction, u32, Option<String>) -> Result<(), JsValue> + 'static,
     ) -> Result<Self, Error> {
         let Some(factory) = js::scope::indexed_db() else {
             return Err(Error::new(ErrorCode::StorageUnavailable, "there is no IndexedDB in this context"));
@@ -75,8 +75,10 @@ impl Connection {
                 let loss = is_lost.then(|| js::get(&event, "dataLossMessage").as_string().unwrap_or_default());
                 let loss = loss.or_else(|| lost_before.clone());
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "our own version numbers are small")]
-                if upgrade(&database, old as u32, loss).is_err() {
-                    let _ = opening.transaction().map(|transaction| transaction.abort());
+                if let Some(transaction) = opening.transaction()
+                    && upgrade(&database, &transaction, old as u32, loss).is_err()
+                {
+                    let _ = transaction.abort();
                 }
             }
         });

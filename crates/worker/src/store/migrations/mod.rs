@@ -7,15 +7,16 @@ mod v4;
 mod v5;
 mod v6;
 mod v7;
+mod v8;
 
 use wasm_bindgen::JsValue;
-use web_sys::IdbDatabase;
+use web_sys::{IdbDatabase, IdbTransaction};
 
 /// Takes the database from `old` to [`VERSION`](super::schema::VERSION).
 ///
 /// # Errors
 /// What `IndexedDB` throws; then the upgrade is aborted and the database is as it was.
-pub fn upgrade(database: &IdbDatabase, old: u32, loss: Option<String>) -> Result<(), JsValue> {
+pub fn upgrade(database: &IdbDatabase, upgrade: &IdbTransaction, old: u32, loss: Option<String>) -> Result<(), JsValue> {
     if old < 1 {
         v1::apply(database, loss)?;
     }
@@ -30,6 +31,9 @@ pub fn upgrade(database: &IdbDatabase, old: u32, loss: Option<String>) -> Result
     }
     if old < 7 {
         v7::apply(database)?;
+    }
+    if old < 8 {
+        v8::apply(upgrade)?;
     }
     Ok(())
 }
