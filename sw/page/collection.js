@@ -44,10 +44,12 @@ const IDLE = 1_000;
 function textOf(record) {
   if (!isPlain(record)) throw invalid("a record is a plain object");
   try {
-    return JSON.stringify(record);
+    const text = JSON.stringify(record);
+    if (text !== undefined) return text;
   } catch (error) {
     throw invalid(`a record must be JSON: ${asError(error).message}`);
   }
+  throw invalid("a record must be JSON");
 }
 
 /**
@@ -407,9 +409,10 @@ export function createCollections(name, { ask, owner: ownerNow, syncNow }) {
     const methods = {
       async put(record) {
         if (!isPlain(record)) throw invalid("a record is a plain object");
-        const { [key]: id = crypto.randomUUID() } = record;
+        const { [key]: given = crypto.randomUUID() } = record;
+        const id = Number.isSafeInteger(given) ? String(given) : /** @type {string} */ (given);
         checkId(id);
-        await write(id, { put: textOf({ ...record, [key]: id }) });
+        await write(id, { put: textOf({ ...record, [key]: given }) });
         return id;
       },
       async update(id, change) {

@@ -490,9 +490,9 @@ export interface Client {
 export interface Collection<T extends object = JsonObject, K extends string = "id"> {
   /**
    * Stores a record in place of what has its id, and resolves with the id. A record without one gets a UUID. The record is
-   * taken as it is at the call. A row whose id is a number at the server is changed by `update`.
+   * taken as it is at the call. Where the server's ids are numbers, so may this one be; other methods take its text.
    */
-  put(record: Omit<T, K> & { [P in K]?: string }): Promise<string>;
+  put(record: Omit<T, K> & { [P in K]?: string | number }): Promise<string>;
   /**
    * Changes a record: by a merge patch (RFC 7396), which replaces arrays whole and deletes members that it sets to null; or by
    * a function that returns the record as it is to be. The function is called with a copy of the record; calls for one record

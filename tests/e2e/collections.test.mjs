@@ -431,6 +431,25 @@ test("a reply that is lost after the commit makes one row, and so it does where 
   }
 });
 
+test("a create that was accepted without a row, and whose row is not there, waits for a person", async () => {
+  const page = await open();
+  await w.server.faults([{ method: "POST", path, action: { status: 201 }, times: 1 }]);
+  await call(page, "put", { id: one, title: "a" });
+  const [pending] = await until("the failure", async () => {
+    const pending = await call(page, "pendingChanges");
+    return (await w.get(page, pending[0]?.job))?.state === "failed" && pending;
+  });
+  assert.match((await w.get(page, pending.job)).error.message, /accepted the record, and has no row of its id/);
+  assert.deepEqual(
+    (await pushes()).map(({ method }) => method),
+    ["POST"],
+  );
+  assert.deepEqual(await rows(), []);
+  await page.evaluate((id) => client.retry(id), pending.job);
+  await settle(page);
+  assert.deepEqual(titles(await rows()), ["a"]);
+});
+
 test("a record that the server gives another id is found by both", async () => {
   const page = await open();
   await w.server.recordOptions("notes", { assignIds: true });
@@ -528,7 +547,7 @@ test("bad input is refused, by name where there is one, and stores nothing", asy
       () => notes.put(new Date()),
       () => notes.put(cyclic),
       () => notes.put({ big: 1n }),
-      () => notes.put({ id: 7 }),
+      () => notes.put({ id: 7.5 }),
       () => notes.put({ id: null }),
       () => notes.put({ id: "" }),
       () => notes.put({ id: "a\nb" }),

@@ -159,8 +159,9 @@ const made: string = await tasks.put({ title: "a", rank: 1 });
 await tasks.put({ id: "b", title: "b", rank: 2 });
 // @ts-expect-error a task has a title
 await tasks.put({ rank: 1 });
-// @ts-expect-error an id is a string
 await tasks.put({ id: 7, title: "a", rank: 1 });
+// @ts-expect-error an id is a string or a number
+await tasks.put({ id: true, title: "a", rank: 1 });
 const was: boolean = await tasks.update(made, { labels: null, at: { room: 4 } });
 await tasks.update(made, (task) => ({ ...task, rank: task.rank + 1 }));
 // @ts-expect-error a rank is a number

@@ -153,7 +153,7 @@ fn parse(text: &str) -> Result<document::Document, Error> {
     if text.len() > LARGEST {
         return Err(Error::invalid_request("a record is at most 16 MiB of JSON; store a file beside it"));
     }
-    document::read(text).ok_or_else(|| Error::invalid_request("a record is a JSON object"))
+    document::read(text).ok_or_else(|| Error::invalid_request("a record is a JSON object of valid Unicode, no lone surrogates"))
 }
 
 /// Takes back what was written here and is not on its way. Returns whether there was anything, in time.
@@ -172,7 +172,8 @@ pub async fn undo<T: Tx>(tx: &T, now: Millis, name: &RecordName, caller: &Caller
     if let Some(push) = &record.push
         && let Some(job) = tx.get::<Job>(&push.job).await?
     {
-        if may_have_arrived(&job) {
+        // A read changes nothing, but its response may be on its way.
+        if may_have_arrived(&job) && (push.op != PushOp::Read || job.state == State::Syncing) {
             return Ok(false);
         }
         remove_job(tx, &mut ledger, &mut leaving, &job, now).await?;
