@@ -62,7 +62,7 @@ pub struct Listing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Ask for this one.
-    Page(Listing, RequestHead),
+    Page(Box<Listing>, RequestHead),
     /// There is no more.
     Done(Reconciled),
 }
@@ -114,7 +114,7 @@ pub async fn begin<T: Tx>(
     state.running = Some(running(&listing, now));
     tx.put(&state)?;
     let head = if config.reconcile.paged { adapter::page(config, None, scope) } else { adapter::everything(config, scope) };
-    Ok(Step::Page(listing, head))
+    Ok(Step::Page(Box::new(listing), head))
 }
 
 /// What is answered where none begins.
@@ -227,7 +227,7 @@ pub async fn apply<T: Tx>(tx: &T, now: Millis, listing: &Listing, body: &str, wo
     state.running = Some(running(&listing, now));
     tx.put(&state)?;
     let head = adapter::page(config, listing.from.as_ref(), &listing.scope);
-    Ok(Step::Page(listing, head))
+    Ok(Step::Page(Box::new(listing), head))
 }
 
 impl Listing {
