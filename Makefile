@@ -23,8 +23,9 @@ setup: ## the wasm target and the npm packages of the lockfiles
 	@for part in rustfmt clippy; do rustup component list --installed | grep -q "^$$part" || { echo "set-up: adding $$part"; rustup component add $$part; }; done
 	@if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then echo "set-up: installing npm packages of the lockfile"; npm ci --no-audit --no-fund --loglevel=error; touch node_modules/.package-lock.json; fi
 
-setup-browsers: ## Chromium, Firefox and WebKitGTK, by apt where they are absent
+setup-browsers: ## Chromium, Firefox and WebKitGTK, and PostgreSQL, by apt where they are absent
 	@missing=""; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	for pair in chromium:chromium firefox-esr:firefox-esr WebKitWebDriver:webkit2gtk-driver Xvfb:xvfb xauth:xauth; do \
 	  command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; \
 	done; \

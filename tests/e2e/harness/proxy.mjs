@@ -69,6 +69,10 @@ export async function startProxy(target, { latency = 0, bytesPerSecond = Infinit
     } catch {
       return void from.socket.destroy();
     }
+    if (rule?.lose === from.method) {
+      rules.delete(path);
+      return void from.socket.destroy();
+    }
     const headers = { ...answer.headers, ...rules.get("*")?.headers, ...rule?.headers };
     let { body } = answer;
     const hash = createHash("sha256").update(body).digest("hex");
@@ -101,7 +105,10 @@ export async function startProxy(target, { latency = 0, bytesPerSecond = Infinit
     origin: `http://localhost:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}`,
     /** Paths that were asked for. */
     seen,
-    /** From now on: {hang}, {drop}, {status, body, headers}, {until: a promise}; undefined for the server's own. */
+    /**
+     * From now on: {hang}, {drop}, {status, body, headers}, {until: a promise}, {lose: a method}, whose next response is lost;
+     * undefined for the server's own.
+     */
     rule: (path, rule) => (rule ? rules.set(path, rule) : rules.delete(path)),
     async stop() {
       server.closeAllConnections();
