@@ -31,7 +31,7 @@ use serde::Deserialize;
 
 use shearwater_core::{
     Error, ErrorCode, Millis,
-    collections::mutation,
+    collections::{listing, mutation},
     drafts::{self, Draft},
     drain::{Budget, Command, Dispatch, DispatchId, Drain, Input, Plan},
     http::reply::{AttemptResult, Response},
@@ -274,11 +274,14 @@ impl World {
                 self.write(async |tx| manage::set_owner(tx, now, &owner, purge.as_deref(), &config).await)
             }
             Op::RecordWrite(write) => self.write(async |tx| mutation::write(tx, now, &write, &caller, &config).await).map(drop),
-            Op::RecordUndo(name) => self.write(async |tx| mutation::undo(tx, now, &name, &caller).await).map(drop),
+            Op::RecordUndo(name) => self.write(async |tx| mutation::undo(tx, now, &name, &caller, &config).await).map(drop),
             Op::RecordResolve(resolve) => {
                 self.write(async |tx| mutation::resolve(tx, now, &resolve, &caller, &config).await).map(drop)
             }
-            Op::RecordSync(_) => Ok(()),
+            Op::RecordCleanUp(request) => {
+                self.write(async |tx| listing::clean_up(tx, now, &request, &caller, &config).await).map(drop)
+            }
+            Op::RecordSync(_) | Op::RecordList(_) => Ok(()),
             Op::Metrics => self.read(async |tx| metrics::read(tx, now, Permit::All).await).map(|metrics| check::keeps(&metrics)),
             Op::Repair => {
                 let report = self.write(async |tx| repair::repair(tx).await)?;

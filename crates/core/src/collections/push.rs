@@ -81,6 +81,7 @@ pub(crate) fn verdict(record: &Record, result: &AttemptResult, next: Next, confi
     // What the version was a condition of says not whether the row is there.
     let no_match = |otherwise| if record.version.is_some() { Verdict::Met(None) } else { otherwise };
     match (push.op, response.status, next) {
+        (PushOp::Read, 404, _) if adapter::says_deleted(config, response.body.as_deref()) => Verdict::Met(Some(Row::GONE)),
         (PushOp::Read, 404, _) => Verdict::Unknown,
         (PushOp::Read, 410, _) => Verdict::Met(Some(Row::GONE)),
         (PushOp::Read, _, Next::Delivered) if said == Said::NoMatch => Verdict::Unknown,

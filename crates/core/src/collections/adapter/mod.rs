@@ -122,6 +122,13 @@ pub fn answered(config: &CollectionConfig, push: &Push, has_taken: bool, body: O
     row(config, value).ok().filter(|_| is_whole).map_or(Said::Nothing, |(id, row)| Said::Row(id, row))
 }
 
+/// Whether a 404 says that there was a row.
+#[must_use]
+pub fn says_deleted(config: &CollectionConfig, body: Option<&str>) -> bool {
+    config.adapter == AdapterKind::Couchdb
+        && body.and_then(document::read).is_some_and(|problem| problem.get("reason") == Some(&Value::from("deleted")))
+}
+
 /// A row of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
