@@ -396,6 +396,8 @@ mod tests {
             ["1", "\"2-a\"", "3"]
         );
         assert_eq!(listed.first().unwrap().row, None);
+        assert!(says_deleted(&config, Some(r#"{"error":"not_found","reason":"deleted"}"#)));
+        assert!(!says_deleted(&config, Some(r#"{"error":"not_found","reason":"missing"}"#)));
         assert_eq!(listed.get(1).unwrap().row, Some(Row { text: None, version: Some("2-b".to_owned()), at: None }));
         assert_eq!(listed.get(2).unwrap().row.as_ref().unwrap().version.as_deref(), Some("1-c"));
     }
