@@ -143,19 +143,11 @@ pub(crate) async fn settle<T: Tx>(
             let (sent, seen) = (record.sent.take(), record.remote.take());
             match (sent, row.or_else(|| seen.clone())) {
                 (sent, None) => (record.sent, record.unread) = (sent, true),
-                // Nothing of what was sent is there: it is sent again.
-                (Some(sent), Some(row))
-                    if row.text.is_some()
-                        && (!document::differ(record.base.as_deref(), row.text.as_deref(), config)
-                            && document::differ(record.base.as_deref(), Some(&sent), config)) =>
-                {
-                    (record.base, record.version) = (row.text, row.version);
+                (Some(sent), Some(row)) => {
+                    record.sent = Some(sent);
+                    boxed(met(tx, now, ledger, leaving, &mut record, row, config, worker)).await?;
                 }
-                (Some(sent), Some(row)) if row.text.is_some() => {
-                    let id = record.id.clone();
-                    boxed(take(tx, now, ledger, leaving, &mut record, Some(&sent), &id, row, config)).await?;
-                }
-                (_, Some(row)) => {
+                (None, Some(row)) => {
                     // The reply may be older than what a pull has seen meanwhile.
                     let is_late = seen.is_some_and(|seen| seen.version != row.version || seen.version.is_none());
                     boxed(met(tx, now, ledger, leaving, &mut record, row, config, worker)).await?;
@@ -231,6 +223,17 @@ pub(crate) async fn met<T: Tx>(
     worker: &WorkerConfig,
 ) -> Result<(), Error> {
     record.remote = None;
+    if let Some(sent) = record.sent.take().filter(|_| row.text.is_some()) {
+        // It is the row that a mutation was answered without.
+        let (base, text) = (record.base.as_deref(), row.text.as_deref());
+        if document::differ(base, text, config) || !document::differ(base, Some(&sent), config) {
+            let id = record.id.clone();
+            return boxed(take(tx, now, ledger, leaving, record, Some(&sent), &id, row, config)).await;
+        }
+        // Nothing of what was sent is there: it is sent again.
+        (record.base, record.version, record.unread) = (row.text, row.version, false);
+        return Ok(());
+    }
     match meet(record, &row, config) {
         Meeting::Ask => boxed(mutation::ask(tx, now, ledger, leaving, record, row, config, worker)).await,
         Meeting::Local(local) => {
