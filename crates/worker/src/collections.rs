@@ -56,7 +56,7 @@ pub struct Collections {
     indexed: Cell<Millis>,
     /// Records are being written with other indexes.
     is_indexing: Cell<bool>,
-    /// Dirty records without a mutation were looked for.
+    /// Dirty records without a mutation were looked for, since the worker's start and whatever may leave some.
     has_requeued: Cell<bool>,
     channel: RefCell<Option<BroadcastChannel>>,
     /// Collections that are being pulled or listed.
@@ -101,10 +101,14 @@ pub fn queue_of(engine: &Engine, collection: &str) -> String {
     config.and_then(|config| config.queue.clone()).unwrap_or_else(|| collection.to_owned())
 }
 
-/// Tells pages that records of these collections changed; of all, where another user signs in.
+/// Tells pages that records of these collections changed; of all, where another user signs in or a person removes jobs.
 pub fn tell(engine: &Engine, names: Option<&[String]>) {
     if engine.config.collections.is_empty() || names.is_some_and(<[String]>::is_empty) {
         return;
+    }
+    if names.is_none() {
+        // Another user's, or those whose jobs a person removed.
+        engine.collections.has_requeued.set(false);
     }
     let mut channel = engine.collections.channel.borrow_mut();
     if channel.is_none() {
@@ -218,7 +222,7 @@ async fn look(engine: &Rc<Engine>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Queues the mutations of dirty records that have none, once in the life of a worker.
+/// Queues the mutations of dirty records that have none.
 async fn requeue(engine: &Rc<Engine>) -> Result<(), Error> {
     if engine.collections.has_requeued.replace(true) {
         return Ok(());

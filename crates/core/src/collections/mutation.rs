@@ -203,7 +203,8 @@ async fn revert<T: Tx>(tx: &T, record: &mut Record) -> Result<(), Error> {
     if let Some(row) = record.remote.take() {
         (record.base, record.version) = (row.text, row.version);
     }
-    record.local.clone_from(&record.base);
+    // What was accepted is the server's, although its row is still to be read.
+    record.local = record.sent.clone().or_else(|| record.base.clone());
     (record.push, record.changed_at, record.conflict) = (None, None, false);
     if record.base.is_none() && !record.unread {
         return tx.delete::<Record>(&RecordKey::new(&record.collection, &record.owner, &record.id));

@@ -158,7 +158,7 @@ pub(crate) async fn settle<T: Tx>(
         Verdict::Unknown => (record.base, record.version, record.remote, record.sent) = (None, None, None, None),
         Verdict::NameTaken => {
             let id = record.mint().as_str().to_owned();
-            boxed(rename(tx, now, ledger, leaving, &mut record, &id, None, config)).await?;
+            boxed(rename(tx, now, ledger, leaving, &mut record, &id, None, None, config)).await?;
         }
         Verdict::Other => {}
     }
@@ -194,7 +194,7 @@ async fn take<T: Tx>(
     // Somebody else's may be later than ours.
     record.unread = record.remote.take().is_some_and(|seen| seen.version != row.version || seen.version.is_none());
     if id != record.id {
-        boxed(rename(tx, now, ledger, leaving, record, id, pushed, config)).await?;
+        boxed(rename(tx, now, ledger, leaving, record, id, row.version.as_deref(), pushed, config)).await?;
         if record.push.is_some() {
             return Ok(());
         }
@@ -203,7 +203,9 @@ async fn take<T: Tx>(
     if let (Some(local), Some(text)) = (&record.local, &row.text) {
         record.local = Some(if is_written_since { rebase(pushed, local, text, config) } else { text.clone() });
     }
-    if !is_written_since {
+    if is_written_since {
+        record.changed_at.get_or_insert(now);
+    } else {
         record.changed_at = None;
     }
     (record.base, record.version) = (row.text, row.version);
@@ -254,6 +256,7 @@ async fn rename<T: Tx>(
     leaving: &mut Leaving,
     record: &mut Record,
     id: &str,
+    version: Option<&str>,
     pushed: Option<&str>,
     config: &CollectionConfig,
 ) -> Result<(), Error> {
@@ -272,6 +275,8 @@ async fn rename<T: Tx>(
             Some(push) => tx.get::<Job>(&push.job).await?,
             None => None,
         };
+        // What a pull has brought may be later than a reply that was remembered.
+        record.unread |= twin.base.is_some() && (version.is_none() || twin.version.as_deref() != version);
         // One that may have arrived comes first: what it was refused or answered with decides.
         let is_under_way = job.as_ref().is_some_and(may_have_arrived);
         if is_under_way {

@@ -67,6 +67,8 @@ struct Flight {
 struct Client {
     db: RefCell<Database>,
     life: u64,
+    /// It has looked for dirty records without a mutation.
+    has_requeued: bool,
     /// Its next cycle takes over from a drain that died.
     takes_over: bool,
     settlements: Vec<Settlement>,
@@ -372,6 +374,10 @@ impl Records {
 
     fn begin_pull(&mut self, client: usize) -> Checked {
         let now = self.now;
+        if self.clients.get(client).is_some_and(|client| !client.has_requeued) {
+            let requeued = self.transact(client, async |tx, config| mutation::requeue(tx, now, NOTES, "", config).await)?;
+            self.clients.iter_mut().skip(client).take(1).for_each(|client| client.has_requeued = requeued.is_ok());
+        }
         self.counter += 1;
         let holder = format!("pull {}", self.counter);
         if self.flaw == Some(Flaw::PullsSideBySide) {
@@ -503,6 +509,7 @@ impl Records {
         if let Some(client) = self.clients.get_mut(client) {
             client.life += 1;
             client.takes_over = true;
+            client.has_requeued = false;
             client.settlements.clear();
         }
     }
@@ -538,6 +545,7 @@ impl Records {
         let discarded = self.transact(client, async |tx, _| manage::discard(tx, now, job, false).await)?;
         self.note(|| format!("{client} discards the job of {id}: {discarded:?}"));
         if discarded.is_ok_and(|removed| !removed.is_empty()) {
+            self.clients.iter_mut().skip(client).take(1).for_each(|client| client.has_requeued = false);
             self.give_up(client, origin);
         }
         Ok(())
