@@ -705,7 +705,7 @@ mod tests {
 
     #[test]
     fn replicas_converge_whatever_happens() {
-        let seeds: u64 = std::env::var("RECORD_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(1_000);
+        let seeds: u64 = std::env::var("RECORD_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(200);
         let from: u64 = std::env::var("RECORD_FROM").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
         for seed in from..seeds {
             if run(seed, None).is_err()
