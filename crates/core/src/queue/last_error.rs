@@ -85,6 +85,7 @@ impl LastError {
 
 fn explain(response: &Response) -> String {
     let advice = match response.status {
+        200..=299 => "a page came in place of the server's response",
         401 | 419 | 440 => "the server requires sign-in",
         409 | 412 => "the server's state has changed since",
         428 => "the server requires If-Match",
