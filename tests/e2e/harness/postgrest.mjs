@@ -26,9 +26,10 @@ async function freePort() {
   return port;
 }
 
-/** PostgreSQL refuses to be run by root. */
-const unprivileged = (command, args) =>
-  process.getuid?.() === 0 ? ["runuser", ["-u", "postgres", "--", command, ...args]] : [command, args];
+/** PostgreSQL refuses to be run by root, and its user may not look into a folder of root's. */
+const isRoot = process.getuid?.() === 0;
+
+const unprivileged = (command, args) => (isRoot ? ["runuser", ["-u", "postgres", "--", command, ...args]] : [command, args]);
 
 /**
  * Starts both, with this schema.
@@ -36,7 +37,7 @@ const unprivileged = (command, args) =>
  * @param {string} schema  SQL; the role `anon` may do what it grants
  */
 export async function startPostgrest(schema) {
-  const folder = mkdtempSync(join(tmpdir(), "shearwater-postgres-"));
+  const folder = mkdtempSync(join(isRoot ? "/tmp" : tmpdir(), "shearwater-postgres-"));
   const bin = binaries();
   const data = join(folder, "data");
   chmodSync(folder, 0o777);
