@@ -66,26 +66,29 @@ export async function setUpCompose(opened) {
       return;
     }
     saving = true;
+    let id;
+    let chosen;
     try {
-      const id = await notes.add(words);
-      const chosen = photo.take();
+      id = await notes.add(words);
+      chosen = photo.take();
       form.reset();
       // The draft ends: it is saved empty.
       text.dispatchEvent(new Event("input", { bubbles: true }));
       last = id;
       say("saved", "Saved on this device.");
       record(client, "note saved");
-      if (!chosen) return;
-      record(client, "photo added");
-      await queuePhoto(client, chosen.file, id, chosen.description).catch((error) =>
-        say("error", `The note is saved, its photo is not: ${error.message}`),
-      );
     } catch (error) {
       say("error", `Not saved: ${error.message}`, error.code);
     } finally {
+      // The next note may be written while this one's photo is stored.
       saving = false;
       showProgress(notes.get());
     }
+    if (!chosen) return;
+    record(client, "photo added");
+    await queuePhoto(client, chosen.file, id, chosen.description).catch((error) =>
+      say("error", `The note is saved, its photo is not: ${error.message}`),
+    );
   }
 
   function showProgress(state) {
