@@ -469,9 +469,11 @@ export interface Client {
    * pulls of the collection go on as before. Of a collection that pulls nothing else, set `pull.every` to 0.
    */
   download(collection: string, scope: Record<string, string | number | boolean>): Promise<Reconciled>;
-  /** `put`, `update` or `delete` of a collection, for code that has them by name. False: there is no such record. */
-  queueMutation(kind: "create" | "update", collection: string, id: string, data: object): Promise<boolean>;
-  queueMutation(kind: "delete", collection: string, id: string): Promise<boolean>;
+  /**
+   * `put`, `update` or `delete` of a collection, for code that has them by name; `data` is the record or the patch. False: there is
+   * no such record.
+   */
+  queueMutation(kind: "create" | "update" | "delete", collection: string, id: string, data?: object): Promise<boolean>;
   /** Ends this client; the worker goes on. */
   close(): void;
 }

@@ -348,7 +348,9 @@ onEngines([...others, chromium], (w) => {
   test(name("what a page queues in pagehide arrives, whatever its body"), async () => {
     const page = await w.open();
     await queueInPagehide(page);
-    await page.goto("about:blank");
+    // Chromium would put the page into its back/forward cache, from where it posts nothing.
+    if (w.engine === "Chromium") await w.closeTab(page);
+    else await page.goto("about:blank");
     await arriveWhole(["text", "json", "params", "blob", "large", "form"]);
   });
 
