@@ -111,7 +111,7 @@ pub async fn begin<T: Tx>(
         ids: BTreeSet::new(),
         report: Reconciled::default(),
     };
-    state.running = Some(running(&listing, now));
+    state.running = Some(Running::new(&listing.holder, now, LEASE, listing.asked));
     tx.put(&state)?;
     let head = if config.reconcile.paged { adapter::page(config, None, scope) } else { adapter::everything(config, scope) };
     Ok(Step::Page(Box::new(listing), head))
@@ -121,20 +121,6 @@ pub async fn begin<T: Tx>(
 #[must_use]
 pub fn in_progress() -> Reconciled {
     Reconciled { errors: vec![IN_PROGRESS.to_owned()], ..Reconciled::default() }
-}
-
-fn running(listing: &Listing, now: Millis) -> Running {
-    let Listing { holder, asked, .. } = listing;
-    Running {
-        holder: holder.clone(),
-        until: now.after(LEASE),
-        began: now,
-        asked: *asked,
-        from: None,
-        cut: 0,
-        applied: 0,
-        trouble: None,
-    }
 }
 
 /// Ends one that got no page.
@@ -224,7 +210,7 @@ pub async fn apply<T: Tx>(tx: &T, now: Millis, listing: &Listing, body: &str, wo
     }
     listing.from = at;
     listing.asked = state.clock;
-    state.running = Some(running(&listing, now));
+    state.running = Some(Running::new(&listing.holder, now, LEASE, listing.asked));
     tx.put(&state)?;
     let head = adapter::page(config, listing.from.as_ref(), &listing.scope);
     Ok(Step::Page(Box::new(listing), head))

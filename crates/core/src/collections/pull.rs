@@ -103,17 +103,7 @@ pub async fn begin<T: Tx>(
     }
     let from = state.cursor.as_ref().map(|cursor| adapter::overlapped(config, cursor, state.lasted));
     let head = adapter::page(config, from.as_ref(), &[]);
-    let asked = state.clock;
-    state.running = Some(Running {
-        holder: holder.to_owned(),
-        until: now.after(LEASE),
-        began: now,
-        asked,
-        from,
-        cut: 0,
-        applied: 0,
-        trouble: None,
-    });
+    state.running = Some(Running { from, ..Running::new(holder, now, LEASE, state.clock) });
     tx.put(&state)?;
     Ok(Some(head))
 }

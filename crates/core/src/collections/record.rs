@@ -315,6 +315,23 @@ pub struct Running {
     pub trouble: Option<String>,
 }
 
+impl Running {
+    /// One that begins under `holder`, when the collection's counter is `asked`.
+    #[must_use]
+    pub fn new(holder: &str, now: Millis, lease: u64, asked: u64) -> Self {
+        Self {
+            holder: holder.to_owned(),
+            until: now.after(lease),
+            began: now,
+            asked,
+            from: None,
+            cut: 0,
+            applied: 0,
+            trouble: None,
+        }
+    }
+}
+
 /// How far a collection of an owner is synced.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
