@@ -116,7 +116,7 @@ async function carryOut() {
   }
 }
 
-/** One client's part: one step after the other, with what befalls it in between. `seen`: names of records that came up. */
+/** One client's part: one step after the other, with the faults of the plan in between. `seen`: names of records that came up. */
 async function live(client, { end, seen }) {
   const { plan, line } = client;
   let mendAfter = 0;
@@ -132,7 +132,7 @@ async function live(client, { end, seen }) {
       client.note(`its line is cut: ${step.how}`);
       mendAfter = step.steps;
     } else if (step.what === "kill" || step.what === "stop") {
-      await befall(client, step, seen);
+      await injectFault(client, step, seen);
     } else if (step.what !== "add" || !spare.has("edits") || (await isUndisturbed(client))) {
       await client.act(step);
       if (step.what === "create") seen.add(step.name);
@@ -151,7 +151,7 @@ async function isUndisturbed(client) {
 }
 
 /** The worker or the browser dies some milliseconds after a step has begun. */
-async function befall(client, { what, after }, seen) {
+async function injectFault(client, { what, after }, seen) {
   let step = client.plan.next([...seen]);
   const isOther = ({ what }) => ["cut", "kill", "stop"].includes(what);
   const isSpared = ({ what }) => (what === "sync" && spare.has("pulls")) || (what === "add" && spare.has("edits"));
