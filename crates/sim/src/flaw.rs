@@ -80,11 +80,13 @@ pub enum Flaw {
     ForgetsDeletions,
     /// That records are still to be written with new indexes is not written.
     SkipsRebuilds,
+    /// A page of a listing that does not come counts as the last.
+    TakesFailedPagesForLast,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::DeletesBeforeSending,
         Self::DropsOutcomes,
         Self::DropsBodies,
@@ -122,6 +124,7 @@ impl Flaw {
         Self::LosesWritesOnTheWay,
         Self::ForgetsDeletions,
         Self::SkipsRebuilds,
+        Self::TakesFailedPagesForLast,
     ];
 
     /// Whether it is seen in records alone.
@@ -136,6 +139,7 @@ impl Flaw {
                 | Self::LosesWritesOnTheWay
                 | Self::ForgetsDeletions
                 | Self::SkipsRebuilds
+                | Self::TakesFailedPagesForLast
         )
     }
 

@@ -70,7 +70,7 @@ impl Records {
 
     fn view(&self, client: usize) -> View {
         let seen = |record: &shearwater_core::collections::Record| {
-            Some((record.id.clone(), document(record.local.as_deref().filter(|_| record.moved.is_none()))))
+            Some((record.id.clone(), document(record.local.as_deref().filter(|_| record.is_listed()))))
         };
         let records = self.records_of(client);
         records.iter().filter(|record| record.local.is_some()).filter_map(seen).filter(|(_, record)| !record.is_empty()).collect()

@@ -18,6 +18,7 @@ use shearwater_core::{
         CollectionConfig, Record,
         config::{Strategy, Update},
         indexes::{self, Declared},
+        listing::{self, Listing, Step},
         mutation, pull,
         record::{CollectionKey, CollectionState},
     },
@@ -52,6 +53,7 @@ const NOTES: &str = "notes";
 enum What {
     Mutation { job: Box<Job>, body: Option<String> },
     Page { holder: String, url: String },
+    Listing { listing: Box<Listing>, url: String },
 }
 
 /// A request on its way.
@@ -125,6 +127,7 @@ fn live(seed: u64, flaw: Option<Flaw>, tracing: bool) -> Result<(), (Violation, 
     notes.pull.page_size = rng.pick([1, 2, 5, 50]);
     notes.pull.overlap = if flaw == Some(Flaw::PullsWithoutOverlap) { 0 } else { 20 * SECOND };
     notes.push.update = rng.pick([Update::Patch, Update::Put]);
+    notes.reconcile.allow_empty = true;
     notes.conflict.strategy = strategy;
     notes.conflict.merge.union = vec!["tags".to_owned()];
     // Rows that are never behind their time: nothing needs an overlap, and nothing is mended by one.
@@ -204,7 +207,8 @@ impl Records {
         match self.rng.below(100) {
             0..30 => self.write(client),
             30..50 => self.drain(client),
-            50..58 => self.begin_pull(client),
+            50..56 => self.begin_pull(client),
+            56..58 => self.begin_listing(client),
             58..75 => {
                 self.reach();
                 Ok(())
@@ -391,6 +395,29 @@ impl Records {
         Ok(())
     }
 
+    /// A client compares all rows, if it is not pulling.
+    fn begin_listing(&mut self, client: usize) -> Checked {
+        let now = self.now;
+        self.counter += 1;
+        let holder = format!("listing {}", self.counter);
+        let begun =
+            self.transact(client, async |tx, config| listing::begin(tx, now, NOTES, &holder, "", false, &[], config).await)?;
+        if let Ok(step) = begun {
+            self.go_on_listing(client, step);
+        }
+        Ok(())
+    }
+
+    fn go_on_listing(&mut self, client: usize, step: Step) {
+        let life = self.clients.get(client).map_or(0, |client| client.life);
+        match step {
+            Step::Page(listing, head) => {
+                self.flights.push(Flight { client, life, what: What::Listing { listing, url: head.url }, answer: None });
+            }
+            Step::Done(report) => self.note(|| format!("{client} has listed: {report:?}")),
+        }
+    }
+
     /// A request reaches the server.
     fn reach(&mut self) {
         let waiting: Vec<usize> =
@@ -404,7 +431,9 @@ impl Records {
             Answer { status: self.rng.pick([500, 503, 429, 401]), body: None }
         } else {
             match &flight.what {
-                What::Page { url, .. } => self.server.handle("GET", url, "", None, None, self.flaw, &mut self.rng),
+                What::Page { url, .. } | What::Listing { url, .. } => {
+                    self.server.handle("GET", url, "", None, None, self.flaw, &mut self.rng)
+                }
                 What::Mutation { job, body } => {
                     let head = &job.work.request().head;
                     let if_match = head.headers.iter().find(|(name, _)| name == "if-match").map(|(_, value)| value.as_str());
@@ -421,7 +450,7 @@ impl Records {
             }
         };
         let what = match &flight.what {
-            What::Page { url, .. } => url.clone(),
+            What::Page { url, .. } | What::Listing { url, .. } => url.clone(),
             What::Mutation { job, body } => {
                 format!("{} {} {} {body:?}", job.work.request().head.method, job.work.request().head.url, job.idempotency_key)
             }
@@ -459,6 +488,7 @@ impl Records {
                 match &what {
                     What::Mutation { job, .. } => job.idempotency_key.clone(),
                     What::Page { holder, .. } => holder.clone(),
+                    What::Listing { .. } => "a listing".to_owned(),
                 }
             )
         });
@@ -479,6 +509,21 @@ impl Records {
                     });
                 }
                 if self.rng.happens(0.7) { self.drain(client) } else { Ok(()) }
+            }
+            What::Listing { listing, .. } => {
+                let body = match &result {
+                    AttemptResult::Status(Response { status: 200, body: Some(body), .. }) => Some(body.clone()),
+                    _ if self.flaw == Some(Flaw::TakesFailedPagesForLast) => Some(json!({"items": []}).to_string()),
+                    _ => None,
+                };
+                let next = self.transact(client, async |tx, config| match &body {
+                    Some(body) => listing::apply(tx, now, &listing, body, config).await,
+                    None => listing::failed(tx, now, &listing, "no page", config).await,
+                })?;
+                if let Ok(step) = next {
+                    self.go_on_listing(client, step);
+                }
+                Ok(())
             }
             What::Page { holder, .. } => {
                 self.spoil_page(client, &holder);
@@ -676,8 +721,27 @@ impl Records {
             self.server.now += SECOND;
             self.server.settle();
             if self.ending().is_ok() {
-                return Ok(());
+                return self.forget_a_row();
             }
+        }
+        self.ending()
+    }
+
+    /// A row goes without a word: every client's next listing expires it, and nothing else.
+    fn forget_a_row(&mut self) -> Checked {
+        let living: Vec<String> = self.server.rows.iter().filter(|(_, row)| !row.is_deleted).map(|(id, _)| id.clone()).collect();
+        if living.is_empty() {
+            return Ok(());
+        }
+        let at = self.rng.index(living.len());
+        let forgotten = living.get(at).and_then(|id| self.server.rows.remove(id));
+        let origin = forgotten.as_ref().and_then(|row| row.data.get("origin")?.as_str());
+        self.deleted.extend(origin.map(str::to_owned));
+        self.note(|| format!("the server forgets {:?}", living.get(at)));
+        self.now = self.now.after(HOUR);
+        for client in 0..CLIENTS {
+            self.begin_listing(client)?;
+            self.fly()?;
         }
         self.ending()
     }

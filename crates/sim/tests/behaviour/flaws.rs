@@ -56,7 +56,8 @@ fn every_flaw_is_noticed() {
             | Flaw::PullsWithoutOverlap
             | Flaw::LosesWritesOnTheWay
             | Flaw::ForgetsDeletions
-            | Flaw::SkipsRebuilds => &[Promise::Convergent],
+            | Flaw::SkipsRebuilds
+            | Flaw::TakesFailedPagesForLast => &[Promise::Convergent],
             Flaw::PullsSideBySide => &[Promise::Convergent, Promise::Live],
             Flaw::DropsTaskLeases | Flaw::ForgetsTaskEnds => &[Promise::Once, Promise::Leased],
         };
