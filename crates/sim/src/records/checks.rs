@@ -26,6 +26,10 @@ impl Records {
                 })?;
             }
             for record in db.records().filter(|record| record.moved.is_none()) {
+                // Until one row is forgotten, deletions leave tombstones: what the server ever had is listed.
+                ensure(record.expired.is_none() || self.has_forgotten, Promise::Convergent, || {
+                    format!("client {number}: {} is listed by the server, and has expired: {record:?}", record.id)
+                })?;
                 let job = record.push.as_ref().and_then(|push| db.job(&push.job));
                 ensure(record.push.is_none() || job.is_some(), Promise::Convergent, || {
                     format!("client {number}: {} waits for a job that is gone: {record:?}", record.id)

@@ -101,6 +101,8 @@ struct Records {
     /// Records that anybody deleted, by what their creator called them.
     deleted: Vec<String>,
     quiescing: bool,
+    /// A row went without a word.
+    has_forgotten: bool,
     /// What happened, where somebody wants to know.
     trace: Option<Vec<String>>,
 }
@@ -164,6 +166,7 @@ fn live(seed: u64, flaw: Option<Flaw>, tracing: bool) -> Result<(), (Violation, 
         doubled: Vec::new(),
         deleted: Vec::new(),
         quiescing: false,
+        has_forgotten: false,
         trace: tracing.then(Vec::new),
     };
     world.note(|| format!("{strategy:?}, assigns ids: {assigns_ids}, terse: {is_terse}"));
@@ -734,6 +737,7 @@ impl Records {
             return Ok(());
         }
         let at = self.rng.index(living.len());
+        self.has_forgotten = true;
         let forgotten = living.get(at).and_then(|id| self.server.rows.remove(id));
         let origin = forgotten.as_ref().and_then(|row| row.data.get("origin")?.as_str());
         self.deleted.extend(origin.map(str::to_owned));
