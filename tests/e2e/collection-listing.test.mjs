@@ -2,19 +2,18 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-
+import { notes } from "./harness/collection.mjs";
 import { until } from "./harness/wait.mjs";
 import { world } from "./harness/world.mjs";
 
 const w = world();
+const { call } = notes(w);
 const path = "/api/records/notes";
 const configOf = (more = {}) => ({
   collections: { notes: { url: path, version: "version", pull: { every: 0, pageSize: 2 }, ...more } },
   queues: { notes: { backoff: { base: 50, max: 100 } } },
 });
 const open = (more) => w.open({ config: configOf(more) });
-const call = (page, method, ...given) =>
-  page.evaluate((method, given) => client.collection("notes")[method](...given), method, given);
 const titles = async (page) => (await call(page, "all")).map(({ title }) => title).sort();
 const elsewhere = (id, title) => w.server.writeRecord("notes", title ? { id, data: { title } } : { id, deleted: true });
 const fill = async (...names) => {
@@ -123,10 +122,11 @@ test("one runs at a time: another call says so, with zeros", async () => {
   await fill("a");
   const page = await open();
   await w.server.faults([{ method: "GET", path, action: { hold: true }, times: 1 }]);
-  const [first, second] = [call(page, "reconcile"), call(page, "reconcile")];
-  await until("the one that waits for nothing", () => Promise.race([first, second]).then(() => true));
-  await w.server.faults([]);
-  const answers = await Promise.all([first, second]);
+  const first = call(page, "reconcile");
+  await w.held(1);
+  const second = await call(page, "reconcile");
+  await w.server.release();
+  const answers = [await first, second];
   assert.deepEqual(
     answers.map(report).sort((a, b) => a.errors.length - b.errors.length),
     [

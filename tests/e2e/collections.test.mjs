@@ -3,11 +3,12 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-
+import { notes } from "./harness/collection.mjs";
 import { until } from "./harness/wait.mjs";
 import { world } from "./harness/world.mjs";
 
 const w = world();
+const { call, settle } = notes(w);
 const path = "/api/records/notes";
 /** Nothing is pulled but by `sync()`. */
 const configOf = (more = {}) => ({
@@ -16,19 +17,9 @@ const configOf = (more = {}) => ({
 });
 const open = (more) => w.open({ config: configOf(more) });
 
-/** Calls a method of the collection in the page. */
-const call = (page, method, ...given) =>
-  page.evaluate((method, given) => client.collection("notes")[method](...given), method, given);
 /** Ids that the server takes as they are. */
 const uuid = (number) => `${String(number).padStart(8, "0")}-0000-4000-8000-000000000000`;
 const [one, two, three] = [1, 2, 3].map(uuid);
-/** Waits until nothing is left to be pushed. */
-const settle = (page) =>
-  until("all at the server", async () => {
-    const { error } = await call(page, "sync");
-    const pending = await call(page, "pendingChanges");
-    return (pending.length === 0 && error === undefined) || Promise.reject(new Error(JSON.stringify({ pending, error })));
-  });
 const titles = (records) => records.map(({ title }) => title).sort();
 const rows = () => w.server.records("notes");
 const log = async (id) => (await w.server.recordLog("notes")).filter((effect) => id === undefined || effect.id === id);

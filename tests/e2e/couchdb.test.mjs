@@ -2,12 +2,12 @@
 
 import assert from "node:assert/strict";
 import test, { after, before, beforeEach } from "node:test";
-
+import { notes } from "./harness/collection.mjs";
 import { startCouchdb } from "./harness/couchdb.mjs";
-import { until } from "./harness/wait.mjs";
 import { world } from "./harness/world.mjs";
 
 const w = world();
+const { call, settle } = notes(w, "_id");
 
 /** @type {Awaited<ReturnType<typeof startCouchdb>>} */
 let couchdb;
@@ -40,14 +40,6 @@ const open = (more = {}) =>
       },
       queues: { notes: { backoff: { base: 50, max: 100 } } },
     },
-  });
-const call = (page, method, ...given) =>
-  page.evaluate((method, given) => client.collection("notes", { key: "_id" })[method](...given), method, given);
-const settle = (page) =>
-  until("all at the server", async () => {
-    const { error } = await call(page, "sync");
-    const pending = await call(page, "pendingChanges");
-    return (pending.length === 0 && error === undefined) || Promise.reject(new Error(JSON.stringify({ pending, error })));
   });
 const docs = async () => {
   const { rows } = await db.allDocs({ include_docs: true });

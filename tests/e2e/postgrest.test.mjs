@@ -2,13 +2,14 @@
 
 import assert from "node:assert/strict";
 import test, { after, before, beforeEach } from "node:test";
-
+import { notes } from "./harness/collection.mjs";
 import { startPostgrest } from "./harness/postgrest.mjs";
 import { startProxy } from "./harness/proxy.mjs";
 import { until } from "./harness/wait.mjs";
 import { world } from "./harness/world.mjs";
 
 const w = world();
+const { call, settle } = notes(w);
 
 const SCHEMA = `
   create table notes (
@@ -55,14 +56,6 @@ const open = (more = {}, origin = postgrest.origin) =>
       },
       queues: { notes: { backoff: { base: 50, max: 100 } } },
     },
-  });
-const call = (page, method, ...given) =>
-  page.evaluate((method, given) => client.collection("notes")[method](...given), method, given);
-const settle = (page) =>
-  until("all at the server", async () => {
-    const { error } = await call(page, "sync");
-    const pending = await call(page, "pendingChanges");
-    return (pending.length === 0 && error === undefined) || Promise.reject(new Error(JSON.stringify({ pending, error })));
   });
 const rows = () => postgrest.rows("select id, title, body, tags, version, deleted_at from notes order by id");
 const titles = async (page) => (await call(page, "all")).map(({ title }) => title).sort();
