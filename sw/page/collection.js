@@ -28,6 +28,7 @@ const IDLE = 1_000;
  * @property {string | null} [base]
  * @property {number | null} [changedAt]
  * @property {{job: string} | null} [push]
+ * @property {{collection: string, id: string} | null} [waitsFor]
  * @property {{text?: string | null} | null} [remote]
  * @property {boolean} [conflict]
  * @property {string | null} [moved]
@@ -464,11 +465,11 @@ export function createCollections(name, { ask, owner: ownerNow, syncNow }) {
         return () => void subscribers.delete(tell);
       },
       pendingChanges: async () =>
-        (await list("xDirty")).map(({ id, local, base, changedAt, push }) => ({
+        (await list("xDirty")).map(({ id, local, base, changedAt, push, waitsFor }) => ({
           id,
           change: changeOf({ local, base }),
           since: changedAt ?? 0,
-          ...(push && { job: push.job }),
+          ...(push ? { job: push.job } : waitsFor && { waitsFor }),
           record: parse(local),
           base: parse(base),
         })),

@@ -654,6 +654,8 @@ export interface PendingChange<T> {
   since: number;
   /** The job that pushes it: `client.get(job)` says why it is not delivered yet, `client.retry(job)` sends it again. */
   job?: string;
+  /** The record that it refers to and waits for, which the server does not have yet (`references`); then it has no job. */
+  waitsFor?: { collection: string; id: string };
   /** As it is here; null if it was deleted. */
   record: T | null;
   /** The server's row that the change began from; null if there is none. */

@@ -241,6 +241,13 @@ export interface CollectionConfig {
    * none.
    */
   indexes?: Record<string, IndexConfig>;
+  /**
+   * Members that are the id of a record, or an array of ids, and of which collection: `{author: "people", parent: "notes"}`. A
+   * record is pushed after those that it refers to, and names them as the server does: an id that the server replaces is
+   * replaced here too. Of records that refer to one another, one is created without the reference, which follows as an update.
+   * Write a record before those that refer to it. An id of which no record is here is sent as it is. Default: none.
+   */
+  references?: Record<string, string>;
   /** The queue of its jobs, whose settings are in `queues`. Default: the collection's name. */
   queue?: string;
   pull?: {

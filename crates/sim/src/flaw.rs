@@ -82,11 +82,15 @@ pub enum Flaw {
     SkipsRebuilds,
     /// A page of a listing that does not come counts as the last.
     TakesFailedPagesForLast,
+    /// A record is sent without regard to those that it refers to.
+    SkipsReferences,
+    /// Which record another waits for is not written.
+    ForgetsWhatIsWaitedFor,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 40] = [
         Self::DeletesBeforeSending,
         Self::DropsOutcomes,
         Self::DropsBodies,
@@ -125,6 +129,8 @@ impl Flaw {
         Self::ForgetsDeletions,
         Self::SkipsRebuilds,
         Self::TakesFailedPagesForLast,
+        Self::SkipsReferences,
+        Self::ForgetsWhatIsWaitedFor,
     ];
 
     /// Whether it is seen in records alone.
@@ -140,6 +146,8 @@ impl Flaw {
                 | Self::ForgetsDeletions
                 | Self::SkipsRebuilds
                 | Self::TakesFailedPagesForLast
+                | Self::SkipsReferences
+                | Self::ForgetsWhatIsWaitedFor
         )
     }
 

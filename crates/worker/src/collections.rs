@@ -14,6 +14,7 @@ use shearwater_core::{
         listing::{self, Step},
         mutation::{self, config_of},
         pull::{self, Next},
+        references,
     },
     drain::Dispatch,
     http::reply::AttemptResult,
@@ -96,9 +97,34 @@ fn is_under_way(engine: &Engine, name: &str) -> bool {
 }
 
 /// The queue of a collection's mutations.
-pub fn queue_of(engine: &Engine, collection: &str) -> String {
-    let config = config_of(&engine.config, collection).ok();
-    config.and_then(|config| config.queue.clone()).unwrap_or_else(|| collection.to_owned())
+fn queue_of(engine: &Engine, collection: &str) -> String {
+    config_of(&engine.config, collection).map_or_else(|_| collection.to_owned(), |config| mutation::queue_of(config, collection))
+}
+
+/// The queues in which a change of a collection's records may have put something: its own, and those of the records that refer
+/// to them.
+pub fn queues_of(engine: &Engine, collection: &str) -> Vec<String> {
+    let referring = references::referring(&engine.config, collection).map(|(name, config)| mutation::queue_of(config, name));
+    std::iter::once(queue_of(engine, collection)).chain(referring).collect()
+}
+
+/// The queues of these collections and of those that their records refer to, which go first.
+fn queues_before(engine: &Engine, names: &[String]) -> Vec<String> {
+    let mut names = names.to_owned();
+    let mut at = 0;
+    while let Some(name) = names.get(at) {
+        let references = config_of(&engine.config, name).map_or(&[][..], |config| &config.references);
+        let more: Vec<String> = references.iter().map(|(_, name)| name).filter(|name| !names.contains(name)).cloned().collect();
+        names.extend(more);
+        at += 1;
+    }
+    names.iter().map(|name| queue_of(engine, name)).collect()
+}
+
+fn start_all(engine: &Rc<Engine>, collection: &str) {
+    for queue in queues_of(engine, collection) {
+        engine.start(&queue, SkipBackoff::None);
+    }
 }
 
 /// Tells pages that records of these collections changed; of all, where another user signs in or a person removes jobs.
@@ -109,6 +135,7 @@ pub fn tell(engine: &Engine, names: Option<&[String]>) {
     if names.is_none() {
         // Another user's, or those whose jobs a person removed.
         engine.collections.has_requeued.set(false);
+        engine.collections.looked.set(Millis::default());
     }
     let mut channel = engine.collections.channel.borrow_mut();
     if channel.is_none() {
@@ -129,7 +156,7 @@ pub fn tell(engine: &Engine, names: Option<&[String]>) {
 /// What the store returns.
 pub async fn sync(engine: &Rc<Engine>, names: &[String]) -> Result<Vec<Synced>, Error> {
     requeue(engine).await?;
-    let queues: Vec<String> = names.iter().map(|name| queue_of(engine, name)).collect();
+    let queues = queues_before(engine, names);
     engine.drain_now(&queues).await?;
     let mut all = Vec::new();
     for name in names {
@@ -282,7 +309,7 @@ async fn pull_all(engine: &Rc<Engine>, name: &str) -> Result<Next, Error> {
             Next::Page(next) => head = Some(next),
             other => {
                 // A row may have left something to be pushed.
-                engine.start(&queue_of(engine, name), SkipBackoff::None);
+                start_all(engine, name);
                 return Ok(other);
             }
         }
@@ -314,7 +341,7 @@ pub async fn listed(engine: &Rc<Engine>, name: &str, scope: &[(String, String)])
             Step::Page(listing, page) => (listing, page),
             Step::Done(report) => {
                 if has_begun {
-                    engine.start(&queue_of(engine, name), SkipBackoff::None);
+                    start_all(engine, name);
                     tell_of(engine, name, &report);
                 }
                 return Ok(report);

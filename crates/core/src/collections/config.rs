@@ -3,7 +3,11 @@
 use serde::Deserialize;
 
 use super::indexes::{self, Declared};
-use crate::{error::Error, time::unit, wire::text::Text};
+use crate::{
+    error::Error,
+    time::unit,
+    wire::{self, text::Text},
+};
 
 /// The longest name of a collection, in bytes.
 const LONGEST_NAME: usize = 64;
@@ -36,6 +40,9 @@ pub struct CollectionConfig {
     /// What its records are found by, in the order of the names.
     #[serde(default, deserialize_with = "indexes::declared")]
     pub indexes: Vec<Declared>,
+    /// Members that are the id of a record of another collection, or an array of such ids; and which collection.
+    #[serde(default, deserialize_with = "wire::entries")]
+    pub references: Vec<(String, String)>,
     /// How rows are fetched.
     #[serde(default)]
     pub pull: PullConfig,
@@ -195,6 +202,7 @@ impl CollectionConfig {
             server_owned: Vec::new(),
             queue: None,
             indexes: Vec::new(),
+            references: Vec::new(),
             pull: PullConfig::default(),
             push: PushConfig::default(),
             reconcile: ReconcileConfig::default(),
@@ -228,6 +236,9 @@ impl CollectionConfig {
             return refuse("push.delete: is \"mark\" with the adapter \"postgrest\" alone");
         }
         indexes::check(&self.indexes).map_err(|why| Error::invalid_config(["collections.", name, ".", &why].text()))?;
+        if self.references.iter().any(|(member, _)| member.is_empty() || member == self.key() || self.is_server_owned(member)) {
+            return refuse("references: a member has a name, is not the key, and is not the server's");
+        }
         if self.pull.page_size == 0 || self.pull.page_size > LARGEST_PAGE {
             return refuse("pull.pageSize: is 1 to 1000");
         }

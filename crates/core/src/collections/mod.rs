@@ -24,7 +24,9 @@
 //! | pulled row, as `base` | nothing | nothing | nothing |
 //! | pulled row, another | `base` and `local` | its strategy decides | `remote`, until the reply |
 //! | reply 2xx | | | `base`; clean, or dirty again by what was written since |
-//! | reply 404, 410 to an update | | | the row is gone: its strategy decides |
+//! | reply 2xx without a row | | | the row is read; what was sent is kept until then |
+//! | reply 404 to an update | | | the row is read; where that finds none, it is made again |
+//! | reply 410 to an update | | | the row is gone: its strategy decides |
 //! | not in a listing of everything | expired: no reader lists it | nothing | nothing |
 //! | reply 409, 412 | | | its strategy decides, by the row in the reply, `remote`, or one that is asked for |
 //! | kill | nothing | nothing | the same mutation again, under the same key |
@@ -42,6 +44,9 @@
 //! 6. A reader finds a record by its own id and by the one that the server gave it.
 //! 7. A record has the entries of the indexes that its collection's row names, unless the row says that it may not have them
 //!    yet ([`indexes`]).
+//! 8. A record is pushed after those that it refers to, and names them as the server does ([`references`]).
+//!
+//! A pull or a listing holds the Web Lock of its collection and owner, so one that died holds nobody up.
 
 pub mod adapter;
 pub mod config;
@@ -54,6 +59,7 @@ pub mod mutation;
 pub mod pull;
 pub mod push;
 pub mod record;
+pub mod references;
 
 pub use config::CollectionConfig;
 pub use record::{Push, PushOp, Record, RecordKey, Row};

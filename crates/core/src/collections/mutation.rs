@@ -8,6 +8,7 @@ use super::{
     conflict, document,
     push::may_have_arrived,
     record::{CollectionKey, CollectionState, Push, PushOp, Record, RecordIndex, RecordKey, Row},
+    references::{self, Outlook},
 };
 use crate::{
     boxed::boxed,
@@ -48,6 +49,12 @@ pub fn config_of<'c>(config: &'c WorkerConfig, collection: &str) -> Result<&'c C
         .ok_or_else(|| Error::invalid_request(["no collection \"", collection, "\": name it in start({collections})"].text()))
 }
 
+/// The queue of a collection's mutations.
+#[must_use]
+pub fn queue_of(config: &CollectionConfig, collection: &str) -> String {
+    config.queue.clone().unwrap_or_else(|| collection.to_owned())
+}
+
 /// How far a collection is synced.
 pub(crate) async fn state_of<T: Tx>(tx: &T, collection: &str, owner: &str) -> Result<CollectionState, Error> {
     let state = tx.get::<CollectionState>(&CollectionKey::new(collection, owner)).await?;
@@ -63,14 +70,19 @@ pub(crate) async fn state_of<T: Tx>(tx: &T, collection: &str, owner: &str) -> Re
 /// # Errors
 /// What the transaction returns.
 pub async fn find<T: Tx>(tx: &T, collection: &str, owner: &str, id: &str) -> Result<Option<Record>, Error> {
+    Ok(look_up(tx, collection, owner, id).await?.1)
+}
+
+/// The id that the record of an id has now, and the record, if it is here.
+pub(crate) async fn look_up<T: Tx>(tx: &T, collection: &str, owner: &str, id: &str) -> Result<(String, Option<Record>), Error> {
     let mut key = RecordKey::new(collection, owner, id);
     for _ in 0..MOST_NAMES {
         match tx.get::<Record>(&key).await? {
             Some(Record { moved: Some(id), .. }) => key.id = id,
-            found => return Ok(found),
+            found => return Ok((key.id, found)),
         }
     }
-    Ok(None)
+    Ok((key.id, None))
 }
 
 /// Writes a record. Returns whether it was there; a patch of one that is not does nothing.
@@ -143,8 +155,13 @@ pub async fn write<T: Tx>(
     let mut leaving = Leaving::default();
     boxed(plan(tx, now, &mut ledger, &mut leaving, &mut record, config, worker)).await?;
     store(tx, &mut record, &state)?;
-    leaving.count_out(tx).await?;
     tx.put(&state)?;
+    if record.base.is_none() && was_there != record.local.is_some() {
+        // It came, or it goes and the server has never heard of it: those that refer to it are looked at.
+        let Record { collection, owner, id, .. } = &record;
+        boxed(references::release(tx, now, &mut ledger, &mut leaving, collection, owner, id, worker)).await?;
+    }
+    leaving.count_out(tx).await?;
     save(tx, &mut ledger).await?;
     Ok(was_there)
 }
@@ -185,6 +202,10 @@ pub async fn undo<T: Tx>(tx: &T, now: Millis, name: &RecordName, caller: &Caller
         let state = state_of(tx, &record.collection, &record.owner).await?;
         store(tx, &mut record, &state)?;
     }
+    if record.base.is_none() {
+        let Record { collection, owner, id, .. } = &record;
+        boxed(references::release(tx, now, &mut ledger, &mut leaving, collection, owner, id, worker)).await?;
+    }
     leaving.count_out(tx).await?;
     save(tx, &mut ledger).await?;
     Ok(true)
@@ -205,7 +226,7 @@ async fn revert<T: Tx>(tx: &T, record: &mut Record) -> Result<(), Error> {
     }
     // What was accepted is the server's, although its row is still to be read.
     record.local = record.sent.clone().or_else(|| record.base.clone());
-    (record.push, record.changed_at, record.conflict) = (None, None, false);
+    (record.push, record.changed_at, record.conflict, record.waits_for) = (None, None, false, None);
     if record.base.is_none() && !record.unread {
         return tx.delete::<Record>(&RecordKey::new(&record.collection, &record.owner, &record.id));
     }
@@ -310,6 +331,8 @@ pub(crate) async fn plan<T: Tx>(
         remove_job(tx, ledger, leaving, &job, now).await?;
     }
     record.push = None;
+    let Outlook { waits_for, unknown, without } = references::look(tx, record, config).await?;
+    record.waits_for = None;
     let local = record.local.as_deref().and_then(document::read);
     let base = record.base.as_deref().and_then(document::read);
     let op = match (&base, &local) {
@@ -325,8 +348,23 @@ pub(crate) async fn plan<T: Tx>(
         }
     };
     record.changed_at.get_or_insert(now);
+    if op != PushOp::Read {
+        if let Some(waits_for) = waits_for {
+            record.waits_for = Some(waits_for);
+            return Ok(None);
+        }
+        record.waits_for = unknown;
+    }
     let id = record.mint();
-    enqueue(tx, now, ledger, record, op, id, made, config, worker).await.map(Some)
+    // What is left out of a create is written since, when it comes back.
+    let whole = record.local.clone();
+    if let (PushOp::Create, Some(mut local), false) = (op, local, without.is_empty()) {
+        without.iter().for_each(|member| drop(local.remove(member)));
+        record.local = Some(document::text(&local));
+    }
+    let job = enqueue(tx, now, ledger, record, op, id, made, config, worker).await?;
+    record.local = whole;
+    Ok(Some(job))
 }
 
 /// Queues a record's mutation, made from what `local` is.
@@ -344,7 +382,7 @@ async fn enqueue<T: Tx>(
 ) -> Result<Job, Error> {
     let local = record.local.as_deref().and_then(document::read);
     let (head, body) = adapter::mutation(config, op, record, local.as_ref(), now);
-    let queue = config.queue.clone().unwrap_or_else(|| record.collection.clone());
+    let queue = queue_of(config, &record.collection);
     let settings = worker.queue_or_default(&queue);
     let clock = ledger.tick(now);
     ledger.begin_time(now);

@@ -24,6 +24,7 @@ use super::{
     mutation::{config_of, plan, state_of, store},
     push::{may_have_arrived, met},
     record::{CollectionState, Record, RecordIndex, RecordKey, Row, Running},
+    references::{self, is_only_here},
 };
 use crate::{
     boxed::boxed,
@@ -317,6 +318,9 @@ pub(super) async fn take_row<T: Tx>(
         tx.delete::<Record>(&RecordKey::new(&record.collection, owner, &record.id))?;
     } else {
         store(tx, &mut record, state)?;
+    }
+    if is_only_here(&before) && !is_only_here(&record) {
+        boxed(references::release(tx, now, ledger, leaving, &record.collection, owner, &record.id, worker)).await?;
     }
     Ok(record.local != before.local || record.conflict || is_back)
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::indexes::Indexes;
+use super::{indexes::Indexes, references::Referred};
 use crate::{
     id::JobId,
     store::{Entry, Key, Keyed, RECORD_INDEXES, Record as Stored, Row as StoredRow, RowIndex, Store, ValueKey},
@@ -117,6 +117,10 @@ pub struct Record {
     pub expired: Option<Millis>,
     /// What a mutation said that was answered well and without a row: the row is being read.
     pub sent: Option<String>,
+    /// The record that its mutation waits for; with a mutation, one that it refers to and nobody here knows. See
+    /// [`references`](super::references).
+    #[serde(default)]
+    pub waits_for: Option<Referred>,
     /// Its entries in the indexes that its collection declares; see [`indexes`](super::indexes).
     #[serde(rename = "xValues", default)]
     pub values: Vec<ValueKey>,
@@ -146,6 +150,7 @@ impl Record {
             moved: None,
             expired: None,
             sent: None,
+            waits_for: None,
             values: Vec::new(),
         }
     }
@@ -252,24 +257,27 @@ pub enum RecordIndex {
     Gone,
     /// `[owner, collection] expired`: what the server does not list any more.
     Expired,
+    /// `[owner, collection, id] seq`: what waits for the record of this name.
+    Waiting,
 }
 
 impl RecordIndex {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Owner, Self::List, Self::Dirty, Self::Gone, Self::Expired];
+    pub const ALL: [Self; 6] = [Self::Owner, Self::List, Self::Dirty, Self::Gone, Self::Expired, Self::Waiting];
 }
 
 impl RowIndex for RecordIndex {
     type Row = Record;
 
     fn as_str(self) -> &'static str {
-        let [owner, list, dirty, gone, expired] = RECORD_INDEXES;
+        let [owner, list, dirty, gone, expired, waiting] = RECORD_INDEXES;
         match self {
             Self::Owner => owner,
             Self::List => list,
             Self::Dirty => dirty,
             Self::Gone => gone,
             Self::Expired => expired,
+            Self::Waiting => waiting,
         }
     }
 
@@ -281,6 +289,10 @@ impl RowIndex for RecordIndex {
             Self::Dirty => record.is_dirty().then(|| (both(), vec![record.changed_at.map_or(0, |at| at.0)])),
             Self::Gone => record.is_tombstone().then(|| (both(), vec![record.settled])),
             Self::Expired => (!record.is_dirty()).then(|| Some((both(), vec![record.expired?.0])))?,
+            Self::Waiting => {
+                let Referred { collection, id } = record.waits_for.as_ref().filter(|_| record.is_dirty())?;
+                Some((vec![&record.owner, collection, id], vec![record.seq]))
+            }
         }
     }
 }

@@ -293,6 +293,11 @@ impl WorkerConfig {
         #[cfg(feature = "collections")]
         for (name, collection) in &self.collections {
             collection.check(name)?;
+            let is_known = |referred: &String| self.collections.iter().any(|(other, _)| other == referred);
+            if let Some((member, _)) = collection.references.iter().find(|(_, referred)| !is_known(referred)) {
+                let at = ["collections.", name, ".references.", member].text();
+                return Err(Error::invalid_config([&at, ": is the name of a collection of start({collections})"].text()));
+            }
             self.queue(collection.queue.as_deref().unwrap_or(name))?;
         }
         cache_uploads::check(&self.cache_uploads, |queue| self.queue(queue).map(drop))?;

@@ -158,10 +158,13 @@ impl RowIndex for BySaving {
 }
 
 /// The indexes of the records, by name: the stores are the same whether the build has collections or not.
-pub const RECORD_INDEXES: [&str; 5] = ["xOwner", "xList", "xDirty", "xGone", EXPIRED_INDEX];
+pub const RECORD_INDEXES: [&str; 6] = ["xOwner", "xList", "xDirty", "xGone", EXPIRED_INDEX, WAITING_INDEX];
 
 /// The index of the records that expired.
 pub const EXPIRED_INDEX: &str = "xExpired";
+
+/// The index of the records by the one that they wait for.
+pub const WAITING_INDEX: &str = "xWaiting";
 
 /// The index of the records by their values, in which a row has any number of entries: those of its member of this name.
 /// Which values these are is the app's to say, so that it may say another day without another schema.

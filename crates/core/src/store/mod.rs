@@ -53,7 +53,7 @@ use crate::{
 
 pub use index::{
     ByDelivery, ByForm, ByRemoval, BySaving, EXPIRED_INDEX, Entry, HELD, Index, IndexValue, RECORD_INDEXES, RowIndex, Scan,
-    VALUE_INDEX, ValueKey,
+    VALUE_INDEX, ValueKey, WAITING_INDEX,
 };
 pub use quarantine::Aside;
 pub use receipts::{Answer, Caller};

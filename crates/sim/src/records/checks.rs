@@ -3,13 +3,20 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use shearwater_core::collections::{config::Strategy, record::CollectionKey};
+use shearwater_core::collections::{config::Strategy, record::CollectionKey, references::is_only_here};
 
 use super::{CLIENTS, NOTES, Records, document};
 use crate::check::{Checked, Promise, ensure};
 
 /// What readers of one replica see.
 type View = BTreeMap<String, Map<String, Value>>;
+
+/// The ids of records that a record refers to.
+fn references_in(record: &Map<String, Value>) -> Vec<&str> {
+    let named = ["parent", "see"].into_iter().filter_map(|member| record.get(member));
+    let ids = named.flat_map(|value| value.as_array().map_or_else(|| vec![value], |ids| ids.iter().collect()));
+    ids.filter_map(Value::as_str).collect()
+}
 
 impl Records {
     /// Nothing that was written here is taken back by what comes from elsewhere, nothing is stranded.
@@ -43,7 +50,13 @@ impl Records {
                     Promise::Convergent,
                     || format!("client {number}: {} was deleted, and is back: {record:?}", record.id),
                 )?;
-                let waits = job.is_some() || record.conflict || record.changed_at.is_none();
+                let waits_for = record.waits_for.as_ref().filter(|_| job.is_none() && !record.conflict);
+                let waited_for = waits_for.and_then(|referred| self.find(number, &referred.id));
+                let is_awaited = client.has_discarded || waited_for.as_ref().is_some_and(is_only_here);
+                ensure(waits_for.is_none() || is_awaited, Promise::Convergent, || {
+                    format!("client {number}: {} waits for nothing: {record:?}, {waited_for:?}", record.id)
+                })?;
+                let waits = job.is_some() || record.conflict || record.changed_at.is_none() || waits_for.is_some();
                 ensure(waits, Promise::Convergent, || {
                     format!("client {number}: {} is dirty, and nothing is queued: {record:?}", record.id)
                 })?;
@@ -78,6 +91,41 @@ impl Records {
         };
         let records = self.records_of(client);
         records.iter().filter(|record| record.local.is_some()).filter_map(seen).filter(|(_, record)| !record.is_empty()).collect()
+    }
+
+    /// A request names no record by an id that it has only at this client.
+    pub(super) fn check_body(&self, client: usize, body: &str) -> Checked {
+        for referred in references_in(&document(Some(body))) {
+            let is_known = self.server.rows.contains_key(referred);
+            let found = self.find(client, referred).filter(|_| !is_known);
+            ensure(found.as_ref().is_none_or(|found| !is_only_here(found)), Promise::Convergent, || {
+                format!("client {client} names {referred}, which it has not sent yet: {body}; {found:?}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// At the end, each reference is to a row of the server, and to the one that somebody meant; but for those to records that
+    /// were taken back before they were anywhere else.
+    fn check_references(&self) -> Checked {
+        let origin = |row: &super::server::Row| row.data.get("origin").and_then(Value::as_str).map(str::to_owned);
+        let is_gone =
+            |origin: &String| self.deleted.contains(origin) || self.clients.iter().any(|client| client.given_up.contains(origin));
+        for (id, row) in self.server.rows.iter().filter(|(_, row)| !row.is_deleted) {
+            let Some(from) = origin(row) else { continue };
+            let meant: Vec<&String> = self.referred.iter().filter(|[by, _]| *by == from).map(|[_, to]| to).collect();
+            for referred in references_in(&row.data) {
+                let to = self.server.rows.get(referred).and_then(origin);
+                let is_meant = match &to {
+                    Some(to) => meant.contains(&to),
+                    None => meant.iter().any(|to| is_gone(to)),
+                };
+                ensure(is_meant, Promise::Convergent, || {
+                    format!("{id} refers to {referred}, which is {to:?} at the server; it was to be one of {meant:?}")
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// All is quiet.
@@ -121,6 +169,7 @@ impl Records {
                 })?;
             }
         }
+        self.check_references()?;
         let mut origins: Vec<&str> = living.values().filter_map(|record| record.get("origin")?.as_str()).collect();
         // Of one that was deleted, each of those that went on editing it has a copy.
         origins.retain(|origin| !self.deleted.iter().any(|deleted| deleted == origin));

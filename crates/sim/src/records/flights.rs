@@ -95,7 +95,10 @@ impl Records {
         let now = self.now;
         if self.clients.get(client).is_some_and(|client| !client.has_requeued) {
             let requeued = self.transact(client, async |tx, config| mutation::requeue(tx, now, NOTES, "", config).await)?;
-            self.clients.iter_mut().skip(client).take(1).for_each(|client| client.has_requeued = requeued.is_ok());
+            self.clients.iter_mut().skip(client).take(1).for_each(|client| {
+                client.has_requeued = requeued.is_ok();
+                client.has_discarded &= requeued.is_err();
+            });
         }
         self.counter += 1;
         let holder = format!("pull {}", self.counter);
@@ -134,14 +137,18 @@ impl Records {
     }
 
     /// A request reaches the server.
-    pub(super) fn reach(&mut self) {
+    pub(super) fn reach(&mut self) -> Checked {
         let waiting: Vec<usize> =
             self.flights.iter().enumerate().filter(|(_, flight)| flight.answer.is_none()).map(|(at, _)| at).collect();
         if waiting.is_empty() {
-            return;
+            return Ok(());
         }
         let at = self.rng.index(waiting.len());
-        let Some(flight) = waiting.get(at).and_then(|at| self.flights.get_mut(*at)) else { return };
+        let Some(at) = waiting.get(at).copied() else { return Ok(()) };
+        if let Some(Flight { client, what: What::Mutation { body: Some(body), .. }, .. }) = self.flights.get(at) {
+            self.check_body(*client, body)?;
+        }
+        let Some(flight) = self.flights.get_mut(at) else { return Ok(()) };
         let answer = if !self.quiescing && self.rng.happens(0.08) {
             Answer { status: self.rng.pick([500, 503, 429, 401]), body: None }
         } else {
@@ -173,6 +180,7 @@ impl Records {
         let client = flight.client;
         flight.answer = Some(answer.clone());
         self.note(|| format!("   server handles {what} of {client}: {} {:?}", answer.status, answer.body));
+        Ok(())
     }
 
     /// An answer arrives, or is lost on its way; so is a request that has not reached the server.
@@ -266,7 +274,7 @@ impl Records {
 
     pub(super) fn fly(&mut self) -> Checked {
         while !self.flights.is_empty() {
-            self.reach();
+            self.reach()?;
             self.answer()?;
         }
         Ok(())

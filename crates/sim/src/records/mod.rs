@@ -47,6 +47,8 @@ struct Client {
     life: u64,
     /// It has looked for dirty records without a mutation.
     has_requeued: bool,
+    /// Mutations were removed since: what waits for their records is yet to be looked at.
+    has_discarded: bool,
     /// Its next cycle takes over from a drain that died.
     takes_over: bool,
     settlements: Vec<Settlement>,
@@ -61,6 +63,7 @@ struct Client {
 struct Records {
     rng: Rng,
     indexing: Rng,
+    relating: Rng,
     flaw: Option<Flaw>,
     now: Millis,
     config: WorkerConfig,
@@ -76,6 +79,8 @@ struct Records {
     doubled: Vec<String>,
     /// Records that anybody deleted, by what their creator called them.
     deleted: Vec<String>,
+    /// Which records anybody had refer to which, all by what their creators called them.
+    referred: Vec<[String; 2]>,
     quiescing: bool,
     /// A row went without a word.
     has_forgotten: bool,
@@ -108,6 +113,9 @@ fn live(seed: u64, flaw: Option<Flaw>, tracing: bool) -> Result<(), (Violation, 
     notes.reconcile.allow_empty = true;
     notes.conflict.strategy = strategy;
     notes.conflict.merge.union = vec!["tags".to_owned()];
+    if flaw != Some(Flaw::SkipsReferences) {
+        notes.references = vec![("parent".to_owned(), NOTES.to_owned()), ("see".to_owned(), NOTES.to_owned())];
+    }
     // Rows that are never behind their time: nothing needs an overlap, and nothing is mended by one.
     let is_prompt = rng.happens(0.5);
     if is_prompt {
@@ -129,6 +137,7 @@ fn live(seed: u64, flaw: Option<Flaw>, tracing: bool) -> Result<(), (Violation, 
     let mut world = Records {
         rng,
         indexing: Rng::new(seed ^ 0x696e_6465_7800_0000),
+        relating: Rng::new(seed ^ 0x7265_6c61_7465_0000),
         flaw,
         now: Millis(1_800_000_000_000),
         config,
@@ -141,6 +150,7 @@ fn live(seed: u64, flaw: Option<Flaw>, tracing: bool) -> Result<(), (Violation, 
         made: 0,
         doubled: Vec::new(),
         deleted: Vec::new(),
+        referred: Vec::new(),
         quiescing: false,
         has_forgotten: false,
         trace: tracing.then(Vec::new),
@@ -188,10 +198,7 @@ impl Records {
             30..50 => self.drain(client),
             50..56 => self.begin_pull(client),
             56..58 => self.begin_listing(client),
-            58..75 => {
-                self.reach();
-                Ok(())
-            }
+            58..75 => self.reach(),
             75..96 => self.answer(),
             96 => {
                 self.kill(client);
@@ -249,12 +256,23 @@ impl Records {
         let (id, change) = if make {
             self.made += 1;
             let id = format!("local-{}", self.made);
-            let record = json!({"id": id, "origin": id, "title": number, own: number, "tags": [number]});
-            (id, Change::Put(record.to_string()))
+            let mut record =
+                document(Some(&json!({"id": id, "origin": id, "title": number, own: number, "tags": [number]}).to_string()));
+            // Itself, too; and whatever id its writer knows another by.
+            let known = self.records_of(client).into_iter().filter(|record| record.local.is_some() || record.moved.is_some());
+            let mut known: Vec<String> = known.map(|record| record.id).chain([id.clone()]).collect();
+            if self.relating.happens(0.5) {
+                let at = self.relating.index(known.len());
+                self.refer(client, &mut record, &id, "parent", known.swap_remove(at).into());
+            }
+            (id, Change::Put(Value::Object(record).to_string()))
         } else {
             let at = self.rng.index(visible.len());
             let Some(record) = visible.get(at) else { return Ok(()) };
             let local = document(record.local.as_deref());
+            if self.relating.happens(0.2) {
+                return self.relate(client, record, &visible);
+            }
             let change = match self.rng.below(10) {
                 0 => Change::Delete,
                 1..4 => {
@@ -295,6 +313,38 @@ impl Records {
             }
         }
         Ok(())
+    }
+
+    /// A record is made to refer to others: one as its parent, or some as those to be seen.
+    fn relate(&mut self, client: usize, record: &Record, visible: &[Record]) -> Checked {
+        let ids: Vec<&str> = visible.iter().map(|record| record.id.as_str()).collect();
+        let Some(first) = ids.get(self.relating.index(ids.len())) else { return Ok(()) };
+        let (member, value) = if self.relating.happens(0.6) {
+            ("parent", json!(first))
+        } else {
+            ("see", json!([first, ids.get(self.relating.index(ids.len()))]))
+        };
+        let mut patch = Map::new();
+        let origin = self.origin(client, &record.id).unwrap_or_else(|| record.id.clone());
+        self.refer(client, &mut patch, &origin, member, value);
+        let change = Change::Patch(Value::Object(patch).to_string());
+        let seed = JobId::from_random(self.relating.bytes());
+        let write = RecordWrite { collection: NOTES.to_owned(), id: record.id.clone(), change, seed };
+        let now = self.now;
+        let written =
+            self.transact(client, async |tx, config| mutation::write(tx, now, &write, &Caller::default(), config).await)?;
+        self.note(|| format!("{client} relates {} {:?}: {written:?}", write.id, write.change));
+        Ok(())
+    }
+
+    /// Writes references into a record, and notes them.
+    fn refer(&mut self, client: usize, record: &mut Map<String, Value>, origin: &str, member: &str, value: Value) {
+        let ids = value.as_array().map_or_else(|| vec![value.clone()], Clone::clone);
+        for id in ids.iter().filter_map(Value::as_str) {
+            let referred = self.origin(client, id).unwrap_or_else(|| id.to_owned());
+            self.referred.push([origin.to_owned(), referred]);
+        }
+        record.insert(member.to_owned(), value);
     }
 
     /// What the creator of a record called it.
@@ -345,7 +395,9 @@ impl Records {
         let discarded = self.transact(client, async |tx, _| manage::discard(tx, now, job, false).await)?;
         self.note(|| format!("{client} discards the job of {id}: {discarded:?}"));
         if discarded.is_ok_and(|removed| !removed.is_empty()) {
-            self.clients.iter_mut().skip(client).take(1).for_each(|client| client.has_requeued = false);
+            self.clients.iter_mut().skip(client).take(1).for_each(|client| {
+                (client.has_requeued, client.has_discarded) = (false, true);
+            });
             self.give_up(client, origin);
         }
         Ok(())

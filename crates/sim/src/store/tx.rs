@@ -410,6 +410,11 @@ impl Tx for SimTx<'_> {
         {
             indexes.pending = None;
         }
+        if self.flaw == Some(Flaw::ForgetsWhatIsWaitedFor)
+            && let Some(record) = (&mut row as &mut dyn Any).downcast_mut::<collections::Record>()
+        {
+            record.waits_for = None;
+        }
         if self.flaw == Some(Flaw::ForgetsPolicies)
             && let Some(ledger) = (&mut row as &mut dyn Any).downcast_mut::<Ledger>()
         {

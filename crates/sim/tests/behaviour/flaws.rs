@@ -57,7 +57,9 @@ fn every_flaw_is_noticed() {
             | Flaw::LosesWritesOnTheWay
             | Flaw::ForgetsDeletions
             | Flaw::SkipsRebuilds
-            | Flaw::TakesFailedPagesForLast => &[Promise::Convergent],
+            | Flaw::TakesFailedPagesForLast
+            | Flaw::SkipsReferences
+            | Flaw::ForgetsWhatIsWaitedFor => &[Promise::Convergent],
             Flaw::PullsSideBySide => &[Promise::Convergent, Promise::Live],
             Flaw::DropsTaskLeases | Flaw::ForgetsTaskEnds => &[Promise::Once, Promise::Leased],
         };

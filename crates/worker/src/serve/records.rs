@@ -85,6 +85,6 @@ impl Changed {
     /// The answer to a change of a record, which may have queued a mutation.
     fn of_record<O: Operation<Answer = bool>>(self, engine: &Engine, collection: &str) -> Result<Served, Error> {
         collections::tell(engine, Some(&[collection.to_owned()]));
-        self.served::<O>(Then::Stored(vec![collections::queue_of(engine, collection)]))
+        self.served::<O>(Then::Stored(collections::queues_of(engine, collection)))
     }
 }

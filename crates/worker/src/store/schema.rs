@@ -10,7 +10,7 @@ use web_sys::{IdbDatabase, IdbObjectStore, IdbObjectStoreParameters};
 pub use shearwater_core::store::Store;
 
 /// The version that this code reads and writes.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 
 /// The key of the reserve, beside the ledger.
 pub const RESERVE: &str = "reserve";

@@ -9,9 +9,10 @@ use crate::{
     boxed::boxed,
     collections::{
         CollectionConfig, Record, document,
-        mutation::{of_job, plan, state_of, store},
+        mutation::{of_job, plan, queue_of, state_of, store},
         push::{Verdict, settle, verdict, withdraw},
         record::PushOp,
+        references,
     },
     error::Error,
     queue::{
@@ -50,6 +51,7 @@ impl<T: Tx> CycleRun<'_, T> {
             self.collections.push(name.clone());
         }
         let worker = self.settings.config;
+        let (owner, id) = (record.owner.clone(), record.id.clone());
         let settled = settle(self.tx, self.now, self.ledger, &mut self.leaving, record, verdict, config, worker, made);
         let next = boxed(settled).await?;
         if let Some(mut next) = next {
@@ -75,6 +77,15 @@ impl<T: Tx> CycleRun<'_, T> {
             }
             if made > 0 {
                 self.settled.push(Settled::Kept(Box::new(next)));
+            }
+        }
+        // Last: it may take away a mutation that refers to this one, and make another.
+        let released = references::release(self.tx, self.now, self.ledger, &mut self.leaving, name, &owner, &id, worker);
+        for other in boxed(released).await? {
+            let freed = collections.iter().find(|(name, _)| *name == other).map(|(name, config)| queue_of(config, name));
+            self.freed.extend(freed.filter(|freed| *freed != queue && !self.freed.contains(freed)));
+            if !self.collections.contains(&other) {
+                self.collections.push(other);
             }
         }
         Ok(())

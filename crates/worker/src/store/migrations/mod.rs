@@ -8,6 +8,7 @@ mod v5;
 mod v6;
 mod v7;
 mod v8;
+mod v9;
 
 use wasm_bindgen::JsValue;
 use web_sys::{IdbDatabase, IdbTransaction};
@@ -34,6 +35,9 @@ pub fn upgrade(database: &IdbDatabase, upgrade: &IdbTransaction, old: u32, loss:
     }
     if old < 8 {
         v8::apply(upgrade)?;
+    }
+    if old < 9 {
+        v9::apply(upgrade)?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! Nothing is moved. The number keeps a worker of before, which would deliver a mutation without telling its record, from
 //! opening the database.
 
-use shearwater_core::store::{EXPIRED_INDEX, RECORD_INDEXES, Store};
+use shearwater_core::store::{RECORD_INDEXES, Store};
 use wasm_bindgen::JsValue;
 use web_sys::IdbDatabase;
 
@@ -11,7 +11,8 @@ use crate::store::schema;
 
 pub(super) fn apply(database: &IdbDatabase) -> Result<(), JsValue> {
     let records = schema::create(database, Store::Records)?;
-    for index in RECORD_INDEXES.into_iter().filter(|index| *index != EXPIRED_INDEX) {
+    // Those that came later are later versions'.
+    for index in RECORD_INDEXES.into_iter().take(4) {
         records.create_index_with_str(index, index)?;
     }
     schema::create(database, Store::Collections)?;
