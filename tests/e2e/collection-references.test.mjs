@@ -25,7 +25,8 @@ const configOf = ({ url = path, adapter = "rest", backoff = { base: 50, max: 100
 });
 const call = (page, name, method, ...given) =>
   page.evaluate((name, method, given) => window.client.collection(name)[method](...given), name, method, given);
-const pending = async (page) => (await Promise.all(["authors", "books"].map((name) => call(page, name, "pendingChanges")))).flat();
+const pending = async (page) =>
+  (await Promise.all(["authors", "books"].map((name) => call(page, name, "pendingChanges")))).flat();
 const settle = (page) =>
   until("all at the server", async () => {
     for (const name of ["books", "authors", "books"]) await call(page, name, "sync");
@@ -57,7 +58,10 @@ test("a record goes after those that it refers to, under the ids that the server
   assert.deepEqual([stored.title, stored.author, stored.readers], ["b", ada.id, [bob.id, ada.id, bob.id]]);
   assert.notEqual(ada.id, author);
   // One request made it: none named what the server does not know.
-  assert.deepEqual((await pushes("books")).map(({ method }) => method), ["POST"]);
+  assert.deepEqual(
+    (await pushes("books")).map(({ method }) => method),
+    ["POST"],
+  );
   const here = await call(page, "books", "get", book);
   assert.deepEqual([here.author, here.readers], [ada.id, [bob.id, ada.id, bob.id]]);
   assert.equal((await call(page, "authors", "get", here.author)).name, "Ada");
@@ -92,7 +96,8 @@ test("records that refer to one another are created, and then related", async ()
     [stored.a.sequel, stored.b.sequel, stored["of itself"].sequel],
     [stored.b.id, stored.a.id, stored["of itself"].id],
   );
-  for (const { id, sequel, title } of Object.values(stored)) assert.equal((await call(page, "books", "get", id)).sequel, sequel, title);
+  for (const { id, sequel, title } of Object.values(stored))
+    assert.equal((await call(page, "books", "get", id)).sequel, sequel, title);
   const mine = new Set([book, second, author]);
   for (const { body } of await pushes("books")) assert.ok(!mine.has(JSON.parse(body ?? "{}").sequel), body);
 });
@@ -108,7 +113,11 @@ test("replies are lost and the worker is stopped between them: one row each, rel
   ]);
   await call(page, "authors", "put", { id: author, name: "Ada" });
   await call(page, "books", "put", { id: book, title: "a", author });
-  for (const [name, count] of [["authors", 1], ["authors", 2], ["books", 1]]) {
+  for (const [name, count] of [
+    ["authors", 1],
+    ["authors", 2],
+    ["books", 1],
+  ]) {
     await until(`${count} of ${name}`, async () => {
       if ((await pushes(name)).length >= count) return true;
       await call(page, "books", "sync");
@@ -125,7 +134,11 @@ test("replies are lost and the worker is stopped between them: one row each, rel
 test("what waits for a record that is taken back goes without waiting; of one that is discarded, too", async () => {
   const page = await w.open({ config: configOf({ backoff: patient.backoff }) });
   await page.evaluate(() => client.pause("authors"));
-  for (const [how, id] of /** @type {const} */ ([["undo", book], ["discard", second], ["delete", uuid(9)]])) {
+  for (const [how, id] of /** @type {const} */ ([
+    ["undo", book],
+    ["discard", second],
+    ["delete", uuid(9)],
+  ])) {
     await call(page, "authors", "put", { id: author, name: "Ada" });
     await call(page, "books", "put", { id, title: how, author });
     assert.equal((await call(page, "books", "pendingChanges"))[0].waitsFor.id, author);

@@ -8,7 +8,7 @@ use crate::{Outcome, run::root};
 /// saving, and raise it for a reason that CHANGELOG gives.
 const BUDGETS: [(&str, &[&str], usize, usize); 5] = [
     ("worker", &["worker.js", "worker.wasm"], 100 * 1024, 241_500),
-    ("full worker", &["worker.js", "worker-full.wasm"], 100 * 1024, 318_000),
+    ("full worker", &["worker.js", "worker-full.wasm"], 100 * 1024, 322_500),
     ("page", &["page.js", "page.wasm"], 25 * 1024, 57_700),
     ("forms", &["forms.js"], 6 * 1024, 7_000),
     ("tanstack-db", &["tanstack-db.js"], 2 * 1024, 2 * 1024),
