@@ -61,12 +61,12 @@ export async function startChromium({ profile = mkdtempSync(join(tmpdir(), "shea
           const { registrationId } = await registration(origin);
           await cdp.send("ServiceWorker.dispatchSyncEvent", { origin, registrationId, tag, lastChance });
         },
+        /** Stops it, and stops it again where an event has started it meanwhile: by itself it would end after 30 s. */
         async stop() {
-          await cdp.send("ServiceWorker.stopAllWorkers");
-          await until(
-            "the worker to stop",
-            () => ![...versions.values()].some((version) => version.runningStatus !== "stopped"),
-          );
+          await until("the worker to stop", async () => {
+            await cdp.send("ServiceWorker.stopAllWorkers");
+            return ![...versions.values()].some((version) => version.runningStatus !== "stopped");
+          });
         },
         async fillQuota(origin, quotaSize) {
           await cdp.send("Storage.overrideQuotaForOrigin", { origin, quotaSize });

@@ -3,13 +3,20 @@
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
-/** Removes the profile of a killed browser. */
+/**
+ * Removes the profile of a killed browser, whose last processes may still write into it. Node's own retries do not list a
+ * folder again in which a file has appeared, and block for 21 s in vain.
+ */
 export function removeProfile(profile) {
-  try {
-    rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
-  } catch {
-    // A killed browser's last process may still write into it. It lies where temporary files do.
+  for (let tries = 0; tries < 20; tries += 1) {
+    try {
+      rmSync(profile, { recursive: true, force: true });
+      return;
+    } catch {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+    }
   }
+  // It lies where temporary files do.
 }
 
 /** Whether any part of `secret`, ten characters long, is in the bytes; as it is or in UTF-16. */
