@@ -11,6 +11,8 @@
 import { ShearwaterError } from "../error.js";
 
 const INTERNAL = Symbol.for("shearwater.internal");
+/** Records that wait for one another are followed so far. */
+const LONGEST_CHAIN = 20;
 
 /**
  * @typedef {import("../types/index.js").Client} Client
@@ -232,8 +234,15 @@ export function shearwaterCollectionOptions({
    */
   async function areStuck({ client, records }, changes) {
     const conflicts = new Set((await records.conflicts()).map(({ id }) => id));
-    for (const { id, job } of changes) {
-      if (conflicts.has(id)) continue;
+    for (const change of changes) {
+      if (conflicts.has(change.id)) continue;
+      let { job, waitsFor } = change;
+      // One that waits is as stuck as the one that it waits for.
+      for (let at = 0; !job && waitsFor && at < LONGEST_CHAIN; at += 1) {
+        const { collection, id } = waitsFor;
+        const theirs = await client.collection(collection).pendingChanges();
+        ({ job, waitsFor } = theirs.find((other) => other.id === id) ?? { job: undefined, waitsFor: undefined });
+      }
       const state = job && (await client.get(job))?.state;
       if (state !== "failed" && state !== "conflict") return false;
     }

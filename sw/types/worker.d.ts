@@ -40,10 +40,31 @@ export function enqueue(request: Request | RequestInput, options?: EnqueueOption
 export function on(hook: "auth", handler: Hooks["auth"], options?: AuthOptions): void;
 export function on(hook: "before-send", handler: Hooks["before-send"], options?: AuthOptions): void;
 export function on<H extends Exclude<keyof Hooks, "auth" | "before-send">>(hook: H, handler: Hooks[H]): void;
+/**
+ * Requests of a collection go to this function in place of `fetch`: an adapter for a server that speaks otherwise. It gets what
+ * the collection's `adapter` (`"rest"`, unless said otherwise) would send, with the headers of `auth` and `before-send`, and returns
+ * the response that such a server would give, for mutations, reads and pages alike. Time limits, retries, classification,
+ * idempotency and conflicts are those of every collection.
+ *
+ * Pass `request.signal` on: it is aborted after the queue's `timeout`, and the adapter is not waited for any longer. If it throws, or
+ * returns what is no `Response` or cannot be read, the mutation waits and goes again, under the same key.
+ */
+export function on(
+  hook: `adapter:${string}`,
+  handler: (request: Request, detail: AdapterDetail) => Response | Promise<Response>,
+): void;
 export function on(hook: `sync:${string}`, handler: (event: SyncDetail) => unknown): void;
 export function on(hook: `periodicsync:${string}`, handler: (event: { tag: string }) => unknown): void;
 
 export const version: string;
+
+export interface AdapterDetail {
+  collection: string;
+  /** Whose record it is, or who pulls. */
+  owner: string | null;
+  /** The same for each try of a mutation. */
+  idempotencyKey: string;
+}
 
 export interface SyncDetail {
   tag: string;
@@ -375,11 +396,12 @@ export interface PeriodicConfig {
   /** Milliseconds between two runs: one minute to one year. */
   minInterval: number;
   /**
-   * Run side by side; one that fails, or takes longer than 2 min, is nothing to the others. Without a network, `drain` and
-   * `refresh` wait for the next wake that has one.
+   * Run side by side; one that fails, or takes longer than 2 min, is nothing to the others. Without a network, `drain`,
+   * `pull` and `refresh` wait for the next wake that has one.
    *
    * - `"cleanup"` deletes delivered jobs beyond `history`; with `maxAge`, also failed jobs that were last tried so many ms ago.
    * - `"drain"` sends what is due.
+   * - `"pull"` pulls all `collections`, due or not. One that fails is nothing to the others.
    * - `refresh` fetches entries of a cache anew: `urls`, or `all` that it holds. Where an entry has a validator, it is asked for
    *   by `If-None-Match` or `If-Modified-Since`, unless `conditional` is false. An entry stays as it is after an error, a
    *   redirect, or a page in place of something else, as of a captive portal.
@@ -388,6 +410,7 @@ export interface PeriodicConfig {
   tasks: Array<
     | "cleanup"
     | "drain"
+    | "pull"
     | "handler"
     | { cleanup: { maxAge?: number } }
     | { refresh: { cache: string; urls: string[]; conditional?: boolean } }

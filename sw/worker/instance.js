@@ -15,7 +15,7 @@ const MOST_RESTARTS = 3;
 /**
  * @typedef {object} App
  * @property {import("../types/worker.js").WorkerConfig} [config]  the argument of start()
- * @property {Map<string, {handler: (detail: any) => unknown, origins?: string[]}>} hooks  by name
+ * @property {Map<string, {handler: (...given: any[]) => unknown, origins?: string[]}>} hooks  by name
  * @property {() => Promise<import("./name.js").Identity>} identity  the name and the opened database, see name.js
  * @property {(writable: Promise<unknown>) => Promise<WebAssembly.Module>} load  compiles the wasm; `writable` resolves
  *   when databases may be written to; see wasm.js
@@ -26,6 +26,7 @@ const MOST_RESTARTS = 3;
  * @property {boolean} dead
  * @property {() => Promise<unknown>} renewed
  * @property {(name: string, detail: unknown) => unknown} hook
+ * @property {(name: string, request: Request, detail: unknown) => Promise<Response>} adapt
  * @property {(name: string) => boolean} hasHook
  * @property {(name: string) => string[] | null} hookOrigins
  * @property {(controller: AbortController) => void} adopt
@@ -64,6 +65,22 @@ export function createInstance(app) {
       },
       hook(name, detail) {
         return app.hooks.get(name)?.handler(detail);
+      },
+      /** What an adapter of the app's responds, for as long as the request is not aborted. */
+      adapt(name, request, detail) {
+        const { signal } = request;
+        const aborted = new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+        const adapted = async () => {
+          const response = await app.hooks.get(name)?.handler(request, detail);
+          const isReadable = response instanceof Response && !response.bodyUsed && !response.body?.locked;
+          if (!isReadable || /^(error|opaque)$/.test(response.type))
+            throw new TypeError("it returns no Response, or one that cannot be read");
+          if (!response.body) return response;
+          // A body that never ends is given up with the request.
+          const body = response.body.pipeThrough(new TransformStream(), { signal });
+          return Object.defineProperty(new Response(body, response), "redirected", { value: response.redirected });
+        };
+        return Promise.race([adapted(), aborted]);
       },
       hasHook(name) {
         return app.hooks.has(name);

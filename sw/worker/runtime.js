@@ -17,7 +17,7 @@ import { compileRoutes, createFetchListener } from "./routes.js";
 import { forgetOthers, keepPageWasm, loadWasm } from "./wasm.js";
 
 const PROTOCOL = 1;
-const HOOKS = /^(auth|before-send|delivered|failed|conflict|blocked|routed|(periodic)?sync(:.+)?)$/;
+const HOOKS = /^(auth|before-send|delivered|failed|conflict|blocked|routed|adapter:.+|(periodic)?sync(:.+)?)$/;
 /** Milliseconds that the first event of a worker waits for adopt(); after that both run in parallel. */
 const ADOPTION_ALONE = 3_000;
 /** Milliseconds that events are kept alive for adopt(). */
@@ -393,6 +393,7 @@ export function createShearwater(urls) {
       }
       started = true;
       app.config = options;
+      for (const hook of hooks.keys()) checkAdapter(hook);
       if (options?.cacheUploads !== undefined) {
         uploads = app
           .identity()
@@ -421,16 +422,17 @@ export function createShearwater(urls) {
 
     /**
      * @param {string} hook
-     * @param {(detail: any) => unknown} handler
+     * @param {(...given: any[]) => unknown} handler
      * @param {import("../types/worker.js").AuthOptions} [options]
      */
     on(hook, handler, options) {
       if (!HOOKS.test(hook)) {
         mistake(
-          `there is no hook "${hook}"; there are "auth", "before-send", "delivered", "failed", "conflict", "blocked", "routed", "sync", "sync:<tag>", "periodicsync" and "periodicsync:<tag>"`,
+          `there is no hook "${hook}"; there are "auth", "before-send", "delivered", "failed", "conflict", "blocked", "routed", "adapter:<collection>", "sync", "sync:<tag>", "periodicsync" and "periodicsync:<tag>"`,
         );
       }
       if (typeof handler !== "function") mistake(`the handler of "${hook}" is not a function`);
+      if (started) checkAdapter(hook);
       hooks.set(hook, { handler, ...hookOptions(hook, options) });
     },
 
@@ -440,6 +442,14 @@ export function createShearwater(urls) {
       return storeOne(job, body, (begin) => active(() => begin().stored));
     },
   };
+
+  /** @param {string} hook */
+  function checkAdapter(hook) {
+    const [kind, name] = hook.split(/:(.*)/s);
+    const collections = /** @type {{collections?: object} | undefined} */ (app.config)?.collections;
+    if (kind === "adapter" && !Object.hasOwn(collections ?? {}, name ?? ""))
+      mistake(`there is no collection "${name}" for the hook "${hook}": name it in start({collections})`);
+  }
 
   /**
    * @param {string} hook

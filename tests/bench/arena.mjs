@@ -12,21 +12,27 @@ import { startServer } from "./server.mjs";
 
 const here = fileURLToPath(new URL("site", import.meta.url));
 
-/** The folder to serve: Workbox is bundled from its npm package, as an app would. */
+/** The folder to serve: Workbox and RxDB are bundled from their npm packages, as an app would. */
 export async function buildSite() {
   const folder = mkdtempSync(join(tmpdir(), "shearwater-bench-site-"));
   cpSync(here, folder, { recursive: true });
-  await build({
-    entryPoints: [join(here, "workbox.js")],
-    outfile: join(folder, "workbox.js"),
-    bundle: true,
-    minify: true,
-    format: "iife",
-    define: { "process.env.NODE_ENV": '"production"' },
-    nodePaths: (process.env.NODE_PATH ?? "").split(delimiter).filter(Boolean),
-    allowOverwrite: true,
-    logLevel: "error",
-  });
+  for (const [name, format] of [
+    ["workbox.js", "iife"],
+    ["records.js", "esm"],
+  ]) {
+    await build({
+      entryPoints: [join(here, name)],
+      outfile: join(folder, name),
+      bundle: true,
+      minify: true,
+      format: /** @type {"iife" | "esm"} */ (format),
+      define: { "process.env.NODE_ENV": '"production"', global: "globalThis" },
+      external: ["/shearwater/page.js"],
+      nodePaths: (process.env.NODE_PATH ?? "").split(delimiter).filter(Boolean),
+      allowOverwrite: true,
+      logLevel: "error",
+    });
+  }
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }

@@ -110,6 +110,11 @@ page's own, from the call to the promise, unless another is named. Each drain is
 - **F9** Brotli at its best, of the files of \`dist/\`.
 - **F10** 300 fetches one after the other from a controlled page, replies read, the median of a run; the route is for POSTs to another path.
   The third peer tells what the browser takes to dispatch a \`fetch\` event at all.
+- **F12** One server with 10,000 records of 300 bytes, pages of 1,000, an index on one member; an empty store in each run.
+  *RxDB*: ${versionIn(createRequire(import.meta.url).resolve("rxdb/package.json"))}, free Dexie storage, replication by its own protocol with a pull handler for the same
+  URLs, until it says it is in sync. *Plain IndexedDB*: the same pages, one relaxed transaction each. "Get": 200 different ids, no
+  cache is warm; "write until heard": the median of 31, both writes durable as the library has it by default. PouchDB is not
+  among them: it speaks to no server but CouchDB's.
 
 ${cold ? `In a cold start the medians of the steps, in ms since the dispatch: ${cold.peers.map(({ who, samples }) => `${who} ${show(median(samples))}`).join(", ")}.\n` : ""}
 ## What is not compared

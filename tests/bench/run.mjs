@@ -22,6 +22,7 @@ import { enqueueMany, enqueueOne } from "./rows/enqueue.mjs";
 import { growth } from "./rows/growth.mjs";
 import { memory } from "./rows/memory.mjs";
 import { bytes, pageCost } from "./rows/page.mjs";
+import { records } from "./rows/records.mjs";
 import { routes } from "./rows/routes.mjs";
 
 const { values: given } = parseArgs({
@@ -59,6 +60,7 @@ const rows = {
   F8: pageCost,
   F9: bytes,
   F10: routes,
+  F12: records,
 };
 const inFirefox = { F1: enqueueOne, F2: enqueueMany, F3: drain };
 const wanted = given.rows?.split(",");

@@ -49,6 +49,9 @@ export async function startServer({ site, tls = false }) {
     faults: (rules) => ask("PUT", "/faults", { down: false, rules }),
     down: (down) => ask("PUT", "/faults", { down, rules: [] }),
     stats: () => ask("GET", "/stats"),
+    // Of the collection "notes".
+    writeRecord: (row) => ask("POST", "/records/notes", row),
+    forgetRecord: (id) => ask("DELETE", `/records/notes/rows/${encodeURIComponent(id)}`),
     arrivals: () => ask("GET", "/arrivals?path=/api/sink/"),
     arrived: async () => (await ask("GET", "/arrivals/count?path=/api/sink/")).count,
     async stop() {

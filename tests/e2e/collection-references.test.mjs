@@ -5,6 +5,7 @@ import test, { after, before } from "node:test";
 
 import { patient, uuid } from "./harness/collection.mjs";
 import { startPostgrest } from "./harness/postgrest.mjs";
+import { startProxy } from "./harness/proxy.mjs";
 import { until } from "./harness/wait.mjs";
 import { world } from "./harness/world.mjs";
 
@@ -157,6 +158,43 @@ test("what waits for a record that is taken back goes without waiting; of one th
   assert.deepEqual(await pushes("authors"), []);
 });
 
+test("what waits for a record that is deleted while it is sent, and then refused, waits no longer", async () => {
+  const page = await w.open({ config: configOf() });
+  await w.server.faults([{ method: "POST", path: path("authors"), action: { hold: true, status: 422 }, times: 1 }]);
+  await call(page, "authors", "put", { id: author, name: "Ada" });
+  await w.held(1);
+  await call(page, "books", "put", { id: book, title: "a", author });
+  await call(page, "authors", "delete", author);
+  await w.server.release();
+  await until("the book at the server", async () => (await rows("books")).length === 1);
+});
+
+test("more than a thousand that wait for one record are all looked at when it comes", async () => {
+  const page = await w.open({ config: configOf() });
+  await page.evaluate(() => Promise.all([client.pause("authors"), client.pause("books")]));
+  await call(page, "authors", "put", { id: author, name: "Ada" });
+  const waiting = () =>
+    page.evaluate(async () => (await client.collection("books").pendingChanges()).filter(({ waitsFor }) => waitsFor).length);
+  await page.evaluate(
+    (author) =>
+      Promise.all(Array.from({ length: 1_100 }, (_, at) => client.collection("books").put({ title: `${at}`, author }))),
+    author,
+  );
+  assert.equal(await waiting(), 1_100);
+  await page.evaluate(() => client.resume("authors"));
+  await until("none to wait", async () => (await waiting()) === 0);
+  assert.equal(await page.evaluate(async () => (await client.list({ queue: "books", limit: 2_000 })).length), 1_100);
+});
+
+test("ids that are numbers are waited for, and stay numbers", async () => {
+  const page = await w.open({ config: configOf({ backoff: patient.backoff }) });
+  await page.evaluate(() => client.pause());
+  await call(page, "authors", "put", { id: 17, name: "Ada" });
+  await call(page, "books", "put", { id: book, title: "a", author: 17, readers: ["17"] });
+  const [{ waitsFor }] = await call(page, "books", "pendingChanges");
+  assert.deepEqual(waitsFor, { collection: "authors", id: "17" });
+});
+
 test("nothing of one user waits for a record of another", async () => {
   const page = await w.open({ config: configOf() });
   await page.evaluate(() => client.setOwner("ada"));
@@ -232,4 +270,30 @@ test("a foreign key of PostgreSQL is never violated, whatever the order of the w
     { id: book, author, sequel: second },
     { id: second, author, sequel: book },
   ]);
+});
+
+test("a member that is left out of a create follows, also where the reply to the create is lost", async () => {
+  const proxy = await startProxy(postgrest.origin);
+  try {
+    const origin = proxy.origin.replace("localhost", "127.0.0.1");
+    const page = await w.open({ config: configOf({ adapter: "postgrest", url: (name) => `${origin}/${name}` }) });
+    const [x, y] = [uuid(41), uuid(42)];
+    await page.evaluate(() => client.pause());
+    await call(page, "books", "put", { id: x, title: "x", sequel: y });
+    await call(page, "books", "put", { id: y, title: "y", sequel: x });
+    proxy.rule("/books", { lose: "POST" });
+    await page.evaluate(() => client.resume());
+    await settle(page);
+    assert.deepEqual(postgrest.rows(`select id, sequel from books where id in ('${x}', '${y}') order by id`), [
+      { id: x, sequel: y },
+      { id: y, sequel: x },
+    ]);
+    for (const [id, sequel] of [
+      [x, y],
+      [y, x],
+    ])
+      assert.equal((await call(page, "books", "get", id)).sequel, sequel);
+  } finally {
+    await proxy.stop();
+  }
 });

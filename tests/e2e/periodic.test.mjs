@@ -141,11 +141,26 @@ test("without a server the local work is done all the same", async () => {
   assert.notEqual(await cached(page, "/api/sink/page"), undefined);
 });
 
+test("collections are pulled; one that fails is named, and nothing to the others", async () => {
+  const collections = Object.fromEntries(
+    ["notes", "others"].map((name) => [name, { url: `/api/records/${name}`, version: "version", pull: { every: 0 } }]),
+  );
+  const page = await w.open({ options: { worker: script({ ...daily(["pull"]), collections }) } });
+  const id = "00000001-0000-4000-8000-000000000000";
+  for (const name of ["notes", "others"]) await w.server.writeRecord(name, { id, data: { title: name } });
+  await w.server.faults([{ method: "GET", path: "/api/records/others", action: { status: 500 } }]);
+  await fire(page);
+  assert.match(task(await ended(page), "pull").error, /^others: .*500/);
+  const all = (name) => page.evaluate((name) => client.collection(name).all(), name);
+  assert.deepEqual([(await all("notes")).map(({ title }) => title), await all("others")], [["notes"], []]);
+});
+
 test("a configuration that cannot be is refused by name", async () => {
   for (const [periodic, name] of [
     [{ "daily-sync": { minInterval: 0, tasks: ["drain"] } }, /periodic\.daily-sync\.minInterval/],
     [{ "daily-sync": { minInterval: 10 * 365 * 24 * HOUR, tasks: ["drain"] } }, /periodic\.daily-sync\.minInterval/],
     [{ "daily-sync": { minInterval: HOUR, tasks: [] } }, /periodic\.daily-sync\.tasks/],
+    [{ "daily-sync": { minInterval: HOUR, tasks: ["pull"] } }, /pull/],
     [{ "daily-sync": { minInterval: HOUR, tasks: ["dance"] } }, /periodic\.daily-sync\.tasks\.0: is none of/],
     [{ "daily-sync": { minInterval: HOUR, tasks: [{ refresh: { cache: "a" } }] } }, /urls or all: true/],
     [{ "daily-sync": { minInterval: HOUR, tasks: ["drain", "drain"] } }, /named once/],

@@ -48,6 +48,11 @@ worker.on("routed", async ({ request, id, reason, status }) =>
 );
 // @ts-expect-error there is no such hook
 worker.on("authh", () => undefined);
+worker.on("adapter:notes", (request, { collection, owner, idempotencyKey }) =>
+  fetch(`/v2/${collection}/${owner}`, { signal: request.signal, headers: { key: idempotencyKey } }),
+);
+// @ts-expect-error: an adapter returns a Response
+worker.on("adapter:notes", () => undefined);
 
 const client: Client = await connect({ worker: "/sw.js", syncOnMount: false });
 client.track("events", { name: "opened" });

@@ -157,7 +157,10 @@ pub fn tell(engine: &Engine, names: Option<&[String]>) {
 pub async fn sync(engine: &Rc<Engine>, names: &[String]) -> Result<Vec<Synced>, Error> {
     requeue(engine).await?;
     let queues = queues_before(engine, names);
-    engine.drain_now(&queues).await?;
+    // As often as records may wait for one another by queues, or what is freed would be left.
+    for _ in &queues {
+        engine.drain_now(&queues).await?;
+    }
     let mut all = Vec::new();
     for name in names {
         all.push(pulled(engine, name).await?);
@@ -265,6 +268,25 @@ async fn requeue(engine: &Rc<Engine>) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Pulls all collections but those that are being pulled, and says in a sentence what came of it.
+///
+/// # Errors
+/// Why some could not be pulled; the others were.
+pub async fn pull_each(engine: &Rc<Engine>) -> Result<String, String> {
+    let (mut applied, mut errors) = (0, Vec::new());
+    for (name, _) in engine.config.collections.iter().filter(|(name, _)| !is_under_way(engine, name)) {
+        let error = match pulled(engine, name).await {
+            Ok(Synced { applied: more, error, .. }) => {
+                applied += more;
+                error
+            }
+            Err(error) => Some(error.into_message()),
+        };
+        errors.extend(error.map(|error| [name, ": ", &error].text()));
+    }
+    if errors.is_empty() { Ok([&applied.to_string(), " rows changed"].text()) } else { Err(errors.join("; ")) }
 }
 
 async fn pulled(engine: &Rc<Engine>, name: &str) -> Result<Synced, Error> {
@@ -406,5 +428,6 @@ fn as_job(head: RequestHead, name: &str, engine: &Engine, owner: &str, session: 
     let limit = engine.config.queue_or_default(&job.queue).timeout;
     let lease = Lease { holder: String::new(), until: now.after(4 * limit), session };
     job.claim(now, lease);
+    job.record = Some(name.to_owned());
     job
 }

@@ -71,6 +71,13 @@ impl Host {
         js::settled(Ok(answer)).await.map(Some).map_err(|thrown| hook_error(name, &thrown))
     }
 
+    /// The response of the app's adapter of this name, or what it threw. It ends with the request's signal.
+    #[cfg(feature = "full")]
+    pub fn adapt(&self, name: &str, request: &web_sys::Request, detail: &JsValue) -> Result<Promise, JsValue> {
+        let answer = self.call("adapt", &[JsValue::from_str(name), request.into(), detail.clone()])?;
+        Ok(Promise::resolve(&answer))
+    }
+
     fn call(&self, method: &'static str, arguments: &[JsValue]) -> Result<JsValue, JsValue> {
         js::call(&self.0, method, arguments)
     }

@@ -156,6 +156,10 @@ async fn carry_out(engine: &Rc<Engine>, tag: &str, task: &PeriodicTask) -> Resul
             let is_left = engine.drain_all(&queues, SkipBackoff::Unreachable).await.map_err(told)?;
             Ok(if is_left { "sent what is due; some is left" } else { "sent what is due" }.to_owned())
         }
+        #[cfg(feature = "full")]
+        PeriodicTask::Pull => crate::collections::pull_each(engine).await,
+        #[cfg(not(feature = "full"))]
+        PeriodicTask::Pull => Err("this build has no collections".to_owned()),
         PeriodicTask::Refresh(what) => refresh::refresh(engine, what).await,
         PeriodicTask::Handler => {
             let detail = Object::new();

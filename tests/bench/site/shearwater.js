@@ -4,7 +4,14 @@ importScripts("/shearwater/worker.js");
 note("scripts loaded");
 const concurrency = Number(query.get("concurrency")) || 6;
 const routes = query.has("routes") ? { routes: [{ match: "/api/sink/routed/*" }] } : {};
-shearwater.start({ queues: { default: { concurrency } }, ...routes });
+const records = {
+  url: "/api/records/notes",
+  version: "version",
+  indexes: { byTown: "town" },
+  pull: { every: 0, pageSize: 1_000 },
+};
+const collections = query.has("collections") ? { collections: { notes: records } } : {};
+shearwater.start({ queues: { default: { concurrency } }, ...routes, ...collections });
 if (query.has("listener")) self.addEventListener("fetch", ({ request }) => request.method);
 
 // Repeats what it tells pages, so often a second: what 10,000 changes a minute are to a page.

@@ -112,6 +112,7 @@ self.addEventListener("message", ({ data, ports }) => {
   if ("connection" in data.test) connection = data.test.connection;
   if ("clock" in data.test) offset = data.test.clock;
   Object.assign(auth, data.test.auth);
+  if ("adapter" in data.test) adapter = data.test.adapter;
   if (data.test.release) for (const go of held.splice(0)) go();
   ports[0].postMessage({ begun: { ...begun }, read: { ...read }, sync: "sync" in self.registration });
 });
@@ -156,6 +157,36 @@ if (query.has("delivered")) {
   shearwater.on("delivered", (job) => {
     if (query.get("delivered") === "throws") throw new Error("of the app");
     delivered.postMessage(job);
+  });
+}
+
+// ?adapter: "notes" are kept elsewhere, and have a name in place of a title. `tell({ adapter })` says how it fails: "throws",
+// "hangs", "nonsense", "read", "endless", "late" (after the server has acted).
+let adapter;
+if (query.has("adapter")) {
+  const renamed = (value, from, to) => {
+    if (Array.isArray(value)) return value.map((item) => renamed(item, from, to));
+    if (typeof value !== "object" || value === null) return value;
+    return Object.fromEntries(
+      Object.entries(value).map(([name, held]) => [name === from ? to : name, renamed(held, from, to)]),
+    );
+  };
+  const rename = (text, from, to) => (text ? JSON.stringify(renamed(JSON.parse(text), from, to)) : null);
+  const adapted = new BroadcastChannel("test:adapter");
+  shearwater.on("adapter:notes", async (request, detail) => {
+    adapted.postMessage({ method: request.method, ...detail });
+    if (adapter === "throws") throw new Error("of the app");
+    if (adapter === "hangs") return new Promise(() => {});
+    if (adapter === "nonsense") return { status: 200 };
+    const { method, headers, signal } = request;
+    const body = ["GET", "DELETE"].includes(method) ? undefined : rename(await request.text(), "title", "name");
+    const url = request.url.replace("/elsewhere/", "/api/records/");
+    const response = await fetch(url, { method, headers, signal, body });
+    if (adapter === "late") throw new TypeError("after the server has acted");
+    if (adapter === "read") await response.text();
+    if (adapter === "read") return response;
+    if (adapter === "endless") return new Response(new ReadableStream(), response);
+    return new Response(rename(await response.text(), "name", "title"), response);
   });
 }
 

@@ -71,6 +71,13 @@ pub fn differ(from: Option<&str>, to: Option<&str>, config: &CollectionConfig) -
     }
 }
 
+/// Whether a row has all of `part` that is not the server's, as it is; null is as good as absent.
+#[must_use]
+pub fn has_all(row: &Document, part: &Document, config: &CollectionConfig) -> bool {
+    let ours = part.iter().filter(|(member, _)| !config.is_server_owned(member));
+    ours.into_iter().all(|(member, value)| row.get(member).unwrap_or(&Value::Null) == value)
+}
+
 /// `document` with what the server owns taken from `row`.
 #[must_use]
 pub fn owned_by(mut document: Document, row: &Document, config: &CollectionConfig) -> Document {

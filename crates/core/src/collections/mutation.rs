@@ -202,10 +202,8 @@ pub async fn undo<T: Tx>(tx: &T, now: Millis, name: &RecordName, caller: &Caller
         let state = state_of(tx, &record.collection, &record.owner).await?;
         store(tx, &mut record, &state)?;
     }
-    if record.base.is_none() {
-        let Record { collection, owner, id, .. } = &record;
-        boxed(references::release(tx, now, &mut ledger, &mut leaving, collection, owner, id, worker)).await?;
-    }
+    let Record { collection, owner, id, .. } = &record;
+    boxed(references::release(tx, now, &mut ledger, &mut leaving, collection, owner, id, worker)).await?;
     leaving.count_out(tx).await?;
     save(tx, &mut ledger).await?;
     Ok(true)
@@ -273,6 +271,8 @@ pub async fn resolve<T: Tx>(
     boxed(plan(tx, now, &mut ledger, &mut leaving, &mut record, config, worker)).await?;
     let state = state_of(tx, &record.collection, &record.owner).await?;
     store(tx, &mut record, &state)?;
+    let Record { collection, owner, id, .. } = &record;
+    boxed(references::release(tx, now, &mut ledger, &mut leaving, collection, owner, id, worker)).await?;
     leaving.count_out(tx).await?;
     save(tx, &mut ledger).await?;
     Ok(true)
@@ -331,7 +331,7 @@ pub(crate) async fn plan<T: Tx>(
         remove_job(tx, ledger, leaving, &job, now).await?;
     }
     record.push = None;
-    let Outlook { waits_for, unknown, without } = references::look(tx, record, config).await?;
+    let Outlook { waits_for, unknown, without } = references::look(tx, record, config, worker).await?;
     record.waits_for = None;
     let local = record.local.as_deref().and_then(document::read);
     let base = record.base.as_deref().and_then(document::read);
@@ -411,7 +411,8 @@ async fn enqueue<T: Tx>(
         tx.put_body(&job.id, &T::text_body(body))?;
     }
     tx.add(&job)?;
-    record.push = Some(Push { job: job.id.clone(), op, data: record.local.clone(), body });
+    let data = record.local.clone().filter(|_| op != PushOp::Read);
+    record.push = Some(Push { job: job.id.clone(), op, data, body });
     Ok(job)
 }
 

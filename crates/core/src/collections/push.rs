@@ -121,6 +121,7 @@ pub(crate) async fn settle<T: Tx>(
     record.settled = state.tick();
     tx.put(&state)?;
     let push = record.push.take();
+    let created = push.as_ref().filter(|push| push.op.is_of_create()).and_then(|push| push.data.clone());
     (record.unread, record.conflict) = (false, false);
     match verdict {
         Verdict::Done(answer) => {
@@ -150,7 +151,12 @@ pub(crate) async fn settle<T: Tx>(
                 (None, Some(row)) => {
                     // The reply may be older than what a pull has seen meanwhile.
                     let is_late = seen.is_some_and(|seen| seen.version != row.version || seen.version.is_none());
-                    boxed(met(tx, now, ledger, leaving, &mut record, row, config, worker)).await?;
+                    if record.base.is_none() && is_made_by(created.as_deref(), &row, config) {
+                        let id = record.id.clone();
+                        boxed(take(tx, now, ledger, leaving, &mut record, created.as_deref(), &id, row, config)).await?;
+                    } else {
+                        boxed(met(tx, now, ledger, leaving, &mut record, row, config, worker)).await?;
+                    }
                     record.unread = is_late && !record.conflict;
                 }
             }
@@ -169,6 +175,10 @@ pub(crate) async fn settle<T: Tx>(
         job.attempts.made = made;
         tx.put(job)?;
     }
+    // What a create has sent tells its row from another's when that is read.
+    if let Some(push) = record.push.as_mut().filter(|push| push.op == PushOp::Read && record.base.is_none()) {
+        push.data = created;
+    }
     if record.conflict
         && let Some(push) = &record.push
     {
@@ -176,6 +186,12 @@ pub(crate) async fn settle<T: Tx>(
     }
     store(tx, &mut record, &state)?;
     Ok(next)
+}
+
+/// Whether a row is the one that a create of ours has made, whose reply was lost: it has all that was sent.
+fn is_made_by(created: Option<&str>, row: &Row, config: &CollectionConfig) -> bool {
+    let of = |text: Option<&str>| text.and_then(document::read);
+    of(created).zip(of(row.text.as_deref())).is_some_and(|(created, row)| document::has_all(&row, &created, config))
 }
 
 /// Takes the row that came of a mutation: it is what the record begins from; what was written since `pushed` stays.

@@ -50,6 +50,12 @@ pub enum PushOp {
 }
 
 impl PushOp {
+    /// Whether it is a create, or reads what became of one.
+    #[must_use]
+    pub const fn is_of_create(self) -> bool {
+        matches!(self, Self::Create | Self::Read)
+    }
+
     /// As stored and shown.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -291,6 +291,12 @@ impl WorkerConfig {
             periodic.check().map_err(|error| Error::invalid_config(["periodic.", tag, ".", &error.message].text()))?;
         }
         #[cfg(feature = "collections")]
+        for (tag, periodic) in self.periodic.iter().filter(|_| self.collections.is_empty()) {
+            if periodic.tasks.contains(&crate::schedule::periodic::PeriodicTask::Pull) {
+                return Err(Error::invalid_config(["periodic.", tag, ".tasks: \"pull\" needs `collections`"].text()));
+            }
+        }
+        #[cfg(feature = "collections")]
         for (name, collection) in &self.collections {
             collection.check(name)?;
             let is_known = |referred: &String| self.collections.iter().any(|(other, _)| other == referred);

@@ -422,6 +422,8 @@ async fn remove_owner<T: Tx>(tx: &T, ledger: &mut Ledger, owner: &str, now: Mill
             ledger.leave(job, job.state);
         }
     }
+    #[cfg(feature = "collections")]
+    boxed(crate::collections::mutation::purge(tx, owner)).await?;
     // What did not parse has been put aside by now.
     let aside = quarantine::purge(tx, owner).await?;
     let ids: Vec<&JobId> = aside.iter().collect();
@@ -432,8 +434,6 @@ async fn remove_owner<T: Tx>(tx: &T, ledger: &mut Ledger, owner: &str, now: Mill
         }
     }
     drafts::purge(tx, owner, now).await?;
-    #[cfg(feature = "collections")]
-    boxed(crate::collections::mutation::purge(tx, owner)).await?;
     bodies::recount(tx).await?;
     for outcome in oldest_outcomes(tx, u32::MAX).await? {
         if outcome.owner == owner {

@@ -70,6 +70,8 @@ pub enum PeriodicTask {
     },
     /// Sends what is due.
     Drain,
+    /// Pulls all collections; only in a build that has them.
+    Pull,
     /// Fetches entries of a cache anew.
     Refresh(Refresh),
     /// Calls the app's handler of the tag.
@@ -91,7 +93,7 @@ impl PeriodicTask {
     /// Whether it can do nothing without a network. What a handler does, the app knows.
     #[must_use]
     pub const fn needs_network(&self) -> bool {
-        matches!(self, Self::Drain | Self::Refresh(_))
+        matches!(self, Self::Drain | Self::Pull | Self::Refresh(_))
     }
 
     /// Its name in what is stored and shown.
@@ -100,6 +102,7 @@ impl PeriodicTask {
         match self {
             Self::Cleanup { .. } => "cleanup".to_owned(),
             Self::Drain => "drain".to_owned(),
+            Self::Pull => "pull".to_owned(),
             Self::Refresh(refresh) => format_refresh(&refresh.cache),
             Self::Handler => "handler".to_owned(),
         }
@@ -498,13 +501,14 @@ impl<'de> Visitor<'de> for TaskVisitor {
     type Value = PeriodicTask;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("is none of \"drain\", \"handler\", \"cleanup\", {cleanup: {maxAge}}, {refresh: {cache, urls or all}}")
+        f.write_str("is none of \"drain\", \"pull\" (with `collections`), \"handler\", \"cleanup\", {cleanup: {maxAge}}, {refresh: {cache, urls or all}}")
     }
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<PeriodicTask, E> {
         match name {
             "cleanup" => Ok(PeriodicTask::Cleanup { max_age: None }),
             "drain" => Ok(PeriodicTask::Drain),
+            "pull" if cfg!(feature = "collections") => Ok(PeriodicTask::Pull),
             "handler" => Ok(PeriodicTask::Handler),
             _ => Err(E::invalid_value(Unexpected::Unit, &self)),
         }

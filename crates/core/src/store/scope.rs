@@ -83,11 +83,11 @@ impl Store {
         }
     }
 
-    /// Whether a row that does not parse is kept in quarantine: a job, its trace or the ledger. Of all others there is
-    /// nothing that anybody could do with it, and they count as absent.
+    /// Whether a row that does not parse is kept in quarantine: a job, its trace, a record or the ledger. Of all others there
+    /// is nothing that anybody could do with it, and they count as absent.
     #[must_use]
     pub const fn is_quarantined(self) -> bool {
-        matches!(self, Self::Jobs | Self::History | Self::Meta)
+        matches!(self, Self::Jobs | Self::History | Self::Meta | Self::Records)
     }
 }
 
@@ -111,14 +111,16 @@ impl Scope {
         Self::of(&[Store::Drafts, Store::Bodies, Store::Tombstones, Store::Receipts, Store::Meta, Store::Quarantine]);
     /// The runs of periodic tasks, apart from everything else.
     pub const PERIODIC: Self = Self::of(&[Store::Periodic]);
+    /// Records, how far their collections are synced, and where a record goes that does not parse.
+    pub const RECORDS: Self = Self::COLLECTED.with(Store::Quarantine);
     /// Records, and how far their collections are synced.
-    pub const RECORDS: Self = Self::of(&[Store::Records, Store::Collections]);
+    const COLLECTED: Self = Self::of(&[Store::Records, Store::Collections]);
     /// All that a drain and most operations work on: neither a look at who is signed in nor a periodic task's end waits for
     /// them; nor does a page that reads its records, where the build has no collections.
     pub const WORK: Self = if cfg!(feature = "collections") {
         Self(Self::ALL.0 & !Self::SESSION.0 & !Self::PERIODIC.0)
     } else {
-        Self(Self::ALL.0 & !Self::SESSION.0 & !Self::PERIODIC.0 & !Self::RECORDS.0)
+        Self(Self::ALL.0 & !Self::SESSION.0 & !Self::PERIODIC.0 & !Self::COLLECTED.0)
     };
     /// Everything: signing in, pausing.
     pub const ALL: Self = Self::of(&Store::ALL);
@@ -199,7 +201,7 @@ mod tests {
         for store in Store::ALL {
             assert!(Scope::ALL.has(store));
             let is_apart = matches!(store, Store::Session | Store::Periodic)
-                || (Scope::RECORDS.has(store) && !cfg!(feature = "collections"));
+                || (Scope::COLLECTED.has(store) && !cfg!(feature = "collections"));
             assert_eq!(Scope::WORK.has(store), !is_apart, "{store:?}");
             assert_eq!(Scope::of(&[store]).stores().collect::<Vec<_>>(), [store]);
         }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::future::{Either, select};
-use js_sys::Object;
+use js_sys::{Object, Promise};
 use shearwater_core::{
     Error, JobId, Millis,
     boxed::boxed,
@@ -182,9 +182,13 @@ pub fn job_detail(job: &Job) -> Object {
     js::set(&detail, "url", &JsValue::from_str(&job.work.request().head.url));
     js::set(&detail, "method", &JsValue::from_str(&job.work.request().head.method));
     js::set(&detail, "queue", &JsValue::from_str(&job.queue));
-    let owner = if job.owner.is_empty() { JsValue::NULL } else { JsValue::from_str(&job.owner) };
-    js::set(&detail, "owner", &owner);
+    js::set(&detail, "owner", &owner_of(job));
     detail
+}
+
+/// A job's owner as apps see it: null for nobody.
+fn owner_of(job: &Job) -> JsValue {
+    if job.owner.is_empty() { JsValue::NULL } else { JsValue::from_str(&job.owner) }
 }
 
 /// What the app's `auth` hook supplies for this job.
@@ -282,10 +286,13 @@ async fn attempt(
         init.set_redirect(RequestRedirect::Manual);
     }
     init.set_signal(Some(&sending.controller.signal()));
+    let adapter = adapter_of(engine, job);
     // What the platform refuses before any network says nothing about a server.
-    let reply = match Request::new_with_str_and_init(&job.work.request().head.url, &init)
-        .and_then(|request| js::scope::fetch_request(&request))
-    {
+    let sent = Request::new_with_str_and_init(&job.work.request().head.url, &init).and_then(|request| match &adapter {
+        Some(collection) => adapted(engine, dispatch, job, collection, &request),
+        None => js::scope::fetch_request(&request),
+    });
+    let reply = match sent {
         Ok(promise) => match JsFuture::from(promise).await {
             Ok(response) => {
                 reply::read(
@@ -298,10 +305,15 @@ async fn attempt(
                 )
                 .await
             }
-            Err(_) => match sending.ended.get() {
+            Err(thrown) => match sending.ended.get() {
                 Some(End::TimedOut) => AttemptResult::TimedOut,
                 // Says nothing about the server.
                 Some(End::Cancelled) => AttemptResult::Withheld("the send was cancelled".to_owned()),
+                None if adapter.is_some() => {
+                    let message = ["the app's adapter failed: ", &js::message_of(&thrown)].text();
+                    engine.log_error(&message);
+                    AttemptResult::Withheld(message)
+                }
                 None => reply::explain_rejection(engine, job).await,
             },
         },
@@ -310,6 +322,32 @@ async fn attempt(
     drop(timer);
     sending.settled(engine);
     reply
+}
+
+/// The collection whose request it is, if the app has an adapter for it.
+#[cfg(feature = "full")]
+fn adapter_of<'j>(engine: &Engine, job: &'j Job) -> Option<&'j str> {
+    let collection = job.record.as_deref()?.split('\n').next()?;
+    engine.host.has_hook(&["adapter:", collection].text()).then_some(collection)
+}
+
+#[cfg(feature = "full")]
+fn adapted(engine: &Engine, dispatch: &Dispatch, job: &Job, collection: &str, request: &Request) -> Result<Promise, JsValue> {
+    let detail = Object::new();
+    js::set(&detail, "collection", &JsValue::from_str(collection));
+    js::set(&detail, "owner", &owner_of(job));
+    js::set(&detail, "idempotencyKey", &JsValue::from_str(dispatch.key()));
+    engine.host.adapt(&["adapter:", collection].text(), request, &detail)
+}
+
+#[cfg(not(feature = "full"))]
+fn adapter_of<'j>(_: &Engine, _: &'j Job) -> Option<&'j str> {
+    None
+}
+
+#[cfg(not(feature = "full"))]
+fn adapted(_: &Engine, _: &Dispatch, _: &Job, _: &str, request: &Request) -> Result<Promise, JsValue> {
+    js::scope::fetch_request(request)
 }
 
 /// Why a send was aborted.

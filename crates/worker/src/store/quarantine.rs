@@ -24,6 +24,12 @@ pub fn entry(store: &str, row: &JsValue, reason: &str) -> JsValue {
     entry.into()
 }
 
+/// The text of a record's key, which the queue's build has no type of.
+fn record_key(raw: &JsValue) -> Option<String> {
+    let of = |name| js::get(raw, name).as_string();
+    Some([&of("collection")?, "\n", &of("id")?, "\n", &of("owner")?].text())
+}
+
 impl Store {
     /// What lies in quarantine of `owner`'s, and of nobody knows whose: where it lay, why, since when; the latest hundred.
     ///
@@ -68,9 +74,17 @@ impl Db {
 
     fn put_aside(&self, store: schema::Store, raw: &JsValue, reason: &str) -> Result<(), Error> {
         self.scope.check(schema::Store::Quarantine)?;
+        // Jobs and traces carry their key, a record what it is made of; the ledger is the one value beside its own.
+        let key = match store {
+            schema::Store::Records => match record_key(raw) {
+                Some(key) => JsValue::from_str(&key),
+                // It stays where it is, in nobody's way: what finds it finds it by these.
+                None => return Ok(()),
+            },
+            _ if store.key_path().is_some() => js::get(raw, "id"),
+            _ => JsValue::from_str(LedgerKey::TEXT),
+        };
         self.quarantined.set(self.quarantined.get() + 1);
-        // Rows carry their key; the ledger is the one value that is stored beside its own.
-        let key = if store.key_path().is_some() { js::get(raw, "id") } else { JsValue::from_str(LedgerKey::TEXT) };
         self.tx.put(schema::Store::Quarantine, &entry(store.as_str(), raw, reason), None)?;
         self.tx.delete(store, &key)?;
         if self.tells {

@@ -3,6 +3,7 @@ use std::cell::Cell;
 use js_sys::Array;
 use shearwater_core::{
     Error, ErrorCode,
+    collections::{Record, RecordKey},
     queue::job::Job,
     store::{Answer, Caller, Scope, Session, Tx, read_ledger, row::SessionKey},
 };
@@ -182,6 +183,31 @@ async fn a_row_that_does_not_parse_goes_to_quarantine_as_it_is() {
     assert_eq!(js::get(&listed.get(0), "id"), ids[0].as_str());
     let others: Array = store.quarantine("ann").await.unwrap().unchecked_into();
     assert_eq!(others.length(), 0, "nobody sees what was another's");
+}
+
+#[wasm_bindgen_test]
+async fn a_record_that_does_not_parse_is_put_aside_before_another_takes_its_place() {
+    let (store, name) = new_store();
+    stored(&store, 1).await;
+    let bad = script("{ collection: 'notes', owner: '', id: 'a', local: 'not pushed yet', strange: true }");
+    put_on_disk(&name, "records", &bad, &JsValue::from_str("notes\na\n")).await.unwrap();
+    let key = RecordKey::new("notes", "", "a");
+    for scope in [Scope::RECORDS, Scope::WORK] {
+        let read = store.run(Mode::Read.on(scope), async |db| db.get::<Record>(&key).await).await.unwrap();
+        assert_eq!((read, store.quarantined()), (None, 0), "what only reads moves nothing");
+    }
+    let written = store.run(Mode::Relaxed.on(Scope::RECORDS), async |db| {
+        assert_eq!(db.get::<Record>(&key).await?, None);
+        db.put(&Record::new("notes", "", "a", 1))
+    });
+    written.await.unwrap();
+    assert_eq!(store.quarantined(), 1);
+    let aside: Array = all_on_disk(&name, "quarantine").await.unwrap().unchecked_into();
+    assert_eq!(js::get2(&aside.get(0), "row", "local"), "not pushed yet");
+    let listed: Array = store.quarantine("").await.unwrap().unchecked_into();
+    assert_eq!((js::get(&listed.get(0), "store"), js::get(&listed.get(0), "id")), ("records".into(), "a".into()));
+    let read = store.run(Mode::Read.on(Scope::RECORDS), async |db| db.get::<Record>(&key).await).await.unwrap();
+    assert_eq!(read.map(|record| record.seq), Some(1), "the new one stays");
 }
 
 #[wasm_bindgen_test]

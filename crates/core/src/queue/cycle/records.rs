@@ -9,10 +9,10 @@ use crate::{
     boxed::boxed,
     collections::{
         CollectionConfig, Record, document,
-        mutation::{of_job, plan, queue_of, state_of, store},
+        mutation::{find, of_job, plan, queue_of, state_of, store},
         push::{Verdict, settle, verdict, withdraw},
         record::PushOp,
-        references,
+        references::{self, Referred},
     },
     error::Error,
     queue::{
@@ -39,7 +39,12 @@ impl<T: Tx> CycleRun<'_, T> {
         match verdict {
             Verdict::Other => {
                 self.record(job, settlement, next).await?;
-                return if next == Next::Failed { self.supersede(record, config).await } else { Ok(()) };
+                if next != Next::Failed {
+                    return Ok(());
+                }
+                let (owner, id) = (record.owner.clone(), record.id.clone());
+                self.supersede(record, config).await?;
+                return self.look_at_waiting(name, &owner, &id, &queue).await;
             }
             Verdict::Done(_) => self.deliver(job, settlement).await?,
             Verdict::Met(_) | Verdict::Unknown | Verdict::NameTaken => {
@@ -80,9 +85,16 @@ impl<T: Tx> CycleRun<'_, T> {
             }
         }
         // Last: it may take away a mutation that refers to this one, and make another.
-        let released = references::release(self.tx, self.now, self.ledger, &mut self.leaving, name, &owner, &id, worker);
+        self.look_at_waiting(name, &owner, &id, &queue).await
+    }
+
+    /// Looks again at the records that wait for this one.
+    async fn look_at_waiting(&mut self, name: &str, owner: &str, id: &str, queue: &str) -> Result<(), Error> {
+        let worker = self.settings.config;
+        let released = references::release(self.tx, self.now, self.ledger, &mut self.leaving, name, owner, id, worker);
         for other in boxed(released).await? {
-            let freed = collections.iter().find(|(name, _)| *name == other).map(|(name, config)| queue_of(config, name));
+            let config = worker.collections.iter().find(|(name, _)| *name == other);
+            let freed = config.map(|(name, config)| queue_of(config, name));
             self.freed.extend(freed.filter(|freed| *freed != queue && !self.freed.contains(freed)));
             if !self.collections.contains(&other) {
                 self.collections.push(other);
@@ -93,8 +105,13 @@ impl<T: Tx> CycleRun<'_, T> {
 
     /// Of a mutation that was refused for good, what was written since takes the place.
     async fn supersede(&mut self, mut record: Record, config: &CollectionConfig) -> Result<(), Error> {
-        let data = record.push.as_ref().filter(|push| push.op != PushOp::Read).map(|push| push.data.clone());
-        if data.is_none_or(|data| !document::differ(data.as_deref(), record.local.as_deref(), config)) {
+        let Some(push) = record.push.as_ref().filter(|push| push.op != PushOp::Read) else { return Ok(()) };
+        // What it refers to was unknown when it was made, and has come since.
+        let has_come = match &record.waits_for {
+            Some(Referred { collection, id }) => find(self.tx, collection, &record.owner, id).await?.is_some(),
+            None => false,
+        };
+        if !has_come && !document::differ(push.data.as_deref(), record.local.as_deref(), config) {
             return Ok(());
         }
         let (worker, leaving) = (self.settings.config, &mut self.leaving);
