@@ -7,8 +7,8 @@ use crate::{Outcome, run::root};
 /// Brotli bytes: (what, files, aim, at most). What is over its aim has a budget at today's size: lower it with every
 /// saving, and raise it for a reason that CHANGELOG gives.
 const BUDGETS: [(&str, &[&str], usize, usize); 5] = [
-    ("worker", &["worker.js", "worker.wasm"], 100 * 1024, 241_500),
-    ("full worker", &["worker.js", "worker-full.wasm"], 100 * 1024, 322_500),
+    ("worker", &["worker.js", "worker.wasm"], 100 * 1024, 242_000),
+    ("full worker", &["worker.js", "worker-full.wasm"], 100 * 1024, 325_500),
     ("page", &["page.js", "page.wasm"], 25 * 1024, 57_700),
     ("forms", &["forms.js"], 6 * 1024, 7_000),
     ("tanstack-db", &["tanstack-db.js"], 2 * 1024, 2 * 1024),
