@@ -112,7 +112,7 @@ async fn records_of_version_7_are_read_and_stand_in_the_index_of_values_once_the
             opening.onerror = reject;
             opening.onsuccess = () => resolve(opening.result.close());
             opening.onupgradeneeded = () => {{
-                for (const store of ['records', 'collections']) opening.result.createObjectStore(store);
+                for (const store of ['records', 'collections', 'quarantine']) opening.result.createObjectStore(store);
                 const row = {{ v: 1, collection: 'notes', owner: '', id: 'a', seq: 1, local: '{{}}', minted: 0 }};
                 const rest = {{ conflict: false, unread: false, settled: 0 }};
                 opening.transaction.objectStore('records').put({{ ...row, ...rest }}, 'notes\\na\\n');
