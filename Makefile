@@ -52,7 +52,7 @@ test-shells: setup setup-browsers ## modules of the worker in a real service wor
 	node tests/shells/run.mjs
 
 test-e2e: built setup-browsers ## in real Chromium against the real server
-	node --test --test-concurrency=2 --test-reporter=spec tests/e2e/*.test.mjs tests/converge/*.test.mjs tests/package/*.test.mjs
+	node --test --test-concurrency=1 --test-reporter=spec tests/e2e/*.test.mjs tests/converge/*.test.mjs tests/package/*.test.mjs
 
 built: build # what the browser tests run on
 	$(XTASK) build --faults

@@ -192,7 +192,10 @@ test("undo of a record whose row is yet to be read leaves no old row", async () 
   await call(page, "sync");
   await resume(page);
   await page.evaluate(async () => client.retry((await client.list())[0].id));
-  await until("the read is refused", async () => (await w.list(page))[0]?.error?.status === 429);
+  await until("the read is refused", async () => {
+    const [job] = await w.list(page);
+    return job?.error?.status === 429 && job.state === "pending";
+  });
   assert.equal(await call(page, "undo", one), true);
   await settle(page);
   assert.equal((await call(page, "get", one)).title, (await row(one)).title);
