@@ -331,7 +331,7 @@ export interface PeriodicStatus {
   nextRunAt?: number;
   isRunning: boolean;
   tasks: Array<{
-    /** `cleanup`, `drain`, `refresh <cache>` or `handler`. */
+    /** `cleanup`, `drain`, `pull`, `refresh <cache>` or `handler`. */
     task: string;
     /** When it ended in the last run; absent while it has not. */
     endedAt?: number;

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import test, { after, before } from "node:test";
 
 import { patient, uuid } from "./harness/collection.mjs";
-import { startPostgrest } from "./harness/postgrest.mjs";
+import { startPostgrest, TOUCH } from "./harness/postgrest.mjs";
 import { startProxy } from "./harness/proxy.mjs";
 import { until } from "./harness/wait.mjs";
 import { world } from "./harness/world.mjs";
@@ -187,6 +187,26 @@ test("more than a thousand that wait for one record are all looked at when it co
   assert.equal(queues.find(({ queue }) => queue === "books")?.counts.pending, 1_100);
 });
 
+test("one fullSync() pushes what waits through three queues, and tries what fails no more often for that", async () => {
+  const { collections } = configOf();
+  const more = (name, references) => ({ [name]: { url: path(name), version: "version", pull, references } });
+  const all = { ...collections, ...more("reviews", { book: "books" }), ...more("failing", {}) };
+  const queues = Object.fromEntries(Object.keys(all).map((name) => [name, { ...patient, concurrency: 1 }]));
+  const page = await w.open({ config: { collections: all, queues } });
+  await w.server.down(true);
+  await call(page, "authors", "put", { id: author, name: "Ada" });
+  await call(page, "books", "put", { id: book, title: "a", author });
+  await call(page, "reviews", "put", { id: second, text: "good", book });
+  await call(page, "failing", "put", { id: second });
+  await until("two unreachable", async () => (await w.list(page)).filter(({ error }) => error).length === 2);
+  await w.server.down(false);
+  await w.server.faults([{ method: "POST", path: path("failing"), action: { status: 503 } }]);
+  await page.evaluate(() => client.fullSync());
+  assert.deepEqual([(await rows("authors")).length, (await rows("books")).length, (await rows("reviews")).length], [1, 1, 1]);
+  // Before the pulls, after them, and with all queues at the end.
+  assert.ok((await pushes("failing")).length <= 3, JSON.stringify(await pushes("failing")));
+});
+
 test("ids that are numbers are waited for, and stay numbers", async () => {
   const page = await w.open({ config: configOf({ backoff: patient.backoff }) });
   await page.evaluate(() => client.pause());
@@ -214,18 +234,10 @@ test("references that make no sense are refused by their name", async () => {
     [{ "": "authors" }, /a member has a name/],
     [{ author: 7 }, /references/],
   ])) {
-    const page = await w.visit();
-    const error = await page.evaluate(
-      (worker) =>
-        connect({ worker }).then(
-          () => null,
-          ({ code, message }) => ({ code, message }),
-        ),
-      `/sw.js?${new URLSearchParams({ config: JSON.stringify(configOf({ books: { references } })) })}`,
-    );
+    const worker = `/sw.js?${new URLSearchParams({ config: JSON.stringify(configOf({ books: { references } })) })}`;
+    const error = await w.connectError({ worker });
     assert.equal(error?.code, "invalid-config", JSON.stringify(references));
     assert.match(error.message, name);
-    await page.close();
   }
 });
 
@@ -238,12 +250,7 @@ before(async () => {
     create table books (id text primary key, title text, version int not null default 1,
       author text references authors, sequel text references books,
       updated_at timestamptz not null default clock_timestamp(), deleted_at timestamptz);
-    create function touch() returns trigger language plpgsql as $$
-    begin
-      new.version := coalesce(old.version, 0) + 1;
-      new.updated_at := greatest(clock_timestamp(), old.updated_at + interval '1 microsecond');
-      return new;
-    end $$;
+    ${TOUCH}
     create trigger touch before insert or update on authors for each row execute function touch();
     create trigger touch before insert or update on books for each row execute function touch();
     grant select, insert, update, delete on authors, books to anon;`);

@@ -165,18 +165,9 @@ test("a configuration that cannot be is refused by name", async () => {
     [{ "daily-sync": { minInterval: HOUR, tasks: [{ refresh: { cache: "a" } }] } }, /urls or all: true/],
     [{ "daily-sync": { minInterval: HOUR, tasks: ["drain", "drain"] } }, /named once/],
   ]) {
-    const page = await w.visit();
-    const error = await page.evaluate(
-      (worker) =>
-        connect({ worker }).then(
-          () => null,
-          ({ code, message }) => ({ code, message }),
-        ),
-      script({ periodic }),
-    );
+    const error = await w.connectError({ worker: script({ periodic }) });
     assert.equal(error?.code, "invalid-config");
     assert.match(error.message, name);
-    await page.close();
   }
 });
 

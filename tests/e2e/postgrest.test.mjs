@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import test, { after, before, beforeEach } from "node:test";
 import { notes } from "./harness/collection.mjs";
-import { startPostgrest } from "./harness/postgrest.mjs";
+import { startPostgrest, TOUCH } from "./harness/postgrest.mjs";
 import { startProxy } from "./harness/proxy.mjs";
 import { until } from "./harness/wait.mjs";
 import { world } from "./harness/world.mjs";
@@ -23,12 +23,7 @@ const SCHEMA = `
     deleted_at timestamptz,
     constraint short check (length(title) < 100)
   );
-  create function touch() returns trigger language plpgsql as $$
-  begin
-    new.version := coalesce(old.version, 0) + 1;
-    new.updated_at := greatest(clock_timestamp(), old.updated_at + interval '1 microsecond');
-    return new;
-  end $$;
+  ${TOUCH}
   create trigger touch before insert or update on notes for each row execute function touch();
   grant select, insert, update, delete on notes to anon;
 `;

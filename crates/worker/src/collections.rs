@@ -157,15 +157,19 @@ pub fn tell(engine: &Engine, names: Option<&[String]>) {
 pub async fn sync(engine: &Rc<Engine>, names: &[String]) -> Result<Vec<Synced>, Error> {
     requeue(engine).await?;
     let queues = queues_before(engine, names);
-    // As often as records may wait for one another by queues, or what is freed would be left.
-    for _ in &queues {
-        engine.drain_now(&queues).await?;
+    let mut pushed = engine.drain_now(&queues, SkipBackoff::All).await?.delivered;
+    // What was delivered may have freed what waited in a queue that was at rest by then. What failed has had its try.
+    for _ in 1..queues.len() {
+        if pushed == 0 {
+            break;
+        }
+        pushed = engine.drain_now(&queues, SkipBackoff::None).await?.delivered;
     }
     let mut all = Vec::new();
     for name in names {
         all.push(pulled(engine, name).await?);
     }
-    engine.drain_now(&queues).await?;
+    engine.drain_now(&queues, SkipBackoff::All).await?;
     Ok(all)
 }
 

@@ -18,6 +18,15 @@ function binaries() {
   return join("/usr/lib/postgresql", String(versions.at(-1)), "bin");
 }
 
+/** The function `touch()`, a trigger of tables whose rows have a version and a time. */
+export const TOUCH = `
+  create function touch() returns trigger language plpgsql as $$
+  begin
+    new.version := coalesce(old.version, 0) + 1;
+    new.updated_at := greatest(clock_timestamp(), old.updated_at + interval '1 microsecond');
+    return new;
+  end $$;`;
+
 async function freePort() {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");

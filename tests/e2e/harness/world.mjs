@@ -108,6 +108,21 @@ export function world({ engine = chromium, proxy = false, ...serverOptions } = {
       return page;
     },
 
+    /** Why `connect` fails with these options, as {code, message}; null if it does not. */
+    async connectError(options) {
+      const page = await world.visit();
+      const error = await page.evaluate(
+        (options) =>
+          window.connect(options).then(
+            () => null,
+            ({ code, message }) => ({ code, message }),
+          ),
+        options,
+      );
+      await page.close();
+      return error;
+    },
+
     async closeTab(page) {
       pages = pages.filter((other) => other !== page);
       await page.close();

@@ -114,8 +114,8 @@ impl Engine {
     ///
     /// # Errors
     /// The first store failure that ended a drain.
-    pub async fn drain_now(self: &Rc<Self>, queues: &[String]) -> Result<SyncResult, Error> {
-        let rests: Vec<_> = queues.iter().map(|queue| self.start(queue, SkipBackoff::All).rested()).collect();
+    pub async fn drain_now(self: &Rc<Self>, queues: &[String], skip: SkipBackoff) -> Result<SyncResult, Error> {
+        let rests: Vec<_> = queues.iter().map(|queue| self.start(queue, skip).rested()).collect();
         let mut total = Ok(SyncResult::default());
         for rest in rests {
             let rested = rest.await.unwrap_or_else(|_| Err(Error::internal("a drain was dropped")));

@@ -27,7 +27,7 @@ pub async fn sync(engine: &Rc<Engine>, queue: Option<String>, caller: Caller) ->
         }
         None => engine.queues().await?,
     };
-    let result = engine.drain_now(&queues).await?;
+    let result = engine.drain_now(&queues, SkipBackoff::All).await?;
     // The event lives on while the rest of the work does.
     let then = Then::WaitForDrains(queues);
     Ok(Served { ledger: Some(engine.ledger().await?), then, ..Served::looked::<operation::Sync>(&result) })
